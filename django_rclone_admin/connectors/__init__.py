@@ -1,0 +1,1 @@
+"""Connectors: each knows one database engine, and starts nothing by itself."""

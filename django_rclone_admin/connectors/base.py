@@ -1,0 +1,150 @@
+"""What every connector has; the base class for one's own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from django.db import connections
+
+from ..engine.command import Command, find_program
+from ..engine.control import Control
+from ..engine.transfer import CommandSink, CommandSource, Sink, Source
+from ..exceptions import UsageError
+from ..exceptions import gettext_noop as _
+
+OPTIONS = frozenset(
+    {"EXCLUDE_TABLES", "SCHEMAS", "DUMP_ARGS", "RESTORE_ARGS", "BIN_DIR", "ENV", "CONNECTION"}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What is recorded of a database when it is dumped, and shown before a restore."""
+
+    server_version: str = ""
+    tool_version: str = ""
+    tables: list[str] = field(default_factory=list)
+
+
+class Connector:
+    """Knows how one engine is dumped and restored.
+
+    A connector whose engine has command-line programs defines :meth:`dump_command` and :meth:`restore_command`; others
+    define :meth:`source` and :meth:`sink`.
+
+    :param alias: the alias in ``DATABASES``.
+    :param database: its settings, as Django completed them.
+    :param options: its entry in ``CONNECTOR_OPTIONS``.
+    :param history_tables: tables that a backup must not carry and a restore must not touch.
+    """
+
+    engine: ClassVar[str]
+    """The engine's name in manifests; a backup is restored only into the same engine."""
+    vendor_name: ClassVar[str]
+    """The engine's name for people."""
+    extension: ClassVar[str]
+    """The extension of the backup's name, without compression."""
+    strategies: ClassVar[tuple[str, ...]] = ("in_place",)
+    """The restore strategies it can carry out; the first is its default."""
+
+    def __init__(
+        self,
+        alias: str,
+        database: Mapping[str, Any],
+        options: Mapping[str, Any] | None = None,
+        *,
+        history_tables: tuple[str, ...] = (),
+    ) -> None:
+        self.alias = alias
+        self.options = options or {}
+        if unknown := set(self.options) - OPTIONS:
+            raise UsageError(
+                _("CONNECTOR_OPTIONS of %(database)s has an unknown key: %(key)s."),
+                hint=_("Known keys: %(known)s."),
+                database=alias,
+                key=min(unknown),
+                known=", ".join(sorted(OPTIONS)),
+            )
+        self.live = database
+        """The settings of the live database: what a restore writes to."""
+        self.replica = {**database, **self.options.get("CONNECTION", {})}
+        """The settings that a dump reads from."""
+        self.history_tables = history_tables
+
+    # -- for subclasses ---------------------------------------------------------------------------------------------
+
+    def dump_command(self) -> Command:
+        """Return the command that writes a dump to its standard output."""
+        raise NotImplementedError
+
+    def restore_command(self) -> Command:
+        """Return the command that loads a dump from its standard input, all or nothing."""
+        raise NotImplementedError
+
+    def check_head(self, head: bytes) -> None:
+        """Refuse data that this connector can't load, by its first bytes.
+
+        :raises WrongFormat: it is of another format.
+        """
+
+    def source(self) -> Source:
+        """Return where the dump comes from."""
+        return CommandSource(self.dump_command())
+
+    def sink(self, head: bytes, control: Control) -> Sink:
+        """Return where a dump that begins with ``head`` goes. Its ``commit`` replaces the live data, or changes nothing.
+
+        :raises WrongFormat: it is of another format.
+        """
+        self.check_head(head)
+        return CommandSink(self.restore_command())
+
+    def vanished(self, sink: Sink) -> list[str]:
+        """Return the tables that the committed restore removed because the backup does not know them."""
+        return []
+
+    def facts(self) -> Facts:
+        """Ask the live database and the tools about themselves."""
+        connection = connections[self.alias]
+        with connection.cursor() as cursor:
+            names = connection.introspection.table_names(cursor)
+        version = ".".join(map(str, connection.get_database_version()))
+        return Facts(server_version=version, tables=sorted(set(names) - set(self.history_tables)))
+
+    def exists(self) -> bool:
+        """Whether there is anything that a restore would overwrite."""
+        return bool(self.facts().tables)
+
+    # -- the boring part --------------------------------------------------------------------------------------------
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """Strings that must never be shown."""
+        return frozenset(str(each["PASSWORD"]) for each in (self.live, self.replica) if each.get("PASSWORD"))
+
+    def command(self, program: str, *arguments: str, env: Mapping[str, str], **details: Any) -> Command:
+        """Return a command of the engine's own tools, found in ``BIN_DIR`` or on the PATH."""
+        return Command(
+            argv=(find_program(program, self.options.get("BIN_DIR")), *arguments),
+            env={**os.environ, **env, **self.options.get("ENV", {})},
+            name=program,
+            secrets=self.secrets,
+            missing_hint=_(
+                "Install the client programs of the database, or set BIN_DIR in CONNECTOR_OPTIONS."
+            ),
+            **details,
+        )
+
+    def list_option(self, key: str) -> list[str]:
+        """Return an option that is a list."""
+        value = self.options.get(key, [])
+        if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
+            raise UsageError(
+                _("%(key)s in CONNECTOR_OPTIONS of %(database)s must be a list of text."),
+                key=key,
+                database=self.alias,
+            )
+        return list(value)

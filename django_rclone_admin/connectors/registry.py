@@ -1,0 +1,79 @@
+"""Which connector serves which database."""
+
+from __future__ import annotations
+
+from django.db import connections
+from django.utils.module_loading import import_string
+
+from ..conf import get_settings
+from ..exceptions import UsageError
+from ..exceptions import gettext_noop as _
+from .base import Connector
+
+_PACKAGE = "django_rclone_admin.connectors"
+POSTGRESQL = f"{_PACKAGE}.postgresql.PgDumpConnector"
+SQLITE = f"{_PACKAGE}.sqlite.SqliteBackupConnector"
+
+MAPPING = {
+    "django.db.backends.postgresql": POSTGRESQL,
+    "django.db.backends.postgresql_psycopg2": POSTGRESQL,
+    "django.contrib.gis.db.backends.postgis": POSTGRESQL,
+    "django_prometheus.db.backends.postgresql": POSTGRESQL,
+    "django_prometheus.db.backends.postgis": POSTGRESQL,
+    "django.db.backends.sqlite3": SQLITE,
+    "django.contrib.gis.db.backends.spatialite": SQLITE,
+    "django_prometheus.db.backends.sqlite3": SQLITE,
+    "django_prometheus.db.backends.spatialite": SQLITE,
+}
+"""Database engine → connector. ``CONNECTOR_MAPPING`` adds to it."""
+
+
+def connector_path(alias: str) -> str | None:
+    """Return the dotted path of the connector of a database, or ``None`` when its engine has none."""
+    settings = get_settings()
+    engine = connections.settings[alias]["ENGINE"]
+    return settings.connectors.get(alias) or {**MAPPING, **settings.connector_mapping}.get(engine)
+
+
+def get_connector(alias: str) -> Connector:
+    """Return the connector of a database.
+
+    :raises UsageError: there is no such alias, or nothing can back up its engine.
+    """
+    from ..models import BackupRun  # models need the apps to be ready
+
+    if alias not in connections.settings:
+        raise UsageError(
+            _("There is no database “%(database)s”."),
+            hint=_("The aliases in DATABASES are: %(known)s."),
+            database=alias,
+            known=", ".join(connections.settings),
+        )
+    path = connector_path(alias)
+    if path is None:
+        raise UsageError(
+            _("The engine of the database “%(database)s” has no connector."),
+            hint=_("Name one in CONNECTORS or CONNECTOR_MAPPING."),
+            database=alias,
+        )
+    try:
+        connector_class = import_string(path)
+    except ImportError as error:
+        raise UsageError(_("The connector %(path)s can't be imported."), path=path) from error
+    connector: Connector = connector_class(
+        alias,
+        connections[alias].settings_dict,
+        get_settings().connector_options.get(alias, {}),
+        history_tables=(BackupRun._meta.db_table,),
+    )
+    return connector
+
+
+def all_databases() -> list[str]:
+    """Return the aliases that "all" means: those of ``DATABASES`` in the settings, else all that have a connector."""
+    chosen = get_settings().databases
+    return (
+        list(chosen)
+        if chosen is not None
+        else [each for each in connections.settings if connector_path(each)]
+    )

@@ -1,0 +1,82 @@
+"""SQLite, by its online backup API; needs no program."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from pathlib import Path
+
+from ..engine.control import Control
+from ..engine.sqlite import MAGIC, Loader, Snapshot, SqlText, connect, tables
+from ..engine.transfer import Sink, Source
+from ..exceptions import UsageError, WrongFormat
+from ..exceptions import gettext_noop as _
+from .base import Connector, Facts
+
+
+class SqliteBackupConnector(Connector):
+    """Stores a consistent, checked copy of the file."""
+
+    engine = "sqlite"
+    vendor_name = "SQLite"
+    extension = "sqlite3"
+    strategies = ("in_place", "swap")
+
+    def path(self) -> str:
+        """Return the live file's name or URI.
+
+        :raises UsageError: the database lives in memory.
+        """
+        name = str(self.live["NAME"])
+        if name == ":memory:" or "mode=memory" in name or not name:
+            raise UsageError(
+                _("The database %(database)s lives in memory, so there is no file to back up."),
+                database=self.alias,
+            )
+        return name
+
+    def source(self) -> Source:
+        if not self.exists():
+            raise UsageError(
+                _("The database %(database)s has no tables yet, or its file does not exist."),
+                hint=_("Check NAME in DATABASES, or run “manage.py migrate” first."),
+                database=self.alias,
+            )
+        return self._snapshot()
+
+    def _snapshot(self) -> Source:
+        return Snapshot(self.path(), leave_out=self._left_out())
+
+    def sink(self, head: bytes, control: Control) -> Sink:
+        is_text = not head.startswith(MAGIC)
+        if is_text and not _looks_like_sql(head):
+            raise WrongFormat(_("The backup is neither a SQLite database nor its SQL text."))
+        return Loader(self.path(), keep=self.history_tables, is_text=is_text)
+
+    def vanished(self, sink: Sink) -> list[str]:
+        assert isinstance(sink, Loader)
+        return [each for each in sink.vanished if each not in self.history_tables]
+
+    def facts(self) -> Facts:
+        version = sqlite3.sqlite_version
+        path = self.path()
+        if not path.startswith("file:") and not Path(path).exists():
+            return Facts(server_version=version, tool_version=version)
+        with contextlib.closing(connect(path)) as connection:
+            names = set(tables(connection)) - set(self.history_tables)
+        return Facts(server_version=version, tool_version=version, tables=sorted(names))
+
+    def _left_out(self) -> tuple[str, ...]:
+        return (*self.history_tables, *self.list_option("EXCLUDE_TABLES"))
+
+
+class SqliteConnector(SqliteBackupConnector):
+    """Stores SQL text, as django-rclone does."""
+
+    def _snapshot(self) -> Source:
+        return SqlText(self.path(), leave_out=self._left_out())
+
+
+def _looks_like_sql(head: bytes) -> bool:
+    text = head.lstrip().upper()
+    return text.startswith((b"PRAGMA ", b"BEGIN", b"CREATE ", b"--"))

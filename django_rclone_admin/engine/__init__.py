@@ -1,0 +1,1 @@
+"""The core: processes, streams, rclone, names, manifests, retention. Imports no Django."""

@@ -1,0 +1,151 @@
+"""The catalog: what is on the remote. The remote is the truth; no database row is asked."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from .manifest import Manifest, read_lines
+from .naming import MANIFEST, PIN, Naming, partial_run
+from .rclone import Entry, Rclone
+
+
+class State(StrEnum):
+    """What can be said of an object."""
+
+    COMPLETE = "complete"
+    """It has a manifest, and its size is the manifest's."""
+    LEGACY = "legacy"
+    """It has no manifest: nothing can be checked beforehand."""
+    DAMAGED = "damaged"
+    """It is empty, its size is not its manifest's, or its manifest can't be read."""
+    INCOMPLETE = "incomplete"
+    """An upload in flight, or what is left of one. Never a backup."""
+    FOREIGN = "foreign"
+    """Not of our making."""
+
+
+RESTORABLE = (State.COMPLETE, State.LEGACY)
+BACKUPS = (State.COMPLETE, State.LEGACY, State.DAMAGED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredObject:
+    """One object in the folder of the database backups."""
+
+    name: str
+    path: str
+    """Relative to the remote."""
+    size: int
+    """Bytes."""
+    state: State
+    database: str = ""
+    taken_at: datetime | None = None
+    """By the manifest, else by the name; aware. ``None`` for what is no backup."""
+    pinned: bool = False
+    modified: datetime | None = None
+    has_manifest: bool = False
+    manifest: Manifest | None = field(default=None, repr=False)
+    kind: str = "database"
+
+    @property
+    def is_safety(self) -> bool:
+        """Whether it was made before a restore, of what that restore replaced."""
+        return self.manifest is not None and self.manifest.trigger == "safety"
+
+    @property
+    def order(self) -> tuple[datetime, str]:
+        """Sorts backups of one database from old to new: by the time in the name, never by the remote's clock."""
+        assert self.taken_at is not None
+        return (self.taken_at, self.name)
+
+
+class Catalog:
+    """Lists the folder of the database backups.
+
+    :param folder: relative to the remote.
+    """
+
+    def __init__(self, rclone: Rclone, naming: Naming, folder: str) -> None:
+        self.rclone, self.naming, self.folder = rclone, naming, folder.strip("/")
+
+    def path(self, name: str) -> str:
+        """Return the path of an object, relative to the remote."""
+        return f"{self.folder}/{name}" if self.folder else name
+
+    def objects(self, *, manifests: bool = True) -> list[StoredObject]:
+        """Return all objects but manifests and pins, newest first, by one or two calls of rclone.
+
+        :param manifests: read every manifest too; without, an object that has one counts as complete unread.
+        """
+        objects = self.arrange(self.rclone.entries(self.folder))
+        return self.inspect(objects) if manifests else objects
+
+    def arrange(self, entries: Sequence[Entry]) -> list[StoredObject]:
+        """Turn a listing into objects, newest first, then those that are no backups. Reads nothing."""
+        names = {entry.name for entry in entries}
+        objects = [
+            self._object(entry, names)
+            for entry in entries
+            if not (entry.name.endswith(MANIFEST) and entry.name.removesuffix(MANIFEST) in names)
+            and not (entry.name.endswith(PIN) and entry.name.removesuffix(PIN) in names)
+        ]
+        backups = [each for each in objects if each.taken_at]
+        others = [each for each in objects if not each.taken_at]
+        return sorted(backups, key=lambda each: each.order, reverse=True) + sorted(
+            others, key=lambda each: each.name
+        )
+
+    def inspect(self, objects: Iterable[StoredObject]) -> list[StoredObject]:
+        """Read the manifests of these objects by one call, and judge each by its own."""
+        objects = list(objects)
+        wanted = [each.name + MANIFEST for each in objects if each.has_manifest and each.manifest is None]
+        manifests = read_lines(self.rclone.read_many(self.folder, wanted)) if wanted else {}
+        return [judge(each, manifests.get(each.name)) if each.has_manifest else each for each in objects]
+
+    def _object(self, entry: Entry, names: set[str]) -> StoredObject:
+        parsed = self.naming.parse(entry.name)
+        stored = StoredObject(
+            name=entry.name,
+            path=self.path(entry.name),
+            size=entry.size,
+            modified=entry.modified,
+            state=State.FOREIGN if partial_run(entry.name) is None else State.INCOMPLETE,
+        )
+        if parsed is None:
+            return stored
+        has_manifest = entry.name + MANIFEST in names
+        state = State.DAMAGED if entry.size <= 0 else State.COMPLETE if has_manifest else State.LEGACY
+        return dataclasses.replace(
+            stored,
+            state=state,
+            database=parsed.database,
+            taken_at=parsed.taken_at,
+            pinned=entry.name + PIN in names,
+            has_manifest=has_manifest,
+        )
+
+
+def judge(stored: StoredObject, manifest: Manifest | None) -> StoredObject:
+    """Return the object with its manifest and the state that follows from it."""
+    manifest = manifest or stored.manifest
+    whole = manifest is not None and manifest.size == stored.size > 0
+    return dataclasses.replace(stored, manifest=manifest, state=State.COMPLETE if whole else State.DAMAGED)
+
+
+def latest(objects: Iterable[StoredObject], database: str) -> StoredObject | None:
+    """Return the newest complete backup of a database, else the newest legacy one, else ``None``.
+
+    A newer legacy one does not win: nobody knows whether it is whole. Nor does one that was made before a restore:
+    it holds what somebody wanted to get rid of.
+    """
+    mine = [each for each in objects if each.database == database]
+    complete = [each for each in mine if each.state is State.COMPLETE]
+    legacy = [each for each in mine if each.state is State.LEGACY]
+    for candidates in ([each for each in complete if not each.is_safety], legacy, complete):
+        if candidates:
+            return max(candidates, key=lambda each: each.order)
+    return None

@@ -1,0 +1,252 @@
+"""Commands: programs as frozen argument lists, and the processes that run them. Never a shell."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from ..exceptions import BackupError, ProgramFailed, ProgramMissing, Stalled
+from ..exceptions import gettext_noop as _
+from .control import Control
+
+TAIL_BYTES = 16 * 1024
+"""How much of a program's error output is kept: its last words are what explains a failure."""
+
+Explain = Callable[[str, int, str], BackupError]
+"""Turns (program name, exit status, error output) into an error for people."""
+
+
+def redact(text: str, secrets: frozenset[str]) -> str:
+    """Return ``text`` with every secret replaced, longest first so that no part of one is left."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text
+
+
+def last_words(output: str) -> str:
+    """Return the lines of error output that best explain a failure: the last three that are not empty."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return " ".join(lines[-3:])[:500]
+
+
+def program_failed(name: str, status: int, output: str) -> BackupError:
+    """Explain the failure of any program by its last words."""
+    if status < 0:
+        return ProgramFailed(
+            _("%(program)s was killed by signal %(signal)s."),
+            hint=_("Nothing was changed. The system may have run out of memory; look into its log."),
+            program=name,
+            signal=signal.Signals(-status).name if -status in signal.valid_signals() else -status,
+        )
+    return ProgramFailed(
+        _("%(program)s failed with exit status %(status)s: %(output)s"),
+        hint=_("Nothing was changed. The text after the colon is the program's own."),
+        program=name,
+        status=status,
+        output=last_words(output) or "-",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A program with its arguments and its whole environment. ``repr`` shows the program's name alone."""
+
+    argv: tuple[str, ...] = field(repr=False)
+    """Program first. Secrets never belong here: every user of the machine can read it."""
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The complete environment of the process."""
+    name: str
+    """What messages call the program."""
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
+    """Strings to cut out of the program's output."""
+    explain: Explain = field(default=program_failed, repr=False)
+    missing_hint: str = field(default=_("Install it, or put its folder on the PATH."), repr=False)
+
+
+class Process:
+    """One running command, in a session of its own, its error output drained into a bounded tail.
+
+    :raises ProgramMissing: the program can't be found or run.
+    """
+
+    def __init__(
+        self, command: Command, *, stdin: int = subprocess.DEVNULL, stdout: int = subprocess.DEVNULL
+    ) -> None:
+        self.command = command
+        try:
+            self._popen = subprocess.Popen(  # an argument list, never a shell
+                command.argv,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=subprocess.PIPE,
+                env=dict(command.env),
+                bufsize=0,
+                # Ctrl-C in the terminal must reach us alone: we decide in which order our programs end.
+                start_new_session=True,
+            )
+        except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
+            raise ProgramMissing(
+                _("The program %(program)s was not found or can't be run."),
+                hint=command.missing_hint,
+                program=command.name,
+            ) from error
+        self._stderr = _Tail(self._popen.stderr)
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    @property
+    def stdin(self) -> IO[bytes]:
+        assert self._popen.stdin is not None
+        return self._popen.stdin
+
+    @property
+    def stdout(self) -> IO[bytes]:
+        assert self._popen.stdout is not None
+        return self._popen.stdout
+
+    def kill(self) -> None:
+        """End the process and what it started, at once. Does nothing when it has ended already."""
+        # Popen.returncode is set only after the child was reaped; before that its pid can't belong to another.
+        if self._popen.returncode is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._popen.pid, signal.SIGKILL)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end and return the exit status; negative for a signal.
+
+        :raises subprocess.TimeoutExpired: it still runs after ``timeout`` seconds.
+        """
+        status = self._popen.wait(timeout)
+        self._stderr.join()
+        return status
+
+    def check(self) -> None:
+        """Wait for the end.
+
+        :raises BackupError: the exit status is not 0.
+        """
+        if status := self.wait():
+            raise self.failure(status)
+
+    def failure(self, status: int) -> BackupError:
+        """Return the error that explains this exit status."""
+        return self.command.explain(self.command.name, status, self.errors)
+
+    @property
+    def errors(self) -> str:
+        """The end of the error output, without secrets."""
+        return redact(self._stderr.text, self.command.secrets)
+
+    def close(self) -> None:
+        """Kill what still runs and give back every pipe. Safe to call twice."""
+        self.kill()
+        for pipe in (self._popen.stdin, self._popen.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        self.wait()
+
+
+class _Tail(threading.Thread):
+    """Reads a pipe to its end, so that the writer never blocks, and keeps the last bytes."""
+
+    def __init__(self, pipe: IO[bytes] | None) -> None:
+        super().__init__(daemon=True)
+        assert pipe is not None
+        self._pipe = pipe
+        self._kept = b""
+        self.start()
+
+    def run(self) -> None:
+        with self._pipe:
+            while chunk := self._pipe.read(65536):
+                self._kept = (self._kept + chunk)[-TAIL_BYTES:]
+
+    @property
+    def text(self) -> str:
+        return self._kept.decode(errors="replace")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed:
+    """What a short command left behind."""
+
+    status: int
+    output: bytes = field(repr=False)
+    errors: str = field(repr=False)
+
+
+def run(
+    command: Command, *, timeout: float, stdin: bytes | None = None, control: Control | None = None
+) -> Completed:
+    """Run a short command to its end and collect its output, whatever its exit status.
+
+    :param timeout: seconds of wall-clock time.
+    :param control: can stop it before that.
+    :raises Stalled: it took longer, and was killed.
+    :raises ProgramMissing: it can't be started.
+    """
+    process = Process(
+        command, stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    expired = threading.Event()
+
+    def expire() -> None:
+        expired.set()
+        process.kill()
+
+    timer = threading.Timer(timeout, expire)
+    timer.daemon = True
+    timer.start()
+    try:
+        with (control or Control()).guard(process.kill):
+            feeder = threading.Thread(target=_feed, args=(process, stdin or b""), daemon=True)
+            if stdin is not None:
+                feeder.start()
+            output = process.stdout.read()
+            status = process.wait()
+            if stdin is not None:
+                feeder.join()
+    finally:
+        timer.cancel()
+        process.close()
+    if control:
+        control.check()
+    if expired.is_set() and status < 0:
+        raise Stalled(
+            _("%(program)s did not answer within %(seconds)d seconds."),
+            hint=_("Nothing was changed. Check the network and the remote, then try again."),
+            program=command.name,
+            seconds=timeout,
+        )
+    return Completed(status=status, output=output, errors=process.errors)
+
+
+def _feed(process: Process, data: bytes) -> None:
+    with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
+        write_all(pipe, data)
+
+
+def write_all(pipe: IO[bytes], data: bytes) -> None:
+    """Write all of ``data`` to an unbuffered pipe, which may take it in parts."""
+    view = memoryview(data)
+    while view:
+        view = view[pipe.write(view) :]
+
+
+def find_program(name: str, *folders: str | Path | None) -> str:
+    """Return the full path of a program, looking into ``folders`` before the PATH; else its bare name."""
+    for folder in folders:
+        if folder and (found := shutil.which(name, path=str(folder))):
+            return found
+    return shutil.which(name) or name

@@ -1,0 +1,178 @@
+"""Compression inside the stream, and the meter that counts and hashes it.
+
+A stage takes bytes and gives bytes. ``finish`` returns the rest, or raises when what came in was not whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import zlib
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from ..exceptions import BackupDamaged
+from ..exceptions import gettext_noop as _
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+PIECE = 1 << 20
+"""Bytes that a decompressor gives at a time: one stored kilobyte may stand for gigabytes."""
+
+ZSTD, GZIP = "zstd", "gzip"
+SUFFIXES = {ZSTD: ".zst", GZIP: ".gz", None: ""}
+MAGIC = {ZSTD: b"\x28\xb5\x2f\xfd", GZIP: b"\x1f\x8b"}
+DEFAULT_LEVELS = {ZSTD: 3, GZIP: 6}
+"""See tests/benchmarks: on SQL text zstd's level 3 is as fast as level 1 and smaller; from 6 on it costs time."""
+
+
+class Stage(Protocol):
+    """One step of a stream."""
+
+    def feed(self, data: bytes) -> Iterator[bytes]: ...
+
+    def finish(self) -> bytes: ...
+
+
+class Meter:
+    """Passes bytes on, counts and hashes them; ``finish`` compares them with what was expected.
+
+    :param size: expected bytes, or ``None``.
+    :param sha256: expected digest, hex, or ``None``.
+    """
+
+    def __init__(self, *, size: int | None = None, sha256: str | None = None) -> None:
+        self.size = 0
+        self._hash = hashlib.sha256()
+        self._expected = (size, sha256)
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        self.size += len(data)
+        self._hash.update(data)
+        yield data
+
+    def finish(self) -> bytes:
+        size, sha256 = self._expected
+        if size is not None and size != self.size:
+            raise BackupDamaged(
+                _("The backup should have %(expected)d bytes, but %(found)d arrived."),
+                expected=size,
+                found=self.size,
+            )
+        if sha256 and sha256 != self.sha256:
+            raise BackupDamaged(
+                _("The backup's bytes have changed since it was made: its SHA-256 does not match.")
+            )
+        return b""
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
+
+
+class Compressor:
+    """Compresses with zstd on all cores but one, or with gzip."""
+
+    def __init__(self, algorithm: str, level: int | None = None) -> None:
+        level = DEFAULT_LEVELS[algorithm] if level is None else level
+        self._compressor: Any
+        if algorithm == ZSTD:
+            parameter = zstd.CompressionParameter
+            workers = max(0, min(4, (os.cpu_count() or 1) - 1))
+            options: dict[int, int] = {
+                parameter.compression_level: level,
+                parameter.checksum_flag: 1,
+                parameter.nb_workers: workers,
+            }
+            self._compressor = zstd.ZstdCompressor(options=options)
+        else:
+            self._compressor = zlib.compressobj(level, zlib.DEFLATED, zlib.MAX_WBITS | 16)
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        yield self._compressor.compress(data)
+
+    def finish(self) -> bytes:
+        rest: bytes = self._compressor.flush()
+        return rest
+
+
+class Decompressor:
+    """Undoes whatever compression the first bytes show; passes on what is not compressed."""
+
+    def __init__(self) -> None:
+        self._head: bytes | None = b""
+        self._decoder: _Zstd | _Gzip | None = None
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        if self._head is not None:
+            self._head += data
+            if len(self._head) < 4:
+                return
+            data = self._choose()
+        yield from self._decoder.feed(data) if self._decoder else (data,)
+
+    def finish(self) -> bytes:
+        rest = b"".join(self._pass_short_head()) if self._head is not None else b""
+        if self._decoder and not self._decoder.complete:
+            raise BackupDamaged(_("The backup is cut off: its compressed data has no end."))
+        return rest
+
+    def _choose(self) -> bytes:
+        head, self._head = self._head or b"", None
+        if head.startswith(MAGIC[ZSTD]):
+            self._decoder = _Zstd()
+        elif head.startswith(MAGIC[GZIP]):
+            self._decoder = _Gzip()
+        return head
+
+    def _pass_short_head(self) -> Iterator[bytes]:
+        data = self._choose()
+        yield from self._decoder.feed(data) if self._decoder else (data,)
+
+
+class _Zstd:
+    def __init__(self) -> None:
+        self._decoder = zstd.ZstdDecompressor()
+
+    @property
+    def complete(self) -> bool:
+        return self._decoder.eof
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        while data:
+            if self._decoder.eof:  # another frame follows
+                self._decoder = zstd.ZstdDecompressor()
+            try:
+                yield self._decoder.decompress(data, PIECE)
+                while not self._decoder.needs_input and not self._decoder.eof:
+                    yield self._decoder.decompress(b"", PIECE)
+            except zstd.ZstdError as error:
+                raise BackupDamaged(_("The backup's compressed data is damaged.")) from error
+            data = self._decoder.unused_data if self._decoder.eof else b""
+
+
+class _Gzip:
+    def __init__(self) -> None:
+        self._decoder = zlib.decompressobj(zlib.MAX_WBITS | 16)
+
+    @property
+    def complete(self) -> bool:
+        return self._decoder.eof
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        piece = b""
+        while data or len(piece) == PIECE:  # a full piece: more may wait inside
+            if self._decoder.eof:  # another member follows
+                self._decoder = zlib.decompressobj(zlib.MAX_WBITS | 16)
+            try:
+                piece = self._decoder.decompress(data, PIECE)
+            except zlib.error as error:
+                raise BackupDamaged(_("The backup's compressed data is damaged.")) from error
+            data = self._decoder.unused_data if self._decoder.eof else self._decoder.unconsumed_tail
+            yield piece
+            if self._decoder.eof and not data:
+                return

@@ -1,0 +1,84 @@
+"""Control: what a running piece of work shares with those who watch it and may stop it."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from ..exceptions import BackupError, Stalled
+from ..exceptions import gettext_noop as _
+
+
+class Control:
+    """Counts bytes, carries the stage, and stops the work from any thread by ending its programs.
+
+    :param stall_timeout: seconds without a byte after which the work is stopped; ``None`` for no limit.
+    """
+
+    def __init__(self, stall_timeout: float | None = None) -> None:
+        self.bytes_done = 0
+        self.bytes_total: int | None = None
+        """An estimate, from the last run of the same kind."""
+        self.stall_timeout = stall_timeout
+        self._error: BackupError | None = None
+        self._aborts: list[Callable[[], None]] = []
+        self._moved_at = time.monotonic()
+
+    def advance(self, count: int) -> None:
+        """Count bytes that moved."""
+        self.bytes_done += count
+        self.touch()
+
+    def touch(self) -> None:
+        """Say that the work is alive, though no byte can be counted."""
+        self._moved_at = time.monotonic()
+
+    def stop(self, error: BackupError) -> None:
+        """Stop the work with this error; the first one counts. Callable from any thread, and from a signal handler."""
+        if self._error is None:
+            self._error = error
+        for abort in list(self._aborts):
+            abort()
+
+    @property
+    def stopped(self) -> BackupError | None:
+        """Why the work was told to stop, if it was."""
+        return self._error
+
+    def check(self) -> None:
+        """Raise the error that the work was stopped with, if it was."""
+        if self._error is not None:
+            raise self._error
+
+    @contextlib.contextmanager
+    def guard(self, abort: Callable[[], None]) -> Iterator[None]:
+        """While inside, stopping the work calls ``abort``."""
+        self._aborts.append(abort)
+        try:
+            self.check()
+            yield
+        finally:
+            self._aborts.remove(abort)
+
+    @contextlib.contextmanager
+    def watch(self) -> Iterator[None]:
+        """While inside, the work is stopped when no byte moves for the stall timeout."""
+        self.touch()
+        done = threading.Event()
+        watch = threading.Thread(target=self._watch, args=(done, self.stall_timeout), daemon=True)
+        if self.stall_timeout:
+            watch.start()
+        try:
+            yield
+        finally:
+            done.set()
+            if watch.is_alive():
+                watch.join()
+
+    def _watch(self, done: threading.Event, limit: float) -> None:
+        while not done.wait(min(1.0, limit / 4)):
+            if time.monotonic() - self._moved_at > limit:
+                self.stop(Stalled(_("Nothing moved for %(seconds)d seconds."), seconds=limit))
+                return

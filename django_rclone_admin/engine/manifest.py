@@ -1,0 +1,97 @@
+"""The manifest: one line of JSON beside a backup, written last, that says what the backup is."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from ..exceptions import BackupDamaged
+from ..exceptions import gettext_noop as _
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What is known about one backup. Times are aware, sizes are bytes."""
+
+    name: str
+    database: str
+    """The alias it was taken from."""
+    engine: str
+    """The connector's word for the engine, such as ``postgresql``."""
+    connector: str
+    """The class that dumped it."""
+    taken_at: datetime
+    """When the dump began: what was written later is not in it."""
+    finished_at: datetime
+    size: int
+    """Stored bytes."""
+    raw_size: int
+    """Bytes of the dump before compression."""
+    sha256: str
+    """Digest of the stored bytes, hex."""
+    compression: str | None = None
+    server_version: str = ""
+    tool_version: str = ""
+    django_version: str = ""
+    package_version: str = ""
+    migrations: dict[str, list[str]] = field(default_factory=dict)
+    """Per app, the names of the applied migrations that no other applied one depends on."""
+    tables: list[str] = field(default_factory=list)
+    label: str = ""
+    trigger: str = ""
+    run: str = ""
+    host: str = ""
+    format: int = FORMAT
+
+    def to_bytes(self) -> bytes:
+        """Return the one line that is stored."""
+        values = dataclasses.asdict(self)
+        values |= {key: values[key].isoformat() for key in ("taken_at", "finished_at")}
+        return json.dumps({"format": values.pop("format"), **values}, ensure_ascii=False).encode() + b"\n"
+
+    @classmethod
+    def from_bytes(cls, line: bytes) -> Manifest:
+        """Read a stored line; keys of newer versions of this format are passed over.
+
+        :raises BackupDamaged: it is no manifest, or of a newer format.
+        """
+        try:
+            return cls._from_values(json.loads(line))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise BackupDamaged(_("A manifest on the remote can't be read.")) from error
+
+    @classmethod
+    def _from_values(cls, values: dict[str, Any]) -> Manifest:
+        if values["format"] > FORMAT:
+            raise BackupDamaged(
+                _("A manifest was written by a newer version of this package."),
+                hint=_("Upgrade django-rclone-admin."),
+            )
+        known = {item.name: values[item.name] for item in dataclasses.fields(cls) if item.name in values}
+        known |= {key: datetime.fromisoformat(known[key]) for key in ("taken_at", "finished_at")}
+        for key in ("name", "database", "engine", "connector", "sha256"):
+            if not isinstance(known[key], str):
+                raise TypeError(key)
+        for key in ("size", "raw_size"):
+            if not isinstance(known[key], int):
+                raise TypeError(key)
+        if known["taken_at"].tzinfo is None:
+            raise ValueError("taken_at")
+        return cls(**known)
+
+
+def read_lines(data: bytes) -> dict[str, Manifest]:
+    """Read many manifests, one a line, by the name of their backup. Lines that are none are passed over."""
+    found = {}
+    for line in data.splitlines():
+        try:
+            manifest = Manifest.from_bytes(line)
+        except BackupDamaged:
+            continue
+        found[manifest.name] = manifest
+    return found

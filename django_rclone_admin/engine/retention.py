@@ -1,0 +1,157 @@
+"""Retention: which backups to keep, and why. A pure function; deleting is done elsewhere.
+
+The rules are those of restic's ``forget``: each keeps the newest backup of each of the last N periods that have one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from ..exceptions import UsageError
+from ..exceptions import gettext_noop as _
+from .catalog import State, StoredObject
+
+SAFETY_PERIOD = timedelta(days=7)
+"""How long the backup that was made before a restore is kept, so that the restore can be undone."""
+
+PERIODS: dict[str, Callable[[datetime], tuple[int, ...]]] = {
+    "hourly": lambda time: (time.year, time.month, time.day, time.hour),
+    "daily": lambda time: (time.year, time.month, time.day),
+    "weekly": lambda time: time.isocalendar()[:2],
+    "monthly": lambda time: (time.year, time.month),
+    "yearly": lambda time: (time.year,),
+}
+"""The rule's name → what tells its periods apart, in UTC."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionPolicy:
+    """How many backups of each database to keep. A rule of 0 does not apply.
+
+    :raises UsageError: it could keep nothing.
+    """
+
+    last: int = 10
+    hourly: int = 0
+    daily: int = 0
+    weekly: int = 0
+    monthly: int = 0
+    yearly: int = 0
+    within_days: float = 0
+    """Keep all that are younger."""
+    min_keep: int = 1
+    """Never go below this number of complete backups."""
+
+    def __post_init__(self) -> None:
+        rules = [self.last, self.within_days, *(getattr(self, period) for period in PERIODS)]
+        if min(rules) < 0 or not any(rules) or self.min_keep < 1:
+            raise UsageError(
+                _("The retention would keep no backup."),
+                hint=_(
+                    "DB_CLEANUP_KEEP and “min_keep” must be 1 or more, and the rules of RETENTION 0 or more."
+                ),
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What to do with one backup."""
+
+    backup: StoredObject
+    keep: bool
+    reasons: tuple[str, ...]
+    """In English, marked for translation."""
+
+
+def decide(backups: Iterable[StoredObject], policy: RetentionPolicy, now: datetime) -> list[Decision]:
+    """Decide on the backups of one database, newest first.
+
+    Damaged backups are never counted and never removed: they are for a person to look at. The newest complete backup
+    is always kept; one that was made before a restore does not stand in for it. What is legacy never takes the place of what is complete.
+    """
+    ordered = sorted((each for each in backups if each.taken_at), key=lambda each: each.order, reverse=True)
+    reasons: dict[str, list[str]] = {each.name: [] for each in ordered}
+    countable = [
+        each for each in ordered if each.state in (State.COMPLETE, State.LEGACY) and not _is_special(each)
+    ]
+    complete = [each for each in countable if each.state is State.COMPLETE]
+    for group in (complete, countable):
+        for backup, reason in _apply(group, policy, now):
+            counts = group is complete or backup.state is State.LEGACY
+            if counts and reason not in reasons[backup.name]:
+                reasons[backup.name].append(reason)
+    for each in ordered:
+        reasons[each.name] += _special_reasons(each, now)
+    _keep_enough(ordered, reasons, policy)
+    return [
+        Decision(
+            backup=each,
+            keep=bool(reasons[each.name]),
+            reasons=tuple(reasons[each.name]) or (_("no rule keeps it"),),
+        )
+        for each in ordered
+    ]
+
+
+def _apply(
+    group: Sequence[StoredObject], policy: RetentionPolicy, now: datetime
+) -> Iterable[tuple[StoredObject, str]]:
+    """Give each backup that a rule keeps, with the rule's reason. ``group`` is sorted newest first."""
+    yield from ((each, REASONS["last"]) for each in group[: policy.last])
+    for period, key in PERIODS.items():
+        seen: set[tuple[int, ...]] = set()
+        for each in group:
+            assert each.taken_at is not None
+            mark = key(each.taken_at.astimezone(UTC))
+            if mark not in seen and len(seen) < getattr(policy, period):
+                seen.add(mark)
+                yield each, REASONS[period]
+    for each in group:
+        assert each.taken_at is not None
+        if policy.within_days and now - each.taken_at < timedelta(days=policy.within_days):
+            yield each, REASONS["within_days"]
+
+
+REASONS = {
+    "last": _("one of the last"),
+    "hourly": _("the newest of its hour"),
+    "daily": _("the newest of its day"),
+    "weekly": _("the newest of its week"),
+    "monthly": _("the newest of its month"),
+    "yearly": _("the newest of its year"),
+    "within_days": _("young enough"),
+}
+
+
+def _is_special(backup: StoredObject) -> bool:
+    """Whether it is kept for a reason of its own, and takes no place in the rules."""
+    return backup.pinned or backup.is_safety
+
+
+def _special_reasons(backup: StoredObject, now: datetime) -> list[str]:
+    assert backup.taken_at is not None
+    found = []
+    if backup.pinned:
+        found.append(_("pinned"))
+    if backup.state is State.DAMAGED:
+        found.append(_("damaged: not counted, left for you to look at"))
+    if backup.is_safety and now - backup.taken_at < SAFETY_PERIOD:
+        found.append(_("made before a restore, kept for 7 days"))
+    return found
+
+
+def _keep_enough(
+    ordered: Sequence[StoredObject], reasons: dict[str, list[str]], policy: RetentionPolicy
+) -> None:
+    """Keep the newest complete backup whatever the rules say, and never fewer than the policy's minimum."""
+    complete = [each for each in ordered if each.state is State.COMPLETE]
+    wanted = [each for each in complete if not each.is_safety] or complete
+    if wanted:
+        reasons[wanted[0].name].insert(0, _("the newest complete backup"))
+    kept = sum(bool(reasons[each.name]) for each in complete)
+    for each in complete:
+        if kept < policy.min_keep and not reasons[each.name]:
+            reasons[each.name].append(_("needed to keep enough"))
+            kept += 1

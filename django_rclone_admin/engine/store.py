@@ -1,0 +1,178 @@
+"""Puts a stream on the remote as a backup, and takes backups off it.
+
+The steps of publishing: upload under a name that is never a backup; check the size; look that the final name is free;
+rename; check the size again; write the manifest last. Whatever fails, no misleading object is left behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ..exceptions import BackupError, EmptyDump, RemoteError
+from ..exceptions import gettext_noop as _
+from .catalog import Catalog, State, StoredObject
+from .compression import SUFFIXES, Compressor, Meter, Stage
+from .control import Control
+from .manifest import Manifest
+from .naming import MANIFEST, PIN, partial, partial_run
+from .rclone import Rclone
+from .transfer import CommandSink, Sink, Source, transfer
+
+UNKNOWN_PARTIAL_AGE = timedelta(days=1)
+"""After this time an upload in flight of a run that we know nothing of is taken for dead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """What arrived at the sink."""
+
+    size: int
+    """Bytes that the sink received."""
+    raw_size: int
+    """Bytes of the dump before compression."""
+    sha256: str
+    """Digest of the bytes that the sink received, hex."""
+
+
+class RefuseEmpty:
+    """A stage that fails when nothing came through."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        yield data
+
+    def finish(self) -> bytes:
+        if self._meter.size == 0:
+            raise EmptyDump(_("The dump is empty."))
+        return b""
+
+
+def pour(
+    source: Source, sink: Sink, *, compression: str | None, level: int | None, control: Control
+) -> Stored:
+    """Stream a dump into a sink, compressing on the way.
+
+    :raises EmptyDump: the source succeeded without a byte.
+    """
+    raw, stored = Meter(), Meter()
+    compress: list[Stage] = [Compressor(compression, level)] if compression else []
+    transfer(source, sink, stages=[raw, RefuseEmpty(raw), *compress, stored], control=control)
+    return Stored(size=stored.size, raw_size=raw.size, sha256=stored.sha256)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """One backup on its way to the remote."""
+
+    catalog: Catalog
+    database: str
+    taken_at: datetime
+    extension: str
+    """Of the dump, without compression."""
+    compression: str | None
+    level: int | None
+    run: str
+    """Makes the name of the upload in flight unique."""
+
+    def send(self, source: Source, control: Control) -> tuple[str, Stored]:
+        """Upload and rename; the manifest is the caller's, by :meth:`seal`.
+
+        :returns: the name, and what was stored.
+        """
+        temporary = self.catalog.path(partial(self._name(1), self.run))
+        rclone = self.catalog.rclone
+        try:
+            sink = CommandSink(rclone.upload(temporary))
+            stored = pour(source, sink, compression=self.compression, level=self.level, control=control)
+            _check_size(rclone, temporary, stored.size)
+            name = self._free_name()
+            rclone.move(temporary, self.catalog.path(name))
+        except BaseException:
+            _remove_quietly(rclone, temporary)
+            raise
+        self._guarded(name, lambda: _check_size(rclone, self.catalog.path(name), stored.size))
+        return name, stored
+
+    def seal(self, manifest: Manifest) -> None:
+        """Write the manifest: from now on the backup is listed as complete."""
+        target = self.catalog.path(manifest.name) + MANIFEST
+        self._guarded(manifest.name, lambda: self.catalog.rclone.write(target, manifest.to_bytes()))
+
+    def _guarded(self, name: str, step: Callable[[], None]) -> None:
+        """Do a step after the rename; when it fails, the object may not stay: it would look like a backup."""
+        try:
+            step()
+        except BaseException:
+            _remove_quietly(self.catalog.rclone, self.catalog.path(name))
+            _remove_quietly(self.catalog.rclone, self.catalog.path(name) + MANIFEST)
+            raise
+
+    def _name(self, number: int) -> str:
+        extension = self.extension + SUFFIXES[self.compression]
+        return self.catalog.naming.render(
+            database=self.database, taken_at=self.taken_at, extension=extension, number=number
+        )
+
+    def _free_name(self) -> str:
+        for number in range(1, 1000):
+            name = self._name(number)
+            if self.catalog.rclone.size(self.catalog.path(name)) is None:
+                return name
+        raise RemoteError(
+            _("No free name is left for the backup."), hint=_("Put the seconds into DB_DATE_FORMAT.")
+        )
+
+
+def remove(catalog: Catalog, backup: StoredObject) -> None:
+    """Take a backup with its manifest and its pin off the remote, the object first: a manifest alone is no backup."""
+    catalog.rclone.delete(backup.path)
+    if backup.has_manifest:
+        catalog.rclone.delete(backup.path + MANIFEST)
+    if backup.pinned:
+        catalog.rclone.delete(backup.path + PIN)
+
+
+def sweep(
+    catalog: Catalog, objects: list[StoredObject], is_over: Callable[[str], bool | None], now: datetime
+) -> int:
+    """Remove the uploads in flight of runs that are over.
+
+    :param is_over: whether a run has ended, by its id; ``None`` when nothing is known of it.
+    :returns: how many were removed.
+    """
+    count = 0
+    for each in objects:
+        if each.state is not State.INCOMPLETE:
+            continue
+        over = is_over(partial_run(each.name) or "")
+        if over is None:
+            over = each.modified is not None and now - each.modified > UNKNOWN_PARTIAL_AGE
+        if over:
+            catalog.rclone.delete(each.path)
+            count += 1
+    return count
+
+
+def _check_size(rclone: Rclone, path: str, expected: int) -> None:
+    found = rclone.size(path)
+    if found != expected:
+        raise RemoteError(
+            _("The remote has %(found)s bytes of the backup instead of %(expected)d."),
+            hint=_("Nothing was kept. Check the remote's free space and try again."),
+            found=0 if found is None else found,
+            expected=expected,
+        )
+
+
+def _remove_quietly(rclone: Rclone, path: str) -> None:
+    """Try to remove what a failure left; what stays is swept by a later run."""
+    # The work may have been stopped; this must run all the same, and soon end.
+    patient = dataclasses.replace(rclone, control=None, timeout=20)
+    with contextlib.suppress(BackupError):
+        patient.delete(path)

@@ -1,0 +1,142 @@
+"""Everything that can go wrong, each with one sentence for a person and a hint on what to do.
+
+No Django here, so that the engine can raise these. A message is a template plus parameters: the English text is
+``str(error)``, and the Django side translates the template (see :mod:`django_rclone_admin.wording`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def gettext_noop(message: str) -> str:
+    """Mark a message for translation where Django must not be imported; imported as ``_``."""
+    return message
+
+
+_ = gettext_noop
+
+
+class BackupError(Exception):
+    """The base of all our errors.
+
+    :param template: one sentence, with ``%(name)s`` placeholders.
+    :param hint: what the operator can do about it; may use the same placeholders.
+    :param params: the values; they must never hold a secret.
+    """
+
+    exit_code = 1
+    default_hint = ""
+
+    def __init__(self, template: str, /, *, hint: str = "", **params: Any) -> None:
+        self.template = template
+        self.hint_template = hint or self.default_hint
+        self.params = params
+        super().__init__(template % params if params else template)
+
+    @property
+    def hint(self) -> str:
+        """The hint in English, or an empty string."""
+        return self.hint_template % self.params if self.params else self.hint_template
+
+
+class UsageError(BackupError):
+    """The call or the configuration is wrong; nothing was tried."""
+
+    exit_code = 2
+
+
+class BackupNotFound(BackupError):
+    """No such backup in the listing."""
+
+    default_hint = _("See what there is with “manage.py listbackups --all”.")
+
+
+class BackupDamaged(BackupError):
+    """The stored bytes are not those that were written."""
+
+    default_hint = _(
+        "Nothing was changed. Choose another backup: “manage.py listbackups” shows the state of each."
+    )
+
+
+class WrongFormat(BackupError):
+    """The bytes are not in a format that the connector can restore."""
+
+    default_hint = _(
+        "Nothing was changed. Check that this backup was made from a database of the same engine."
+    )
+
+
+class EmptyDump(BackupError):
+    """The dump program succeeded and wrote nothing."""
+
+    default_hint = _("Nothing was stored. Run the dump program by hand to see what it says.")
+
+
+class RestoreRefused(BackupError):
+    """The restore would not do what the caller expects, so it was not begun."""
+
+
+class ProgramMissing(BackupError):
+    """A program that we need is not installed or not on the path."""
+
+
+class ProgramFailed(BackupError):
+    """A program ended with an error; the message has its last words."""
+
+
+class RemoteError(BackupError):
+    """rclone could not do what was asked of the remote."""
+
+    default_hint = _("Run “manage.py rclonedoctor” to check the remote step by step.")
+
+
+class RemoteUnknown(RemoteError):
+    """rclone's configuration has no remote of that name."""
+
+    default_hint = _(
+        "Check DJANGO_RCLONE['REMOTE'], and that RCLONE_CONFIG or RCLONE_ENV defines that remote."
+    )
+
+
+class RemoteUnreachable(RemoteError):
+    """Nothing answers at the remote's address, or not in time."""
+
+    default_hint = _(
+        "Check the network and the remote's address; nothing was changed, so it is safe to try again."
+    )
+
+
+class RemoteDenied(RemoteError):
+    """The remote refuses our credentials or lacks a permission."""
+
+    default_hint = _("Check the remote's user, keys and permissions in the rclone configuration.")
+
+
+class RemoteFull(RemoteError):
+    """The remote has no space left."""
+
+    default_hint = _("Free some space, or lower the retention and run “manage.py prunebackups”.")
+
+
+class Stopped(BackupError):
+    """The work was stopped from outside before its end; nothing was changed by it."""
+
+    default_hint = _("Nothing was changed.")
+
+
+class Cancelled(Stopped):
+    """Somebody asked for it."""
+
+
+class Interrupted(Stopped):
+    """Our process is going down."""
+
+
+class Stalled(BackupError):
+    """No byte moved for the stall timeout."""
+
+    default_hint = _(
+        "Nothing was changed. A lock or a dead connection can cause this; STALL_TIMEOUT sets the limit."
+    )

@@ -1,0 +1,141 @@
+"""Back up one database."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import IO
+
+import django
+from django.db import DatabaseError, connections
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from .. import __version__, signals, wording
+from ..conf import get_settings
+from ..connectors.base import Connector, Facts
+from ..connectors.registry import get_connector
+from ..engine.catalog import latest
+from ..engine.compression import GZIP, SUFFIXES, ZSTD
+from ..engine.manifest import Manifest
+from ..engine.store import Stored, Upload, pour, sweep
+from ..engine.transfer import FileSink, Sink, StreamSink
+from ..exceptions import ProgramFailed, gettext_noop
+from . import history
+from .job import Job
+
+
+def back_up(job: Job, output: Path | IO[bytes] | None = None) -> str:
+    """Dump the run's database to the remote, or to a local file or stream."""
+    run = job.run
+    connector = get_connector(run.database)
+    job.announce(signals.pre_db_backup, database=run.database)
+    facts = ask(connector)
+    if output is not None:
+        return _to_file(job, connector, output)
+    job.stage(_("Looking at the remote"))
+    objects = job.catalog.objects(manifests=False)
+    if swept := sweep(job.catalog, objects, history.is_over, timezone.now()):
+        job.note(_("Removed %(count)d unfinished uploads of earlier runs.") % {"count": swept})
+    previous = latest(objects, run.database)
+    job.control.bytes_total = previous.size if previous else None
+    upload = _upload(job, connector)
+    job.stage(_("Dumping and uploading"))
+    name, stored = upload.send(connector.source(), job.control)
+    job.stage(_("Writing the manifest"))
+    upload.seal(_manifest(job, connector, facts, upload, name, stored))
+    _record(job, stored)
+    run.path = job.catalog.path(name)
+    job.tell(signals.post_db_backup, database=run.database, path=run.path)
+    return _("Stored %(name)s, %(size)s.") % {"name": name, "size": wording.size(stored.size)}
+
+
+def _upload(job: Job, connector: Connector) -> Upload:
+    settings = get_settings()
+    return Upload(
+        catalog=job.catalog,
+        database=job.run.database,
+        taken_at=timezone.now(),
+        extension=connector.extension,
+        compression=settings.compression,
+        level=settings.compression_level,
+        run=str(job.run.pk),
+    )
+
+
+def _to_file(job: Job, connector: Connector, output: Path | IO[bytes]) -> str:
+    """Write the dump to a local file, compressed as its name says, or to a stream, as it is."""
+    compression = None
+    sink: Sink = StreamSink(output) if not isinstance(output, Path) else FileSink(output)
+    if isinstance(output, Path):
+        compression = {SUFFIXES[each]: each for each in (ZSTD, GZIP)}.get(output.suffix)
+    job.stage(_("Dumping to a local file"))
+    level = get_settings().compression_level if compression == get_settings().compression else None
+    stored = pour(connector.source(), sink, compression=compression, level=level, control=job.control)
+    _record(job, stored)
+    return _("Wrote %(size)s.") % {"size": wording.size(stored.size)}
+
+
+def _record(job: Job, stored: Stored) -> None:
+    job.run.size, job.run.raw_size, job.run.sha256 = stored.size, stored.raw_size, stored.sha256
+    job.control.bytes_total = stored.raw_size
+
+
+def ask(connector: Connector) -> Facts:
+    """Ask a database about itself.
+
+    :raises ProgramFailed: it can't be reached.
+    """
+    try:
+        return connector.facts()
+    except DatabaseError as error:
+        raise ProgramFailed(
+            gettext_noop("The database “%(database)s” can't be reached: %(reason)s"),
+            hint=gettext_noop("Nothing was changed. Check that the server runs and that DATABASES is right."),
+            database=connector.alias,
+            reason=" ".join(str(error).split()),
+        ) from error
+
+
+def applied_migrations(alias: str) -> dict[str, list[str]]:
+    """Return, per app, the applied migrations that no other applied one of the app depends on."""
+    connection = connections[alias]
+    applied = {key for key in MigrationRecorder(connection).applied_migrations() if key[0] != history.APP}
+    disk = MigrationLoader(None).disk_migrations
+    needed = {
+        parent for key in applied if key in disk for parent in disk[key].dependencies if parent[0] == key[0]
+    }
+    leaves: dict[str, list[str]] = {}
+    for app, name in sorted(applied - needed):
+        leaves.setdefault(app, []).append(name)
+    return leaves
+
+
+def _manifest(
+    job: Job, connector: Connector, facts: Facts, upload: Upload, name: str, stored: Stored
+) -> Manifest:
+    run = job.run
+    return Manifest(
+        name=name,
+        database=run.database,
+        engine=connector.engine,
+        connector=f"{type(connector).__module__}.{type(connector).__qualname__}",
+        taken_at=upload.taken_at,
+        finished_at=timezone.now(),
+        size=stored.size,
+        raw_size=stored.raw_size,
+        sha256=stored.sha256,
+        compression=upload.compression,
+        server_version=facts.server_version,
+        tool_version=facts.tool_version,
+        django_version=django.get_version(),
+        package_version=__version__,
+        migrations=applied_migrations(run.database),
+        tables=facts.tables,
+        label=run.label,
+        trigger=run.trigger,
+        run=str(run.pk),
+        host=socket.gethostname(),
+    )

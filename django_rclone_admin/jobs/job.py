@@ -1,0 +1,193 @@
+"""One run being carried out: its record, its heartbeat, its signals."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from django.db import DatabaseError, connections
+from django.dispatch import Signal
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from .. import signals, wording
+from ..conf import get_settings
+from ..engine.catalog import Catalog
+from ..engine.control import Control
+from ..exceptions import BackupError, Cancelled, Interrupted, gettext_noop
+from ..models import BackupRun, Status
+from ..site import get_catalog
+from . import history
+
+logger = logging.getLogger("django_rclone_admin")
+
+TICK, BEAT = 0.25, 1.0
+"""Seconds between looks at the progress, and between writes of it."""
+
+Progress = Callable[[BackupRun], None]
+
+running: dict[str, Control] = {}
+"""The controls of the runs of this process, by run id."""
+
+
+class Vetoed(BackupError):
+    """A receiver of a ``pre_*`` signal raised."""
+
+    default_hint = gettext_noop(
+        "Nothing was touched. A receiver of a signal refused it; the reason is its own."
+    )
+
+
+class Job:
+    """What the work of one run needs at hand."""
+
+    def __init__(self, run: BackupRun, control: Control, *, recorded: bool) -> None:
+        self.run, self.control, self.recorded = run, control, recorded
+
+    @functools.cached_property
+    def catalog(self) -> Catalog:
+        """The catalog; its calls end when the run is stopped."""
+        return get_catalog(self.control)
+
+    def stage(self, message: str) -> None:
+        """Say what is going on now; the heartbeat writes it to the row."""
+        self.control.check()
+        self.run.message = message
+        self.run.write_log(message)
+
+    def note(self, message: str) -> None:
+        """Add a line to the log."""
+        self.run.write_log(message)
+
+    def announce(self, signal: Signal, **values: object) -> None:
+        """Send a signal whose receivers may veto.
+
+        :raises Vetoed: one did.
+        """
+        try:
+            signal.send(sender=BackupRun, run=self.run, **values)
+        except BackupError:
+            raise
+        except Exception as error:
+            raise Vetoed(gettext_noop("It was refused: %(reason)s"), reason=error) from error
+
+    def tell(self, signal: Signal, **values: object) -> None:
+        """Send a signal whose receivers can spoil nothing."""
+        for receiver, answer in signal.send_robust(sender=BackupRun, run=self.run, **values):
+            if isinstance(answer, Exception):
+                logger.error("A receiver of a backup signal failed: %r", receiver, exc_info=answer)
+                self.note(_("A signal receiver failed; see the log of the site."))
+
+    def save(self) -> None:
+        """Write the row, if there is a table; create it anew when a restore has taken its place."""
+        if self.recorded:
+            self.run.save()
+
+
+def carry_out(
+    run: BackupRun,
+    work: Callable[[Job], str],
+    *,
+    progress: Progress | None = None,
+    control: Control | None = None,
+) -> BackupRun:
+    """Do the work of a run that has begun: record it, beat, send the signals.
+
+    :param work: returns the message of its success.
+    :param progress: called with the run a few times a second, from another thread.
+    :param control: that of the run which this one is a part of.
+    :raises BackupError: it failed; the row says so too.
+    """
+    control = control or Control(stall_timeout=get_settings().stall_timeout)
+    job = Job(run, control, recorded=not run._state.adding)
+    running[str(run.pk)] = control
+    try:
+        with _beating(job, progress):
+            job.tell(signals.run_started)
+            message = work(job)
+    except BaseException as error:
+        _fail(job, error)
+        raise
+    else:
+        run.end(Status.SUCCEEDED, message)
+        run.write_log(message)
+        run.bytes_done = control.bytes_done
+        job.save()
+        job.tell(signals.run_finished)
+    finally:
+        del running[str(run.pk)]
+    return run
+
+
+def _fail(job: Job, error: BaseException) -> None:
+    status = Status.FAILED
+    if isinstance(error, Cancelled | KeyboardInterrupt):
+        status = Status.CANCELLED
+    elif isinstance(error, Interrupted | SystemExit):
+        status = Status.INTERRUPTED
+    message, hint = wording.describe(error)
+    job.run.end(status, message, hint)
+    job.run.write_log(message)
+    job.run.bytes_done = job.control.bytes_done
+    try:
+        job.save()
+    except DatabaseError as problem:
+        logger.warning("The failure of a run could not be recorded: %s", problem)
+    job.tell(signals.run_failed, exception=error)
+
+
+@contextmanager
+def _beating(job: Job, progress: Progress | None) -> Iterator[None]:
+    done = threading.Event()
+    thread = threading.Thread(target=_beat, args=(job, progress, done), name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def _beat(job: Job, progress: Progress | None, done: threading.Event) -> None:
+    """Show the progress, write it to the row once a second, and see whether somebody wants the run cancelled."""
+    written = 0.0
+    try:
+        while not done.wait(TICK):
+            job.run.bytes_done, job.run.bytes_total = job.control.bytes_done, job.control.bytes_total
+            if progress:
+                progress(job.run)
+            if job.recorded and time.monotonic() - written >= BEAT:
+                _write_beat(job)
+                written = time.monotonic()
+    finally:
+        connections.close_all()
+
+
+def _write_beat(job: Job) -> None:
+    run = job.run
+    run.heartbeat_at = timezone.now()
+    row = BackupRun.objects.using(history.database()).filter(pk=run.pk)
+    try:
+        row.update(
+            heartbeat_at=run.heartbeat_at,
+            bytes_done=run.bytes_done,
+            bytes_total=run.bytes_total,
+            message=run.message,
+            log=run.log,
+        )
+        if row.filter(cancel_requested_at__isnull=False).exists():
+            job.control.stop(Cancelled(gettext_noop("The run was cancelled.")))
+    except DatabaseError as error:  # busy, or being restored this very moment: the next beat will do
+        logger.debug("A heartbeat was missed: %s", error)
+
+
+def stop_all(error: BackupError) -> bool:
+    """Stop every run of this process with this error; false when there is none. Safe in a signal handler."""
+    controls = list(running.values())
+    for control in controls:
+        control.stop(error)
+    return bool(controls)

@@ -1,0 +1,168 @@
+"""What a restore will do, found out before it does anything; and when it must not be done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.db import DatabaseError, connections
+from django.db.migrations.loader import MigrationLoader
+from django.utils import timezone
+
+from ..conf import get_settings
+from ..connectors.base import Facts
+from ..connectors.registry import get_connector
+from ..engine.catalog import State, StoredObject
+from ..exceptions import BackupDamaged, BackupNotFound, RestoreRefused, UsageError
+from ..exceptions import gettext_noop as _
+from ..models import BackupRun, Kind, Status
+from . import history
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestorePlan:
+    """What a person should know before a restore."""
+
+    backup: StoredObject
+    target: str
+    """The alias of the database that will be overwritten."""
+    vendor: str
+    facts: Facts
+    """Of the target as it is now."""
+    strategy: str
+    safety_backup: bool
+    vanishing: list[str] = field(default_factory=list)
+    """Tables that are there now and not in the backup."""
+    unknown_migrations: list[str] = field(default_factory=list)
+    """Applied in the backup, missing in the code: ``app.name``."""
+    missing_migrations: list[str] = field(default_factory=list)
+    """In the code, not applied in the backup: ``app.name``."""
+    verified_at: datetime | None = None
+
+    @property
+    def age(self) -> timedelta:
+        """What was written in this time will be lost."""
+        assert self.backup.taken_at is not None
+        taken_at = self.backup.manifest.taken_at if self.backup.manifest else self.backup.taken_at
+        return max(timezone.now() - taken_at, timedelta(0))
+
+
+def make_plan(
+    backup: StoredObject,
+    target: str,
+    *,
+    is_elsewhere: bool = False,
+    strategy: str | None = None,
+    safety_backup: bool | None = None,
+) -> RestorePlan:
+    """Look at the backup and at the database that it would replace.
+
+    :param is_elsewhere: the caller wants the backup of another database in ``target``.
+    :raises RestoreRefused: it is of another database or of another engine.
+    :raises BackupDamaged: it can't be trusted.
+    """
+    settings = get_settings()
+    connector = get_connector(target)
+    refuse(backup, target, connector.engine, is_elsewhere=is_elsewhere)
+    facts = _facts(target)
+    manifest = backup.manifest
+    unknown, missing = compare_migrations(manifest.migrations) if manifest else ([], [])
+    wanted = settings.safety_backup if safety_backup is None else safety_backup
+    return RestorePlan(
+        backup=backup,
+        target=target,
+        vendor=connector.vendor_name,
+        facts=facts,
+        strategy=choose_strategy(target, strategy),
+        safety_backup=wanted and bool(facts.tables),
+        vanishing=sorted(set(facts.tables) - set(manifest.tables)) if manifest else [],
+        unknown_migrations=unknown,
+        missing_migrations=missing,
+        verified_at=_verified_at(backup),
+    )
+
+
+def refuse(backup: StoredObject, target: str, engine: str, *, is_elsewhere: bool) -> None:
+    """Refuse a restore that can't be what the caller wants."""
+    if backup.state is State.DAMAGED:
+        raise BackupDamaged(_("The backup %(name)s is damaged and was not restored."), name=backup.name)
+    if backup.state not in (State.COMPLETE, State.LEGACY):
+        raise BackupNotFound(_("%(name)s is no complete backup."), name=backup.name)
+    if backup.database != target and not is_elsewhere:
+        raise RestoreRefused(
+            _("%(name)s is a backup of “%(source)s”, not of “%(target)s”."),
+            hint=_(
+                "Restore it with “--database %(source)s”, or say “--to %(target)s” if that is what you want."
+            ),
+            name=backup.name,
+            source=backup.database,
+            target=target,
+        )
+    if backup.manifest and backup.manifest.engine != engine:
+        raise RestoreRefused(
+            _("%(name)s comes from %(source)s and can't be restored into %(target)s."),
+            hint=_("Nothing was changed. Choose a database of the same engine with “--to”."),
+            name=backup.name,
+            source=backup.manifest.engine,
+            target=engine,
+        )
+
+
+def choose_strategy(database: str, wanted: str | None) -> str:
+    """Return the strategy of a restore.
+
+    :raises UsageError: the connector does not have it.
+    """
+    available = get_connector(database).strategies
+    strategy = wanted or get_settings().strategy(database) or available[0]
+    if strategy not in available:
+        raise UsageError(
+            _("The strategy “%(strategy)s” is not available for “%(database)s”."),
+            hint=_("Available: %(available)s."),
+            strategy=strategy,
+            database=database,
+            available=", ".join(available),
+        )
+    return strategy
+
+
+def _facts(target: str) -> Facts:
+    """Ask the target; one that is not there yet, or has not answered, has nothing to lose or will fail by itself."""
+    try:
+        return get_connector(target).facts()
+    except DatabaseError:
+        connections[target].close()
+        return Facts()
+
+
+def compare_migrations(applied: dict[str, list[str]]) -> tuple[list[str], list[str]]:
+    """Compare the migrations of a backup with those of the code.
+
+    :param applied: per app, the last applied ones.
+    :returns: those that the code lacks, and those that the backup lacks, as ``app.name``.
+    """
+    loader = MigrationLoader(None)
+    on_disk = {key for key in loader.disk_migrations if key[0] != history.APP}
+    leaves = {(app, name) for app, names in applied.items() for name in names if app != history.APP}
+    known = {
+        step
+        for key in leaves & on_disk
+        if key in loader.graph.nodes
+        for step in loader.graph.forwards_plan(key)
+    }
+    unknown = [".".join(key) for key in sorted(leaves - on_disk)]
+    apps = {app for app, _name in leaves}
+    # Without its newest migrations an app's older ones can't be told apart; then only what the code lacks is known.
+    behind = {app for app, _name in leaves - on_disk}
+    in_graph = {key for key in on_disk if key in loader.graph.nodes}
+    missing = [
+        ".".join(key) for key in sorted(in_graph - known) if key[0] not in behind and (apps or not leaves)
+    ]
+    return unknown, missing
+
+
+def _verified_at(backup: StoredObject) -> datetime | None:
+    if not history.has_table():
+        return None
+    runs = BackupRun.objects.filter(path=backup.path, kind=Kind.VERIFY, status=Status.SUCCEEDED)
+    return runs.order_by("-finished_at").values_list("finished_at", flat=True).first()

@@ -1,0 +1,127 @@
+"""Restore one database: all of it, or nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import IO
+
+from django.db import connections
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from .. import signals, wording
+from ..connectors.base import Connector
+from ..connectors.registry import get_connector
+from ..engine.catalog import StoredObject
+from ..engine.compression import Decompressor, Meter, Stage
+from ..engine.transfer import CommandSource, FileSource, Sink, Source, transfer
+from ..models import BackupRun, Kind, Status, Trigger
+from ..site import find_backup
+from . import history
+from .backup import ask, back_up
+from .job import Job, carry_out
+from .plan import choose_strategy, refuse
+
+
+def restore(job: Job, source: Path | IO[bytes] | None = None) -> str:
+    """Replace the run's database by a backup from the remote, or by a local file or stream."""
+    run = job.run
+    connector = get_connector(run.database)
+    choose_strategy(run.database, run.options.get("strategy"))
+    backup = None
+    if source is None:
+        job.stage(_("Looking at the backup"))
+        backup = find_backup(job.catalog, run.path)
+        refuse(backup, run.database, connector.engine, is_elsewhere=bool(run.options.get("elsewhere")))
+        job.control.bytes_total = backup.size
+        if backup.manifest is None:
+            job.note(_("This backup has no manifest: nothing can be checked beforehand."))
+    job.announce(signals.pre_db_restore, database=run.database, path=run.path)
+    if run.options.get("safety_backup", True):
+        _safety_backup(job, connector)
+    vanished = _load(job, connector, backup, source)
+    connections[run.database].close()
+    _put_history_right(job)
+    job.tell(signals.post_db_restore, database=run.database)
+    for table in vanished:
+        job.note(_("Removed the table %(table)s, which the backup does not know.") % {"table": table})
+    return _success(run, backup, vanished)
+
+
+def _load(
+    job: Job, connector: Connector, backup: StoredObject | None, file: Path | IO[bytes] | None
+) -> list[str]:
+    """Stream the backup into the database; the last step of it is the commit."""
+    source: Source
+    expected = Meter()
+    if file is not None:
+        source = FileSource(file)
+    else:
+        assert backup is not None
+        source = CommandSource(job.catalog.rclone.download(backup.path))
+        sha256 = backup.manifest.sha256 if backup.manifest else None
+        expected = Meter(size=backup.size, sha256=sha256)
+    chosen: list[Sink] = []
+
+    def choose(head: bytes) -> Sink:
+        chosen.append(connector.sink(head, job.control))
+        return chosen[0]
+
+    job.stage(_("Restoring"))
+    raw = Meter()
+    stages: list[Stage] = [expected, Decompressor(), raw]
+    transfer(source, choose, stages=stages, control=job.control)
+    job.run.size, job.run.raw_size, job.run.sha256 = expected.size, raw.size, expected.sha256
+    return connector.vanished(chosen[0])
+
+
+def _safety_backup(job: Job, connector: Connector) -> None:
+    """Back up what will be overwritten, as a run of its own under the lock of this one."""
+    if not ask(connector).tables:
+        job.note(_("The database is empty, so there is nothing to back up first."))
+        return
+    job.stage(_("Backing up what will be overwritten"))
+    run = BackupRun(
+        kind=Kind.DB_BACKUP,
+        status=Status.RUNNING,
+        database=job.run.database,
+        trigger=Trigger.SAFETY,
+        requested_by=job.run.requested_by,
+        label=_("before the restore of %(name)s") % {"name": Path(job.run.path).name or _("a file")},
+    )
+    history.begin(run, recorded=job.recorded)
+    carry_out(run, back_up, control=job.control)
+    job.run.options["safety"] = run.path
+    job.note(run.message)
+    job.control.bytes_done = 0
+
+
+def _put_history_right(job: Job) -> None:
+    """Make our own tables whole; a restore into an empty database begins the history with itself."""
+    run = job.run
+    try:
+        history.put_right(run.database)
+    except Exception as error:  # noqa: BLE001  (the restore is committed: whatever is wrong now, it has succeeded)
+        history.logger.warning("After the restore, the history could not be put right: %s", error)
+        job.note(_("Run “manage.py migrate”: the tables of the backup history could not be put right."))
+        return
+    if not job.recorded and history.has_table():
+        run.lock = f"db:{run.database}"
+        history.begin(run, recorded=True)
+        job.recorded = True
+
+
+def _success(run: BackupRun, backup: StoredObject | None, vanished: list[str]) -> str:
+    name = backup.name if backup else _("the file")
+    message = _("Restored %(name)s into “%(database)s”, %(size)s.") % {
+        "name": name,
+        "database": run.database,
+        "size": wording.size(run.raw_size),
+    }
+    if vanished:
+        message += " " + ngettext(
+            "Removed a table that the backup does not know: %(tables)s.",
+            "Removed %(count)d tables that the backup does not know: %(tables)s.",
+            len(vanished),
+        ) % {"count": len(vanished), "tables": ", ".join(vanished)}
+    return message

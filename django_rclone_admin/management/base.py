@@ -1,0 +1,151 @@
+"""What all commands share: options, exit codes, JSON, signals and the progress bar."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import json
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils.translation import gettext as _
+from tqdm import tqdm
+
+from .. import api, wording
+from ..exceptions import BackupError, Cancelled, Interrupted, UsageError
+from ..exceptions import gettext_noop as noop
+from ..jobs.job import Progress
+from ..models import BackupRun
+
+
+class Command(BaseCommand):
+    """A command whose errors are a sentence, a hint and an exit code; subclasses define ``work``.
+
+    Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 another run holds this database.
+    """
+
+    # A broken setting must say so with our exit code, and a restore must work on a site that is half set up.
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--json", action="store_true", help=_("Print one JSON document and nothing else.")
+        )
+
+    def work(self, **options: Any) -> object:
+        """Do it; what is returned is printed as the JSON document."""
+        raise NotImplementedError
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.as_json: bool = options["json"]
+        try:
+            with _stoppable():
+                document = self.work(**options)
+        except BackupError as error:
+            self.fail(*wording.describe(error), code=error.exit_code)
+        except ImproperlyConfigured as error:
+            self.fail(str(error), _("Correct the settings; “manage.py check” shows what is wrong."), code=2)
+        except KeyboardInterrupt:
+            self.fail(_("Cancelled."), "", code=1)
+        else:
+            if self.as_json:
+                self.stdout.write(json.dumps(document, ensure_ascii=False))
+
+    def fail(self, sentence: str, hint: str, *, code: int) -> None:
+        """End with one sentence and a hint."""
+        if self.as_json:
+            self.stdout.write(json.dumps({"error": sentence, "hint": hint}, ensure_ascii=False))
+        raise CommandError(f"{sentence}\n{_('Hint')}: {hint}" if hint else sentence, returncode=code)
+
+    def say(self, text: str) -> None:
+        """Print a line for people."""
+        if not self.as_json and self.verbosity > 0:
+            self.stdout.write(text)
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        self.verbosity: int = options.get("verbosity", 1)
+        return super().execute(*args, **options)
+
+    def report(self, run: BackupRun) -> None:
+        """Print what a run has done, and how long it took."""
+        seconds = run.duration.total_seconds() if run.duration else 0
+        self.say(f"{run.database}: {run.message} ({seconds:.1f} s)")
+        if self.verbosity > 1:
+            self.say(run.log.rstrip())
+
+    @contextlib.contextmanager
+    def progress(self, title: str) -> Iterator[Progress | None]:
+        """Show a bar on a terminal."""
+        if self.as_json or self.verbosity == 0 or not sys.stderr.isatty():
+            self.say(title)
+            yield None
+            return
+        with tqdm(desc=title, unit="B", unit_scale=True, leave=False, file=sys.stderr) as bar:
+
+            def show(run: BackupRun) -> None:
+                bar.total = run.bytes_total if (run.bytes_total or 0) >= run.bytes_done else None
+                bar.set_postfix_str(run.message, refresh=False)
+                bar.update(run.bytes_done - bar.n)
+
+            yield show
+
+    def confirm(self, question: str) -> None:
+        """Ask on the terminal.
+
+        :raises Cancelled: the answer is not yes.
+        """
+        # The prompt is for a person, so it does not go where a program may be reading.
+        self.stderr.write(f"{question} [y/N] ", ending="")
+        self.stderr.flush()
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            raise Cancelled(noop("Cancelled."))
+
+
+def requester() -> str:
+    """Return who runs the command."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a container may run with a user number that has no name
+        return ""
+
+
+def refuse_together(options: dict[str, Any], *names: str) -> None:
+    """Refuse options that exclude each other.
+
+    :raises UsageError: more than one was given.
+    """
+    given = [f"--{name.replace('_', '-')}" for name in names if options[name]]
+    if len(given) > 1:
+        raise UsageError(noop("%(options)s can't be used together."), options=" and ".join(given))
+
+
+@contextlib.contextmanager
+def _stoppable() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM stop the run in good order; a second Ctrl-C ends it at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def on_interrupt(number: int, frame: object) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if not api.stop_all(Cancelled(noop("Cancelled by Ctrl-C."))):
+            raise KeyboardInterrupt
+
+    def on_terminate(number: int, frame: object) -> None:
+        if not api.stop_all(Interrupted(noop("Ended by the signal SIGTERM."))):
+            raise KeyboardInterrupt
+
+    previous = {
+        signal.SIGINT: signal.signal(signal.SIGINT, on_interrupt),
+        signal.SIGTERM: signal.signal(signal.SIGTERM, on_terminate),
+    }
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,53 @@
+from typing import Any
+
+from django.core.management.base import CommandParser
+from django.utils.translation import gettext as _
+
+from ... import api
+from ...engine.retention import Decision
+from ...exceptions import UsageError
+from ...exceptions import gettext_noop as noop
+from ...models import Trigger
+from ..base import Command as BaseCommand
+from ..base import requester
+
+
+class Command(BaseCommand):
+    help = _("Remove the backups that no rule of the retention keeps.")
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("-d", "--database", help=_("Only those of this database."))
+        parser.add_argument("--media", action="store_true", help=_("Prune the media versions instead."))
+        parser.add_argument(
+            "--dry-run", action="store_true", help=_("Only say what would be removed, and why.")
+        )
+
+    def work(self, **options: Any) -> object:
+        if options["media"]:
+            raise UsageError(noop("Media backups have no versions to prune yet."))
+        databases = [options["database"]] if options["database"] else _databases()
+        decisions = [
+            decision
+            for database in databases
+            for decision in api.prune(
+                database, dry_run=options["dry_run"], trigger=Trigger.COMMAND, requested_by=requester()
+            )
+        ]
+        for each in decisions:
+            self._show(each, options["dry_run"])
+        if not decisions:
+            self.say(_("There are no backups."))
+        return [
+            {"name": each.backup.name, "keep": each.keep, "reasons": list(each.reasons)} for each in decisions
+        ]
+
+    def _show(self, decision: Decision, dry_run: bool) -> None:
+        verb = _("keep") if decision.keep else _("would remove") if dry_run else _("removed")
+        reasons = ", ".join(map(_, decision.reasons))
+        self.say(f"{verb}  {decision.backup.name}  ({reasons})")
+
+
+def _databases() -> list[str]:
+    """All that have backups on the remote: also those of databases that are configured no more."""
+    return sorted({each.database for each in api.list_backups()})

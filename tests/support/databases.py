@@ -1,0 +1,63 @@
+"""Looks into a database by a connection of its own, past Django and the code under test."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.support import postgresql
+
+HISTORY = "django_rclone_admin_backuprun"
+"""The one table that a restore leaves alone."""
+
+Rows = dict[str, list[tuple[Any, ...]]]
+"""All rows of each table, in one order."""
+
+TABLES = {
+    "sqlite3": """
+        SELECT name, printf('"%w"', name) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'
+    """,
+    "postgresql": """
+        SELECT CASE schemaname WHEN 'public' THEN tablename ELSE schemaname || '.' || tablename END,
+               format('%I.%I', schemaname, tablename)
+        FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')
+    """,
+}
+"""The query for the name of each table and the way to write it in SQL, by the last word of ``ENGINE``."""
+
+
+@contextmanager
+def connection(entry: dict[str, Any]) -> Iterator[Any]:
+    """Connect, with autocommit, to what an entry of ``DATABASES`` describes. It has to exist."""
+    if engine(entry) == "sqlite3":
+        uri = f"{Path(entry['NAME']).as_uri()}?mode=rw"
+        opened: Any = sqlite3.connect(uri, uri=True, isolation_level=None)
+    else:
+        opened = postgresql.connect(entry)
+    with closing(opened):
+        yield opened
+
+
+def rows(entry: dict[str, Any], ignore: Iterable[str] = ()) -> Rows:
+    """Return every row of every table but the history and those to ``ignore``."""
+    hidden = {HISTORY, *ignore}
+    with connection(entry) as opened:
+        tables = sorted(opened.execute(TABLES[engine(entry)]).fetchall())
+        return {
+            name: sorted(opened.execute(f"SELECT * FROM {written}").fetchall(), key=repr)
+            for name, written in tables
+            if name not in hidden
+        }
+
+
+def execute(entry: dict[str, Any], statement: str) -> list[tuple[Any, ...]]:
+    """Execute one statement, commit it, and return its rows, if it has any."""
+    with connection(entry) as opened:
+        cursor = opened.execute(statement)
+        return cursor.fetchall() if cursor.description else []
+
+
+def engine(entry: dict[str, Any]) -> str:
+    """Return the last word of ``ENGINE``: ``sqlite3``, ``postgresql``."""
+    return str(entry["ENGINE"]).rpartition(".")[2]

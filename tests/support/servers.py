@@ -1,0 +1,106 @@
+"""A program that serves in the background for as long as a test session lasts."""
+
+import ctypes
+import os
+import pwd
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+from typing import ClassVar, NoReturn, TypeVar
+
+import pytest
+
+T = TypeVar("T")
+
+LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+PR_SET_PDEATHSIG = 1
+
+
+def missing(reason: str) -> NoReturn:
+    """Skip the test on a laptop, fail it where ``CI`` is set: there, everything has to be installed."""
+    if os.environ.get("CI"):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+def free_port() -> int:
+    """Return a TCP port of the loopback interface that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def unprivileged_user() -> str | None:
+    """Return whom to run a database server as where we are root: servers refuse to be that."""
+    if os.geteuid() != 0:
+        return None
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    return "postgres" if "postgres" in names else "nobody"
+
+
+class Server:
+    """A started program whose output goes to a file. It dies with the test session, however that ends."""
+
+    running: ClassVar[set[int]] = set()
+    """Process ids of all servers of this session: they outlive a test on purpose."""
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        log: Path,
+        env: Mapping[str, str],
+        user: str | int | None = None,
+        stop_signal: signal.Signals = signal.SIGTERM,
+    ) -> None:
+        self.name = argv[0]
+        self.log = log
+        self.stop_signal = stop_signal
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=log.parent,
+                env=env,
+                user=user,
+                process_group=0,  # Ctrl-C is for pytest, which then stops us in order
+                preexec_fn=self._die_with_the_session,  # noqa: PLW1509 (it takes no lock)
+            )
+        self.running.add(self.process.pid)
+
+    def wait_until(self, ready: Callable[[], T | None], timeout: float = 30) -> T:
+        """Ask ``ready`` again and again until it has an answer, and return that."""
+        deadline = monotonic() + timeout
+        while not (answer := ready()):
+            with suppress(subprocess.TimeoutExpired):
+                code = self.process.wait(0.02)
+                raise RuntimeError(f"{self.name} ended with {code}:\n{self.output()}")
+            if monotonic() > deadline:
+                raise RuntimeError(f"{self.name} is not ready:\n{self.output()}")
+        return answer
+
+    def output(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def stop(self) -> None:
+        """Stop the program and wait for its end."""
+        self.process.send_signal(self.stop_signal)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.running.discard(self.process.pid)
+
+    def _die_with_the_session(self) -> None:
+        # Linux only: elsewhere, a test session that is killed leaves its servers behind.
+        if LIBC is not None:
+            LIBC.prctl(PR_SET_PDEATHSIG, self.stop_signal.value)

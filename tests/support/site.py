@@ -1,0 +1,137 @@
+"""The shop as its operator has it: a home with databases and media, and ``manage.py`` in processes of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import databases
+from tests.support.remotes import Remote
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What became of one command."""
+
+    code: int
+    out: str
+    err: str
+    raw: bytes = field(repr=False)
+    """Standard output as it came."""
+
+    @property
+    def json(self) -> Any:
+        """The one JSON document on standard output."""
+        return json.loads(self.out)
+
+
+class Shop:
+    """One shop. ``settings`` and ``environment`` may be changed between two commands."""
+
+    def __init__(self, name: str, home: Path, entries: dict[str, dict[str, Any]], path: str) -> None:
+        self.name = name
+        """What the names of its databases on a server begin with."""
+        self.home = home
+        self.settings: dict[str, Any] = {"DATABASES": entries}
+        """Replacements for the settings in ``tests.site.settings``."""
+        self.temporary = home / "tmp"
+        """Where its processes put their temporary files; empty when all is well."""
+        self.temporary.mkdir(parents=True, exist_ok=True)
+        self.environment = {
+            name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")
+        } | {
+            "HOME": str(home),
+            "LANG": "C.UTF-8",
+            "PATH": path,
+            "PYTHONDEVMODE": "1",
+            "PYTHONWARNINGS": "error",
+            "SHOP_HOME": str(home),
+            "TMPDIR": str(self.temporary),
+        }
+        self.remote: Remote | None = None
+        self.processes: list[subprocess.Popen[Any]] = []
+
+    def manage(
+        self,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        input: str | bytes | None = None,  # noqa: A002 (as subprocess.run calls it)
+        timeout: float = 60,
+    ) -> Result:
+        """Run ``manage.py`` to its end. Whatever it started itself has to end with it."""
+        answers = input.encode() if isinstance(input, str) else input
+        stdin = subprocess.DEVNULL if answers is None else subprocess.PIPE
+        process = self.start(*arguments, env=env, stdin=stdin, text=False)
+        try:
+            out, err = process.communicate(answers, timeout)
+        except subprocess.TimeoutExpired:
+            self._kill(process)
+            out, err = process.communicate()
+            shown = (out + err).decode(errors="replace")
+            pytest.fail(
+                f"manage.py {' '.join(arguments)} is still running after {timeout} s:\n{shown}", pytrace=False
+            )
+        out_text, err_text = out.decode(errors="replace"), err.decode(errors="replace")
+        assert "ResourceWarning" not in err_text, err_text
+        return Result(code=process.returncode, out=out_text, err=err_text, raw=out)
+
+    def start(
+        self,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        stdin: int = subprocess.DEVNULL,
+        text: bool = True,
+    ) -> subprocess.Popen[Any]:
+        """Start ``manage.py`` and return at once. Killed at the end of the test, if it still runs then."""
+        process = subprocess.Popen(
+            [sys.executable, "manage.py", *arguments],
+            cwd=REPOSITORY,
+            env=self.environment | {"SHOP_SETTINGS": json.dumps(self.settings)} | dict(env or {}),
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=text,
+            start_new_session=True,
+        )
+        self.processes.append(process)
+        return process
+
+    def rows(self, alias: str = "default", ignore: Iterable[str] = ()) -> databases.Rows:
+        """Return every row of every table of a database but the history of runs and the tables to ``ignore``."""
+        return databases.rows(self.settings["DATABASES"][alias], ignore)
+
+    def execute(self, statement: str, alias: str = "default") -> list[tuple[Any, ...]]:
+        """Execute one statement on a database, commit it, and return its rows, if it has any."""
+        return databases.execute(self.settings["DATABASES"][alias], statement)
+
+    def path(self, alias: str = "default") -> Path:
+        """Return the file of a SQLite database."""
+        return Path(self.settings["DATABASES"][alias]["NAME"])
+
+    def names(self) -> list[str]:
+        """Return the names of all objects in the remote's folder of database backups."""
+        assert self.remote is not None
+        return [name.removeprefix("db/") for name in self.remote.names("db")]
+
+    def close(self) -> None:
+        """End what ``start`` started, and close its pipes."""
+        for process in self.processes:
+            if process.poll() is None:
+                self._kill(process)
+            with suppress(BrokenPipeError), process:
+                pass
+        self.processes.clear()
+
+    def _kill(self, process: subprocess.Popen[Any]) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)

@@ -1,0 +1,121 @@
+"""Storage servers of rclone on loopback, and a maker of remotes on them: good ones, and ones that never work."""
+
+import re
+import socket
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
+from uuid import uuid4
+
+import pytest
+
+from tests.support.remotes import PASSWORD, USER, Remote, crypt, environment, local, served
+from tests.support.servers import Server
+
+SERVED = ("s3", "sftp", "webdav")
+KINDS = ("local", "crypt", *SERVED)
+FAULTS = ("refused", "silent", "credentials")
+BROKEN = ("unknown", *(f"{kind}-{fault}" for kind in SERVED for fault in FAULTS))
+
+BUCKET = "backups"
+WRONG_PASSWORD = "closed-on-sundays"
+
+on_every_remote = pytest.mark.parametrize("remote", KINDS, indirect=True)
+"""Run the test once on each kind of remote."""
+
+
+class StorageServer:
+    """``rclone serve KIND`` of a folder, on a loopback port that the system chooses."""
+
+    def __init__(self, binary: str, kind: str, folder: Path) -> None:
+        self.binary = binary
+        self.kind = kind
+        self.root = folder / "root"
+        (self.root / BUCKET).mkdir(parents=True)
+        # Not both: the S3 server would ask for name and password on top of the key.
+        if kind == "s3":
+            credentials = {"RCLONE_AUTH_KEY": f'"{USER},{PASSWORD}"'}
+        else:
+            credentials = {"RCLONE_USER": USER, "RCLONE_PASS": PASSWORD}
+        # Credentials travel by the environment, so that no look at the process list finds them. A cache of folders
+        # would hide what a test changes on the disk, but with a time of 0, rclone 1.75 spins after the first upload.
+        self.server = Server(
+            [binary, "serve", kind, str(self.root), "--addr", "127.0.0.1:0", "--dir-cache-time", "1ms"],
+            log=folder / "log",
+            env=environment() | {"HOME": str(folder)} | credentials,
+        )
+        try:
+            self.port = self.server.wait_until(self._listening_port)
+        except BaseException:
+            self.server.stop()
+            raise
+
+    def remote(self, name: str) -> Remote:
+        """Return a remote on this server for one test."""
+        folder = f"{BUCKET}/{name}" if self.kind == "s3" else name
+        return served(self.kind, self.port, folder, root=self.root / folder, binary=self.binary)
+
+    def _listening_port(self) -> int | None:
+        announced = re.search(r"127\.0\.0\.1:([1-9]\d*)", self.server.output())
+        if announced is None:
+            return None
+        port = int(announced[1])
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return port
+        return None
+
+
+class Storage:
+    """Makes remotes. Each kind of server is started when it is first needed, and serves the whole session."""
+
+    def __init__(self, binary: str, folder: Path) -> None:
+        self.binary = binary
+        self.folder = folder
+        self.servers: dict[str, StorageServer] = {}
+        self.sockets = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.sockets.close()
+        for server in self.servers.values():
+            server.server.stop()
+
+    def remote(self, kind: str) -> Remote:
+        """Return a new, empty remote of one of ``KINDS``."""
+        name = uuid4().hex[:12]
+        if kind in SERVED:
+            return self.server(kind).remote(name)
+        root = self.folder / name
+        root.mkdir()
+        return {"local": local, "crypt": crypt}[kind](root, self.binary)
+
+    def broken_remote(self, kind: str) -> Remote:
+        """Return a remote, one of ``BROKEN``, that nobody can reach. Its ``root`` has to stay empty."""
+        if kind == "unknown":
+            return replace(self.remote("local"), kind=kind, settings={"REMOTE": "nosuchremote:backups"})
+        kind, _, fault = kind.partition("-")
+        good = self.remote(kind)
+        if fault == "credentials":
+            port, password = self.server(kind).port, WRONG_PASSWORD
+        else:
+            port, password = self._port(silent=fault == "silent"), PASSWORD
+        folder = good.settings["REMOTE"].partition(":")[2]
+        return served(kind, port, folder, root=good.root, binary=self.binary, password=password)
+
+    def server(self, kind: str) -> StorageServer:
+        """Return the server of one of ``SERVED``."""
+        if kind not in self.servers:
+            self.servers[kind] = StorageServer(self.binary, kind, self.folder / kind)
+        return self.servers[kind]
+
+    def _port(self, *, silent: bool) -> int:
+        """Return a port that takes connections and never says a word, or else one that refuses them."""
+        held = self.sockets.enter_context(socket.socket())
+        held.bind(("127.0.0.1", 0))
+        if silent:
+            held.listen(100)
+        port: int = held.getsockname()[1]
+        return port
