@@ -8,17 +8,25 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
+
+from django.apps import apps
+from django.conf import settings as django_settings
+from django.db import router
+from django.utils import timezone
+from django.utils.translation import gettext
 
 from .conf import get_settings
 from .connectors.registry import all_databases, get_connector
 from .engine.catalog import BACKUPS, State, StoredObject, latest
 from .engine.retention import Decision
+from .engine.store import read, remove, set_pin
 from .exceptions import BackupError, BackupNotFound
 from .exceptions import gettext_noop as _
 from .executors import get_executor
+from .health import Health, check
 from .jobs import history
 from .jobs.backup import back_up
 from .jobs.history import RunInProgress
@@ -28,17 +36,25 @@ from .jobs.prune import decide_all
 from .jobs.prune import prune as prune_job
 from .jobs.restore import restore
 from .models import BackupRun, Kind, Status, Trigger
-from .site import find_backup, get_catalog
+from .site import find_backup, find_backups, forget_listing, get_catalog
 
 __all__ = [
     "RunInProgress",
     "all_databases",
     "backup_database",
+    "cancel",
     "carry_out_queued",
+    "delete_backups",
+    "health",
+    "holds_sessions",
     "list_backups",
     "list_media",
+    "open_backup",
+    "pin_backup",
     "plan_restore",
     "prune",
+    "reap_stale",
+    "refresh",
     "restore_database",
     "start_backup_database",
     "start_restore_database",
@@ -206,6 +222,78 @@ def prune(
     run = BackupRun(kind=Kind.PRUNE, database=database, trigger=trigger, requested_by=requested_by)
     _do(run, functools.partial(prune_job, decisions=decisions), None)
     return decisions
+
+
+def delete_backups(paths: Iterable[str]) -> int:
+    """Take backups off the remote, with their manifests and pins; return how many there were.
+
+    :raises BackupNotFound: one of them is not in the listing; nothing was removed then.
+    """
+    catalog = get_catalog()
+    found = find_backups(catalog, paths)
+    try:
+        for each in found:
+            remove(catalog, each)
+    finally:
+        forget_listing()
+    return len(found)
+
+
+def pin_backup(path: str, *, pinned: bool = True) -> None:
+    """Pin a backup, so that the retention keeps it, or unpin it.
+
+    :raises BackupNotFound: it is not in the listing.
+    """
+    catalog = get_catalog()
+    set_pin(catalog, find_backup(catalog, path), pinned=pinned)
+    forget_listing()
+
+
+def open_backup(path: str) -> tuple[StoredObject, Iterator[bytes]]:
+    """Return a backup and its stored bytes, as a stream.
+
+    :raises BackupNotFound: it is not in the listing.
+    """
+    catalog = get_catalog()
+    backup = find_backup(catalog, path)
+    return backup, read(catalog, backup)
+
+
+def cancel(run: BackupRun) -> None:
+    """Ask a run to stop, on whichever machine it works; one that still waits ends at once."""
+    now = timezone.now()
+    waiting = BackupRun.objects.filter(pk=run.pk, status=Status.QUEUED)
+    if waiting.update(
+        status=Status.CANCELLED,
+        lock=None,
+        cancel_requested_at=now,
+        finished_at=now,
+        message=gettext("Cancelled."),
+    ):
+        return
+    BackupRun.objects.filter(pk=run.pk, status=Status.RUNNING).update(cancel_requested_at=now)
+
+
+def health() -> Health:
+    """Say whether the site is safe; a remote that does not answer is part of the answer."""
+    return check()
+
+
+def refresh() -> None:
+    """Have the next listing ask the remote again, whatever was remembered of it."""
+    forget_listing()
+
+
+def reap_stale() -> None:
+    """Mark the runs whose process is gone as interrupted, and free their locks."""
+    history.reap_stale()
+
+
+def holds_sessions(database: str) -> bool:
+    """Whether the sessions of signed-in people live in this database, so that its restore may sign them out."""
+    if not apps.is_installed("django.contrib.sessions") or "db" not in django_settings.SESSION_ENGINE:
+        return False
+    return router.db_for_write(apps.get_model("sessions", "Session")) == database
 
 
 def carry_out_queued(run_id: str) -> None:

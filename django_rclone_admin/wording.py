@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from django.template.defaultfilters import filesizeformat
+from django.utils import timezone
+from django.utils.timesince import timesince
 from django.utils.translation import gettext
 
 from .exceptions import BackupError
@@ -23,3 +27,26 @@ def _translate(template: str, params: dict[str, object]) -> str:
 def size(count: int | None) -> str:
     """Return a number of bytes as people read it."""
     return "–" if count is None else filesizeformat(count).replace("\xa0", " ")
+
+
+def duration(time: timedelta | None) -> str:
+    """Return a span of time, to the second."""
+    if time is None:
+        return "–"
+    seconds = time.total_seconds()
+    if seconds < 10:
+        return gettext("%(seconds).1f s") % {"seconds": seconds}
+    minutes, seconds = divmod(int(seconds), 60)
+    if not minutes:
+        return gettext("%(seconds)d s") % {"seconds": seconds}
+    hours, minutes = divmod(minutes, 60)
+    if not hours:
+        return gettext("%(minutes)d min %(seconds)d s") % {"minutes": minutes, "seconds": seconds}
+    return gettext("%(hours)d h %(minutes)d min") % {"hours": hours, "minutes": minutes}
+
+
+def ago(time: datetime) -> str:
+    """Return how long ago a time was, in its largest unit."""
+    if timezone.now() - time < timedelta(minutes=1):
+        return gettext("just now")
+    return gettext("%(time)s ago") % {"time": timesince(time, depth=1)}

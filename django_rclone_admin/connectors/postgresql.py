@@ -15,9 +15,10 @@ from typing import Any
 from django.db import connections
 from django.db.backends.postgresql.client import DatabaseClient
 
+from ..engine.chain import ChainSink
 from ..engine.command import Command, program_failed, run
 from ..engine.control import Control
-from ..engine.transfer import ChainSink, CommandSink, Sink
+from ..engine.transfer import CommandSink, Sink
 from ..exceptions import BackupError, WrongFormat
 from ..exceptions import gettext_noop as _
 from .base import Connector, Facts

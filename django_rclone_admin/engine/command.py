@@ -6,11 +6,11 @@ import contextlib
 import os
 import shutil
 import signal
-import subprocess
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from subprocess import DEVNULL, PIPE, Popen
 from typing import IO
 
 from ..exceptions import BackupError, ProgramFailed, ProgramMissing, Stalled
@@ -19,6 +19,8 @@ from .control import Control
 
 TAIL_BYTES = 16 * 1024
 """How much of a program's error output is kept: its last words are what explains a failure."""
+LAST_WORDS_SECONDS = 1.0
+"""How long to wait for them after the program has ended."""
 
 Explain = Callable[[str, int, str], BackupError]
 """Turns (program name, exit status, error output) into an error for people."""
@@ -77,16 +79,14 @@ class Process:
     :raises ProgramMissing: the program can't be found or run.
     """
 
-    def __init__(
-        self, command: Command, *, stdin: int = subprocess.DEVNULL, stdout: int = subprocess.DEVNULL
-    ) -> None:
+    def __init__(self, command: Command, *, stdin: int = DEVNULL, stdout: int = DEVNULL) -> None:
         self.command = command
         try:
-            self._popen = subprocess.Popen(  # an argument list, never a shell
+            self._popen = Popen(  # an argument list, never a shell
                 command.argv,
                 stdin=stdin,
                 stdout=stdout,
-                stderr=subprocess.PIPE,
+                stderr=PIPE,
                 env=dict(command.env),
                 bufsize=0,
                 # Ctrl-C in the terminal must reach us alone: we decide in which order our programs end.
@@ -127,7 +127,8 @@ class Process:
         :raises subprocess.TimeoutExpired: it still runs after ``timeout`` seconds.
         """
         status = self._popen.wait(timeout)
-        self._stderr.join()
+        # What the program left running may hold the other end for as long as it likes.
+        self._stderr.join(LAST_WORDS_SECONDS)
         return status
 
     def check(self) -> None:
@@ -196,9 +197,7 @@ def run(
     :raises Stalled: it took longer, and was killed.
     :raises ProgramMissing: it can't be started.
     """
-    process = Process(
-        command, stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE, stdout=subprocess.PIPE
-    )
+    process = Process(command, stdin=DEVNULL if stdin is None else PIPE, stdout=PIPE)
     expired = threading.Event()
 
     def expire() -> None:

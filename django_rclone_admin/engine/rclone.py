@@ -29,8 +29,9 @@ from .control import Control
 NO_FOLDER, NO_FILE = 3, 4
 """rclone's exit codes for what is not there; 3 from a listing is an empty listing, everything else is an error."""
 
-ALIAS = "backups"
-"""The name under which rclone sees the remote: see :meth:`Rclone.environment`."""
+ALIAS = "djangorcloneadmin"
+"""The name under which rclone sees the remote, see :meth:`Rclone.environment`. Nobody may call a remote of theirs so:
+an alias of itself has rclone take all memory of the machine."""
 
 CONTROL_FLAGS = ("--retries=1", "--low-level-retries=2", "--contimeout=15s", "--timeout=60s")
 """Fail soon: refused connections are retried for 11 minutes on S3 by default."""
@@ -53,14 +54,6 @@ PROBLEMS: tuple[tuple[str, type[RemoteError], str], ...] = (
     ),
     (
         (
-            r"refused|no such host|i/o timeout|network is unreachable|no route to host|connection reset|timed? ?out|"
-            r"server misbehaving|couldn't connect|broken pipe|unexpected EOF"
-        ),
-        RemoteUnreachable,
-        _("The remote can't be reached: %(output)s"),
-    ),
-    (
-        (
             r"access ?denied|forbidden|unauthori[sz]ed|unable to authenticate|invalidaccesskey|signaturedoesnotmatch|"
             r"permission denied|invalid credentials|\b401\b|\b403\b|couldn't decrypt|bad password|"
             r"input too short when rev|login incorrect|\b530\b"
@@ -68,18 +61,27 @@ PROBLEMS: tuple[tuple[str, type[RemoteError], str], ...] = (
         RemoteDenied,
         _("The remote refuses us: %(output)s"),
     ),
+    (
+        (
+            r"refused|no such host|i/o timeout|network is unreachable|no route to host|connection reset|timed? ?out|"
+            r"server misbehaving|couldn't connect|broken pipe|unexpected EOF"
+        ),
+        RemoteUnreachable,
+        _("The remote can't be reached: %(output)s"),
+    ),
 )
+
+
+NOISE = re.compile(r"(NOTICE: (?!Failed)|.*(using defaults|Attempt ))")
+"""Lines of error output that explain nothing: the notices of a healthy run. The last line of a failure is one too."""
 
 
 def explain(name: str, status: int, output: str) -> BackupError:
     """Turn rclone's exit status and error output into a typed error."""
     if status < 0:
         return program_failed(name, status, output)
-    # Timestamps, levels and the notices of a healthy run explain nothing.
     lines = [re.sub(r"^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\s+", "", line) for line in output.splitlines()]
-    text = last_words(
-        "\n".join(line for line in lines if "using defaults" not in line and "Attempt " not in line)
-    )
+    text = last_words("\n".join(line for line in lines if not NOISE.match(line)))
     for pattern, error, template in PROBLEMS:
         if re.search(pattern, output, re.IGNORECASE):
             return error(template, output=text)

@@ -20,7 +20,7 @@ from .control import Control
 from .manifest import Manifest
 from .naming import MANIFEST, PIN, partial, partial_run
 from .rclone import Rclone
-from .transfer import CommandSink, Sink, Source, transfer
+from .transfer import CommandSink, CommandSource, Sink, Source, transfer
 
 UNKNOWN_PARTIAL_AGE = timedelta(days=1)
 """After this time an upload in flight of a run that we know nothing of is taken for dead."""
@@ -85,32 +85,35 @@ class Upload:
 
         :returns: the name, and what was stored.
         """
-        temporary = self.catalog.path(partial(self._name(1), self.run))
-        rclone = self.catalog.rclone
-        try:
+        rclone, temporary = self.catalog.rclone, self.catalog.path(partial(self._name(1), self.run))
+        written = [temporary]
+        with self._removing(written):
             sink = CommandSink(rclone.upload(temporary))
             stored = pour(source, sink, compression=self.compression, level=self.level, control=control)
             _check_size(rclone, temporary, stored.size)
             name = self._free_name()
+            written.append(self.catalog.path(name))  # a rename that fails may have been done all the same
             rclone.move(temporary, self.catalog.path(name))
-        except BaseException:
-            _remove_quietly(rclone, temporary)
-            raise
-        self._guarded(name, lambda: _check_size(rclone, self.catalog.path(name), stored.size))
+            _check_size(rclone, self.catalog.path(name), stored.size)
         return name, stored
 
     def seal(self, manifest: Manifest) -> None:
         """Write the manifest: from now on the backup is listed as complete."""
-        target = self.catalog.path(manifest.name) + MANIFEST
-        self._guarded(manifest.name, lambda: self.catalog.rclone.write(target, manifest.to_bytes()))
+        path = self.catalog.path(manifest.name)
+        with self._removing([path, path + MANIFEST]):  # without a manifest it would look like a backup of old
+            self.catalog.rclone.write(path + MANIFEST, manifest.to_bytes())
 
-    def _guarded(self, name: str, step: Callable[[], None]) -> None:
-        """Do a step after the rename; when it fails, the object may not stay: it would look like a backup."""
+    @contextlib.contextmanager
+    def _removing(self, paths: list[str]) -> Iterator[None]:
+        """When the block fails, try to remove what it may have written; what stays is swept by a later run."""
         try:
-            step()
+            yield
         except BaseException:
-            _remove_quietly(self.catalog.rclone, self.catalog.path(name))
-            _remove_quietly(self.catalog.rclone, self.catalog.path(name) + MANIFEST)
+            # The work may have been stopped; this must run all the same, and soon end.
+            patient = dataclasses.replace(self.catalog.rclone, control=None, timeout=20)
+            for path in paths:
+                with contextlib.suppress(BackupError):
+                    patient.delete(path)
             raise
 
     def _name(self, number: int) -> str:
@@ -135,6 +138,29 @@ def remove(catalog: Catalog, backup: StoredObject) -> None:
     if backup.has_manifest:
         catalog.rclone.delete(backup.path + MANIFEST)
     if backup.pinned:
+        catalog.rclone.delete(backup.path + PIN)
+
+
+def read(catalog: Catalog, backup: StoredObject) -> Iterator[bytes]:
+    """Give the stored bytes of a backup as they come, and end the program when nobody wants more.
+
+    :raises RemoteError: they can't be read to their end.
+    """
+    source = CommandSource(catalog.rclone.download(backup.path))
+    try:
+        source.open()
+        while chunk := source.read():
+            yield chunk
+        source.finish()
+    finally:
+        source.close()
+
+
+def set_pin(catalog: Catalog, backup: StoredObject, *, pinned: bool) -> None:
+    """Pin a backup, so that the retention keeps it, or unpin it."""
+    if pinned:
+        catalog.rclone.touch(backup.path + PIN)
+    else:
         catalog.rclone.delete(backup.path + PIN)
 
 
@@ -168,11 +194,3 @@ def _check_size(rclone: Rclone, path: str, expected: int) -> None:
             found=0 if found is None else found,
             expected=expected,
         )
-
-
-def _remove_quietly(rclone: Rclone, path: str) -> None:
-    """Try to remove what a failure left; what stays is swept by a later run."""
-    # The work may have been stopped; this must run all the same, and soon end.
-    patient = dataclasses.replace(rclone, control=None, timeout=20)
-    with contextlib.suppress(BackupError):
-        patient.delete(path)

@@ -12,15 +12,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import IO, Protocol
 
-from ..exceptions import BackupError, ProgramFailed, UsageError
+from ..exceptions import BackupError, ProgramFailed
 from ..exceptions import gettext_noop as _
-from .command import Command, Process, write_all
+from .command import PIPE, Command, Process, write_all
 from .compression import Stage
 from .control import Control
 
@@ -99,6 +97,7 @@ def transfer(
         stack.enter_context(control.watch())
         try:
             source.open()
+            control.check()  # a stop until here has missed the source
             _pump(source, open_sink, stages, control)
         except BackupError:
             control.check()  # a program that we killed ends with an error: the reason is why we killed it
@@ -119,6 +118,9 @@ def _pump(
             sink = sink or open_sink(held)
             sink.write(held)
             held = piece
+            # Here and not once a chunk: one stored megabyte may stand for gigabytes.
+            control.check()
+            control.touch()
         control.advance(len(chunk))
     control.check()
     source.finish()
@@ -148,7 +150,7 @@ class CommandSource:
         self._process: Process | None = None
 
     def open(self) -> None:
-        self._process = Process(self.command, stdout=subprocess.PIPE)
+        self._process = Process(self.command, stdout=PIPE)
 
     def read(self) -> bytes:
         assert self._process is not None
@@ -187,7 +189,7 @@ class CommandSink:
         return b"".join(self._said).decode(errors="replace")
 
     def open(self) -> None:
-        self._process = Process(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._process = Process(self.command, stdin=PIPE, stdout=PIPE)
         self._reader = threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True)
         self._reader.start()
         self.write(self._prologue)
@@ -225,196 +227,6 @@ class CommandSink:
         while chunk := pipe.read(65536):
             self._said.append(chunk[:room])
             room -= len(self._said[-1])
-
-
-class ChainSink:
-    """A program whose output goes on into another sink, with the rule kept at both joints.
-
-    The second sink commits only after this one was told to commit *and* the program has exited with 0.
-
-    :param control: is told that the work is alive while the last program works without moving bytes.
-    :param stages: change what goes from the program into the second sink.
-    """
-
-    def __init__(
-        self, command: Command, sink: Sink, control: Control, *, stages: Sequence[Stage] = ()
-    ) -> None:
-        self._command = command
-        self._sink = sink
-        self._stages = stages
-        self._control = control
-        self._process: Process | None = None
-        self._released = threading.Event()
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._forward, daemon=True)
-
-    def open(self) -> None:
-        self._process = Process(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self._thread.start()
-
-    def write(self, data: bytes) -> None:
-        assert self._process is not None
-        try:
-            write_all(self._process.stdin, data)
-        except BrokenPipeError:
-            self._process.wait()
-            self._released.set()  # lets the thread see how the program ended
-            self._thread.join()
-            raise self._error or ended_early(self._process) from None
-
-    def commit(self) -> None:
-        assert self._process is not None
-        self._released.set()
-        self._process.stdin.close()
-        while self._thread.is_alive():
-            self._control.touch()  # a database that builds its indexes moves no bytes
-            self._thread.join(timeout=1)
-        if self._error:
-            raise self._error
-
-    def abort(self) -> None:
-        if self._process:
-            self._process.kill()
-        self._sink.abort()
-        self._released.set()
-
-    def close(self) -> None:
-        if self._process:
-            if self._thread.is_alive():
-                self.abort()
-            self._thread.join()
-            self._process.close()
-
-    def _forward(self) -> None:
-        """Pump the program's output into the second sink; runs in a thread of its own."""
-        assert self._process is not None
-        try:
-            transfer(_ReleasedOutput(self._process, self._released), self._sink, stages=self._stages)
-        except BaseException as error:  # noqa: BLE001  (raised again in write() or commit(), by the thread that asked)
-            self._error = error
-            self._process.kill()
-
-
-class _ReleasedOutput:
-    """The output of a :class:`ChainSink`'s program; whole only after the chain was told to commit."""
-
-    def __init__(self, process: Process, released: threading.Event) -> None:
-        self._process = process
-        self._released = released
-
-    def open(self) -> None:
-        pass
-
-    def read(self) -> bytes:
-        return os.read(self._process.stdout.fileno(), CHUNK)
-
-    def finish(self) -> None:
-        # A program may end before its input does, and with success: that alone must not commit anything.
-        self._released.wait()
-        if not self._process.stdin.closed and self._process.wait() == 0:
-            raise ended_early(self._process)
-        self._process.check()
-
-    def abort(self) -> None:
-        self._process.kill()
-
-    def close(self) -> None:
-        pass  # the chain owns the process
-
-
-class FileSource:
-    """A local file or an open binary stream, such as standard input."""
-
-    def __init__(self, file: Path | IO[bytes]) -> None:
-        self._file = file
-        self._stream: IO[bytes] | None = None
-
-    def open(self) -> None:
-        try:
-            self._stream = self._file.open("rb") if isinstance(self._file, Path) else self._file
-        except OSError as error:
-            raise UsageError(_("The file can't be read: %(reason)s."), reason=error.strerror) from error
-
-    def read(self) -> bytes:
-        assert self._stream is not None
-        return self._stream.read(CHUNK)
-
-    def finish(self) -> None:
-        pass
-
-    def abort(self) -> None:
-        pass  # the next chunk is the last
-
-    def close(self) -> None:
-        if self._stream and isinstance(self._file, Path):
-            self._stream.close()
-
-
-class FileSink:
-    """A local file, which appears under its name only when it is whole."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
-        self._stream: IO[bytes] | None = None
-
-    def open(self) -> None:
-        try:
-            self._stream = os.fdopen(
-                os.open(self._partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb"
-            )
-        except OSError as error:
-            raise UsageError(_("The file can't be written: %(reason)s."), reason=error.strerror) from error
-
-    def write(self, data: bytes) -> None:
-        assert self._stream is not None
-        try:
-            self._stream.write(data)
-        except OSError as error:
-            raise ProgramFailed(_("The file can't be written: %(reason)s."), reason=error.strerror) from error
-
-    def commit(self) -> None:
-        assert self._stream is not None
-        try:
-            self._stream.flush()
-            os.fsync(self._stream.fileno())
-        except OSError as error:
-            raise ProgramFailed(_("The file can't be written: %(reason)s."), reason=error.strerror) from error
-        self._partial.replace(self._path)
-
-    def abort(self) -> None:
-        pass  # a write to a local file does not block
-
-    def close(self) -> None:
-        if self._stream:
-            with contextlib.suppress(OSError):
-                self._stream.close()
-            self._partial.unlink(missing_ok=True)
-
-
-class StreamSink:
-    """An open binary stream, such as standard output. What was written can't be taken back."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-
-    def open(self) -> None:
-        pass
-
-    def write(self, data: bytes) -> None:
-        try:
-            self._stream.write(data)
-        except BrokenPipeError as error:
-            raise ProgramFailed(_("Nobody reads the output any more.")) from error
-
-    def commit(self) -> None:
-        self._stream.flush()
-
-    def abort(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
 
 
 def ended_early(process: Process) -> BackupError:

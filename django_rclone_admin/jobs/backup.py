@@ -17,11 +17,12 @@ from .. import __version__, signals, wording
 from ..conf import get_settings
 from ..connectors.base import Connector, Facts
 from ..connectors.registry import get_connector
-from ..engine.catalog import latest
+from ..engine.catalog import StoredObject, latest
 from ..engine.compression import GZIP, SUFFIXES, ZSTD
+from ..engine.files import FileSink, StreamSink
 from ..engine.manifest import Manifest
 from ..engine.store import Stored, Upload, pour, sweep
-from ..engine.transfer import FileSink, Sink, StreamSink
+from ..engine.transfer import Sink
 from ..exceptions import ProgramFailed, gettext_noop
 from . import history
 from .job import Job
@@ -39,8 +40,7 @@ def back_up(job: Job, output: Path | IO[bytes] | None = None) -> str:
     objects = job.catalog.objects(manifests=False)
     if swept := sweep(job.catalog, objects, history.is_over, timezone.now()):
         job.note(_("Removed %(count)d unfinished uploads of earlier runs.") % {"count": swept})
-    previous = latest(objects, run.database)
-    job.control.bytes_total = previous.size if previous else None
+    job.control.bytes_total = _expected_size(job, objects)
     upload = _upload(job, connector)
     job.stage(_("Dumping and uploading"))
     name, stored = upload.send(connector.source(), job.control)
@@ -50,6 +50,13 @@ def back_up(job: Job, output: Path | IO[bytes] | None = None) -> str:
     run.path = job.catalog.path(name)
     job.tell(signals.post_db_backup, database=run.database, path=run.path)
     return _("Stored %(name)s, %(size)s.") % {"name": name, "size": wording.size(stored.size)}
+
+
+def _expected_size(job: Job, objects: list[StoredObject]) -> int | None:
+    """Return how many bytes the dump will have, if it is about as large as the last one."""
+    mine = [each for each in objects if each.database == job.run.database and each.taken_at]
+    last = latest(job.catalog.inspect(mine[:3]), job.run.database)
+    return last.manifest.raw_size if last and last.manifest else None
 
 
 def _upload(job: Job, connector: Connector) -> Upload:

@@ -20,7 +20,7 @@ from ..engine.catalog import Catalog
 from ..engine.control import Control
 from ..exceptions import BackupError, Cancelled, Interrupted, gettext_noop
 from ..models import BackupRun, Status
-from ..site import get_catalog
+from ..site import forget_listing, get_catalog
 from . import history
 
 logger = logging.getLogger("django_rclone_admin")
@@ -120,6 +120,7 @@ def carry_out(
         job.tell(signals.run_finished)
     finally:
         del running[str(run.pk)]
+        forget_listing()
     return run
 
 

@@ -14,7 +14,8 @@ from ..connectors.base import Connector
 from ..connectors.registry import get_connector
 from ..engine.catalog import StoredObject
 from ..engine.compression import Decompressor, Meter, Stage
-from ..engine.transfer import CommandSource, FileSource, Sink, Source, transfer
+from ..engine.files import FileSource
+from ..engine.transfer import CommandSource, Sink, Source, transfer
 from ..models import BackupRun, Kind, Status, Trigger
 from ..site import find_backup
 from . import history

@@ -5,8 +5,11 @@ the real program untouched. ``status`` is how the program ends: an exit code, or
 """
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGKILL
+
+from tests.support.waiting import wait_for
 
 UPLOAD = r"^(?!.*manifest).*\brcat\b"
 """rclone uploads a backup."""
@@ -16,7 +19,7 @@ DOWNLOAD = r"^(?!.*manifest).*\bcat\b"
 
 PROGRAM = """\
 #!{python} -IS
-import ctypes, os, re, signal, sys
+import ctypes, os, re, select, signal, sys
 from subprocess import DEVNULL, PIPE, Popen
 
 REAL = {real!r}
@@ -34,6 +37,15 @@ def copy(source, sink, limit=None):
         sink.write(data)
         limit = limit and limit - len(data)
     sink.flush()
+
+
+def hold(stream):
+    # Go on when we are told to, or when whoever is at the other end is gone.
+    open(sys.argv[0] + ".held", "w").close()
+    other_end = select.poll()
+    other_end.register(stream, 0)
+    while not os.path.exists(sys.argv[0] + ".released") and not other_end.poll(10):
+        pass
 
 
 def end(process, status):
@@ -54,7 +66,8 @@ def wrapper(folder: Path, name: str, real: str | Path, body: str) -> Path:
     """Write the program ``name``, which runs ``body`` and then, if that does not end it, becomes the ``real`` one.
 
     The body is Python and finds ``REAL``, ``arguments``, ``start(**streams)``, which starts the real program,
-    ``copy(source, sink, limit)``, and ``end(process, status)``, which kills the real program and ends.
+    ``copy(source, sink, limit)``, ``hold(stream)``, which waits in the middle of it, and ``end(process, status)``, which
+    kills the real program and ends.
     The other programs beside the real one are linked, so that ``folder`` can serve as ``BIN_DIR``.
     """
     real = Path(real).absolute()  # Debian's pg_dump is a link that looks at its own name
@@ -119,6 +132,46 @@ def flip_output(folder: Path, name: str, real: str | Path, *, at: int, when: str
     sys.exit(process.wait())
 """,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """A program that stops in the middle of its work, once, and goes on when it is told to."""
+
+    program: Path
+
+    def wait(self) -> None:
+        """Return when the middle of the work is reached."""
+        wait_for(Path(f"{self.program}.held").exists)
+
+    def release(self) -> None:
+        """Let it go on. A program whose other end is gone goes on by itself."""
+        Path(f"{self.program}.released").touch()
+
+
+def hold_output(folder: Path, name: str, real: str | Path, *, after: int, when: str = "") -> Held:
+    """Write a program that stops once it has put out its first ``after`` bytes."""
+    body = f"""
+    process = start(stdout=PIPE)
+    copy(process.stdout, sys.stdout.buffer, {after})
+    hold(sys.stdout)
+    copy(process.stdout, sys.stdout.buffer)
+    sys.exit(process.wait())
+"""
+    return Held(program=_when(folder, name, real, when, body))
+
+
+def hold_input(folder: Path, name: str, real: str | Path, *, after: int, when: str = "") -> Held:
+    """Write a program that stops once it has passed on the first ``after`` bytes of its input."""
+    body = f"""
+    process = start(stdin=PIPE)
+    copy(sys.stdin.buffer, process.stdin, {after})
+    hold(sys.stdin)
+    copy(sys.stdin.buffer, process.stdin)
+    process.stdin.close()
+    sys.exit(process.wait())
+"""
+    return Held(program=_when(folder, name, real, when, body))
 
 
 def hang(folder: Path, name: str, real: str | Path, *, when: str = "") -> Path:

@@ -4,7 +4,6 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 from django.utils import timezone
-from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 
 from ... import api, wording
@@ -89,7 +88,7 @@ class Command(BaseCommand):
             (_("From"), f"{backup.name}, {wording.size(backup.size)}"),
             (
                 _("Taken"),
-                f"{taken_at:%Y-%m-%d %H:%M:%S %Z}, " + _("%(time)s ago") % {"time": timesince(taken_at)},
+                f"{taken_at:%Y-%m-%d %H:%M:%S %Z}, {wording.ago(taken_at)}",
             ),
             (_("Into"), f"{plan.target}, {plan.vendor} {plan.facts.server_version}".rstrip()),
             (_("Verified"), str(plan.verified_at or _("never"))),

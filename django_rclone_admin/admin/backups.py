@@ -1,0 +1,372 @@
+"""The backup list and the pages of one backup."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST
+
+from .. import api, wording
+from ..engine.catalog import State
+from ..exceptions import BackupError, BackupNotFound
+from ..models import Backup, BackupRun, Trigger
+from .forms import RestoreForm, RunBackupForm
+from .pages import APP, Pages, badge, demand, may, moment, say_error
+from .progress import Progress
+
+LIST, DETAIL = f"admin:{APP}_backup_changelist", f"admin:{APP}_backup_change"
+RUNS, RUN = f"admin:{APP}_backuprun_changelist", f"admin:{APP}_backuprun_change"
+
+
+class DatabaseFilter(admin.SimpleListFilter):
+    """By database: those configured here and those that have backups."""
+
+    title = _("database")
+    parameter_name = "database"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        listed = model_admin.get_queryset(request).values_list("database", flat=True).distinct()
+        return [(each, each) for each in sorted({*listed, *api.all_databases()})]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(database=self.value()) if self.value() else queryset
+
+
+def _active_runs() -> list[Progress]:
+    return [Progress(run) for run in BackupRun.objects.active()]
+
+
+@admin.register(Backup)
+class BackupAdmin(Pages):
+    """Lists what is on the remote."""
+
+    change_list_template = f"admin/{APP}/backup/change_list.html"
+    change_form_template = f"admin/{APP}/backup/change_form.html"
+    list_display = ("shown_name", "database", "shown_taken", "shown_size", "shown_state")
+    list_filter = (DatabaseFilter, "kind", "state", "taken_at")
+    search_fields = ("name", "database", "label")
+    date_hierarchy = "taken_at"
+    actions = ("restore_selected", "pin_selected", "unpin_selected")
+    show_full_result_count = False
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    "name",
+                    "database",
+                    "shown_taken",
+                    "shown_size",
+                    "shown_state",
+                    "shown_pin",
+                    "label",
+                )
+            },
+        ),
+        (
+            _("Origin"),
+            {"fields": ("trigger", "shown_run", "host", "engine", "server_version", "tool_version")},
+        ),
+        (_("Bytes"), {"fields": ("shown_raw_size", "compression", "sha256", "path")}),
+        (
+            _("Content"),
+            {
+                "fields": ("shown_tables", "shown_migrations", "django_version", "package_version"),
+                "classes": ["collapse"],
+            },
+        ),
+    )
+
+    # -- columns ----------------------------------------------------------------------------------------------------
+
+    @admin.display(description=_("name"), ordering="name")
+    def shown_name(self, backup: Backup) -> str:
+        star = format_html(
+            ' <span class="dra-pin" title="{0}">★<span class="dra-unseen">{0}</span></span>', _("pinned")
+        )
+        label = format_html(' <span class="dra-quiet">{}</span>', backup.label) if backup.label else ""
+        return format_html(
+            '<span class="dra-name">{}</span>{}{}', backup.name, star if backup.pinned else "", label
+        )
+
+    @admin.display(description=_("taken"), ordering="taken_at")
+    def shown_taken(self, backup: Backup) -> str:
+        return moment(backup.taken_at)
+
+    @admin.display(description=_("size"), ordering="size")
+    def shown_size(self, backup: Backup) -> str:
+        return format_html('<span class="dra-number">{}</span>', wording.size(backup.size))
+
+    @admin.display(description=_("state"), ordering="state")
+    def shown_state(self, backup: Backup) -> str:
+        return badge(backup.state, backup.get_state_display())
+
+    @admin.display(description=_("pinned"))
+    def shown_pin(self, backup: Backup) -> str:
+        return gettext("yes, the retention keeps it") if backup.pinned else gettext("no")
+
+    @admin.display(description=_("size before compression"))
+    def shown_raw_size(self, backup: Backup) -> str:
+        return wording.size(backup.raw_size)
+
+    @admin.display(description=_("run"))
+    def shown_run(self, backup: Backup) -> str:
+        if not backup.run or not BackupRun.objects.filter(pk=backup.run).exists():
+            return backup.run or "–"
+        return format_html('<a href="{}">{}</a>', reverse(RUN, args=[backup.run]), backup.run)
+
+    @admin.display(description=_("tables"))
+    def shown_tables(self, backup: Backup) -> str:
+        return ", ".join(backup.tables) or "–"
+
+    @admin.display(description=_("last migrations"))
+    def shown_migrations(self, backup: Backup) -> str:
+        return ", ".join(f"{app}.{name}" for app, names in backup.migrations.items() for name in names) or "–"
+
+    # -- permissions ------------------------------------------------------------------------------------------------
+
+    def has_restore_permission(self, request: HttpRequest) -> bool:
+        return may(request, "restore")
+
+    def has_pin_permission(self, request: HttpRequest) -> bool:
+        return may(request, "pin")
+
+    # -- the list ---------------------------------------------------------------------------------------------------
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """All backups, or none when the remote does not answer; then the page says so."""
+        queryset = super().get_queryset(request)
+        try:
+            queryset.exists()
+        except BackupError as error:
+            if not hasattr(request, "_backup_error"):
+                request._backup_error = error  # type: ignore[attr-defined]
+                say_error(request, error)
+            return queryset.none()
+        return queryset
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        api.reap_stale()
+        context = {
+            "title": _("Backups"),
+            "may_run": may(request, "run"),
+            "may_see_runs": may(request, "view", "backuprun"),
+            "may_cancel": may(request, "cancel", "backuprun"),
+            "active_runs": _active_runs() if may(request, "view", "backuprun") else [],
+            **(extra_context or {}),
+        }
+        return super().changelist_view(request, context)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        context = {
+            "title": unquote(object_id).rpartition("/")[2],
+            "subtitle": None,
+            **{f"may_{verb}": may(request, verb) for verb in ("restore", "download", "pin")},
+            **(extra_context or {}),
+        }
+        return super().change_view(request, object_id, form_url, context)
+
+    # -- actions ----------------------------------------------------------------------------------------------------
+
+    @admin.action(description=_("Restore selected"), permissions=["restore"])
+    def restore_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        chosen = list(queryset)
+        if len(chosen) != 1:
+            self.message_user(
+                request, _("Choose one backup: a restore replaces one database."), messages.ERROR
+            )
+            return None
+        return redirect(f"{reverse(f'admin:{APP}_backup_restore')}?{urlencode({'path': chosen[0].path})}")
+
+    @admin.action(description=_("Pin selected"), permissions=["pin"])
+    def pin_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        self._set_pins(request, list(queryset), pinned=True)
+
+    @admin.action(description=_("Unpin selected"), permissions=["pin"])
+    def unpin_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        self._set_pins(request, list(queryset), pinned=False)
+
+    def _set_pins(self, request: HttpRequest, backups: list[Backup], *, pinned: bool) -> None:
+        try:
+            for each in backups:
+                api.pin_backup(each.path, pinned=pinned)
+                self.log_change(request, each, gettext("Pinned.") if pinned else gettext("Unpinned."))
+        except BackupError as error:
+            say_error(request, error)
+            return
+        text = (
+            ngettext("Pinned %(count)d backup.", "Pinned %(count)d backups.", len(backups))
+            if pinned
+            else ngettext("Unpinned %(count)d backup.", "Unpinned %(count)d backups.", len(backups))
+        )
+        messages.success(request, text % {"count": len(backups)})
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        try:
+            return super().delete_view(request, object_id, extra_context)
+        except BackupError as error:
+            say_error(request, error)
+            return redirect(LIST)
+
+    # -- further pages ----------------------------------------------------------------------------------------------
+
+    def get_urls(self) -> list[Any]:
+        def page(route: str, view: Any, name: str) -> Any:
+            return path(route, self.admin_site.admin_view(view), name=f"{APP}_backup_{name}")
+
+        return [
+            page("run/", self.run_now_view, "run_now"),
+            page("refresh/", require_POST(self.refresh_view), "refresh"),
+            page("health/", self.health_view, "health"),
+            page("restore/", self.restore_view, "restore"),
+            page("<path:object_id>/download/", self.download_view, "download"),
+            page("<path:object_id>/pin/", require_POST(self.pin_view), "pin"),
+            *super().get_urls(),
+        ]
+
+    def run_now_view(self, request: HttpRequest) -> HttpResponse:
+        """Start backups; GET shows the form that chooses what."""
+        demand(request, "run")
+        form = RunBackupForm(request.POST or None)
+        if request.method != "POST" or not form.is_valid():
+            return self._page(request, "run_now", {"title": _("Run backup now"), "form": form})
+        runs = [
+            run
+            for database in form.chosen
+            if (
+                run := self._start(
+                    request, database, form.cleaned_data["label"], clean=form.cleaned_data["clean"]
+                )
+            )
+        ]
+        if len(runs) == 1 and may(request, "view", "backuprun"):
+            return redirect(RUN, runs[0].pk)
+        return redirect(LIST)
+
+    def _start(self, request: HttpRequest, database: str, label: str, *, clean: bool) -> BackupRun | None:
+        try:
+            run = api.start_backup_database(
+                database,
+                label=label,
+                clean=clean,
+                trigger=Trigger.ADMIN,
+                requested_by=request.user.get_username(),
+            )
+        except api.RunInProgress as error:
+            # A second click must not look like a failure: show the run that is at work.
+            messages.info(request, wording.describe(error)[0])
+            return error.run
+        except BackupError as error:
+            say_error(request, error)
+            return None
+        message = gettext("Backup of “%(database)s” started.") % {"database": database}
+        self.log_change(request, run, message)
+        messages.success(request, message)
+        return run
+
+    def refresh_view(self, request: HttpRequest) -> HttpResponse:
+        """Ask the remote again."""
+        demand(request, "view")
+        api.refresh()
+        return redirect(LIST)
+
+    def health_view(self, request: HttpRequest) -> HttpResponse:
+        """The panel above the list, loaded after the page so that a slow remote never holds it up."""
+        demand(request, "view")
+        return TemplateResponse(request, f"admin/{APP}/includes/health.html", {"health": api.health()})
+
+    def restore_view(self, request: HttpRequest) -> HttpResponse:
+        """Say what a restore will do; carry it out when the name of the database was typed."""
+        demand(request, "restore")
+        name = request.POST.get("path") or request.GET.get("path", "")
+        try:
+            plan = api.plan_restore(name)
+        except BackupError as error:
+            say_error(request, error)
+            return redirect(LIST)
+        form = RestoreForm(request.POST or None, target=plan.target)
+        if request.method == "POST" and form.is_valid():
+            return self._restore(request, plan.backup.path)
+        context = {
+            "title": gettext("Restore %(database)s?") % {"database": plan.target},
+            "plan": plan,
+            "form": form,
+            "sessions_inside": api.holds_sessions(plan.target),
+            "is_legacy": plan.backup.state is State.LEGACY,
+        }
+        return self._page(request, "restore", context)
+
+    def _restore(self, request: HttpRequest, backup_path: str) -> HttpResponse:
+        try:
+            run = api.start_restore_database(
+                backup_path, trigger=Trigger.ADMIN, requested_by=request.user.get_username()
+            )
+        except BackupError as error:
+            say_error(request, error)
+            return redirect(LIST)
+        self.log_change(request, run, gettext("Restore of %(path)s started.") % {"path": backup_path})
+        if may(request, "view", "backuprun"):
+            return redirect(RUN, run.pk)
+        messages.success(request, gettext("The restore has started."))
+        return redirect(LIST)
+
+    def download_view(self, request: HttpRequest, object_id: str) -> HttpResponse | StreamingHttpResponse:
+        """Stream the stored bytes, as they are on the remote."""
+        demand(request, "download")
+        backup = self._lookup(request, object_id)
+        if isinstance(backup, HttpResponse):
+            return backup
+        stored, stream = api.open_backup(backup.path)
+        self.log_change(request, backup, gettext("Downloaded."))
+        response = StreamingHttpResponse(stream, content_type="application/octet-stream")
+        response["Content-Length"] = str(stored.size)
+        # The name has passed our own pattern: letters, digits and “-_.@+” alone.
+        response["Content-Disposition"] = f'attachment; filename="{stored.name}"'
+        return response
+
+    def pin_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Pin a backup, or unpin it."""
+        demand(request, "pin")
+        backup = self._lookup(request, object_id)
+        if isinstance(backup, HttpResponse):
+            return backup
+        self._set_pins(request, [backup], pinned=not backup.pinned)
+        return redirect(DETAIL, object_id)
+
+    def _lookup(self, request: HttpRequest, object_id: str) -> Backup | HttpResponse:
+        """Find a backup in the listing; a page with the reason when the remote does not answer.
+
+        :raises Http404: the listing has no such backup.
+        """
+        try:
+            return Backup.objects.get(path=unquote(object_id))
+        except (Backup.DoesNotExist, BackupNotFound) as error:
+            raise Http404 from error
+        except BackupError as error:
+            say_error(request, error)
+            return redirect(LIST)
+
+    def _page(self, request: HttpRequest, name: str, context: dict[str, Any]) -> HttpResponse:
+        context = {**self.admin_site.each_context(request), "opts": self.opts, "media": self.media, **context}
+        return TemplateResponse(request, f"admin/{APP}/backup/{name}.html", context)

@@ -1,0 +1,66 @@
+"""The two forms of the dashboard."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from .. import api
+
+
+class RunBackupForm(forms.Form):
+    """What to back up; nothing chosen means everything."""
+
+    databases = forms.MultipleChoiceField(
+        label=_("Databases"),
+        widget=forms.CheckboxSelectMultiple,
+        required=False,
+        help_text=_("None chosen means all of them."),
+    )
+    label = forms.CharField(
+        label=_("Label"), required=False, max_length=200, help_text=_("A note that is kept with the backup.")
+    )
+    # Django takes fields off the class, so the form's own method of this name stays.
+    clean = forms.BooleanField(  # type: ignore[assignment]
+        label=_("Clean up afterwards"),
+        required=False,
+        help_text=_("Remove what the retention does not keep."),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["databases"]
+        assert isinstance(field, forms.MultipleChoiceField)
+        field.choices = [(alias, alias) for alias in api.all_databases()]
+
+    @property
+    def chosen(self) -> list[str]:
+        """The aliases to back up."""
+        return self.cleaned_data["databases"] or api.all_databases()
+
+
+class RestoreForm(forms.Form):
+    """The alias of the database, typed by hand."""
+
+    confirm = forms.CharField(
+        strip=True,
+        widget=forms.TextInput(
+            attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
+        ),
+    )
+
+    def __init__(self, *args: Any, target: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.target = target
+        self.fields["confirm"].label = _("Type “%(database)s” to confirm") % {"database": target}
+
+    def clean_confirm(self) -> str:
+        typed: str = self.cleaned_data["confirm"]
+        if typed != self.target:
+            raise forms.ValidationError(
+                _("That is not the name of the database. Type “%(database)s”."),
+                params={"database": self.target},
+            )
+        return typed

@@ -1,0 +1,75 @@
+"""What the pages of both models share: permissions, wording, badges."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db import models
+from django.http import HttpRequest
+from django.template.defaultfilters import date as format_date
+from django.utils import timezone
+from django.utils.html import format_html
+
+from .. import wording
+from ..conf import get_settings
+
+if TYPE_CHECKING:
+    ModelAdmin = admin.ModelAdmin[models.Model]
+else:
+    ModelAdmin = admin.ModelAdmin
+
+APP = "django_rclone_admin"
+
+
+def may(request: HttpRequest, verb: str, model: str = "backup") -> bool:
+    """Whether the user has one of our permissions."""
+    if verb == "restore" and not get_settings().admin_restore:
+        return False
+    return request.user.has_perm(f"{APP}.{verb}_{model}")
+
+
+def demand(request: HttpRequest, verb: str, model: str = "backup") -> None:
+    """Refuse the request when the user lacks the permission.
+
+    :raises PermissionDenied: 403.
+    """
+    if not may(request, verb, model):
+        raise PermissionDenied
+
+
+def say_error(request: HttpRequest, error: Exception) -> None:
+    """Show an error with its hint as a message of the admin."""
+    sentence, hint = wording.describe(error)
+    messages.error(request, format_html("{} <span class='dra-hint'>{}</span>", sentence, hint))
+
+
+def badge(state: str, word: Any) -> str:
+    """Return a word in a colour that means something; the word says it too."""
+    return format_html('<span class="dra-badge dra-{}">{}</span>', state, word)
+
+
+def moment(time: datetime | None) -> str:
+    """Return a time as people say it, and how long ago that was."""
+    if time is None:
+        return "–"
+    return format_html(
+        '<span class="dra-nowrap">{} <span class="dra-quiet">{}</span></span>',
+        format_date(timezone.localtime(time), "DATETIME_FORMAT"),
+        wording.ago(time),
+    )
+
+
+class Pages(ModelAdmin):
+    """A model whose rows are made by runs: nothing is added or changed by hand."""
+
+    class Media:
+        css = {"all": [f"{APP}/backups.css"]}
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        return False

@@ -1,0 +1,105 @@
+"""A run at one moment, in the words and numbers that its progress shows."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from .. import wording
+from ..conf import get_settings
+from ..models import BackupRun, Kind, Status
+
+LOG_LINES = 12
+
+
+class Progress:
+    """What the template of a run's progress needs; the same for the page and for each poll."""
+
+    def __init__(self, run: BackupRun) -> None:
+        self.run = run
+
+    @property
+    def title(self) -> str:
+        """What the run does, in one line."""
+        titles = {
+            Kind.DB_BACKUP.value: _("Backing up %(database)s"),
+            Kind.DB_RESTORE.value: _("Restoring %(database)s"),
+            Kind.PRUNE.value: _("Cleaning up %(database)s"),
+        }
+        template = titles.get(self.run.kind)
+        return template % {"database": self.run.database} if template else str(self.run)
+
+    @property
+    def percent(self) -> int | None:
+        """How far it is, by the size of the last run of its kind; ``None`` when nobody knows."""
+        if not self.run.bytes_total:
+            return None
+        return min(99, self.run.bytes_done * 100 // self.run.bytes_total)
+
+    @property
+    def amount(self) -> str:
+        """How many bytes have moved."""
+        if not self.run.is_active and self.run.size is not None:
+            return _("%(size)s stored, %(raw)s uncompressed") % {
+                "size": wording.size(self.run.size),
+                "raw": wording.size(self.run.raw_size),
+            }
+        done = wording.size(self.run.bytes_done)
+        if not self.run.bytes_total:
+            return done
+        return _("%(done)s of about %(total)s") % {"done": done, "total": wording.size(self.run.bytes_total)}
+
+    @property
+    def elapsed(self) -> timedelta:
+        """How long it has been at work."""
+        return self.run.duration or timedelta(0)
+
+    @property
+    def elapsed_text(self) -> str:
+        """The same in words."""
+        return wording.duration(self.elapsed)
+
+    @property
+    def rate(self) -> str:
+        """Bytes a second, on average; empty in the first second."""
+        seconds = self.elapsed.total_seconds()
+        if seconds < 1 or not self.run.bytes_done:
+            return ""
+        return _("%(size)s/s") % {"size": wording.size(int(self.run.bytes_done / seconds))}
+
+    @property
+    def left(self) -> str:
+        """How long it will still take, at this rate; empty when nobody knows."""
+        percent = self.percent
+        if not percent or percent >= 99 or not self.rate:
+            return ""
+        rest = self.elapsed * (100 - percent) / percent
+        return _("about %(time)s left") % {"time": wording.duration(rest)}
+
+    @property
+    def log(self) -> str:
+        """The last lines of the log."""
+        return "\n".join(self.run.log.splitlines()[-LOG_LINES:])
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it was told to stop and has not yet."""
+        return self.run.is_active and self.run.cancel_requested_at is not None
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether it says that it works, but gives no sign of life."""
+        run = self.run
+        if run.status != Status.RUNNING or run.heartbeat_at is None:
+            return False
+        return timezone.now() - run.heartbeat_at > timedelta(seconds=get_settings().stale_after)
+
+    @property
+    def reassurance(self) -> str:
+        """For a restore that did not succeed: what matters most then."""
+        ended_badly = not self.run.is_active and self.run.status != Status.SUCCEEDED
+        if self.run.kind != Kind.DB_RESTORE or not ended_badly:
+            return ""
+        return _("The database is as it was before: a restore happens as a whole or not at all.")

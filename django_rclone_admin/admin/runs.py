@@ -1,0 +1,205 @@
+"""The run list and the page of one run."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import admin, messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import path, reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST
+
+from .. import api, wording
+from ..exceptions import BackupError
+from ..models import BackupRun, Kind, Trigger
+from .pages import APP, Pages, badge, demand, may, moment, say_error
+from .progress import Progress
+
+STOP_POLLING = 286
+"""htmx polls no more after an answer with this status."""
+RUN = f"admin:{APP}_backuprun_change"
+
+
+@admin.register(BackupRun)
+class BackupRunAdmin(Pages):
+    """The history, read-only; and the runs that are at work, live."""
+
+    change_list_template = f"admin/{APP}/backuprun/change_list.html"
+    change_form_template = f"admin/{APP}/backuprun/change_form.html"
+    list_display = (
+        "shown_what",
+        "shown_status",
+        "database",
+        "shown_start",
+        "shown_duration",
+        "shown_size",
+        "shown_who",
+    )
+    list_filter = ("status", "kind", "database", "trigger", "created_at")
+    search_fields = ("database", "path", "label", "message", "requested_by")
+    date_hierarchy = "created_at"
+    actions = None
+    fieldsets = (
+        (None, {"fields": ("shown_what", "database", "shown_backup", "label", "message", "hint")}),
+        (
+            _("Origin"),
+            {"fields": ("trigger", "requested_by", "host", "pid", "created_at", "started_at", "finished_at")},
+        ),
+        (_("Bytes"), {"fields": ("shown_size", "shown_raw_size", "sha256"), "classes": ["collapse"]}),
+    )
+
+    @admin.display(description=_("run"), ordering="kind")
+    def shown_what(self, run: BackupRun) -> str:
+        return str(run.get_kind_display())
+
+    @admin.display(description=_("status"), ordering="status")
+    def shown_status(self, run: BackupRun) -> str:
+        return badge(run.status, run.get_status_display())
+
+    @admin.display(description=_("started"), ordering="created_at")
+    def shown_start(self, run: BackupRun) -> str:
+        return moment(run.started_at or run.created_at)
+
+    @admin.display(description=_("duration"))
+    def shown_duration(self, run: BackupRun) -> str:
+        return wording.duration(run.duration)
+
+    @admin.display(description=_("size"), ordering="size")
+    def shown_size(self, run: BackupRun) -> str:
+        return format_html('<span class="dra-number">{}</span>', wording.size(run.size))
+
+    @admin.display(description=_("size before compression"))
+    def shown_raw_size(self, run: BackupRun) -> str:
+        return wording.size(run.raw_size)
+
+    @admin.display(description=_("who"), ordering="requested_by")
+    def shown_who(self, run: BackupRun) -> str:
+        return (
+            f"{run.requested_by} ({run.get_trigger_display()})"
+            if run.requested_by
+            else run.get_trigger_display()
+        )
+
+    @admin.display(description=_("backup"))
+    def shown_backup(self, run: BackupRun) -> str:
+        if not run.path:
+            return "–"
+        if not may(self._request, "view"):
+            return run.path
+        return format_html(
+            '<a href="{}">{}</a>', reverse(f"admin:{APP}_backup_change", args=[run.path]), run.path
+        )
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        api.reap_stale()
+        return super().changelist_view(request, extra_context)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        api.reap_stale()
+        self._request = request
+        run = BackupRun.objects.filter(pk=object_id).first() if _is_uuid(object_id) else None
+        context: dict[str, Any] = {"may_cancel": may(request, "cancel", "backuprun")}
+        if run:
+            context |= {
+                "progress": Progress(run),
+                "may_retry": self._may_retry(request, run),
+                "title": Progress(run).title,
+                "subtitle": None,
+            }
+        return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
+
+    def get_urls(self) -> list[Any]:
+        view, name = self.admin_site.admin_view, f"{APP}_backuprun_"
+        return [
+            # No admin_view: somebody whose session a restore has replaced must not poll a sign-in page for ever.
+            path("<uuid:run_id>/progress/", self.progress_view, name=f"{name}progress"),
+            path("<uuid:run_id>/cancel/", view(require_POST(self.cancel_view)), name=f"{name}cancel"),
+            path("<uuid:run_id>/retry/", view(require_POST(self.retry_view)), name=f"{name}retry"),
+            *super().get_urls(),
+        ]
+
+    def progress_view(self, request: HttpRequest, run_id: Any) -> HttpResponse:
+        """One look at a run, for htmx: the same template as on the page. No call of rclone."""
+        page = reverse(RUN, args=[run_id])
+        if not self.admin_site.has_permission(request):
+            login = f"{reverse('admin:login')}?{urlencode({'next': page})}"
+            if "HX-Request" not in request.headers:
+                return redirect(login)
+            template = f"admin/{APP}/includes/signed_out.html"
+            return render(request, template, {"login_url": login}, status=STOP_POLLING)
+        demand(request, "view", "backuprun")
+        run = get_object_or_404(BackupRun, pk=run_id)
+        progress = Progress(run)
+        if progress.is_stale:
+            api.reap_stale()
+            run.refresh_from_db()
+        context = {"progress": progress, "may_cancel": may(request, "cancel", "backuprun")}
+        context["is_short"] = "short" in request.GET
+        response = render(request, f"admin/{APP}/includes/progress.html", context)
+        if not run.is_active:
+            response.status_code = STOP_POLLING
+            response.headers["HX-Trigger"] = "backups-changed"
+        return response
+
+    def cancel_view(self, request: HttpRequest, run_id: Any) -> HttpResponse:
+        """Ask a run to stop."""
+        demand(request, "cancel", "backuprun")
+        run = get_object_or_404(BackupRun, pk=run_id)
+        if run.is_active:
+            api.cancel(run)
+            self.log_change(request, run, gettext("Cancelled."))
+            messages.info(request, gettext("The run was told to stop."))
+        else:
+            messages.info(request, gettext("The run had ended already."))
+        return redirect(RUN, run_id)
+
+    def retry_view(self, request: HttpRequest, run_id: Any) -> HttpResponse:
+        """Do the same again: a backup at once, a restore through its confirmation."""
+        run = get_object_or_404(BackupRun, pk=run_id)
+        demand(request, "restore" if run.kind == Kind.DB_RESTORE else "run")
+        if run.kind == Kind.DB_RESTORE:
+            return redirect(f"{reverse(f'admin:{APP}_backup_restore')}?{urlencode({'path': run.path})}")
+        try:
+            again = api.start_backup_database(
+                run.database, label=run.label, trigger=Trigger.ADMIN, requested_by=request.user.get_username()
+            )
+        except api.RunInProgress as error:
+            messages.info(request, wording.describe(error)[0])
+            return redirect(RUN, error.run.pk if error.run else run_id)
+        except BackupError as error:
+            say_error(request, error)
+            return redirect(RUN, run_id)
+        self.log_change(request, again, gettext("Tried again."))
+        return redirect(RUN, again.pk)
+
+    def _may_retry(self, request: HttpRequest, run: BackupRun) -> bool:
+        if run.is_active or run.kind not in (Kind.DB_BACKUP, Kind.DB_RESTORE):
+            return False
+        if run.kind == Kind.DB_RESTORE:
+            return bool(run.path) and may(request, "restore")
+        return may(request, "run")
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,163 @@
+"""Local files and open streams as sources and sinks."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import select
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from ..exceptions import ProgramFailed, Stopped, UsageError
+from ..exceptions import gettext_noop as _
+from .transfer import CHUNK
+
+LOOK = 0.2
+"""Seconds between looks whether a stream that is not ready has to be given up."""
+
+
+class FileSource:
+    """A local file or an open binary stream, such as standard input."""
+
+    def __init__(self, file: Path | IO[bytes]) -> None:
+        self._file = file
+        self._stream: IO[bytes] | None = None
+        self._aborted = threading.Event()
+
+    def open(self) -> None:
+        try:
+            self._stream = self._file.open("rb") if isinstance(self._file, Path) else self._file
+        except OSError as error:
+            raise UsageError(_("The file can't be read: %(reason)s."), reason=error.strerror) from error
+
+    def read(self) -> bytes:
+        assert self._stream is not None
+        fd = _descriptor(self._stream)
+        while fd is not None and not select.select([fd], [], [], LOOK)[0]:
+            if self._aborted.is_set():
+                return b""
+        # What is there, and not a whole chunk: a pipe may give it in parts, and between them we may be stopped.
+        read = getattr(self._stream, "read1", self._stream.read)
+        try:
+            data: bytes = read(CHUNK)
+        except OSError as error:
+            raise ProgramFailed(_("The file can't be read: %(reason)s."), reason=error.strerror) from error
+        return data
+
+    def finish(self) -> None:
+        pass
+
+    def abort(self) -> None:
+        self._aborted.set()
+
+    def close(self) -> None:
+        if self._stream and isinstance(self._file, Path):
+            self._stream.close()
+
+
+class FileSink:
+    """A local file, which appears under its name only when it is whole."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
+        self._stream: IO[bytes] | None = None
+
+    def open(self) -> None:
+        if (
+            self._path.exists() and not self._path.is_file()
+        ):  # /dev/null would be replaced by a file of that name
+            raise UsageError(
+                _("%(path)s is there and is no file."),
+                hint=_("Name a file, or “-” for standard output."),
+                path=self._path,
+            )
+        try:
+            self._stream = os.fdopen(
+                os.open(self._partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb"
+            )
+        except OSError as error:
+            raise UsageError(_("The file can't be written: %(reason)s."), reason=error.strerror) from error
+
+    def write(self, data: bytes) -> None:
+        assert self._stream is not None
+        with _explained():
+            self._stream.write(data)
+
+    def commit(self) -> None:
+        assert self._stream is not None
+        with _explained():
+            self._stream.flush()
+            os.fsync(self._stream.fileno())
+            self._partial.replace(self._path)
+
+    def abort(self) -> None:
+        pass  # a write to a local file does not block
+
+    def close(self) -> None:
+        if self._stream:
+            with contextlib.suppress(OSError):
+                self._stream.close()
+            self._partial.unlink(missing_ok=True)
+
+
+class StreamSink:
+    """An open binary stream, such as standard output. What was written can't be taken back."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._aborted = threading.Event()
+
+    def open(self) -> None:
+        with _explained():
+            self._stream.flush()  # what was written to it before comes first
+
+    def write(self, data: bytes) -> None:
+        fd = _descriptor(self._stream)
+        with _explained():
+            if fd is None:
+                self._stream.write(data)
+                return
+            view = memoryview(data)
+            while view:
+                while not select.select([], [fd], [], LOOK)[1]:
+                    self._check()
+                self._check()
+                # As much as a pipe that is ready takes without blocking.
+                view = view[os.write(fd, view[: select.PIPE_BUF]) :]
+
+    def commit(self) -> None:
+        with _explained():
+            self._stream.flush()
+
+    def abort(self) -> None:
+        self._aborted.set()
+
+    def close(self) -> None:
+        pass
+
+    def _check(self) -> None:
+        if self._aborted.is_set():
+            raise Stopped(_("The work was stopped."))
+
+
+def _descriptor(stream: IO[bytes]) -> int | None:
+    """Return the file descriptor of a stream, or ``None`` when it has none and never blocks."""
+    try:
+        return stream.fileno()
+    except io.UnsupportedOperation:
+        return None
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """Turn errors of writing into ours."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise ProgramFailed(_("Nobody reads the output any more.")) from error
+    except OSError as error:
+        raise ProgramFailed(_("The file can't be written: %(reason)s."), reason=error.strerror) from error

@@ -1,0 +1,46 @@
+"""What a command that fails must look like, and what it may leave behind: nothing."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.support.databases import engine
+from tests.support.site import Result, Shop
+
+NOISE = {
+    "sqlite3": """
+        CREATE TABLE noise AS
+        WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {rows})
+        SELECT n, randomblob(100) AS bytes FROM numbers
+    """,
+    "postgresql": """
+        CREATE TABLE noise AS
+        SELECT n, sha512(n::text::bytea) AS bytes FROM generate_series(1, {rows}) AS n
+    """,
+}
+"""Rows that no compression makes small."""
+
+
+@contextmanager
+def nothing_changes(shop: Shop) -> Iterator[None]:
+    """Fail when the block changes a row of the database or anything on the remote, or leaves a temporary file."""
+    assert shop.remote is not None
+    rows, objects = shop.rows(), shop.remote.files()
+    yield
+    assert shop.remote.files() == objects
+    assert shop.rows() == rows
+    assert list(shop.temporary.iterdir()) == []
+
+
+def assert_failed(result: Result, expected: str, *, code: int = 1) -> None:
+    """Fail unless the command ended with ``code``, one sentence that ``expected`` is found in, and a hint."""
+    assert result.code == code, result
+    sentence, *rest = result.err.removeprefix("CommandError: ").splitlines()
+    assert re.search(expected, sentence), result.err
+    assert len(rest) == 1, result.err
+    assert rest[0].startswith("Hint: "), result.err
+
+
+def add_noise(shop: Shop, rows: int = 20_000) -> None:
+    """Make the default database larger than any pipe or chunk, by a table that compresses badly."""
+    shop.execute(NOISE[engine(shop.settings["DATABASES"]["default"])].format(rows=rows))

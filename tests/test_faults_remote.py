@@ -1,0 +1,313 @@
+"""Whatever goes wrong between us and the remote: no misleading object there, and not a row changed here."""
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from signal import SIGKILL
+
+import pytest
+
+from tests.support import programs
+from tests.support.faults import add_noise, assert_failed, nothing_changes
+from tests.support.programs import DOWNLOAD, UPLOAD
+from tests.support.servers import missing
+from tests.support.site import Shop
+from tests.support.storage import BROKEN
+
+MANIFEST = r"\brcat\b.*manifest"
+"""rclone writes a manifest."""
+
+RENAME = r"\bmoveto\b"
+
+ENGINES = ("sqlite", "postgresql")
+on_both_engines = pytest.mark.parametrize("shop", ENGINES, indirect=True)
+
+FORMATS = [
+    pytest.param({"database": "sqlite", "COMPRESSION": "zstd"}, id="sqlite-zstd"),
+    pytest.param({"database": "sqlite", "COMPRESSION": "gzip"}, id="sqlite-gzip"),
+    pytest.param({"database": "sqlite", "COMPRESSION": None}, id="sqlite"),
+    pytest.param(
+        {
+            "database": "sqlite",
+            "COMPRESSION": None,
+            "CONNECTORS": {"default": "django_rclone_admin.connectors.sqlite.SqliteConnector"},
+        },
+        id="sqlite-text",
+    ),
+    pytest.param({"database": "postgresql", "COMPRESSION": "zstd"}, id="postgresql-zstd"),
+    pytest.param({"database": "postgresql", "COMPRESSION": None}, id="postgresql"),
+]
+
+
+def use_rclone(shop: Shop, program: Path) -> None:
+    shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(program)
+
+
+def set_option(shop: Shop, **values: object) -> None:
+    shop.settings["DJANGO_RCLONE"].update(values)
+
+
+def backed_up(shop: Shop) -> str:
+    """Back the shop up, change it, and return the name of the backup: a restore would be seen."""
+    result = shop.manage("dbbackup", "--json")
+    assert result.code == 0, result.err
+    shop.execute("UPDATE shop_product SET price = price + 1")
+    shop.execute("DELETE FROM shop_orderline")
+    name: str = result.json["path"].removeprefix("db/")
+    return name
+
+
+def restore(shop: Shop, *arguments: str):
+    return shop.manage("dbrestore", "--noinput", "--no-safety-backup", *arguments)
+
+
+# -- rclone -------------------------------------------------------------------------------------------------------------
+
+
+@on_both_engines
+@pytest.mark.parametrize("status", [-SIGKILL, 1, 0], ids=["killed", "fails", "lies"])
+def test_backup_leaves_nothing_when_rclone_ends_half_way(shop, tmp_path, rclone_binary, status):
+    add_noise(shop)
+    use_rclone(
+        shop,
+        programs.cut_input(
+            tmp_path / "bin", "rclone", rclone_binary, after=500_000, status=status, when=UPLOAD
+        ),
+    )
+    with nothing_changes(shop):
+        assert_failed(shop.manage("dbbackup"), "^rclone")
+
+
+@on_both_engines
+@pytest.mark.parametrize("status", [-SIGKILL, 1, 0], ids=["killed", "fails", "lies"])
+def test_restore_changes_nothing_when_rclone_ends_half_way(shop, tmp_path, rclone_binary, status):
+    add_noise(shop)
+    backed_up(shop)
+    use_rclone(
+        shop,
+        programs.cut_output(
+            tmp_path / "bin", "rclone", rclone_binary, after=500_000, status=status, when=DOWNLOAD
+        ),
+    )
+    with nothing_changes(shop):
+        assert_failed(restore(shop), "^rclone" if status else "bytes, but 500000 arrived")
+
+
+@on_both_engines
+def test_restore_changes_nothing_when_a_bit_flips_on_the_way(shop, tmp_path, rclone_binary):
+    set_option(shop, COMPRESSION=None)
+    name = backed_up(shop)
+    middle = len(shop.remote.read(f"db/{name}")) // 2
+    use_rclone(
+        shop,
+        programs.flip_output(tmp_path / "bin", "rclone", rclone_binary, at=middle, when=DOWNLOAD),
+    )
+    with nothing_changes(shop):
+        assert_failed(restore(shop), "SHA-256 does not match")
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_commands_fail_soon_without_a_remote_that_answers(make_shop, broken_remote, fault):
+    remote = broken_remote(fault)
+    quick = ["--timeout=2s", "--contimeout=2s"] if fault.endswith("silent") else []
+    shop = make_shop("sqlite", remote, RCLONE_FLAGS=quick)
+    expected = {
+        "unknown": "no remote of the configured name",
+        "refused": "can't be reached",
+        "silent": "can't be reached",
+        "credentials": "refuses us",
+    }[fault.rpartition("-")[2]]
+    rows = shop.rows()
+    for command in ("dbbackup",), ("dbrestore", "--noinput"), ("listbackups",):
+        assert_failed(shop.manage(*command), expected)
+    assert shop.rows() == rows
+    assert list(remote.root.rglob("*")) == []
+
+
+@pytest.mark.parametrize("binary", ["/nonexistent/rclone", __file__], ids=["missing", "not-a-program"])
+def test_commands_name_a_missing_rclone(shop, binary):
+    backed_up(shop)
+    use_rclone(shop, Path(binary))
+    with nothing_changes(shop):
+        assert_failed(shop.manage("dbbackup"), "The program rclone was not found")
+        assert_failed(restore(shop), "The program rclone was not found")
+
+
+@pytest.mark.parametrize("step", [RENAME, MANIFEST], ids=["rename", "manifest"])
+def test_backup_that_fails_at_its_end_leaves_nothing(shop, tmp_path, rclone_binary, step):
+    use_rclone(
+        shop,
+        programs.fail(tmp_path / "bin", "rclone", rclone_binary, message="quota exceeded", when=step),
+    )
+    with nothing_changes(shop):
+        assert_failed(shop.manage("dbbackup"), "The remote is full: quota exceeded")
+
+
+def test_rename_that_does_nothing_is_noticed(shop, tmp_path, rclone_binary):
+    use_rclone(
+        shop,
+        programs.fail(
+            tmp_path / "bin", "rclone", rclone_binary, message="all well", status=0, when=RENAME
+        ),
+    )
+    with nothing_changes(shop):
+        assert_failed(shop.manage("dbbackup"), "0 bytes of the backup instead of")
+
+
+# -- space --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Mount a file system with room for one megabyte in the home of a shop."""
+    mounted = []
+
+    def mount(name: str) -> Path:
+        folder = tmp_path / name
+        folder.mkdir(parents=True, exist_ok=True)
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], capture_output=True, text=True
+        )
+        if done.returncode:
+            missing(f"a small file system can't be mounted: {done.stderr}")
+        mounted.append(folder)
+        return folder
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@on_both_engines
+def test_backup_to_a_full_disk_leaves_nothing(shop, tiny_disk):
+    add_noise(shop)
+    disk = tiny_disk("disk")
+    set_option(shop, REMOTE=str(disk))
+    with nothing_changes(shop):
+        assert_failed(shop.manage("dbbackup"), "^The remote is full: .*no space left on device")
+    assert [path for path in disk.rglob("*") if path.is_file()] == []
+
+
+def test_full_temporary_folder_changes_nothing(shop, tiny_disk):
+    add_noise(shop)
+    backed_up(shop)
+    shop.environment["TMPDIR"] = str(tiny_disk("tmp"))
+    with nothing_changes(shop):
+        assert_failed(shop.manage("dbbackup"), "could not be copied: database or disk is full")
+        assert_failed(restore(shop), "The private copy could not be written: No space left on device")
+
+
+def test_full_disk_of_the_database_changes_nothing(shop, tiny_disk):
+    add_noise(shop)
+    backed_up(shop)
+    shop.execute("DROP TABLE noise")
+    shop.execute("VACUUM")
+    file = shop.path()
+    content = file.read_bytes()
+    file.unlink()
+    live = tiny_disk("live") / file.name
+    live.write_bytes(content)
+    shop.settings["DATABASES"]["default"]["NAME"] = str(live)
+    with nothing_changes(shop):
+        assert_failed(restore(shop), "could not be restored: database or disk is full")
+
+
+# -- objects ------------------------------------------------------------------------------------------------------------
+
+
+def test_cut_object_is_refused_by_its_manifest(shop):
+    name = backed_up(shop)
+    content = shop.remote.read(f"db/{name}")
+    for size in (1, len(content) // 2, len(content) - 1):
+        shop.remote.write(f"db/{name}", content[:size])
+        with nothing_changes(shop):
+            assert_failed(restore(shop, "--input-path", name), f"{name} is damaged")
+            assert_failed(restore(shop), "There is no backup of “default”")
+    assert [each["state"] for each in shop.manage("listbackups", "--json").json] == ["damaged"]
+
+
+@pytest.mark.parametrize("values", FORMATS)
+def test_cut_object_without_a_manifest_is_noticed(make_shop, values):
+    shop = make_shop(**values)
+    name = backed_up(shop)
+    shop.remote.remove(f"db/{name}.manifest.json")
+    content = shop.remote.read(f"db/{name}")
+    # The last line of SQL text ends with a line feed that nobody misses.
+    for size in (1, len(content) // 2, len(content) - 2):
+        shop.remote.write(f"db/{name}", content[:size])
+        with nothing_changes(shop):
+            assert_failed(restore(shop), "")
+
+
+def test_flipped_byte_is_noticed_by_the_manifest(shop):
+    set_option(shop, COMPRESSION=None)
+    name = backed_up(shop)
+    flip(shop, name)
+    with nothing_changes(shop):
+        assert_failed(restore(shop), "SHA-256 does not match")
+
+
+@pytest.mark.parametrize("values", [each for each in FORMATS if "zstd" in each.id or "gzip" in each.id])
+def test_flipped_byte_without_a_manifest_is_noticed_by_the_compression(make_shop, values):
+    shop = make_shop(**values)
+    name = backed_up(shop)
+    shop.remote.remove(f"db/{name}.manifest.json")
+    flip(shop, name)
+    with nothing_changes(shop):
+        assert_failed(restore(shop), "The backup's compressed data is damaged")
+
+
+def flip(shop: Shop, name: str) -> None:
+    """Change one bit in the middle of an object."""
+    content = bytearray(shop.remote.read(f"db/{name}"))
+    content[len(content) // 2] ^= 1
+    shop.remote.write(f"db/{name}", bytes(content))
+
+
+@pytest.mark.parametrize("keep_manifest", [True, False], ids=["manifest", "legacy"])
+def test_empty_object_is_refused(shop, keep_manifest):
+    name = backed_up(shop)
+    shop.remote.write(f"db/{name}", b"")
+    if not keep_manifest:
+        shop.remote.remove(f"db/{name}.manifest.json")
+    with nothing_changes(shop):
+        assert_failed(restore(shop, "--input-path", name), f"{name} is damaged")
+
+
+@pytest.mark.parametrize("database", ENGINES)
+def test_backup_of_another_engine_is_refused(make_shop, remote, database):
+    [other] = {*ENGINES} - {database}
+    name = backed_up(make_shop(other, remote))
+    shop = make_shop(database, remote)
+    with nothing_changes(shop):
+        assert_failed(restore(shop), f"{name} comes from {other} and can't be restored")
+        assert_failed(restore(shop, "--to", "default"), f"{name} comes from {other}")
+    remote.remove(f"db/{name}.manifest.json")
+    with nothing_changes(shop):
+        assert_failed(restore(shop), "The backup is n(ot|either)")
+
+
+@on_both_engines
+def test_foreign_files_are_no_backups(shop):
+    shop.remote.write("db/readme.txt", b"PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\nCOMMIT;\n")
+    shop.remote.write("db/default-2026-01-01-000000.dump.zst.partial-7", b"half of it")
+    shop.remote.write("db/photo.png", b"\x89PNG\r\n\x1a\n")
+    with nothing_changes(shop):
+        assert shop.manage("listbackups", "--json").json == []
+        assert_failed(restore(shop), "There is no backup of “default”")
+        for name in ("readme.txt", "default-2026-01-01-000000.dump.zst.partial-7", "photo.png"):
+            assert_failed(restore(shop, "--input-path", name), f"There is no backup “{name}”")
+    everything = shop.manage("listbackups", "--all", "--json").json
+    assert {each["name"]: each["state"] for each in everything} == {
+        "readme.txt": "foreign",
+        "photo.png": "foreign",
+        "default-2026-01-01-000000.dump.zst.partial-7": "incomplete",
+    }
+
+
+@on_both_engines
+@pytest.mark.parametrize("content", [b"\x89PNG\r\n\x1a\n" * 100, b"\0" * 1000, b"hello"], ids=repr)
+def test_foreign_file_with_the_name_of_a_backup_is_noticed(shop, content):
+    shop.remote.write("db/default-2024-01-15-120000.dump", content)
+    with nothing_changes(shop):
+        assert_failed(restore(shop), "The backup is n(ot|either)")
