@@ -34,7 +34,7 @@ from .jobs.job import Job, Progress, carry_out, stop_all
 from .jobs.plan import RestorePlan, choose_strategy, make_plan
 from .jobs.prune import decide_all
 from .jobs.prune import prune as prune_job
-from .jobs.restore import restore
+from .jobs.restore import restore, undo
 from .models import BackupRun, Kind, Status, Trigger
 from .site import find_backup, find_backups, forget_listing, get_catalog
 
@@ -58,7 +58,9 @@ __all__ = [
     "restore_database",
     "start_backup_database",
     "start_restore_database",
+    "start_undo_restore",
     "stop_all",
+    "undo_restore",
 ]
 
 logger = logging.getLogger("django_rclone_admin")
@@ -208,6 +210,31 @@ def start_restore_database(
     return _queue(_restore_run(path, to, None, strategy, safety_backup, trigger, requested_by))
 
 
+def undo_restore(
+    database: str = "default",
+    *,
+    trigger: str = Trigger.API,
+    requested_by: str = "",
+    progress: Progress | None = None,
+) -> BackupRun:
+    """Put back what the last restore of a database replaced, and return the run.
+
+    It is a restore like any other: doing it twice leads back again.
+
+    :raises BackupNotFound: nothing was kept that could be put back.
+    :raises RunInProgress: another run holds the database.
+    """
+    run, work = _undo_run(database, trigger, requested_by)
+    return _do(run, work, progress)
+
+
+def start_undo_restore(
+    database: str = "default", *, trigger: str = Trigger.API, requested_by: str = ""
+) -> BackupRun:
+    """Queue an undo and return its run at once; see :func:`undo_restore`."""
+    return _queue(_undo_run(database, trigger, requested_by)[0])
+
+
 def prune(
     database: str, *, dry_run: bool = False, trigger: str = Trigger.API, requested_by: str = ""
 ) -> list[Decision]:
@@ -302,11 +329,33 @@ def carry_out_queued(run_id: str) -> None:
         return
     run = BackupRun.objects.get(pk=run_id)
     try:
-        carry_out(run, WORK[run.kind])
+        carry_out(run, undo if "kept" in run.options else WORK[run.kind])
         if run.options.get("clean"):
             prune(run.database, trigger=run.trigger, requested_by=run.requested_by)
     except BackupError as error:
         logger.warning("%s failed: %s", run, error)
+
+
+def _undo_run(database: str, trigger: str, requested_by: str) -> tuple[BackupRun, Callable[[Job], str]]:
+    """Find what the last restore kept: the replaced data itself on the server, else the backup made before it."""
+    get_connector(database)
+    last = history.last_restore(database)
+    if last and last.options.get("kept"):
+        run = BackupRun(kind=Kind.DB_RESTORE, database=database, trigger=trigger, requested_by=requested_by)
+        run.options = {"kept": last.options["kept"]}
+        return run, undo
+    path = last.options.get("safety") if last else None
+    if path is None:
+        # A new server has no history, but the remote knows.
+        kept = [each for each in list_backups(database) if each.is_safety and each.state is State.COMPLETE]
+        if not kept:
+            raise BackupNotFound(
+                _("Nothing was kept of “%(database)s” that could be put back."),
+                hint=_("Restore any backup with “dbrestore --input-path NAME”."),
+                database=database,
+            )
+        path = kept[0].path
+    return _restore_run(path, None, None, None, None, trigger, requested_by), restore
 
 
 def _backup_run(database: str, **values: Any) -> BackupRun:

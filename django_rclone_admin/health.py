@@ -114,12 +114,12 @@ def check() -> Health:
 
 def _check_database(alias: str, objects: Sequence[StoredObject]) -> DatabaseHealth:
     mine = [each for each in objects if each.database == alias and each.taken_at]
-    # The listing alone does not tell damaged ones; the newest few decide.
-    newest = site.with_manifests(mine[:3])
+    # The listing alone does not tell damaged backups, nor those that were made before a restore.
+    newest = site.with_manifests(mine[:DAYS])
     last = latest(newest, alias) or latest(mine, alias)
     runs = _recent_runs(alias)
     level, reason = _judge(alias, newest, last, runs)
-    sizes = [each.size for each in reversed(mine[:DAYS]) if not each.is_safety]
+    sizes = [each.size for each in reversed(newest) if not each.is_safety]
     return DatabaseHealth(
         database=alias,
         vendor=get_connector(alias).vendor_name,

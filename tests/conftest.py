@@ -3,10 +3,13 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.db import connections
 
 from tests.support import leaks, postgresql
+from tests.support.backups import Backups
 from tests.support.postgresql import PostgreSQLServer
 from tests.support.remotes import Remote, find_rclone
 from tests.support.servers import missing
@@ -125,3 +128,26 @@ def make_shop(
 def shop(request: pytest.FixtureRequest, make_shop: Callable[..., Shop], remote: Remote) -> Shop:
     """A shop on ``remote``, with SQLite or the database that the test is parametrised with."""
     return make_shop(getattr(request, "param", "sqlite"), remote)
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep the databases of this process in files: a database in memory can be neither backed up nor restored."""
+    folder = tmp_path_factory.mktemp("databases")
+    for alias in connections:
+        connections[alias].settings_dict["TEST"]["NAME"] = str(folder / f"{alias}.sqlite3")
+
+
+@pytest.fixture
+def backups(settings: Any, tmp_path: Path, remote: Remote, rclone_binary: str) -> Backups:
+    """The remote of this process, empty, and a hand that puts backups there. Queued work is done at once."""
+
+    def configure(**values: object) -> None:
+        settings.DJANGO_RCLONE = {**settings.DJANGO_RCLONE, **values}
+
+    settings.DJANGO_RCLONE = {
+        "RCLONE_BINARY": rclone_binary,
+        "EXECUTOR": "django_rclone_admin.executors.ImmediateExecutor",
+        **remote.settings,
+    }
+    return Backups(remote=remote, configure=configure, log=tmp_path / "calls.log")

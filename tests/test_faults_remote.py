@@ -109,8 +109,8 @@ def test_restore_changes_nothing_when_a_bit_flips_on_the_way(shop, tmp_path, rcl
 @pytest.mark.parametrize("fault", BROKEN)
 def test_commands_fail_soon_without_a_remote_that_answers(make_shop, broken_remote, fault):
     remote = broken_remote(fault)
-    quick = ["--timeout=2s", "--contimeout=2s"] if fault.endswith("silent") else []
-    shop = make_shop("sqlite", remote, RCLONE_FLAGS=quick)
+    flags = ["--low-level-retries=1", "--timeout=1s", "--contimeout=1s"] if fault.endswith("silent") else []
+    shop = make_shop("sqlite", remote, RCLONE_FLAGS=flags)
     expected = {
         "unknown": "no remote of the configured name",
         "refused": "can't be reached",
@@ -118,7 +118,7 @@ def test_commands_fail_soon_without_a_remote_that_answers(make_shop, broken_remo
         "credentials": "refuses us",
     }[fault.rpartition("-")[2]]
     rows = shop.rows()
-    for command in ("dbbackup",), ("dbrestore", "--noinput"), ("listbackups",):
+    for command in ("dbbackup",), ("dbrestore", "--noinput"):
         assert_failed(shop.manage(*command), expected)
     assert shop.rows() == rows
     assert list(remote.root.rglob("*")) == []
@@ -146,12 +146,21 @@ def test_backup_that_fails_at_its_end_leaves_nothing(shop, tmp_path, rclone_bina
 def test_rename_that_does_nothing_is_noticed(shop, tmp_path, rclone_binary):
     use_rclone(
         shop,
-        programs.fail(
-            tmp_path / "bin", "rclone", rclone_binary, message="all well", status=0, when=RENAME
-        ),
+        programs.fail(tmp_path / "bin", "rclone", rclone_binary, message="all well", status=0, when=RENAME),
     )
     with nothing_changes(shop):
         assert_failed(shop.manage("dbbackup"), "0 bytes of the backup instead of")
+
+
+def test_rename_that_was_done_and_then_fails_leaves_nothing(shop, tmp_path, rclone_binary):
+    body = f"""
+if re.search({RENAME!r}, " ".join(arguments)):
+    start().wait()
+    sys.exit("connection reset by peer")
+"""
+    use_rclone(shop, programs.wrapper(tmp_path / "bin", "rclone", rclone_binary, body))
+    with nothing_changes(shop):
+        assert_failed(shop.manage("dbbackup"), "can't be reached: connection reset by peer")
 
 
 # -- space --------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The one rule: a sink sees end-of-file only after its source has succeeded and every check has passed."""
 
 import hashlib
+import os
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 from django_rclone_admin.engine.compression import Compressor, Decompressor, Meter
 from django_rclone_admin.engine.transfer import CommandSink, CommandSource, transfer
 from django_rclone_admin.exceptions import BackupDamaged, ProgramFailed, ProgramMissing
+from tests.support import leaks
 from tests.support.engine import KEEP, SINK, SOURCE, python
 
 BIG = 3_000_000
@@ -57,10 +59,9 @@ def test_source_that_closes_its_output_and_fails_later_commits_nothing(kept):
     assert not kept.exists()
 
 
-def test_sink_is_killed_when_the_source_fails(tmp_path):
+def test_sink_is_killed_when_the_source_fails():
     """It must not be told the end, and must not live on either: it would hold locks."""
-    pid = tmp_path / "pid"
-    sink = CommandSink(python(SINK + "file.write_text(str(os.getpid())); read(1); signal.pause()", pid))
+    sink = CommandSink(python("import os\nwhile True: os.read(0, 65536)"))
 
     with pytest.raises(ProgramFailed):
         transfer(write(BIG, "sys.exit(1)"), sink)
@@ -125,7 +126,7 @@ def test_missing_source_starts_no_sink(kept):
     missing = type(command)(argv=("/no/such/program",), name="pg_dump", missing_hint="Install it.")
 
     with pytest.raises(ProgramMissing, match="pg_dump") as caught:
-        transfer(CommandSource(missing), lambda head: opened.append(head))
+        transfer(CommandSource(missing), opened.append)
 
     assert opened == []
     assert caught.value.hint == "Install it."
@@ -187,6 +188,7 @@ with open(sys.argv[1], "wb", buffering=0) as record:  # waits for the test
 CHILD = """
 import sys
 from django_rclone_admin.engine.transfer import CommandSink, CommandSource, transfer
+from tests.support import leaks
 from tests.support.engine import python
 
 source = CommandSource(python("import sys\\nwhile True: sys.stdout.buffer.write(b'x' * 65536)"))
@@ -196,10 +198,9 @@ transfer(source, CommandSink(python(sys.argv[1], sys.argv[2]), epilogue=b"COMMIT
 
 def test_epilogue_is_not_sent_when_our_process_is_killed(tmp_path):
     """Then the pipes close by themselves, and the sink sees an end: that must not be enough to commit."""
-    import os
-
     pipe = tmp_path / "record"
     os.mkfifo(pipe)
+    before = leaks.children()
     with (
         subprocess.Popen([sys.executable, "-c", CHILD, RECORD, str(pipe)]) as child,
         pipe.open("rb") as record,
@@ -208,6 +209,8 @@ def test_epilogue_is_not_sent_when_our_process_is_killed(tmp_path):
         child.kill()
         rest = record.read()
 
+    for orphan in leaks.children() - before:
+        os.waitpid(orphan, 0)
     assert rest.endswith(b"<EOF>")
     assert b"COMMIT" not in rest
 

@@ -94,17 +94,33 @@ class Connector:
         """Return where the dump comes from."""
         return CommandSource(self.dump_command())
 
-    def sink(self, head: bytes, control: Control) -> Sink:
+    def sink(self, head: bytes, control: Control, strategy: str) -> Sink:
         """Return where a dump that begins with ``head`` goes. Its ``commit`` replaces the live data, or changes nothing.
 
+        :param strategy: one of ``strategies``.
         :raises WrongFormat: it is of another format.
         """
         self.check_head(head)
         return CommandSink(self.restore_command())
 
+    def why_not(self, strategy: str) -> str:
+        """Return why one of ``strategies`` is not possible here, as a sentence; an empty string when it is."""
+        return ""
+
     def vanished(self, sink: Sink) -> list[str]:
         """Return the tables that the committed restore removed because the backup does not know them."""
         return []
+
+    def kept(self, sink: Sink) -> str:
+        """Return the name under which the server still has what the committed restore replaced, or an empty string."""
+        return ""
+
+    def put_back(self, kept: str) -> None:
+        """Undo a restore: put back what :meth:`kept` named, all of it or nothing."""
+        raise NotImplementedError
+
+    def discard(self, kept: str) -> None:
+        """Remove what :meth:`kept` named; nothing happens when it is gone already."""
 
     def facts(self) -> Facts:
         """Ask the live database and the tools about themselves."""

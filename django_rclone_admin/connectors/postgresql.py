@@ -18,10 +18,11 @@ from django.db.backends.postgresql.client import DatabaseClient
 from ..engine.chain import ChainSink
 from ..engine.command import Command, program_failed, run
 from ..engine.control import Control
-from ..engine.transfer import CommandSink, Sink
+from ..engine.transfer import CommandSink, CommandSource, Sink, transfer
 from ..exceptions import BackupError, WrongFormat
 from ..exceptions import gettext_noop as _
 from .base import Connector, Facts
+from .postgresql_swap import Server, SwapSink, put_back
 
 MAGIC = b"PGDMP"
 LOCK_SECONDS = 30
@@ -175,6 +176,7 @@ class PgDumpConnector(Connector):
     engine = "postgresql"
     vendor_name = "PostgreSQL"
     extension = "dump"
+    strategies = ("in_place", "swap")
 
     def dump_command(self) -> Command:
         return self._program(
@@ -194,11 +196,16 @@ class PgDumpConnector(Connector):
         if not head.startswith(MAGIC):
             raise WrongFormat(_("The backup is not in the custom format of pg_dump."))
 
-    def sink(self, head: bytes, control: Control) -> Sink:
+    def why_not(self, strategy: str) -> str:
+        if strategy != "swap" or Server(self.alias).may_create():
+            return ""
+        return _("The role of the database may not create databases, so there can be no swap.")
+
+    def sink(self, head: bytes, control: Control, strategy: str) -> Sink:
         self.check_head(head)
-        psql = self._program(
-            "psql", "--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--no-password", "--file=-"
-        )
+        if strategy == "swap":
+            return SwapSink(self, control)
+        psql = self.psql(self.live["NAME"], "--file=-")
         restore = self._program(
             "pg_restore",
             "--no-owner",
@@ -210,7 +217,18 @@ class PgDumpConnector(Connector):
         self._psql = CommandSink(psql, prologue=self._prologue(), epilogue=COMMIT.encode())
         return ChainSink(restore, self._psql, control, stages=[BeforeData()])
 
+    def kept(self, sink: Sink) -> str:
+        return sink.kept if isinstance(sink, SwapSink) else ""
+
+    def put_back(self, kept: str) -> None:
+        put_back(self, kept)
+
+    def discard(self, kept: str) -> None:
+        Server(self.alias).drop(kept)
+
     def vanished(self, sink: Sink) -> list[str]:
+        if isinstance(sink, SwapSink):
+            return sink.vanished
         found = [line.removeprefix(MARK) for line in self._psql.output.splitlines() if line.startswith(MARK)]
         return [each for each in found if each.split(".")[-1] not in self.history_tables]
 
@@ -228,6 +246,34 @@ class PgDumpConnector(Connector):
             tool_version=found[0] if found else "",
             tables=names,
         )
+
+    def psql(self, database: str, *arguments: str) -> Command:
+        """Return psql for one database of this server, which stops at the first error."""
+        quiet = ("--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--no-password")
+        return self._program(
+            "psql", *quiet, "--set=ON_ERROR_STOP=1", *arguments, settings={**self.live, "NAME": database}
+        )
+
+    def pg_restore(self, database: str, *arguments: str) -> Command:
+        """Return pg_restore into one database of this server."""
+        return self._program(
+            "pg_restore",
+            "--no-owner",
+            "--no-acl",
+            "--no-password",
+            f"--dbname={database}",
+            *self._role(self.live),
+            *self.list_option("RESTORE_ARGS"),
+            *arguments,
+        )
+
+    def copy_table(self, table: str, source: str, target: str) -> None:
+        """Replace a table of one database by that of another, with its rows; nothing happens where it is missing."""
+        only = (f"--table={_quote(table)}", "--no-owner", "--no-acl", "--no-password")
+        dump = self._program("pg_dump", *only, settings={**self.live, "NAME": source})
+        begin = f"BEGIN;\nDROP TABLE IF EXISTS {_quote(table)};\n".encode()
+        load = CommandSink(self.psql(target, "--file=-"), prologue=begin, epilogue=b"\nCOMMIT;\n")
+        transfer(CommandSource(dump), load)
 
     def _prologue(self) -> bytes:
         schemas = self.list_option("SCHEMAS")

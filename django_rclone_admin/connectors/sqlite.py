@@ -47,7 +47,7 @@ class SqliteBackupConnector(Connector):
     def _snapshot(self) -> Source:
         return Snapshot(self.path(), leave_out=self._left_out())
 
-    def sink(self, head: bytes, control: Control) -> Sink:
+    def sink(self, head: bytes, control: Control, strategy: str) -> Sink:
         is_text = not head.startswith(MAGIC)
         if is_text and not _looks_like_sql(head):
             raise WrongFormat(_("The backup is neither a SQLite database nor its SQL text."))

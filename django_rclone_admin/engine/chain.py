@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from ..exceptions import Stopped
 from ..exceptions import gettext_noop as _
-from .command import PIPE, Command, Process, write_all
+from .command import Command, Process, write_all
 from .compression import Stage
 from .control import Control
 from .transfer import CHUNK, Sink, ended_early, transfer
@@ -37,7 +37,7 @@ class ChainSink:
         self._thread = threading.Thread(target=self._forward, daemon=True)
 
     def open(self) -> None:
-        self._process = Process(self._command, stdin=PIPE, stdout=PIPE)
+        self._process = Process(self._command, stdin=True, stdout=True)
         self._output = _Output(self._process)
         self._thread.start()
 
@@ -58,7 +58,7 @@ class ChainSink:
         self._process.stdin.close()
         while self._thread.is_alive():
             self._control.touch()  # a database that builds its indexes moves no bytes
-            self._thread.join(timeout=1)
+            self._thread.join(timeout=0.2)
         if self._error:
             raise self._error
 

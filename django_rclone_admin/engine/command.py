@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from subprocess import DEVNULL, PIPE, Popen
+from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired
 from typing import IO
 
 from ..exceptions import BackupError, ProgramFailed, ProgramMissing, Stalled
@@ -76,16 +76,18 @@ class Command:
 class Process:
     """One running command, in a session of its own, its error output drained into a bounded tail.
 
+    :param stdin: we write to its standard input; otherwise it has none.
+    :param stdout: we read its standard output; otherwise nobody does.
     :raises ProgramMissing: the program can't be found or run.
     """
 
-    def __init__(self, command: Command, *, stdin: int = DEVNULL, stdout: int = DEVNULL) -> None:
+    def __init__(self, command: Command, *, stdin: bool = False, stdout: bool = False) -> None:
         self.command = command
         try:
             self._popen = Popen(  # an argument list, never a shell
                 command.argv,
-                stdin=stdin,
-                stdout=stdout,
+                stdin=PIPE if stdin else DEVNULL,
+                stdout=PIPE if stdout else DEVNULL,
                 stderr=PIPE,
                 env=dict(command.env),
                 bufsize=0,
@@ -127,8 +129,7 @@ class Process:
         :raises subprocess.TimeoutExpired: it still runs after ``timeout`` seconds.
         """
         status = self._popen.wait(timeout)
-        # What the program left running may hold the other end for as long as it likes.
-        self._stderr.join(LAST_WORDS_SECONDS)
+        self._stderr.settle()
         return status
 
     def check(self) -> None:
@@ -166,12 +167,18 @@ class _Tail(threading.Thread):
         assert pipe is not None
         self._pipe = pipe
         self._kept = b""
+        self._patience = LAST_WORDS_SECONDS
         self.start()
 
     def run(self) -> None:
         with self._pipe:
             while chunk := self._pipe.read(65536):
                 self._kept = (self._kept + chunk)[-TAIL_BYTES:]
+
+    def settle(self) -> None:
+        """Wait for the end of the pipe, but not for ever: what the program left running may hold it open."""
+        self.join(self._patience)
+        self._patience = 0
 
     @property
     def text(self) -> str:
@@ -197,7 +204,7 @@ def run(
     :raises Stalled: it took longer, and was killed.
     :raises ProgramMissing: it can't be started.
     """
-    process = Process(command, stdin=DEVNULL if stdin is None else PIPE, stdout=PIPE)
+    process = Process(command, stdin=stdin is not None, stdout=True)
     expired = threading.Event()
 
     def expire() -> None:
@@ -229,6 +236,28 @@ def run(
             seconds=timeout,
         )
     return Completed(status=status, output=output, errors=process.errors)
+
+
+def run_to_end(command: Command, control: Control) -> None:
+    """Run a command that may take hours and moves no bytes that we see, such as the building of indexes.
+
+    :raises BackupError: it failed, or the work was stopped.
+    """
+    process = Process(command)
+    try:
+        with control.guard(process.kill):
+            while True:
+                control.touch()
+                try:
+                    status = process.wait(timeout=1)
+                    break
+                except TimeoutExpired:
+                    continue
+    finally:
+        process.close()
+    control.check()
+    if status:
+        raise process.failure(status)
 
 
 def _feed(process: Process, data: bytes) -> None:

@@ -18,7 +18,7 @@ from typing import IO, Protocol
 
 from ..exceptions import BackupError, ProgramFailed
 from ..exceptions import gettext_noop as _
-from .command import PIPE, Command, Process, write_all
+from .command import Command, Process, write_all
 from .compression import Stage
 from .control import Control
 
@@ -150,7 +150,7 @@ class CommandSource:
         self._process: Process | None = None
 
     def open(self) -> None:
-        self._process = Process(self.command, stdout=PIPE)
+        self._process = Process(self.command, stdout=True)
 
     def read(self) -> bytes:
         assert self._process is not None
@@ -189,7 +189,7 @@ class CommandSink:
         return b"".join(self._said).decode(errors="replace")
 
     def open(self) -> None:
-        self._process = Process(self.command, stdin=PIPE, stdout=PIPE)
+        self._process = Process(self.command, stdin=True, stdout=True)
         self._reader = threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True)
         self._reader.start()
         self.write(self._prologue)

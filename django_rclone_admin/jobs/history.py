@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 
 from ..exceptions import BackupError, gettext_noop
 from ..executors import get_executor
-from ..models import BackupRun, Status
+from ..models import BackupRun, Kind, Status
 
 logger = logging.getLogger("django_rclone_admin")
 
@@ -134,15 +134,28 @@ def reap_stale() -> None:
         reap(run)
 
 
+def last_restore(alias: str) -> BackupRun | None:
+    """Return the last restore of a database that succeeded, as far as the history knows."""
+    if not has_table():
+        return None
+    done = BackupRun.objects.filter(database=alias, kind=Kind.DB_RESTORE, status=Status.SUCCEEDED)
+    return done.order_by("-created_at").first()
+
+
 def is_over(run_id: str) -> bool | None:
     """Whether a run has ended, by its id; ``None`` when nothing is known of it."""
     if not has_table():
         return None
     try:
-        status = BackupRun.objects.filter(pk=uuid.UUID(run_id)).values_list("status", flat=True).first()
+        run = BackupRun.objects.filter(pk=uuid.UUID(run_id)).first()
     except (ValueError, DatabaseError):
         return None
-    return None if status is None else status not in (Status.QUEUED, Status.RUNNING)
+    if run is None:
+        return None
+    if run.is_active and _is_gone(run):  # a part of another run, such as a safety backup, holds no lock
+        reap(run)
+        return True
+    return not run.is_active
 
 
 def _is_gone(run: BackupRun) -> bool:

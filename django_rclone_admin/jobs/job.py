@@ -184,6 +184,7 @@ def _write_beat(job: Job) -> None:
             job.control.stop(Cancelled(gettext_noop("The run was cancelled.")))
     except DatabaseError as error:  # busy, or being restored this very moment: the next beat will do
         logger.debug("A heartbeat was missed: %s", error)
+        connections[history.database()].close()  # the server may have ended it
 
 
 def stop_all(error: BackupError) -> bool:

@@ -28,7 +28,7 @@ def restore(job: Job, source: Path | IO[bytes] | None = None) -> str:
     """Replace the run's database by a backup from the remote, or by a local file or stream."""
     run = job.run
     connector = get_connector(run.database)
-    choose_strategy(run.database, run.options.get("strategy"))
+    strategy = choose_strategy(run.database, run.options.get("strategy"))
     backup = None
     if source is None:
         job.stage(_("Looking at the backup"))
@@ -40,7 +40,8 @@ def restore(job: Job, source: Path | IO[bytes] | None = None) -> str:
     job.announce(signals.pre_db_restore, database=run.database, path=run.path)
     if run.options.get("safety_backup", True):
         _safety_backup(job, connector)
-    vanished = _load(job, connector, backup, source)
+    strategy = _possible(job, connector, strategy)
+    vanished = _load(job, connector, _source(job, backup, source), backup, strategy)
     connections[run.database].close()
     _put_history_right(job)
     job.tell(signals.post_db_restore, database=run.database)
@@ -49,23 +50,45 @@ def restore(job: Job, source: Path | IO[bytes] | None = None) -> str:
     return _success(run, backup, vanished)
 
 
+def undo(job: Job) -> str:
+    """Put back what a restore replaced, where the server has kept it."""
+    run, kept = job.run, job.run.options["kept"]
+    connector = get_connector(run.database)
+    job.announce(signals.pre_db_restore, database=run.database, path=run.path)
+    job.stage(_("Putting back what was replaced"))
+    connections[run.database].close()
+    connector.put_back(kept)
+    _put_history_right(job)
+    job.tell(signals.post_db_restore, database=run.database)
+    return _("“%(database)s” is again what it was before the restore.") % {"database": run.database}
+
+
+def _possible(job: Job, connector: Connector, strategy: str) -> str:
+    """Return the strategy, or the one that is always possible, and say why."""
+    reason = connector.why_not(strategy)
+    if not reason:
+        return strategy
+    job.note(f"{_(reason)} " + _("Restoring in place instead."))
+    return "in_place"
+
+
+def _source(job: Job, backup: StoredObject | None, file: Path | IO[bytes] | None) -> Source:
+    if file is not None:
+        return FileSource(file)
+    assert backup is not None
+    return CommandSource(job.catalog.rclone.download(backup.path))
+
+
 def _load(
-    job: Job, connector: Connector, backup: StoredObject | None, file: Path | IO[bytes] | None
+    job: Job, connector: Connector, source: Source, backup: StoredObject | None, strategy: str
 ) -> list[str]:
     """Stream the backup into the database; the last step of it is the commit."""
-    source: Source
-    expected = Meter()
-    if file is not None:
-        source = FileSource(file)
-    else:
-        assert backup is not None
-        source = CommandSource(job.catalog.rclone.download(backup.path))
-        sha256 = backup.manifest.sha256 if backup.manifest else None
-        expected = Meter(size=backup.size, sha256=sha256)
+    manifest = backup.manifest if backup else None
+    expected = Meter(size=backup.size if backup else None, sha256=manifest.sha256 if manifest else None)
     chosen: list[Sink] = []
 
     def choose(head: bytes) -> Sink:
-        chosen.append(connector.sink(head, job.control))
+        chosen.append(connector.sink(head, job.control, strategy))
         return chosen[0]
 
     job.stage(_("Restoring"))
@@ -73,6 +96,8 @@ def _load(
     stages: list[Stage] = [expected, Decompressor(), raw]
     transfer(source, choose, stages=stages, control=job.control)
     job.run.size, job.run.raw_size, job.run.sha256 = expected.size, raw.size, expected.sha256
+    if kept := connector.kept(chosen[0]):
+        job.run.options["kept"] = kept
     return connector.vanished(chosen[0])
 
 

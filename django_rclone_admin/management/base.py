@@ -51,7 +51,7 @@ class Command(BaseCommand):
         except ImproperlyConfigured as error:
             self.fail(str(error), _("Correct the settings; “manage.py check” shows what is wrong."), code=2)
         except KeyboardInterrupt:
-            self.fail(_("Cancelled."), "", code=1)
+            self.fail(_("Cancelled."), _("What had not ended has changed nothing."), code=1)
         else:
             if self.as_json:
                 self.stdout.write(json.dumps(document, ensure_ascii=False))

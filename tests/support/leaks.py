@@ -6,7 +6,7 @@ among our children. Elsewhere nothing is found.
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
@@ -14,6 +14,7 @@ from time import monotonic, sleep
 import pytest
 
 from tests.support.servers import LIBC, Server
+from tests.support.waiting import wait_for
 
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -31,6 +32,22 @@ def children() -> set[int]:
         with suppress(OSError):  # the thread has ended
             found.update(map(int, listing.read_text().split()))
     return found - Server.running
+
+
+def descendants(pid: int) -> set[int]:
+    """Return the ids of what a process started, and of what that started."""
+    found: set[int] = set()
+    for listing in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            found.update(map(int, listing.read_text().split()))
+    return found.union(*map(descendants, found))
+
+
+def bury(pids: Iterable[int], grace: float = 5) -> None:
+    """Wait for orphans that we adopted: they have to end by themselves."""
+    for pid in pids:
+        with suppress(ChildProcessError):
+            wait_for(lambda pid=pid: os.waitpid(pid, os.WNOHANG)[0], grace)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from tests.support.waiting import wait_for
 UPLOAD = r"^(?!.*manifest).*\brcat\b"
 """rclone uploads a backup."""
 
-DOWNLOAD = r"^(?!.*manifest).*\bcat\b"
+DOWNLOAD = r"^(?!.*(manifest|files-from)).*\bcat\b"
 """rclone downloads a backup."""
 
 PROGRAM = """\

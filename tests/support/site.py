@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import databases
+from tests.support import databases, leaks
 from tests.support.remotes import Remote
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -59,7 +59,7 @@ class Shop:
             "TMPDIR": str(self.temporary),
         }
         self.remote: Remote | None = None
-        self.processes: list[subprocess.Popen[Any]] = []
+        self.processes: list[subprocess.Popen[bytes]] = []
 
     def manage(
         self,
@@ -71,16 +71,19 @@ class Shop:
         """Run ``manage.py`` to its end. Whatever it started itself has to end with it."""
         answers = input.encode() if isinstance(input, str) else input
         stdin = subprocess.DEVNULL if answers is None else subprocess.PIPE
-        process = self.start(*arguments, env=env, stdin=stdin, text=False)
+        return self.finish(self.start(*arguments, env=env, stdin=stdin), answers, timeout)
+
+    def finish(
+        self, process: subprocess.Popen[bytes], answers: bytes | None = None, timeout: float = 60
+    ) -> Result:
+        """Wait for the end of what ``start`` started."""
         try:
             out, err = process.communicate(answers, timeout)
         except subprocess.TimeoutExpired:
             self._kill(process)
             out, err = process.communicate()
-            shown = (out + err).decode(errors="replace")
-            pytest.fail(
-                f"manage.py {' '.join(arguments)} is still running after {timeout} s:\n{shown}", pytrace=False
-            )
+            command, shown = " ".join(map(str, process.args)), (out + err).decode(errors="replace")
+            pytest.fail(f"{command} is still running after {timeout} s:\n{shown}", pytrace=False)
         out_text, err_text = out.decode(errors="replace"), err.decode(errors="replace")
         assert "ResourceWarning" not in err_text, err_text
         return Result(code=process.returncode, out=out_text, err=err_text, raw=out)
@@ -90,8 +93,8 @@ class Shop:
         *arguments: str,
         env: Mapping[str, str] | None = None,
         stdin: int = subprocess.DEVNULL,
-        text: bool = True,
-    ) -> subprocess.Popen[Any]:
+        stderr: int = subprocess.PIPE,
+    ) -> subprocess.Popen[bytes]:
         """Start ``manage.py`` and return at once. Killed at the end of the test, if it still runs then."""
         process = subprocess.Popen(
             [sys.executable, "manage.py", *arguments],
@@ -99,12 +102,19 @@ class Shop:
             env=self.environment | {"SHOP_SETTINGS": json.dumps(self.settings)} | dict(env or {}),
             stdin=stdin,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=text,
+            stderr=stderr,
             start_new_session=True,
         )
         self.processes.append(process)
         return process
+
+    def kill(self, process: subprocess.Popen[bytes]) -> Result:
+        """End a ``manage.py`` as a lack of memory does; what it started has to end by itself."""
+        orphans = leaks.descendants(process.pid)
+        process.kill()
+        result = self.finish(process)
+        leaks.bury(orphans)
+        return result
 
     def rows(self, alias: str = "default", ignore: Iterable[str] = ()) -> databases.Rows:
         """Return every row of every table of a database but the history of runs and the tables to ``ignore``."""
@@ -132,6 +142,6 @@ class Shop:
                 pass
         self.processes.clear()
 
-    def _kill(self, process: subprocess.Popen[Any]) -> None:
+    def _kill(self, process: subprocess.Popen[bytes]) -> None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

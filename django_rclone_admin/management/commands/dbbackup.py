@@ -6,7 +6,7 @@ from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
 
 from ... import api
-from ...exceptions import BackupError, UsageError
+from ...exceptions import BackupError, Stopped, UsageError
 from ...exceptions import gettext_noop as noop
 from ...models import BackupRun, Trigger
 from ..base import Command as BaseCommand
@@ -42,6 +42,8 @@ class Command(BaseCommand):
         for database in dict.fromkeys(databases):
             try:
                 runs.append(self._back_up(database, options, output))
+            except Stopped:
+                raise
             except BackupError as error:  # the other databases are still worth backing up
                 if len(databases) == 1:
                     raise

@@ -39,11 +39,16 @@ class Command(BaseCommand):
             action="store_true",
             help=_("Do not back up first what will be overwritten."),
         )
+        parser.add_argument(
+            "--undo", action="store_true", help=_("Put back what the last restore of this database replaced.")
+        )
         parser.add_argument("--dry-run", action="store_true", help=_("Only say what would happen."))
         parser.add_argument("--noinput", "--no-input", action="store_true", help=_("Do not ask."))
 
     def work(self, **options: Any) -> object:
-        refuse_together(options, "input_file", "input_path")
+        refuse_together(options, "input_file", "input_path", "undo")
+        if options["undo"]:
+            return self._undo(options)
         choice = {
             "to": options["to"],
             "strategy": options["strategy"],
@@ -58,6 +63,18 @@ class Command(BaseCommand):
         if not options["noinput"]:
             self.confirm(_("Overwrite the database “%(database)s”?") % {"database": plan.target})
         return self._restore(path=plan.backup.path, **choice)
+
+    def _undo(self, options: dict[str, Any]) -> object:
+        refuse_together(options, "undo", "to", "dry_run")
+        database = options["database"] or "default"
+        if not options["noinput"]:
+            self.confirm(_("Put “%(database)s” back to before its last restore?") % {"database": database})
+        with self.progress(_("Putting back")) as progress:
+            run = api.undo_restore(
+                database, trigger=Trigger.COMMAND, requested_by=requester(), progress=progress
+            )
+        self.report(run)
+        return run.as_dict()
 
     def _restore_file(self, options: dict[str, Any], choice: dict[str, Any]) -> object:
         name = options["input_file"]

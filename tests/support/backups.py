@@ -1,0 +1,91 @@
+"""Backups that nobody took: objects and manifests written straight to the remote of this very process."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from django_rclone_admin.engine.manifest import Manifest
+from tests.support import programs
+from tests.support.remotes import Remote
+
+DAY = datetime(2026, 11, 20, 8, 30, tzinfo=UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backups:
+    """The remote that ``DJANGO_RCLONE`` of this process names, and a hand that puts backups there."""
+
+    remote: Remote
+    configure: Callable[..., None]
+    """Change keys of ``DJANGO_RCLONE``."""
+    log: Path
+    """Has one line for each call of rclone, once ``count_calls`` was called."""
+    paths: list[str] = field(default_factory=list)
+    """Of all backups put there, in that order."""
+
+    def put(
+        self,
+        taken_at: datetime = DAY,
+        *,
+        database: str = "default",
+        size: int = 100,
+        name: str = "",
+        manifest: bool | bytes = True,
+        pinned: bool = False,
+        **values: Any,
+    ) -> str:
+        """Put a backup there and return its path.
+
+        :param manifest: whether it has one, or its bytes.
+        :param values: what its manifest says instead of the usual.
+        """
+        name = name or f"{database}-{taken_at:%Y-%m-%d-%H%M%S}.dump.zst"
+        path = f"db/{name}"
+        self.remote.write(path, bytes(size))
+        if manifest is True:
+            manifest = manifest_of(name, database, taken_at, size, **values).to_bytes()
+        if manifest:
+            self.remote.write(f"{path}.manifest.json", manifest)
+        if pinned:
+            self.remote.write(f"{path}.keep", b"")
+        self.paths.append(path)
+        return path
+
+    def take_down(self) -> None:
+        """From now on nothing answers at the remote."""
+        self.configure(REMOTE=":sftp,host=127.0.0.1,port=9:backups", RCLONE_FLAGS=["--low-level-retries=1"])
+
+    def count_calls(self, folder: Path) -> None:
+        """Have every call of rclone written down."""
+        body = f"with open({str(self.log)!r}, 'a') as log:\n    log.write(' '.join(arguments) + chr(10))\n"
+        program = programs.wrapper(folder / "counting", "rclone", self.remote.binary, body)
+        self.log.touch()
+        self.configure(RCLONE_BINARY=str(program))
+
+    def calls(self) -> list[str]:
+        """Return the commands of rclone, such as ``lsjson``, that were called since the last look."""
+        lines = self.log.read_text().splitlines()
+        self.log.write_text("")
+        return [next(word for word in line.split() if not word.startswith("-")) for line in lines]
+
+
+def manifest_of(name: str, database: str, taken_at: datetime, size: int, **values: Any) -> Manifest:
+    """Return the manifest of a backup that nobody took."""
+    usual: dict[str, Any] = {
+        "name": name,
+        "database": database,
+        "engine": "sqlite",
+        "connector": "django_rclone_admin.connectors.sqlite.SqliteBackupConnector",
+        "taken_at": taken_at,
+        "finished_at": taken_at,
+        "size": size,
+        "raw_size": size * 4,
+        "sha256": "0" * 64,
+        "compression": "zstd",
+        "tables": ["shop_order", "shop_product"],
+        "migrations": {"shop": ["0001_initial"]},
+        "trigger": "command",
+    }
+    return Manifest(**usual | values)

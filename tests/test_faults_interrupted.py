@@ -1,0 +1,131 @@
+"""Our process is ended from outside, at every stage: nothing misleading stays, and the next run works at once."""
+
+from signal import SIGINT, SIGKILL, SIGTERM, Signals
+from time import monotonic
+
+import pytest
+
+from tests.support import databases, programs
+from tests.support.faults import add_noise, assert_failed, nothing_changes
+from tests.support.programs import DOWNLOAD, UPLOAD, Held
+from tests.support.site import Result, Shop
+
+ANSWERS = {SIGTERM: "Ended by the signal SIGTERM", SIGINT: "Cancelled by Ctrl-C"}
+STATUSES = {SIGTERM: "interrupted", SIGINT: "cancelled"}
+
+on_both_engines = pytest.mark.parametrize("shop", ["sqlite", "postgresql"], indirect=True)
+by_signal = pytest.mark.parametrize("number", ANSWERS, ids=lambda number: Signals(number).name)
+
+
+@pytest.fixture(autouse=True)
+def more_than_a_pipe_holds(shop: Shop) -> None:
+    add_noise(shop)
+    shop.settings["DJANGO_RCLONE"]["SAFETY_BACKUP"] = False
+
+
+@pytest.fixture
+def hold(shop, tmp_path, rclone_binary):
+    """Have the shop use an rclone that stops in the middle of an upload or a download."""
+
+    def hold(what: str, after: int = 500_000) -> Held:
+        make = programs.hold_output if what is DOWNLOAD else programs.hold_input
+        held = make(tmp_path / "bin", "rclone", rclone_binary, after=after, when=what)
+        shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(held.program)
+        return held
+
+    yield hold
+    shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = rclone_binary
+
+
+def end(shop: Shop, held: Held, number: int, *arguments: str) -> Result:
+    """Run a command and send it a signal when rclone has come to the middle of its work."""
+    process = shop.start(*arguments)
+    held.wait()
+    if number == SIGKILL:
+        return shop.kill(process)
+    process.send_signal(number)
+    return shop.finish(process)
+
+
+def runs(shop: Shop) -> list[tuple[str, str, str]]:
+    """Return kind, status and lock of all runs, the oldest first."""
+    return shop.execute(f"SELECT kind, status, lock FROM {databases.HISTORY} ORDER BY created_at")
+
+
+@on_both_engines
+@by_signal
+@pytest.mark.parametrize(
+    "what, after", [(UPLOAD, 500_000), (r"\brcat\b.*manifest", 100)], ids=["dump", "manifest"]
+)
+def test_backup_that_is_told_to_end_leaves_nothing(shop, hold, number, what, after):
+    held = hold(what, after)
+    with nothing_changes(shop):
+        assert_failed(end(shop, held, number, "dbbackup"), ANSWERS[number])
+    assert runs(shop) == [("db_backup", STATUSES[number], None)]
+
+
+@on_both_engines
+@by_signal
+def test_restore_that_is_told_to_end_changes_nothing(shop, hold, number):
+    assert shop.manage("dbbackup").code == 0
+    shop.execute("UPDATE shop_product SET price = price + 1")
+    held = hold(DOWNLOAD)
+    with nothing_changes(shop):
+        assert_failed(end(shop, held, number, "dbrestore", "--noinput"), ANSWERS[number])
+    assert runs(shop)[-1] == ("db_restore", STATUSES[number], None)
+
+
+@on_both_engines
+def test_next_backup_works_at_once_and_sweeps_what_a_killed_one_left(shop, hold, rclone_binary):
+    held = hold(UPLOAD)
+    assert end(shop, held, SIGKILL, "dbbackup").code == -SIGKILL
+    shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = rclone_binary
+    [left] = shop.names()
+    assert ".partial-" in left
+    assert shop.manage("listbackups", "--json").json == []
+    assert [each["state"] for each in shop.manage("listbackups", "--all", "--json").json] == ["incomplete"]
+
+    started = monotonic()
+    assert shop.manage("dbbackup").code == 0
+    assert monotonic() - started < 10
+    assert len([name for name in shop.names() if "partial" not in name]) == 2
+    assert runs(shop) == [("db_backup", "interrupted", None), ("db_backup", "succeeded", None)]
+    assert left not in shop.names()
+
+
+@on_both_engines
+def test_next_restore_works_at_once_after_a_killed_one(shop, hold, rclone_binary):
+    assert shop.manage("dbbackup").code == 0
+    wanted = shop.rows()
+    shop.execute("UPDATE shop_product SET price = price + 1")
+    wrecked, objects = shop.rows(), shop.remote.files()
+    held = hold(DOWNLOAD)
+    assert end(shop, held, SIGKILL, "dbrestore", "--noinput").code == -SIGKILL
+    assert (shop.rows(), shop.remote.files()) == (wrecked, objects)
+
+    shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = rclone_binary
+    started = monotonic()
+    assert shop.manage("dbrestore", "--noinput").code == 0
+    assert monotonic() - started < 10
+    assert shop.rows() == wanted
+    assert list(shop.temporary.iterdir()) == []
+    assert [status for _kind, status, _lock in runs(shop)] == ["succeeded", "interrupted", "succeeded"]
+
+
+def test_next_backup_sweeps_what_a_killed_safety_backup_left(shop, hold, rclone_binary):
+    assert shop.manage("dbbackup").code == 0
+    shop.settings["DJANGO_RCLONE"]["SAFETY_BACKUP"] = True
+    rows = shop.rows()
+    held = hold(UPLOAD)
+    assert end(shop, held, SIGKILL, "dbrestore", "--noinput").code == -SIGKILL
+    [left] = [name for name in shop.names() if ".partial-" in name]
+    shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = rclone_binary
+    assert shop.manage("dbbackup").code == 0
+    assert left not in shop.names()
+    assert shop.rows() == rows
+    assert [status for _kind, status, _lock in runs(shop)] == [
+        "succeeded",
+        "interrupted",
+        "interrupted",
+        "succeeded",
+    ]
