@@ -47,6 +47,7 @@ __all__ = [
     "delete_backups",
     "health",
     "holds_sessions",
+    "is_undoable",
     "list_backups",
     "list_media",
     "open_backup",
@@ -323,10 +324,10 @@ def holds_sessions(database: str) -> bool:
     return router.db_for_write(apps.get_model("sessions", "Session")) == database
 
 
-def carry_out_queued(run_id: str) -> None:
-    """Carry out one queued run; what executors call. Its outcome is in its row."""
+def carry_out_queued(run_id: str) -> bool:
+    """Carry out one queued run; what executors call. Its outcome is in its row; false when no such run is queued."""
     if not history.begin_queued(run_id):
-        return
+        return False
     run = BackupRun.objects.get(pk=run_id)
     try:
         carry_out(run, undo if "kept" in run.options else WORK[run.kind])
@@ -334,6 +335,16 @@ def carry_out_queued(run_id: str) -> None:
             prune(run.database, trigger=run.trigger, requested_by=run.requested_by)
     except BackupError as error:
         logger.warning("%s failed: %s", run, error)
+    return True
+
+
+def is_undoable(run: BackupRun) -> bool:
+    """Whether this run is the last restore of its database, and what it replaced was kept."""
+    if run.kind != Kind.DB_RESTORE or run.status != Status.SUCCEEDED:
+        return False
+    return run == history.last_restore(run.database) and bool(
+        run.options.get("kept") or run.options.get("safety")
+    )
 
 
 def _undo_run(database: str, trigger: str, requested_by: str) -> tuple[BackupRun, Callable[[Job], str]]:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import queue
+import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
+from django.conf import settings
 from django.db import connections
 from django.utils.module_loading import import_string
 
 from .conf import get_settings
+from .engine.command import Command, detach
+
+logger = logging.getLogger("django_rclone_admin")
 
 
 class Executor(Protocol):
@@ -48,7 +56,7 @@ class ThreadExecutor:
         with self._lock:
             if self._idle.acquire(blocking=False) or len(self._threads) >= self.workers:
                 return
-            # A daemon: a backup must not keep a web worker from ending. See stop_at_exit in jobs.
+            # A daemon: a backup must not keep a web worker from ending. What it does at exit is for the work to say.
             thread = threading.Thread(target=self._work, name="django-rclone-admin", daemon=True)
             self._threads.append(thread)
             thread.start()
@@ -58,9 +66,38 @@ class ThreadExecutor:
             work, run_id = self._waiting.get()
             try:
                 work(run_id)
+            except Exception:  # this thread has more to do
+                logger.exception("A backup job ended with an unexpected error")
             finally:
                 connections.close_all()
                 self._idle.release()
+
+
+class ProcessExecutor:
+    """Runs each piece of work as a detached ``manage.py runbackupjob``, which no restart of the web server touches."""
+
+    in_process = False
+
+    def submit(self, work: Callable[[str], object], run_id: str) -> None:
+        settings_module = os.environ.get("DJANGO_SETTINGS_MODULE", settings.SETTINGS_MODULE)
+        path = os.pathsep.join(each or str(Path.cwd()) for each in sys.path)
+        command = Command(
+            argv=(sys.executable, "-m", "django", "runbackupjob", run_id),
+            env={**os.environ, "DJANGO_SETTINGS_MODULE": settings_module, "PYTHONPATH": path},
+            name="runbackupjob",
+        )
+        detach(command)
+
+
+class TasksExecutor:
+    """Hands the work to Django's tasks framework, or to the package ``django-tasks`` before Django 6.0."""
+
+    in_process = False
+
+    def submit(self, work: Callable[[str], object], run_id: str) -> None:
+        from .tasks import carry_out  # needs the framework
+
+        carry_out.enqueue(run_id)
 
 
 _executors: dict[str, Executor] = {}

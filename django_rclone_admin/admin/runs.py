@@ -120,6 +120,7 @@ class BackupRunAdmin(Pages):
             context |= {
                 "progress": Progress(run),
                 "may_retry": self._may_retry(request, run),
+                "may_undo": may(request, "restore") and api.is_undoable(run),
                 "title": Progress(run).title,
                 "subtitle": None,
             }
@@ -131,6 +132,7 @@ class BackupRunAdmin(Pages):
             # No admin_view: somebody whose session a restore has replaced must not poll a sign-in page for ever.
             path("<uuid:run_id>/progress/", self.progress_view, name=f"{name}progress"),
             path("<uuid:run_id>/cancel/", view(require_POST(self.cancel_view)), name=f"{name}cancel"),
+            path("<uuid:run_id>/undo/", view(require_POST(self.undo_view)), name=f"{name}undo"),
             path("<uuid:run_id>/retry/", view(require_POST(self.retry_view)), name=f"{name}retry"),
             *super().get_urls(),
         ]
@@ -188,6 +190,23 @@ class BackupRunAdmin(Pages):
             return redirect(RUN, run_id)
         self.log_change(request, again, gettext("Tried again."))
         return redirect(RUN, again.pk)
+
+    def undo_view(self, request: HttpRequest, run_id: Any) -> HttpResponse:
+        """Put back what a restore replaced."""
+        demand(request, "restore")
+        run = get_object_or_404(BackupRun, pk=run_id)
+        if not api.is_undoable(run):
+            messages.error(request, gettext("Only the last restore of a database can be undone."))
+            return redirect(RUN, run_id)
+        try:
+            undo = api.start_undo_restore(
+                run.database, trigger=Trigger.ADMIN, requested_by=request.user.get_username()
+            )
+        except BackupError as error:
+            say_error(request, error)
+            return redirect(RUN, run_id)
+        self.log_change(request, undo, gettext("Undo of a restore started."))
+        return redirect(RUN, undo.pk)
 
     def _may_retry(self, request: HttpRequest, run: BackupRun) -> bool:
         if run.is_active or run.kind not in (Kind.DB_BACKUP, Kind.DB_RESTORE):

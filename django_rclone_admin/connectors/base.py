@@ -47,6 +47,8 @@ class Connector:
     """The engine's name for people."""
     extension: ClassVar[str]
     """The extension of the backup's name, without compression."""
+    needs_server_of_dump: ClassVar[bool] = False
+    """Whether a dump can't be loaded into a server whose major version is lower than the dumped one's."""
     strategies: ClassVar[tuple[str, ...]] = ("in_place",)
     """The restore strategies it can carry out; the first is its default."""
 
@@ -102,6 +104,13 @@ class Connector:
         """
         self.check_head(head)
         return CommandSink(self.restore_command())
+
+    def check_room(self, size: int) -> None:
+        """Refuse a restore for which there is no room.
+
+        :param size: bytes of the dump.
+        :raises RestoreRefused: a disk is too full.
+        """
 
     def why_not(self, strategy: str) -> str:
         """Return why one of ``strategies`` is not possible here, as a sentence; an empty string when it is."""

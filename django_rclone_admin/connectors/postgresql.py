@@ -176,6 +176,7 @@ class PgDumpConnector(Connector):
     engine = "postgresql"
     vendor_name = "PostgreSQL"
     extension = "dump"
+    needs_server_of_dump = True
     strategies = ("in_place", "swap")
 
     def dump_command(self) -> Command:

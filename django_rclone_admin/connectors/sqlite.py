@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sqlite3
+import tempfile
 from pathlib import Path
 
 from ..engine.control import Control
 from ..engine.sqlite import MAGIC, Loader, Snapshot, SqlText, connect, tables
 from ..engine.transfer import Sink, Source
-from ..exceptions import UsageError, WrongFormat
+from ..exceptions import RestoreRefused, UsageError, WrongFormat
 from ..exceptions import gettext_noop as _
 from .base import Connector, Facts
 
@@ -46,6 +48,16 @@ class SqliteBackupConnector(Connector):
 
     def _snapshot(self) -> Source:
         return Snapshot(self.path(), leave_out=self._left_out())
+
+    def check_room(self, size: int) -> None:
+        free = shutil.disk_usage(tempfile.gettempdir()).free
+        if free < size:
+            raise RestoreRefused(
+                _("The restore needs %(size)d bytes for a private copy, but only %(free)d are free."),
+                hint=_("Nothing was changed. Free some space, or point TMPDIR to a larger disk."),
+                size=size,
+                free=free,
+            )
 
     def sink(self, head: bytes, control: Control, strategy: str) -> Sink:
         is_text = not head.startswith(MAGIC)

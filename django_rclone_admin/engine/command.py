@@ -238,6 +238,19 @@ def run(
     return Completed(status=status, output=output, errors=process.errors)
 
 
+def detach(command: Command) -> None:
+    """Start a command that outlives us, with no pipe to us; a thread reaps it if it ends first."""
+    process = Popen(
+        command.argv,
+        stdin=DEVNULL,
+        stdout=DEVNULL,
+        stderr=DEVNULL,
+        env=dict(command.env),
+        start_new_session=True,
+    )
+    threading.Thread(target=process.wait, daemon=True).start()
+
+
 def run_to_end(command: Command, control: Control) -> None:
     """Run a command that may take hours and moves no bytes that we see, such as the building of indexes.
 

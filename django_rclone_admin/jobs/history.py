@@ -99,7 +99,11 @@ def begin(run: BackupRun, *, recorded: bool) -> None:
 
 
 def begin_queued(run_id: str) -> bool:
-    """Mark a queued run as working; false when it is not queued any more."""
+    """Mark a queued run as working; false when there is no such run, or when it is not queued any more."""
+    try:
+        uuid.UUID(run_id)
+    except ValueError:
+        return False
     now = timezone.now()
     changed = BackupRun.objects.filter(pk=run_id, status=Status.QUEUED).update(
         status=Status.RUNNING, started_at=now, heartbeat_at=now, host=socket.gethostname(), pid=os.getpid()

@@ -10,7 +10,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.utils import timezone
 
 from ..conf import get_settings
-from ..connectors.base import Facts
+from ..connectors.base import Connector, Facts
 from ..connectors.registry import get_connector
 from ..engine.catalog import State, StoredObject
 from ..exceptions import BackupDamaged, BackupNotFound, RestoreRefused, UsageError
@@ -63,8 +63,9 @@ def make_plan(
     """
     settings = get_settings()
     connector = get_connector(target)
-    refuse(backup, target, connector.engine, is_elsewhere=is_elsewhere)
-    facts = _facts(target)
+    refuse(backup, connector, is_elsewhere=is_elsewhere)
+    facts = _facts(connector)
+    refuse_old_server(backup, connector, facts)
     manifest = backup.manifest
     unknown, missing = compare_migrations(manifest.migrations) if manifest else ([], [])
     wanted = settings.safety_backup if safety_backup is None else safety_backup
@@ -82,8 +83,9 @@ def make_plan(
     )
 
 
-def refuse(backup: StoredObject, target: str, engine: str, *, is_elsewhere: bool) -> None:
-    """Refuse a restore that can't be what the caller wants."""
+def refuse(backup: StoredObject, connector: Connector, *, is_elsewhere: bool) -> None:
+    """Refuse a restore that can't be what the caller wants, or that has no room."""
+    target, engine = connector.alias, connector.engine
     if backup.state is State.DAMAGED:
         raise BackupDamaged(_("The backup %(name)s is damaged and was not restored."), name=backup.name)
     if backup.state not in (State.COMPLETE, State.LEGACY):
@@ -106,6 +108,33 @@ def refuse(backup: StoredObject, target: str, engine: str, *, is_elsewhere: bool
             source=backup.manifest.engine,
             target=engine,
         )
+    if backup.manifest:
+        connector.check_room(backup.manifest.raw_size)
+
+
+def refuse_old_server(backup: StoredObject, connector: Connector, facts: Facts) -> None:
+    """Refuse to load a dump into a server that is older than the dumped one, where the engine can't do that.
+
+    :raises RestoreRefused: it is older.
+    """
+    dumped = backup.manifest.server_version if backup.manifest else ""
+    if not connector.needs_server_of_dump or not dumped or not facts.server_version:
+        return
+    if _major(dumped) > _major(facts.server_version):
+        raise RestoreRefused(
+            _("%(name)s comes from %(vendor)s %(dumped)s, but the server of “%(target)s” is %(server)s."),
+            hint=_("Nothing was changed. Upgrade the server, or restore into a newer one with “--to”."),
+            name=backup.name,
+            vendor=connector.vendor_name,
+            dumped=dumped,
+            target=connector.alias,
+            server=facts.server_version,
+        )
+
+
+def _major(version: str) -> int:
+    number = version.split(".", maxsplit=1)[0]
+    return int(number) if number.isdigit() else 0
 
 
 def choose_strategy(database: str, wanted: str | None) -> str:
@@ -126,12 +155,12 @@ def choose_strategy(database: str, wanted: str | None) -> str:
     return strategy
 
 
-def _facts(target: str) -> Facts:
+def _facts(connector: Connector) -> Facts:
     """Ask the target; one that is not there yet, or has not answered, has nothing to lose or will fail by itself."""
     try:
-        return get_connector(target).facts()
+        return connector.facts()
     except DatabaseError:
-        connections[target].close()
+        connections[connector.alias].close()
         return Facts()
 
 

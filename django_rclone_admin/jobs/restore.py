@@ -21,7 +21,7 @@ from ..site import find_backup
 from . import history
 from .backup import ask, back_up
 from .job import Job, carry_out
-from .plan import choose_strategy, refuse
+from .plan import choose_strategy, refuse, refuse_old_server
 
 
 def restore(job: Job, source: Path | IO[bytes] | None = None) -> str:
@@ -33,7 +33,8 @@ def restore(job: Job, source: Path | IO[bytes] | None = None) -> str:
     if source is None:
         job.stage(_("Looking at the backup"))
         backup = find_backup(job.catalog, run.path)
-        refuse(backup, run.database, connector.engine, is_elsewhere=bool(run.options.get("elsewhere")))
+        refuse(backup, connector, is_elsewhere=bool(run.options.get("elsewhere")))
+        refuse_old_server(backup, connector, ask(connector))
         job.control.bytes_total = backup.size
         if backup.manifest is None:
             job.note(_("This backup has no manifest: nothing can be checked beforehand."))
