@@ -69,11 +69,10 @@ def getter(field: models.Field[Any, Any]) -> Getter:
         return operator.attrgetter(name)
     if name == "state":
         return lambda stored: str(stored.state)
-    default = field.get_default()
 
     def get(stored: StoredObject) -> Any:
         value = getattr(stored.manifest, name) if stored.manifest else None
-        return default if value is None else value
+        return field.get_default() if value is None else value
 
     return get
 
@@ -84,7 +83,7 @@ def field_of(query: Query, name: str) -> models.Field[Any, Any]:
     found = {field.name: field for field in meta.concrete_fields} | {"pk": meta.pk}
     if name not in found:
         raise refuse(f"“{name}” in this place")
-    return found[name]  # type: ignore[return-value]
+    return found[name]
 
 
 # -- conditions -----------------------------------------------------------------------------------------------------
@@ -96,7 +95,7 @@ def fields_in(node: Any) -> set[str]:
         return set().union(*(fields_in(child) for child in node.children))
     if isinstance(node, NothingNode):
         return set()
-    side = getattr(node, "lhs", None)
+    side: Any = getattr(node, "lhs", None)
     while not isinstance(side, expressions.Col):
         sources = side.get_source_expressions() if type(side) in TRANSFORMS else []
         if len(sources) != 1:
@@ -165,7 +164,7 @@ def _left_side(side: Any) -> Getter:
 
 def orderings(query: Query) -> list[tuple[models.Field[Any, Any], bool, bool]]:
     """Return the ordering of a query, each as (field, reverse, nulls first); a random one as an empty list."""
-    items = query.extra_order_by or query.order_by
+    items: Any = query.extra_order_by or query.order_by
     if not items and query.default_ordering:
         items = query.get_meta().ordering
     found = []

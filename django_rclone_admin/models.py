@@ -209,6 +209,8 @@ class Backup(models.Model):
 
     class Meta:
         managed = False
+        # What asks by the base manager, as “dumpdata --all” does, must not look for a table either.
+        base_manager_name = "objects"
         verbose_name = _("backup")
         verbose_name_plural = _("backups")
         ordering = ("-taken_at", "-name")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import os
 import sys
@@ -14,7 +13,7 @@ from pathlib import Path
 from django.core.cache import cache
 
 from .conf import get_settings
-from .engine.catalog import Catalog, StoredObject
+from .engine.catalog import Catalog, StoredObject, judge
 from .engine.command import find_program
 from .engine.control import Control
 from .engine.manifest import Manifest
@@ -81,8 +80,9 @@ PAGE_TIMEOUT = 30
 
 _listed: dict[str, tuple[str, list[StoredObject]]] = {}
 """What this process made of the cached listing last, by cache key, with the listing's stamp: arranging is not free."""
-_manifests: dict[str, dict[str, Manifest]] = {}
-"""The manifests that this process has read, by cache key and name. A manifest never changes once it is written."""
+_manifests: dict[str, dict[str, Manifest | None]] = {}
+"""The manifests that this process has read, by cache key and name. A manifest never changes once it is written; one
+that could not be read, ``None`` here, is tried again with the next listing."""
 
 
 def cached_objects() -> list[StoredObject]:
@@ -107,16 +107,20 @@ def cached_objects() -> list[StoredObject]:
         raise found
     objects = catalog.arrange(found)
     _listed[key] = (stamp or "", objects)
+    known = _manifests.get(cache_key("manifests"), {})
+    for name in [name for name, manifest in known.items() if manifest is None]:
+        del known[name]
     return objects
 
 
 def with_manifests(objects: list[StoredObject]) -> list[StoredObject]:
     """Return the objects with their manifests, reading those not read before by one call."""
     known = _manifests.setdefault(cache_key("manifests"), {})
-    objects = [dataclasses.replace(each, manifest=known.get(each.name)) for each in objects]
-    found = get_catalog(timeout=PAGE_TIMEOUT).inspect(objects)
-    known.update({each.name: each.manifest for each in found if each.manifest})
-    return found
+    unread = [each for each in objects if each.has_manifest and each.name not in known]
+    if unread:
+        found = get_catalog(timeout=PAGE_TIMEOUT).inspect(unread)
+        known.update({each.name: each.manifest for each in found})
+    return [judge(each, known.get(each.name)) if each.has_manifest else each for each in objects]
 
 
 def forget_listing() -> None:

@@ -26,6 +26,7 @@ from ..engine.sqlite import private_folder
 from ..engine.transfer import CommandSink
 from ..exceptions import ProgramFailed
 from ..exceptions import gettext_noop as _
+from .libpq import literal, quote
 
 HEAD_BYTES = 64 << 20
 """How much of the archive is kept for its table of contents; a table takes about 1 kB there."""
@@ -166,10 +167,10 @@ class Server:
             ]
             if values.get("datlocprovider") == "i":
                 options += [("ICU_LOCALE", values.get("daticulocale") or values.get("datlocale"))]
-            chosen = " ".join(f"{key} = {_literal(value)}" for key, value in options)
+            chosen = " ".join(f"{key} = {literal(value)}" for key, value in options)
             provider = " LOCALE_PROVIDER = icu" if values.get("datlocprovider") == "i" else ""
             cursor.execute(
-                f"CREATE DATABASE {_quote(new)} OWNER {_quote(owner)} TEMPLATE template0 {chosen}{provider}"
+                f"CREATE DATABASE {quote(new)} OWNER {quote(owner)} TEMPLATE template0 {chosen}{provider}"
             )
             self._copy_settings(cursor, oid, new)
             self._copy_grants(cursor, oid, new)
@@ -178,7 +179,7 @@ class Server:
         """Drop a database and end its connections; one that is gone already is no error."""
         with self.cursor() as cursor:
             _end_connections(cursor, [name])
-            cursor.execute(f"DROP DATABASE IF EXISTS {_quote(name)}")
+            cursor.execute(f"DROP DATABASE IF EXISTS {quote(name)}")
 
     def tables(self, database: str) -> list[str]:
         """Return the tables of a database, with their schema where it is not the usual one."""
@@ -206,7 +207,7 @@ class Server:
                 cursor.execute("BEGIN")
                 cursor.execute(f"SET LOCAL lock_timeout = '{SWAP_SECONDS}s'")
                 for old, new in pairs:
-                    cursor.execute(f"ALTER DATABASE {_quote(old)} RENAME TO {_quote(new)}")
+                    cursor.execute(f"ALTER DATABASE {quote(old)} RENAME TO {quote(new)}")
                 cursor.execute("COMMIT")
         except DatabaseError as error:
             raise ProgramFailed(
@@ -239,7 +240,7 @@ class Server:
             [oid],
         )
         for name, value in cursor.fetchall():
-            cursor.execute(f"ALTER DATABASE {_quote(new)} SET {_quote(name)} TO {_literal(value)}")
+            cursor.execute(f"ALTER DATABASE {quote(new)} SET {quote(name)} TO {literal(value)}")
 
     @staticmethod
     def _copy_grants(cursor: Any, oid: int, new: str) -> None:
@@ -250,11 +251,11 @@ class Server:
         )
         grants = cursor.fetchall()
         if grants:  # without an entry, the defaults hold for both
-            cursor.execute(f"REVOKE ALL ON DATABASE {_quote(new)} FROM PUBLIC")
+            cursor.execute(f"REVOKE ALL ON DATABASE {quote(new)} FROM PUBLIC")
         for privilege, grantee, is_grantable in grants:
-            target = _quote(grantee) if grantee else "PUBLIC"
+            target = quote(grantee) if grantee else "PUBLIC"
             option = " WITH GRANT OPTION" if is_grantable else ""
-            cursor.execute(f"GRANT {privilege} ON DATABASE {_quote(new)} TO {target}{option}")
+            cursor.execute(f"GRANT {privilege} ON DATABASE {quote(new)} TO {target}{option}")
 
 
 class History:
@@ -269,23 +270,28 @@ class History:
         """Replace the history tables of the target by those of the source, with all their rows."""
         self._copied_at = timezone.now() - timedelta(seconds=5)
         for table in self._tables:
-            self._connector.copy_table(table, source, target)
+            if self._exists(table, source):
+                self._connector.copy_table(table, source, target)
 
     def catch_up(self, source: str, target: str) -> None:
         """Bring over what was written since :meth:`copy`: the last heartbeats of the runs at work."""
         for table in self._tables:
+            if not self._exists(table, source):
+                continue
             with self._server.cursor(source) as cursor:
-                cursor.execute("SELECT to_regclass(%s)", [_quote(table)])
-                if cursor.fetchone()[0] is None:
-                    continue
-                cursor.execute(f"SELECT * FROM {_quote(table)} WHERE heartbeat_at >= %s", [self._copied_at])
+                cursor.execute(f"SELECT * FROM {quote(table)} WHERE heartbeat_at >= %s", [self._copied_at])
                 names, rows = [column[0] for column in cursor.description], cursor.fetchall()
-            columns, marks = ", ".join(map(_quote, names)), ", ".join(["%s"] * len(names))
+            columns, marks = ", ".join(map(quote, names)), ", ".join(["%s"] * len(names))
             with self._server.cursor(target) as cursor:
                 for row in rows:
                     key = row[names.index("id")]
-                    cursor.execute(f"DELETE FROM {_quote(table)} WHERE id = %s", [key])
-                    cursor.execute(f"INSERT INTO {_quote(table)} ({columns}) VALUES ({marks})", row)
+                    cursor.execute(f"DELETE FROM {quote(table)} WHERE id = %s", [key])
+                    cursor.execute(f"INSERT INTO {quote(table)} ({columns}) VALUES ({marks})", row)
+
+    def _exists(self, table: str, database: str) -> bool:
+        with self._server.cursor(database) as cursor:
+            cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [quote(table)])
+            return bool(cursor.fetchone()[0])
 
 
 def put_back(connector: Any, kept: str) -> None:
@@ -310,14 +316,6 @@ def _end_connections(cursor: Any, names: Sequence[str]) -> None:
 def _name(live: str, mark: str, suffix: str = "") -> str:
     """Return a name that belongs to a live database; PostgreSQL cuts names at 63 bytes."""
     return f"{live[:40]}{mark}{suffix}"
-
-
-def _quote(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _literal(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
 
 
 def _json(text: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from ..exceptions import gettext_noop as _
 
 MAGIC = b"SQLite format 3\0"
 CHUNK = 1 << 20
-BUSY_SECONDS = 60
+BUSY_SECONDS = 30
 """How long to wait for the locks of others."""
 PREFIX = "django-rclone-admin-"
 
@@ -97,7 +97,20 @@ def check_integrity(connection: sqlite3.Connection, damaged: str) -> None:
     except sqlite3.DatabaseError as error:
         answer = str(error)
     if answer != "ok":
-        raise BackupDamaged(damaged, hint=_("SQLite says: %(answer)s"), answer=answer)
+        raise BackupDamaged(damaged, hint=_("SQLite says: %(answer)s"), answer=" ".join(answer.split()))
+
+
+def copy_database(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+    """Replace one database by another in one transaction.
+
+    :raises sqlite3.OperationalError: others hold one of them for longer than we wait.
+    """
+
+    def give_up(status: int, remaining: int, total: int) -> None:
+        if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):  # Python would try for ever
+            raise sqlite3.OperationalError("database is locked")
+
+    source.backup(target, pages=-1, progress=give_up)  # any smaller step begins anew whenever somebody writes
 
 
 class Snapshot:
@@ -120,7 +133,7 @@ class Snapshot:
             contextlib.closing(connect(self._path)) as live,
             contextlib.closing(connect(str(copy))) as target,
         ):
-            live.backup(target, pages=-1)  # any smaller step begins anew whenever somebody writes
+            copy_database(live, target)
             target.execute("PRAGMA journal_mode=DELETE")
             for table in set(self._leave_out) & set(tables(target)):
                 target.execute(f"DELETE FROM {quote(table)}")
@@ -288,7 +301,7 @@ class Loader:
             with contextlib.closing(self._connect_live()) as live:
                 self._fit(staged, live)
                 before = tables(live)
-                staged.backup(live, pages=-1)
+                copy_database(staged, live)
                 self.vanished = sorted(set(before) - set(tables(live)))
 
     def _connect_live(self) -> sqlite3.Connection:

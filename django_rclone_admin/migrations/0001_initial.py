@@ -92,6 +92,7 @@ class Migration(migrations.Migration):
                     ("pin_backup", "Can pin a backup"),
                 ],
                 "managed": False,
+                "base_manager_name": "objects",
                 "default_permissions": ("view", "delete"),
             },
         ),

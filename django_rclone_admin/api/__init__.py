@@ -1,0 +1,57 @@
+"""The only door: commands, admin, schedules and integrators all call these functions.
+
+Each ``verb_noun`` does its work before it returns and raises :class:`~django_rclone_admin.exceptions.BackupError` when
+it fails; each ``start_verb_noun`` queues the run with the executor and returns it at once.
+"""
+
+from ..connectors.registry import all_databases
+from ..jobs.history import RunInProgress
+from ..jobs.job import stop_all
+from .backups import (
+    backup_database,
+    delete_backups,
+    health,
+    list_backups,
+    list_media,
+    open_backup,
+    pin_backup,
+    prune,
+    refresh,
+    start_backup_database,
+)
+from .restores import (
+    holds_sessions,
+    is_undoable,
+    plan_restore,
+    restore_database,
+    start_restore_database,
+    start_undo_restore,
+    undo_restore,
+)
+from .runs import cancel, carry_out_queued, reap_stale
+
+__all__ = [
+    "RunInProgress",
+    "all_databases",
+    "backup_database",
+    "cancel",
+    "carry_out_queued",
+    "delete_backups",
+    "health",
+    "holds_sessions",
+    "is_undoable",
+    "list_backups",
+    "list_media",
+    "open_backup",
+    "pin_backup",
+    "plan_restore",
+    "prune",
+    "reap_stale",
+    "refresh",
+    "restore_database",
+    "start_backup_database",
+    "start_restore_database",
+    "start_undo_restore",
+    "stop_all",
+    "undo_restore",
+]

@@ -1,0 +1,152 @@
+"""Backups: made, listed, read, pinned, removed."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from ..conf import get_settings
+from ..connectors.registry import get_connector
+from ..engine.catalog import BACKUPS, State, StoredObject
+from ..engine.retention import Decision
+from ..engine.store import read, remove, set_pin
+from ..health import Health, check
+from ..jobs.backup import back_up
+from ..jobs.job import Progress
+from ..jobs.prune import decide_all
+from ..models import BackupRun, Kind, Trigger
+from ..site import find_backup, find_backups, forget_listing, get_catalog
+from .runs import clean_up, do, queue
+
+
+def list_backups(database: str | None = None, *, everything: bool = False) -> list[StoredObject]:
+    """Return the backups on the remote, newest first.
+
+    :param everything: unfinished uploads and foreign objects too.
+    :raises RemoteError: the remote can't be listed.
+    """
+    found = [each for each in get_catalog().objects() if everything or each.state in BACKUPS]
+    return [each for each in found if database is None or each.database == database]
+
+
+def list_media() -> list[StoredObject]:
+    """Return the files of the media mirror on the remote, by name.
+
+    :raises RemoteError: the remote can't be listed.
+    """
+    folder = get_settings().media_backup_dir
+    entries = get_catalog().rclone.entries(folder, recursive=True)
+    return [
+        StoredObject(
+            name=each.name,
+            path=f"{folder}/{each.name}",
+            kind="media",
+            size=each.size,
+            taken_at=each.modified,
+            state=State.LEGACY,
+        )
+        for each in sorted(entries, key=lambda each: each.name)
+    ]
+
+
+def backup_database(
+    database: str = "default",
+    *,
+    label: str = "",
+    trigger: str = Trigger.API,
+    requested_by: str = "",
+    output: Path | IO[bytes] | None = None,
+    progress: Progress | None = None,
+) -> BackupRun:
+    """Back up a database and return the run.
+
+    :param output: a local file, or an open binary stream, instead of the remote.
+    :param progress: called with the run a few times a second, from another thread.
+    :raises RunInProgress: another run holds the database.
+    :raises BackupError: it failed; nothing is listed as a backup that is none.
+    """
+    run = _backup_run(database, label=label, trigger=trigger, requested_by=requested_by)
+    return do(run, functools.partial(back_up, output=output), progress)
+
+
+def start_backup_database(
+    database: str = "default",
+    *,
+    label: str = "",
+    trigger: str = Trigger.API,
+    requested_by: str = "",
+    clean: bool = False,
+) -> BackupRun:
+    """Queue a backup and return its run at once.
+
+    :param clean: remove what the retention does not keep, once the backup has succeeded.
+    :raises RunInProgress: another run holds the database.
+    """
+    run = _backup_run(database, label=label, trigger=trigger, requested_by=requested_by)
+    run.options = {"clean": clean}
+    return queue(run)
+
+
+def prune(
+    database: str, *, dry_run: bool = False, trigger: str = Trigger.API, requested_by: str = ""
+) -> list[Decision]:
+    """Remove the backups of a database that the retention does not keep; return what was decided on each, and why.
+
+    :param dry_run: decide, and change nothing.
+    :raises RunInProgress: another run holds the database.
+    """
+    if dry_run:
+        return decide_all(list_backups(database), [database])
+    return clean_up(database, trigger=trigger, requested_by=requested_by)
+
+
+def delete_backups(paths: Iterable[str]) -> int:
+    """Take backups off the remote, with their manifests and pins; return how many there were.
+
+    :raises BackupNotFound: one of them is not in the listing; nothing was removed then.
+    """
+    catalog = get_catalog()
+    found = find_backups(catalog, paths)
+    try:
+        for each in found:
+            remove(catalog, each)
+    finally:
+        forget_listing()
+    return len(found)
+
+
+def pin_backup(path: str, *, pinned: bool = True) -> None:
+    """Pin a backup, so that the retention keeps it, or unpin it.
+
+    :raises BackupNotFound: it is not in the listing.
+    """
+    catalog = get_catalog()
+    set_pin(catalog, find_backup(catalog, path), pinned=pinned)
+    forget_listing()
+
+
+def open_backup(path: str) -> tuple[StoredObject, Iterator[bytes]]:
+    """Return a backup and its stored bytes, as a stream.
+
+    :raises BackupNotFound: it is not in the listing.
+    """
+    catalog = get_catalog()
+    backup = find_backup(catalog, path)
+    return backup, read(catalog, backup)
+
+
+def health() -> Health:
+    """Say whether the site is safe; a remote that does not answer is part of the answer."""
+    return check()
+
+
+def refresh() -> None:
+    """Have the next listing ask the remote again, whatever was remembered of it."""
+    forget_listing()
+
+
+def _backup_run(database: str, **values: Any) -> BackupRun:
+    get_connector(database)
+    return BackupRun(kind=Kind.DB_BACKUP, database=database, **values)

@@ -1,0 +1,99 @@
+"""Runs: done here and now, queued with the executor, carried out, stopped."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+
+from django.utils import timezone
+from django.utils.translation import gettext
+
+from ..engine.retention import Decision
+from ..exceptions import BackupError
+from ..executors import get_executor
+from ..jobs import history
+from ..jobs.backup import back_up
+from ..jobs.job import Job, Progress, carry_out
+from ..jobs.prune import prune as prune_job
+from ..jobs.restore import restore, undo
+from ..models import BackupRun, Kind, Status
+
+logger = logging.getLogger("django_rclone_admin")
+
+
+WORK: dict[str, Callable[[Job], str]] = {
+    Kind.DB_BACKUP: back_up,
+    Kind.DB_RESTORE: restore,
+    Kind.PRUNE: prune_job,
+}
+"""What carries out a run, by its kind; everything else that it needs is in the run's row."""
+
+
+def do(run: BackupRun, work: Callable[[Job], str], progress: Progress | None = None) -> BackupRun:
+    """Claim the database and do the work here and now.
+
+    :raises RunInProgress: another run holds the database.
+    :raises BackupError: it failed.
+    """
+    run.status, run.lock = Status.RUNNING, f"db:{run.database}"
+    recorded = history.has_table()
+    if not recorded:
+        logger.warning(
+            "The run is not recorded: the table of the history does not exist. Run “manage.py migrate”."
+        )
+    history.begin(run, recorded=recorded)
+    return carry_out(run, work, progress=progress)
+
+
+def queue(run: BackupRun) -> BackupRun:
+    """Claim the database and hand the work to the executor.
+
+    :raises RunInProgress: another run holds the database.
+    """
+    run.status, run.lock = Status.QUEUED, f"db:{run.database}"
+    history.claim(run)
+    get_executor().submit(carry_out_queued, str(run.pk))
+    return run
+
+
+def carry_out_queued(run_id: str) -> bool:
+    """Carry out one queued run; what executors call. Its outcome is in its row; false when no such run is queued."""
+    if not history.begin_queued(run_id):
+        return False
+    run = BackupRun.objects.get(pk=run_id)
+    try:
+        carry_out(run, undo if "kept" in run.options else WORK[run.kind])
+        if run.options.get("clean"):
+            clean_up(run.database, trigger=run.trigger, requested_by=run.requested_by)
+    except BackupError as error:
+        logger.warning("%s failed: %s", run, error)
+    return True
+
+
+def cancel(run: BackupRun) -> None:
+    """Ask a run to stop, on whichever machine it works; one that still waits ends at once."""
+    now = timezone.now()
+    waiting = BackupRun.objects.filter(pk=run.pk, status=Status.QUEUED)
+    if waiting.update(
+        status=Status.CANCELLED,
+        lock=None,
+        cancel_requested_at=now,
+        finished_at=now,
+        message=gettext("Cancelled."),
+    ):
+        return
+    BackupRun.objects.filter(pk=run.pk, status=Status.RUNNING).update(cancel_requested_at=now)
+
+
+def reap_stale() -> None:
+    """Mark the runs whose process is gone as interrupted, and free their locks."""
+    history.reap_stale()
+
+
+def clean_up(database: str, *, trigger: str, requested_by: str) -> list[Decision]:
+    """Remove what the retention does not keep of a database, as a run of its own."""
+    decisions: list[Decision] = []
+    run = BackupRun(kind=Kind.PRUNE, database=database, trigger=trigger, requested_by=requested_by)
+    do(run, functools.partial(prune_job, decisions=decisions))
+    return decisions

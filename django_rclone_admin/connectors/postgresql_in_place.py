@@ -1,0 +1,143 @@
+"""Restore PostgreSQL in place, in one transaction of one psql session.
+
+pg_restore turns the archive into SQL; we put ``BEGIN`` and the emptying of the database before it, and ``COMMIT`` after
+it only when every byte was checked. (``pg_restore`` with a connection of its own can't do this: objects that the archive
+does not know, such as the tables of a newer migration with foreign keys to older ones, would make its ``--clean`` fail.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from .libpq import literal, quote
+
+LOCK_SECONDS = 30
+"""How long the restore waits for the locks of others before it gives up."""
+MARK = "vanished: "
+"""Before each table that the restore removed, in the output of psql; see ``COMMIT``."""
+
+EMPTY = """
+\\set ON_ERROR_STOP on
+BEGIN;
+SET LOCAL lock_timeout = '%(lock_seconds)ds';
+SET LOCAL client_min_messages = warning;
+CREATE TEMPORARY TABLE dra_before ON COMMIT DROP AS
+    SELECT schemaname, tablename FROM pg_catalog.pg_tables
+    WHERE schemaname !~ '^pg_' AND schemaname <> 'information_schema';
+DO $empty$
+DECLARE
+    target record;
+BEGIN
+    FOR target IN
+        SELECT object.type, object.identity
+        FROM pg_catalog.pg_depend AS member
+        JOIN pg_catalog.pg_namespace AS space ON space.oid = member.refobjid
+        LEFT JOIN pg_catalog.pg_class AS class
+            ON member.classid = 'pg_catalog.pg_class'::regclass AND class.oid = member.objid
+        CROSS JOIN LATERAL pg_catalog.pg_identify_object(member.classid, member.objid, 0) AS object
+        WHERE member.refclassid = 'pg_catalog.pg_namespace'::regclass
+            AND member.deptype = 'n'
+            AND member.classid::regclass::text IN (
+                'pg_class', 'pg_proc', 'pg_type', 'pg_operator', 'pg_opclass', 'pg_opfamily', 'pg_collation',
+                'pg_conversion', 'pg_statistic_ext', 'pg_ts_config', 'pg_ts_dict', 'pg_ts_parser', 'pg_ts_template')
+            AND space.nspname !~ '^pg_' AND space.nspname <> 'information_schema' %(only_schemas)s
+            AND (class.relname IS NULL OR class.relname <> ALL (%(kept)s))
+            AND NOT EXISTS (
+                SELECT FROM pg_catalog.pg_depend AS owner
+                WHERE owner.classid = member.classid AND owner.objid = member.objid AND owner.deptype = 'e')
+        ORDER BY class.relkind IN ('r', 'p', 'f') DESC NULLS LAST
+    LOOP
+        BEGIN
+            EXECUTE pg_catalog.format('DROP %%s IF EXISTS %%s CASCADE', target.type, target.identity);
+        EXCEPTION WHEN insufficient_privilege THEN
+            NULL; -- it belongs to somebody else; if the backup has one of that name, the restore will fail
+        END;
+    END LOOP;
+    FOR target IN
+        SELECT nspname FROM pg_catalog.pg_namespace AS space
+        WHERE nspname !~ '^pg_' AND nspname NOT IN ('public', 'information_schema') %(only_schemas)s
+            AND NOT EXISTS (
+                SELECT FROM pg_catalog.pg_depend AS owner
+                WHERE owner.classid = 'pg_catalog.pg_namespace'::regclass
+                    AND owner.objid = space.oid AND owner.deptype = 'e')
+    LOOP
+        BEGIN
+            EXECUTE pg_catalog.format('DROP SCHEMA IF EXISTS %%I', target.nspname);
+        EXCEPTION WHEN insufficient_privilege OR dependent_objects_still_exist THEN
+            NULL;
+        END;
+    END LOOP;
+    IF %(drop_large_objects)s THEN
+        PERFORM pg_catalog.lo_unlink(oid) FROM pg_catalog.pg_largeobject_metadata
+            WHERE pg_catalog.pg_has_role(lomowner, 'USAGE');
+    END IF;
+END
+$empty$;
+"""
+"""Empties the database inside the transaction of the restore: everything that lives in its schemas, but what extensions
+brought, what belongs to others, and our history."""
+
+COMMIT = """
+SELECT 'vanished: ' || CASE schemaname WHEN 'public' THEN tablename ELSE schemaname || '.' || tablename END
+    FROM pg_temp.dra_before AS old
+    WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_tables AS new
+        WHERE new.schemaname = old.schemaname AND new.tablename = old.tablename)
+    ORDER BY 1;
+COMMIT;
+"""
+EPILOGUE = COMMIT.encode()
+
+
+def prologue(*, role: str, schemas: Sequence[str], kept_tables: Sequence[str]) -> bytes:
+    """Return the SQL that begins the transaction and empties the database.
+
+    :param role: the role to act as; empty for the one that connects.
+    :param schemas: what was dumped, if it was not the whole database; nothing else is touched then.
+    :param kept_tables: tables that stay as they are.
+    """
+    values = {
+        "lock_seconds": LOCK_SECONDS,
+        "only_schemas": f"AND space.nspname = ANY ({_array(schemas)})" if schemas else "",
+        "kept": _array(kept_tables),
+        # pg_dump leaves large objects out when it was told which schemas to dump
+        "drop_large_objects": "false" if schemas else "true",
+    }
+    return ((f"SET ROLE {quote(role)};\n" if role else "") + EMPTY % values).encode()
+
+
+def vanished(output: str) -> list[str]:
+    """Return the tables that the restore removed, by the output of psql."""
+    return [line.removeprefix(MARK) for line in output.splitlines() if line.startswith(MARK)]
+
+
+def _array(names: Sequence[str]) -> str:
+    return f"ARRAY[{', '.join(map(literal, names))}]::text[]"
+
+
+class BeforeData:
+    """Changes two statements of a restore's SQL, before its first row.
+
+    A schema that could not be dropped, because our history lives there, must not fail to be created; and only the
+    owner of an extension may comment on it.
+    """
+
+    def __init__(self) -> None:
+        self._rest: bytes | None = b""
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        if self._rest is None:
+            yield data
+            return
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for index, line in enumerate(lines):
+            if line.startswith((b"COPY ", b"-- Data for Name: ")):
+                yield b"\n".join([*lines[index:], self._rest])
+                self._rest = None
+                return
+            if line.startswith(b"CREATE SCHEMA "):
+                yield line.replace(b"CREATE SCHEMA ", b"CREATE SCHEMA IF NOT EXISTS ", 1) + b"\n"
+            elif not (line.startswith(b"COMMENT ON EXTENSION ") and line.endswith(b";")):
+                yield line + b"\n"
+
+    def finish(self) -> bytes:
+        return self._rest or b""
