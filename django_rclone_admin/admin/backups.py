@@ -12,7 +12,6 @@ from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpRespons
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
-from django.utils.html import format_html
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
@@ -21,26 +20,13 @@ from .. import api, wording
 from ..engine.catalog import State
 from ..exceptions import BackupError, BackupNotFound
 from ..models import Backup, BackupRun, Trigger
+from .columns import BackupColumns, DatabaseFilter
 from .forms import RestoreForm, RunBackupForm
-from .pages import APP, Pages, badge, demand, may, moment, say_error
+from .pages import APP, Pages, demand, may, say_error
 from .progress import Progress
 
 LIST, DETAIL = f"admin:{APP}_backup_changelist", f"admin:{APP}_backup_change"
-RUNS, RUN = f"admin:{APP}_backuprun_changelist", f"admin:{APP}_backuprun_change"
-
-
-class DatabaseFilter(admin.SimpleListFilter):
-    """By database: those configured here and those that have backups."""
-
-    title = _("database")
-    parameter_name = "database"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        listed = model_admin.get_queryset(request).values_list("database", flat=True).distinct()
-        return [(each, each) for each in sorted({*listed, *api.all_databases()})]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(database=self.value()) if self.value() else queryset
+RUN = f"admin:{APP}_backuprun_change"
 
 
 def _active_runs() -> list[Progress]:
@@ -48,7 +34,7 @@ def _active_runs() -> list[Progress]:
 
 
 @admin.register(Backup)
-class BackupAdmin(Pages):
+class BackupAdmin(BackupColumns, Pages):
     """Lists what is on the remote."""
 
     change_list_template = f"admin/{APP}/backup/change_list.html"
@@ -87,52 +73,6 @@ class BackupAdmin(Pages):
             },
         ),
     )
-
-    # -- columns ----------------------------------------------------------------------------------------------------
-
-    @admin.display(description=_("name"), ordering="name")
-    def shown_name(self, backup: Backup) -> str:
-        star = format_html(
-            ' <span class="dra-pin" title="{0}">★<span class="dra-unseen">{0}</span></span>', _("pinned")
-        )
-        label = format_html(' <span class="dra-quiet">{}</span>', backup.label) if backup.label else ""
-        return format_html(
-            '<span class="dra-name">{}</span>{}{}', backup.name, star if backup.pinned else "", label
-        )
-
-    @admin.display(description=_("taken"), ordering="taken_at")
-    def shown_taken(self, backup: Backup) -> str:
-        return moment(backup.taken_at)
-
-    @admin.display(description=_("size"), ordering="size")
-    def shown_size(self, backup: Backup) -> str:
-        return format_html('<span class="dra-number">{}</span>', wording.size(backup.size))
-
-    @admin.display(description=_("state"), ordering="state")
-    def shown_state(self, backup: Backup) -> str:
-        return badge(backup.state, backup.get_state_display())
-
-    @admin.display(description=_("pinned"))
-    def shown_pin(self, backup: Backup) -> str:
-        return gettext("yes, the retention keeps it") if backup.pinned else gettext("no")
-
-    @admin.display(description=_("size before compression"))
-    def shown_raw_size(self, backup: Backup) -> str:
-        return wording.size(backup.raw_size)
-
-    @admin.display(description=_("run"))
-    def shown_run(self, backup: Backup) -> str:
-        if not backup.run or not BackupRun.objects.filter(pk=backup.run).exists():
-            return backup.run or "–"
-        return format_html('<a href="{}">{}</a>', reverse(RUN, args=[backup.run]), backup.run)
-
-    @admin.display(description=_("tables"))
-    def shown_tables(self, backup: Backup) -> str:
-        return ", ".join(backup.tables) or "–"
-
-    @admin.display(description=_("last migrations"))
-    def shown_migrations(self, backup: Backup) -> str:
-        return ", ".join(f"{app}.{name}" for app, names in backup.migrations.items() for name in names) or "–"
 
     # -- permissions ------------------------------------------------------------------------------------------------
 

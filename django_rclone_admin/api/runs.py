@@ -40,7 +40,7 @@ def do(run: BackupRun, work: Callable[[Job], str], progress: Progress | None = N
     recorded = history.has_table()
     if not recorded:
         logger.warning(
-            "The run is not recorded: the table of the history does not exist. Run “manage.py migrate”."
+            "The run is not recorded: there is no table for it, or no way to it. Run “manage.py migrate”."
         )
     history.begin(run, recorded=recorded)
     return carry_out(run, work, progress=progress)

@@ -34,6 +34,8 @@ class ParsedName:
     """Aware, UTC, as exact as the date format."""
     extension: str
     """Without the leading dot, such as ``dump.zst``."""
+    number: int = 1
+    """Above 1 when others of the same time were there before it."""
 
 
 class Naming:
@@ -57,6 +59,12 @@ class Naming:
                 raise self._refuse(template)
             known[field] += 1
             pattern += self._pattern(field)
+        if not {"%Y", "%m", "%d"} <= set(self._directives):
+            raise UsageError(
+                _("DB_DATE_FORMAT %(format)s does not say which day it was."),
+                hint=_("Use %%Y, %%m and %%d, and %%H %%M %%S too if you can: the newest backup is known by its name."),
+                format=repr(date_format),
+            )
         begins_well = len(parts) > 1 and parts[0][:2] == ("", "database") and re.match(r"[-_.]", parts[1][0])
         if set(known.values()) != {1} or not begins_well or re.search(r"[/\\\x00-\x1f]", template):
             raise self._refuse(template)
@@ -74,7 +82,15 @@ class Naming:
                 database=repr(database),
             )
         stamp = taken_at.astimezone(UTC).strftime(self.date_format) + (f"-{number}" if number > 1 else "")
-        return self.template.format(database=database, datetime=stamp, ext=extension)
+        name = self.template.format(database=database, datetime=stamp, ext=extension)
+        parsed = self.parse(name)
+        if parsed is None or (parsed.database, parsed.number) != (database, number):
+            raise UsageError(
+                _("The name %(name)s could be mistaken for something else."),
+                hint=_("Change DB_FILENAME_TEMPLATE, or the alias in DATABASES."),
+                name=repr(name),
+            )
+        return name
 
     def parse(self, name: str) -> ParsedName | None:
         """Return what a name says, or ``None`` when it is not of our making."""
@@ -85,7 +101,12 @@ class Naming:
             taken_at = datetime.strptime(found["datetime"], self.date_format).replace(tzinfo=UTC)
         except ValueError:
             return None
-        return ParsedName(database=found["database"], taken_at=taken_at, extension=found["ext"])
+        return ParsedName(
+            database=found["database"],
+            taken_at=taken_at,
+            extension=found["ext"],
+            number=int(found["number"] or 1),
+        )
 
     def _pattern(self, field: str) -> str:
         if field == "database":
@@ -95,7 +116,7 @@ class Naming:
         dates = re.sub(
             r"%.|.", lambda part: DIRECTIVES.get(part[0]) or self._literal(part[0]), self.date_format
         )
-        return rf"(?P<datetime>{dates})(?:-\d{{1,4}})?"
+        return rf"(?P<datetime>{dates})(?:-(?P<number>[2-9]|[1-9]\d{{1,3}}))?"
 
     def _literal(self, part: str) -> str:
         if part.startswith("%") or part in "/\\":
