@@ -87,6 +87,9 @@ class Settings:
         return None if self.restore_strategy == "in_place" else self.restore_strategy
 
 
+LEVELS = {"zstd": (-7, 22), "gzip": (0, 9), None: (-7, 22)}
+"""The lowest and the highest level of each compression; without one, the level has no effect."""
+
 FIELDS = {item.name.upper(): item for item in dataclasses.fields(Settings)}
 POLICY_KEYS = {item.name for item in dataclasses.fields(RetentionPolicy)}
 
@@ -131,6 +134,11 @@ def _problems_of_values(values: dict[str, Any]) -> list[tuple[str, str]]:
     if found:
         return found
     candidate = _build(values)
+    level, lowest, highest = candidate.compression_level, *LEVELS[candidate.compression]
+    if level is not None and not lowest <= level <= highest:
+        found.append(
+            (f"{NAME}[“COMPRESSION_LEVEL”] is out of range.", f"Use a number from {lowest} to {highest}.")
+        )
     for check in ("policy", "naming"):
         try:
             getattr(candidate, check)

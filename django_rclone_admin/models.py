@@ -130,6 +130,12 @@ class BackupRun(models.Model):
             return None
         return (self.finished_at or timezone.now()) - self.started_at
 
+    @property
+    def lock_name(self) -> str:
+        """What the run locks while it is active: one database, or the media."""
+        is_media = self.kind in (Kind.MEDIA_BACKUP, Kind.MEDIA_RESTORE) or (self.kind, self.database) == (Kind.PRUNE, "media")
+        return "media" if is_media else f"db:{self.database}"
+
     def write_log(self, line: str) -> None:
         """Add a line to the log, which keeps its end when it gets too long. Does not save."""
         stamp = timezone.now().strftime("%H:%M:%S")

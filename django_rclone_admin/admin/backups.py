@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
+from django.contrib.admin.views.main import ERROR_FLAG
+from django.db import NotSupportedError
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
+from django.utils.http import content_disposition_header
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
@@ -22,7 +27,7 @@ from ..exceptions import BackupError, BackupNotFound
 from ..models import Backup, BackupRun, Trigger
 from .columns import BackupColumns, DatabaseFilter
 from .forms import RestoreForm, RunBackupForm
-from .pages import APP, Pages, demand, may, say_error
+from .pages import APP, Pages, demand, may, rendered, say_error, says_errors
 from .progress import Progress
 
 LIST, DETAIL = f"admin:{APP}_backup_changelist", f"admin:{APP}_backup_change"
@@ -85,20 +90,13 @@ class BackupAdmin(BackupColumns, Pages):
     # -- the list ---------------------------------------------------------------------------------------------------
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """All backups, or none when the remote does not answer; then the page says so."""
         queryset = super().get_queryset(request)
-        try:
-            queryset.exists()
-        except BackupError as error:
-            if not hasattr(request, "_backup_error"):
-                request._backup_error = error  # type: ignore[attr-defined]
-                say_error(request, error)
-            return queryset.none()
-        return queryset
+        return queryset.none() if hasattr(request, "lists_nothing") else queryset
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
+        """List all backups, or none when the remote does not answer; then the page says so."""
         api.reap_stale()
         context = {
             "title": _("Backups"),
@@ -108,8 +106,19 @@ class BackupAdmin(BackupColumns, Pages):
             "active_runs": _active_runs() if may(request, "view", "backuprun") else [],
             **(extra_context or {}),
         }
+        try:
+            return rendered(super().changelist_view(request, context))
+        except BackupError as error:
+            say_error(request, error)
+        except NotSupportedError:
+            # As Django does with lookups that it does not know
+            return redirect(f"{request.path}?{ERROR_FLAG}=1")
+        if request.method == "POST":
+            return redirect(request.get_full_path())
+        request.lists_nothing = True  # type: ignore[attr-defined]
         return super().changelist_view(request, context)
 
+    @says_errors
     def change_view(
         self,
         request: HttpRequest,
@@ -160,14 +169,17 @@ class BackupAdmin(BackupColumns, Pages):
         )
         messages.success(request, text % {"count": len(backups)})
 
+    @says_errors
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        try:
-            return super().delete_view(request, object_id, extra_context)
-        except BackupError as error:
-            say_error(request, error)
-            return redirect(LIST)
+        return super().delete_view(request, object_id, extra_context)
+
+    @says_errors
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return super().history_view(request, object_id, extra_context)
 
     # -- further pages ----------------------------------------------------------------------------------------------
 
@@ -191,28 +203,26 @@ class BackupAdmin(BackupColumns, Pages):
         form = RunBackupForm(request.POST or None)
         if request.method != "POST" or not form.is_valid():
             return self._page(request, "run_now", {"title": _("Run backup now"), "form": form})
-        runs = [
-            run
-            for database in form.chosen
-            if (
-                run := self._start(
-                    request, database, form.cleaned_data["label"], clean=form.cleaned_data["clean"]
-                )
+        options = {"label": form.cleaned_data["label"], **self._who(request)}
+        starts = [
+            (
+                database,
+                functools.partial(api.start_backup_database, database, clean=form.cleaned_data["clean"]),
             )
+            for database in form.chosen
         ]
+        if form.cleaned_data["media"]:
+            starts.append((gettext("media files"), api.start_backup_media))
+        runs = [run for name, start in starts if (run := self._start(request, name, start, options))]
         if len(runs) == 1 and may(request, "view", "backuprun"):
             return redirect(RUN, runs[0].pk)
         return redirect(LIST)
 
-    def _start(self, request: HttpRequest, database: str, label: str, *, clean: bool) -> BackupRun | None:
+    def _start(
+        self, request: HttpRequest, name: str, start: Callable[..., BackupRun], options: dict[str, str]
+    ) -> BackupRun | None:
         try:
-            run = api.start_backup_database(
-                database,
-                label=label,
-                clean=clean,
-                trigger=Trigger.ADMIN,
-                requested_by=request.user.get_username(),
-            )
+            run = start(**options)
         except api.RunInProgress as error:
             # A second click must not look like a failure: show the run that is at work.
             messages.info(request, wording.describe(error)[0])
@@ -220,10 +230,14 @@ class BackupAdmin(BackupColumns, Pages):
         except BackupError as error:
             say_error(request, error)
             return None
-        message = gettext("Backup of “%(database)s” started.") % {"database": database}
+        message = gettext("Backup of “%(database)s” started.") % {"database": name}
         self.log_change(request, run, message)
         messages.success(request, message)
         return run
+
+    @staticmethod
+    def _who(request: HttpRequest) -> dict[str, str]:
+        return {"trigger": Trigger.ADMIN, "requested_by": request.user.get_username()}
 
     def refresh_view(self, request: HttpRequest) -> HttpResponse:
         """Ask the remote again."""
@@ -236,15 +250,11 @@ class BackupAdmin(BackupColumns, Pages):
         demand(request, "view")
         return TemplateResponse(request, f"admin/{APP}/includes/health.html", {"health": api.health()})
 
+    @says_errors
     def restore_view(self, request: HttpRequest) -> HttpResponse:
         """Say what a restore will do; carry it out when the name of the database was typed."""
         demand(request, "restore")
-        name = request.POST.get("path") or request.GET.get("path", "")
-        try:
-            plan = api.plan_restore(name)
-        except BackupError as error:
-            say_error(request, error)
-            return redirect(LIST)
+        plan = api.plan_restore(request.POST.get("path") or request.GET.get("path", ""))
         form = RestoreForm(request.POST or None, target=plan.target)
         if request.method == "POST" and form.is_valid():
             return self._restore(request, plan.backup.path)
@@ -258,44 +268,37 @@ class BackupAdmin(BackupColumns, Pages):
         return self._page(request, "restore", context)
 
     def _restore(self, request: HttpRequest, backup_path: str) -> HttpResponse:
-        try:
-            run = api.start_restore_database(
-                backup_path, trigger=Trigger.ADMIN, requested_by=request.user.get_username()
-            )
-        except BackupError as error:
-            say_error(request, error)
-            return redirect(LIST)
+        run = api.start_restore_database(
+            backup_path, trigger=Trigger.ADMIN, requested_by=request.user.get_username()
+        )
         self.log_change(request, run, gettext("Restore of %(path)s started.") % {"path": backup_path})
         if may(request, "view", "backuprun"):
             return redirect(RUN, run.pk)
         messages.success(request, gettext("The restore has started."))
         return redirect(LIST)
 
+    @says_errors
     def download_view(self, request: HttpRequest, object_id: str) -> HttpResponse | StreamingHttpResponse:
         """Stream the stored bytes, as they are on the remote."""
         demand(request, "download")
-        backup = self._lookup(request, object_id)
-        if isinstance(backup, HttpResponse):
-            return backup
+        backup = self._lookup(object_id)
         stored, stream = api.open_backup(backup.path)
         self.log_change(request, backup, gettext("Downloaded."))
         response = StreamingHttpResponse(stream, content_type="application/octet-stream")
         response["Content-Length"] = str(stored.size)
-        # The name has passed our own pattern: letters, digits and “-_.@+” alone.
-        response["Content-Disposition"] = f'attachment; filename="{stored.name}"'
+        response["Content-Disposition"] = content_disposition_header(True, stored.name)
         return response
 
+    @says_errors
     def pin_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Pin a backup, or unpin it."""
         demand(request, "pin")
-        backup = self._lookup(request, object_id)
-        if isinstance(backup, HttpResponse):
-            return backup
+        backup = self._lookup(object_id)
         self._set_pins(request, [backup], pinned=not backup.pinned)
         return redirect(DETAIL, object_id)
 
-    def _lookup(self, request: HttpRequest, object_id: str) -> Backup | HttpResponse:
-        """Find a backup in the listing; a page with the reason when the remote does not answer.
+    def _lookup(self, object_id: str) -> Backup:
+        """Find a backup in the listing.
 
         :raises Http404: the listing has no such backup.
         """
@@ -303,10 +306,14 @@ class BackupAdmin(BackupColumns, Pages):
             return Backup.objects.get(path=unquote(object_id))
         except (Backup.DoesNotExist, BackupNotFound) as error:
             raise Http404 from error
-        except BackupError as error:
-            say_error(request, error)
-            return redirect(LIST)
 
     def _page(self, request: HttpRequest, name: str, context: dict[str, Any]) -> HttpResponse:
-        context = {**self.admin_site.each_context(request), "opts": self.opts, "media": self.media, **context}
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "media": self.media,
+            "has_view_permission": may(request, "view"),
+            "original": context["title"],  # the end of the breadcrumbs
+            **context,
+        }
         return TemplateResponse(request, f"admin/{APP}/backup/{name}.html", context)

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from .. import api, wording
 from ..models import Backup, BackupRun
-from .pages import APP, badge, moment
+from .pages import APP, badge, is_uuid, moment
 
 
 class DatabaseFilter(admin.SimpleListFilter):
@@ -66,7 +66,7 @@ class BackupColumns:
 
     @admin.display(description=_("run"))
     def shown_run(self, backup: Backup) -> str:
-        if not backup.run or not BackupRun.objects.filter(pk=backup.run).exists():
+        if not is_uuid(backup.run) or not BackupRun.objects.filter(pk=backup.run).exists():
             return backup.run or "–"
         return format_html(
             '<a href="{}">{}</a>', reverse(f"admin:{APP}_backuprun_change", args=[backup.run]), backup.run

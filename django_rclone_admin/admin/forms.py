@@ -19,6 +19,7 @@ class RunBackupForm(forms.Form):
         required=False,
         help_text=_("None chosen means all of them."),
     )
+    media = forms.BooleanField(label=_("Media files"), required=False)  # type: ignore[assignment]
     label = forms.CharField(
         label=_("Label"), required=False, max_length=200, help_text=_("A note that is kept with the backup.")
     )
@@ -37,8 +38,10 @@ class RunBackupForm(forms.Form):
 
     @property
     def chosen(self) -> list[str]:
-        """The aliases to back up."""
-        return self.cleaned_data["databases"] or api.all_databases()
+        """The aliases to back up; all of them unless something was chosen."""
+        if self.cleaned_data["databases"] or self.cleaned_data["media"]:
+            return list(self.cleaned_data["databases"])
+        return api.all_databases()
 
 
 class RestoreForm(forms.Form):

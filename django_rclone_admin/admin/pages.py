@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import uuid
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +12,16 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import models
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
 from django.template.defaultfilters import date as format_date
+from django.template.response import SimpleTemplateResponse
 from django.utils import timezone
 from django.utils.html import format_html
 
 from .. import wording
 from ..conf import get_settings
+from ..exceptions import BackupError
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[models.Model]
@@ -22,6 +29,7 @@ else:
     ModelAdmin = admin.ModelAdmin
 
 APP = "django_rclone_admin"
+View = Callable[..., HttpResponseBase]
 
 
 def may(request: HttpRequest, verb: str, model: str = "backup") -> bool:
@@ -41,9 +49,42 @@ def demand(request: HttpRequest, verb: str, model: str = "backup") -> None:
 
 
 def say_error(request: HttpRequest, error: Exception) -> None:
-    """Show an error with its hint as a message of the admin."""
+    """Show an error with its hint as a message of the admin, once."""
     sentence, hint = wording.describe(error)
-    messages.error(request, format_html("{} <span class='dra-hint'>{}</span>", sentence, hint))
+    text = format_html('{} <span class="dra-hint">{}</span>', sentence, hint)
+    storage = messages.get_messages(request)
+    is_said = any(str(each) == text for each in storage)
+    storage.used = False  # they were only looked at
+    if not is_said:
+        messages.error(request, text)
+
+
+def says_errors(view: View) -> View:
+    """Show an error of ours as a message above the backup list: the remote may fail at any moment, in any view."""
+
+    @functools.wraps(view)
+    def wrapper(self: Any, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            return rendered(view(self, request, *args, **kwargs))
+        except BackupError as error:
+            say_error(request, error)
+            return redirect(f"admin:{APP}_backup_changelist")
+
+    return wrapper
+
+
+def rendered(response: HttpResponseBase) -> HttpResponseBase:
+    """Render a page now, where its errors can still be caught."""
+    return response.render() if isinstance(response, SimpleTemplateResponse) else response
+
+
+def is_uuid(text: str) -> bool:
+    """Whether a text may be the id of a run."""
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True
 
 
 def badge(state: str, word: Any) -> str:

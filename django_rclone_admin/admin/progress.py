@@ -26,6 +26,8 @@ class Progress:
         titles = {
             Kind.DB_BACKUP.value: _("Backing up %(database)s"),
             Kind.DB_RESTORE.value: _("Restoring %(database)s"),
+            Kind.MEDIA_BACKUP.value: _("Backing up the media files"),
+            Kind.MEDIA_RESTORE.value: _("Restoring the media files"),
             Kind.PRUNE.value: _("Cleaning up %(database)s"),
         }
         template = titles.get(self.run.kind)
@@ -99,7 +101,7 @@ class Progress:
     @property
     def reassurance(self) -> str:
         """For a restore that did not succeed: what matters most then."""
-        ended_badly = not self.run.is_active and self.run.status != Status.SUCCEEDED
-        if self.run.kind != Kind.DB_RESTORE or not ended_badly:
+        # Of one whose process died nobody knows how far it was: it may have committed in its last moment.
+        if self.run.kind != Kind.DB_RESTORE or self.run.status not in (Status.FAILED, Status.CANCELLED):
             return ""
         return _("The database is as it was before: a restore happens as a whole or not at all.")

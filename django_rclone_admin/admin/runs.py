@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
+from django.contrib.admin.utils import quote
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from .. import api, wording
 from ..exceptions import BackupError
 from ..models import BackupRun, Kind, Trigger
-from .pages import APP, Pages, badge, demand, may, moment, say_error
+from .pages import APP, Pages, badge, demand, is_uuid, may, moment, say_error
 from .progress import Progress
 
 STOP_POLLING = 286
@@ -90,14 +92,21 @@ class BackupRunAdmin(Pages):
     def shown_backup(self, run: BackupRun) -> str:
         if not run.path:
             return "–"
-        if not may(self._request, "view"):
+        if not getattr(run, "may_see_backup", False):
             return run.path
         return format_html(
-            '<a href="{}">{}</a>', reverse(f"admin:{APP}_backup_change", args=[run.path]), run.path
+            '<a href="{}">{}</a>', reverse(f"admin:{APP}_backup_change", args=[quote(run.path)]), run.path
         )
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        run = super().get_object(request, object_id, from_field)
+        if isinstance(run, BackupRun):
+            # What a column shows may depend on who looks; this object is shared by all requests, the row is not.
+            run.may_see_backup = may(request, "view")  # type: ignore[attr-defined]
+        return run
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -113,8 +122,7 @@ class BackupRunAdmin(Pages):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         api.reap_stale()
-        self._request = request
-        run = BackupRun.objects.filter(pk=object_id).first() if _is_uuid(object_id) else None
+        run = BackupRun.objects.filter(pk=object_id).first() if is_uuid(object_id) else None
         context: dict[str, Any] = {"may_cancel": may(request, "cancel", "backuprun")}
         if run:
             context |= {
@@ -130,7 +138,7 @@ class BackupRunAdmin(Pages):
         view, name = self.admin_site.admin_view, f"{APP}_backuprun_"
         return [
             # No admin_view: somebody whose session a restore has replaced must not poll a sign-in page for ever.
-            path("<uuid:run_id>/progress/", self.progress_view, name=f"{name}progress"),
+            path("<uuid:run_id>/progress/", never_cache(self.progress_view), name=f"{name}progress"),
             path("<uuid:run_id>/cancel/", view(require_POST(self.cancel_view)), name=f"{name}cancel"),
             path("<uuid:run_id>/undo/", view(require_POST(self.undo_view)), name=f"{name}undo"),
             path("<uuid:run_id>/retry/", view(require_POST(self.retry_view)), name=f"{name}retry"),
@@ -176,6 +184,8 @@ class BackupRunAdmin(Pages):
         """Do the same again: a backup at once, a restore through its confirmation."""
         run = get_object_or_404(BackupRun, pk=run_id)
         demand(request, "restore" if run.kind == Kind.DB_RESTORE else "run")
+        if run.kind not in (Kind.DB_BACKUP, Kind.DB_RESTORE):
+            raise PermissionDenied
         if run.kind == Kind.DB_RESTORE:
             return redirect(f"{reverse(f'admin:{APP}_backup_restore')}?{urlencode({'path': run.path})}")
         try:
@@ -214,11 +224,3 @@ class BackupRunAdmin(Pages):
         if run.kind == Kind.DB_RESTORE:
             return bool(run.path) and may(request, "restore")
         return may(request, "run")
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        uuid.UUID(text)
-    except ValueError:
-        return False
-    return True

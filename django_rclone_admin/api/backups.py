@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from ..conf import get_settings
 from ..connectors.registry import get_connector
-from ..engine.catalog import BACKUPS, State, StoredObject
+from ..engine.catalog import BACKUPS, StoredObject
 from ..engine.retention import Decision
 from ..engine.store import read, remove, set_pin
 from ..health import Health, check
@@ -29,26 +28,6 @@ def list_backups(database: str | None = None, *, everything: bool = False) -> li
     """
     found = [each for each in get_catalog().objects() if everything or each.state in BACKUPS]
     return [each for each in found if database is None or each.database == database]
-
-
-def list_media() -> list[StoredObject]:
-    """Return the files of the media mirror on the remote, by name.
-
-    :raises RemoteError: the remote can't be listed.
-    """
-    folder = get_settings().media_backup_dir
-    entries = get_catalog().rclone.entries(folder, recursive=True)
-    return [
-        StoredObject(
-            name=each.name,
-            path=f"{folder}/{each.name}",
-            kind="media",
-            size=each.size,
-            taken_at=each.modified,
-            state=State.LEGACY,
-        )
-        for each in sorted(entries, key=lambda each: each.name)
-    ]
 
 
 def backup_database(

@@ -176,8 +176,9 @@ def _undo_run(database: str, trigger: str, requested_by: str) -> tuple[BackupRun
         return run, undo
     path = last.options.get("safety") if last else None
     if path is None:
-        # A new server has no history, but the remote knows.
-        kept = [each for each in list_backups(database) if each.is_safety and each.state is State.COMPLETE]
+        # A new server has no history, but the remote knows. Where there is a history, an older one would be wrong.
+        found = [] if last else list_backups(database)
+        kept = [each for each in found if each.is_safety and each.state is State.COMPLETE]
         if not kept:
             raise BackupNotFound(
                 _("Nothing was kept of “%(database)s” that could be put back."),

@@ -15,6 +15,7 @@ from ..executors import get_executor
 from ..jobs import history
 from ..jobs.backup import back_up
 from ..jobs.job import Job, Progress, carry_out
+from ..jobs.media import back_up_media, restore_media
 from ..jobs.prune import prune as prune_job
 from ..jobs.restore import restore, undo
 from ..models import BackupRun, Kind, Status
@@ -25,6 +26,8 @@ logger = logging.getLogger("django_rclone_admin")
 WORK: dict[str, Callable[[Job], str]] = {
     Kind.DB_BACKUP: back_up,
     Kind.DB_RESTORE: restore,
+    Kind.MEDIA_BACKUP: back_up_media,
+    Kind.MEDIA_RESTORE: restore_media,
     Kind.PRUNE: prune_job,
 }
 """What carries out a run, by its kind; everything else that it needs is in the run's row."""
@@ -36,7 +39,7 @@ def do(run: BackupRun, work: Callable[[Job], str], progress: Progress | None = N
     :raises RunInProgress: another run holds the database.
     :raises BackupError: it failed.
     """
-    run.status, run.lock = Status.RUNNING, f"db:{run.database}"
+    run.status, run.lock = Status.RUNNING, run.lock_name
     recorded = history.has_table()
     if not recorded:
         logger.warning(
@@ -51,7 +54,7 @@ def queue(run: BackupRun) -> BackupRun:
 
     :raises RunInProgress: another run holds the database.
     """
-    run.status, run.lock = Status.QUEUED, f"db:{run.database}"
+    run.status, run.lock = Status.QUEUED, run.lock_name
     history.claim(run)
     get_executor().submit(carry_out_queued, str(run.pk))
     return run

@@ -6,6 +6,7 @@ Unlike tables these can't be moved into another schema; they are read in one and
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, field
@@ -23,6 +24,9 @@ LISTS = {
     "VIEW": "SELECT 'VIEW', TABLE_NAME FROM information_schema.VIEWS WHERE TABLE_SCHEMA = %s ORDER BY TABLE_NAME",
     "EVENT": "SELECT 'EVENT', EVENT_NAME FROM information_schema.EVENTS WHERE EVENT_SCHEMA = %s ORDER BY EVENT_NAME",
 }
+DEFINER = re.compile(
+    r"CREATE (?:OR REPLACE )?(?:ALGORITHM=\w+ )?DEFINER=(`(?:[^`]|``)*`(?:@`(?:[^`]|``)*`)?)", re.IGNORECASE
+)
 COLUMNS = (
     "SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s"
     " ORDER BY ORDINAL_POSITION"
@@ -54,16 +58,17 @@ class Definition:
     @property
     def definer(self) -> str:
         """The account with whose rights it works, as SQL."""
-        words = self.statement.partition(" DEFINER=")[2]
-        account, at, host = words.partition("@")
-        return account + at + host.split("`")[1].join("``") if host.startswith("`") else ""
+        found = DEFINER.match(self.statement)
+        return found[1] if found else ""
 
     def create(self) -> str:
         """Return the statements that create it, for the client program."""
         end = f"$dra_{uuid.uuid4().hex[:8]}$"
         settings = [("sql_mode", self.sql_mode), ("collation_connection", self.collation)]
         settings += [("time_zone", self.time_zone)] if self.time_zone else []
-        assignments = ", ".join(f"SESSION {name} = {literal(value)}" for name, value in settings if value or name == "sql_mode")
+        assignments = ", ".join(
+            f"SESSION {name} = {literal(value)}" for name, value in settings if value or name == "sql_mode"
+        )
         return f"SET {assignments};\nDELIMITER {end}\n{self.statement}\n{end}\nDELIMITER ;\n"
 
     def placeholder(self) -> str:
@@ -79,6 +84,9 @@ def read(cursor: Any, schema: str, enabled_events: Collection[str] | None = None
     :raises RestoreRefused: the server does not show one of them to us.
     """
     cursor.execute(f"USE {quote(schema)}")
+    cursor.execute(
+        "SET SESSION sql_mode = '', SESSION sql_quote_show_create = 1"
+    )  # one spelling, to be compared
     names: list[tuple[str, str]] = []
     for query in LISTS.values():
         cursor.execute(query, [schema])
@@ -127,7 +135,8 @@ def difference(old: Iterable[Definition], new: Iterable[Definition]) -> str:
     before = {each.key: each for each in old if each.kind != "TRIGGER"}
     after = {each.key: each for each in new if each.kind != "TRIGGER"}
     changed = [each for key, each in after.items() if before.get(key) != each]
-    views = [each for each in changed if each.kind == "VIEW"]
+    # A view that lost its tables has no columns, and can't be created either.
+    views = [each for each in changed if each.kind == "VIEW" and each.columns]
     gone = [each.drop for key, each in before.items() if key not in after]
     return "".join(
         [

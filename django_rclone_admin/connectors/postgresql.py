@@ -16,8 +16,9 @@ from ..exceptions import WrongFormat
 from ..exceptions import gettext_noop as _
 from .base import Connector, Facts
 from .libpq import connection_environment, explain, quote
-from .postgresql_in_place import EPILOGUE, BeforeData, prologue, vanished
-from .postgresql_swap import Server, SwapSink, put_back
+from .postgresql_in_place import EPILOGUE, OneTransaction, prologue, vanished
+from .postgresql_server import Server
+from .postgresql_swap import SwapSink, put_back
 
 MAGIC = b"PGDMP"
 TABLES = """
@@ -44,7 +45,7 @@ class PgDumpConnector(Connector):
             *(f"--exclude-table=*.{quote(table)}" for table in self.history_tables),
             *(f"--exclude-table-data={table}" for table in self.list_option("EXCLUDE_TABLES")),
             *(f"--schema={schema}" for schema in self.list_option("SCHEMAS")),
-            *self._role(self.replica),
+            *_role_argument(self.replica),
             *self.list_option("DUMP_ARGS"),
             settings=self.replica,
         )
@@ -54,30 +55,31 @@ class PgDumpConnector(Connector):
             raise WrongFormat(_("The backup is not in the custom format of pg_dump."))
 
     def why_not(self, strategy: str) -> str:
-        if strategy != "swap" or Server(self.alias).may_create():
+        if strategy != "swap":
             return ""
-        return _("The role of the database may not create databases, so there can be no swap.")
+        if self.list_option("SCHEMAS"):
+            return _("Only some of the schemas are backed up, so there can be no swap.")
+        return Server(self.alias).why_no_swap(self.live["NAME"], may_have_extensions=False)
 
     def sink(self, head: bytes, control: Control, strategy: str) -> Sink:
         self.check_head(head)
         if strategy == "swap":
             return SwapSink(self, control)
-        psql = self.psql(self.live["NAME"], "--file=-")
-        restore = self._program(
-            "pg_restore",
-            "--no-owner",
-            "--no-acl",
-            *self.list_option("RESTORE_ARGS"),
-            "--file=-",
-            connect=False,
-        )
         begin = prologue(
-            role=next(iter(self._role(self.live, prefix="")), ""),
-            schemas=self.list_option("SCHEMAS"),
-            kept_tables=self.history_tables,
+            role=_role(self.live), schemas=self.list_option("SCHEMAS"), kept_tables=self.history_tables
         )
-        self._psql = CommandSink(psql, prologue=begin, epilogue=EPILOGUE)
-        return ChainSink(restore, self._psql, control, stages=[BeforeData()])
+        self._psql = CommandSink(self.psql(self.live["NAME"], "--file=-"), prologue=begin, epilogue=EPILOGUE)
+        return ChainSink(self._to_sql(), self._psql, control, stages=[OneTransaction()])
+
+    def loader(self, database: str, control: Control) -> ChainSink:
+        """Return what loads an archive into an empty database of this server, but for its indexes and constraints."""
+        begin = self._set_role() + b"BEGIN;\n"
+        psql = CommandSink(self.psql(database, "--file=-"), prologue=begin, epilogue=b"\nCOMMIT;\n")
+        restore = self._to_sql("--section=pre-data", "--section=data")
+        return ChainSink(restore, psql, control, stages=[OneTransaction()])
+
+    def prepare(self, database: str) -> None:
+        """Do what must be done in a database of this server before an archive is loaded into it."""
 
     def kept(self, sink: Sink) -> str:
         return sink.kept if isinstance(sink, SwapSink) else ""
@@ -98,8 +100,7 @@ class PgDumpConnector(Connector):
     def facts(self) -> Facts:
         connection = connections[self.alias]
         with connection.cursor() as cursor:
-            cursor.execute(TABLES)
-            names = [name for (name,) in cursor.fetchall() if name not in self.history_tables]
+            names = self._tables(cursor)
         tool = run(self._program("pg_dump", "--version", connect=False), timeout=30).output.decode(
             errors="replace"
         )
@@ -125,24 +126,47 @@ class PgDumpConnector(Connector):
             "--no-acl",
             "--no-password",
             f"--dbname={database}",
-            *self._role(self.live),
+            *_role_argument(self.live),
             *self.list_option("RESTORE_ARGS"),
             *arguments,
         )
+
+    def tables(self, database: str) -> list[str]:
+        """Return the tables of a database of this server, with their schema where it is not the usual one."""
+        with Server(self.alias).cursor(database) as cursor:
+            return self._tables(cursor)
+
+    def _tables(self, cursor: Any) -> list[str]:
+        cursor.execute(TABLES)
+        return [name for (name,) in cursor.fetchall() if name.split(".")[-1] not in self.history_tables]
 
     def copy_table(self, table: str, source: str, target: str) -> None:
         """Replace a table of one database by that of another, with its rows."""
         only = (f"--table={quote(table)}", "--no-owner", "--no-acl", "--no-password")
         dump = self._program("pg_dump", *only, settings={**self.live, "NAME": source})
-        begin = f"BEGIN;\nDROP TABLE IF EXISTS {quote(table)};\n".encode()
+        begin = self._set_role() + f"BEGIN;\nDROP TABLE IF EXISTS {quote(table)};\n".encode()
         load = CommandSink(self.psql(target, "--file=-"), prologue=begin, epilogue=b"\nCOMMIT;\n")
         transfer(CommandSource(dump), load)
 
-    @staticmethod
-    def _role(settings: Mapping[str, Any], prefix: str = "--role=") -> list[str]:
-        role = settings.get("OPTIONS", {}).get("assume_role")
-        return [prefix + role] if role else []
+    def _to_sql(self, *arguments: str) -> Command:
+        """Return pg_restore from its input to SQL."""
+        options = ("--single-transaction", "--no-owner", "--no-acl", "--file=-")
+        return self._program(
+            "pg_restore", *options, *self.list_option("RESTORE_ARGS"), *arguments, connect=False
+        )
+
+    def _set_role(self) -> bytes:
+        role = _role(self.live)
+        return f"SET ROLE {quote(role)};\n".encode() if role else b""
 
     def _program(self, name: str, *arguments: str, settings: Any = None, connect: bool = True) -> Command:
         env = connection_environment(settings or self.live) if connect else {}
         return self.command(name, *arguments, env=env, explain=explain)
+
+
+def _role(settings: Mapping[str, Any]) -> str:
+    return str(settings.get("OPTIONS", {}).get("assume_role") or "")
+
+
+def _role_argument(settings: Mapping[str, Any]) -> list[str]:
+    return [f"--role={role}"] if (role := _role(settings)) else []

@@ -9,10 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ..exceptions import ProgramFailed
+from ..exceptions import gettext_noop as _
 from .libpq import literal, quote
 
 LOCK_SECONDS = 30
 """How long the restore waits for the locks of others before it gives up."""
+TAIL_BYTES = 4096
+"""More than pg_restore writes from its COMMIT on: that, and a few lines of comment."""
 MARK = "vanished: "
 """Before each table that the restore removed, in the output of psql; see ``COMMIT``."""
 
@@ -114,30 +118,47 @@ def _array(names: Sequence[str]) -> str:
     return f"ARRAY[{', '.join(map(literal, names))}]::text[]"
 
 
-class BeforeData:
-    """Changes two statements of a restore's SQL, before its first row.
+class OneTransaction:
+    """Makes pg_restore's SQL a part of our own transaction. Expects that of ``pg_restore --single-transaction``.
 
-    A schema that could not be dropped, because our history lives there, must not fail to be created; and only the
-    owner of an extension may comment on it.
+    Its ``BEGIN`` and ``COMMIT`` are taken out: the commit is ours to give. (Without that option there would be a pair of
+    them around every large object.) And two statements before the first row are changed: a schema that could not be
+    dropped, because our history lives there, must not fail to be created; and only the owner of an extension may
+    comment on it.
     """
 
     def __init__(self) -> None:
-        self._rest: bytes | None = b""
+        self._line: bytes | None = b""
+        """The last line before the first row, as far as it has come; ``None`` from the first row on."""
+        self._tail = b""
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        if self._rest is None:
-            yield data
-            return
-        *lines, self._rest = (self._rest + data).split(b"\n")
+        held = self._tail + (data if self._line is None else b"".join(self._before_data(data)))
+        yield held[:-TAIL_BYTES]
+        self._tail = held[-TAIL_BYTES:]
+
+    def finish(self) -> bytes:
+        head, commit, rest = (self._tail + (self._line or b"")).rpartition(b"\nCOMMIT;\n")
+        if not commit or any(
+            line and not line.startswith((b"--", b"\\unrestrict")) for line in rest.split(b"\n")
+        ):
+            raise ProgramFailed(
+                _("pg_restore did not end as expected, so nothing was committed."),
+                hint=_("Nothing was changed. RESTORE_ARGS may hold an option that changes its output."),
+            )
+        return head + b"\n" + rest
+
+    def _before_data(self, data: bytes) -> Iterator[bytes]:
+        *lines, last = ((self._line or b"") + data).split(b"\n")
         for index, line in enumerate(lines):
             if line.startswith((b"COPY ", b"-- Data for Name: ")):
-                yield b"\n".join([*lines[index:], self._rest])
-                self._rest = None
+                self._line = None
+                yield b"\n".join([*lines[index:], last])
                 return
             if line.startswith(b"CREATE SCHEMA "):
                 yield line.replace(b"CREATE SCHEMA ", b"CREATE SCHEMA IF NOT EXISTS ", 1) + b"\n"
-            elif not (line.startswith(b"COMMENT ON EXTENSION ") and line.endswith(b";")):
+            elif line != b"BEGIN;" and not (
+                line.startswith(b"COMMENT ON EXTENSION ") and line.endswith(b";")
+            ):
                 yield line + b"\n"
-
-    def finish(self) -> bytes:
-        return self._rest or b""
+        self._line = last

@@ -12,6 +12,8 @@ from .base import Connector
 
 _PACKAGE = "django_rclone_admin.connectors"
 POSTGRESQL = f"{_PACKAGE}.postgresql.PgDumpConnector"
+MYSQL = f"{_PACKAGE}.mysql.MysqlDumpConnector"
+MONGODB = f"{_PACKAGE}.mongodb.MongoDumpConnector"
 SQLITE = f"{_PACKAGE}.sqlite.SqliteBackupConnector"
 
 MAPPING = {
@@ -20,6 +22,12 @@ MAPPING = {
     "django.contrib.gis.db.backends.postgis": POSTGRESQL,
     "django_prometheus.db.backends.postgresql": POSTGRESQL,
     "django_prometheus.db.backends.postgis": POSTGRESQL,
+    "django.db.backends.mysql": MYSQL,
+    "django.contrib.gis.db.backends.mysql": MYSQL,
+    "django_prometheus.db.backends.mysql": MYSQL,
+    "djongo": MONGODB,
+    "django_mongodb_engine": MONGODB,
+    "django_mongodb_backend": MONGODB,
     "django.db.backends.sqlite3": SQLITE,
     "django.contrib.gis.db.backends.spatialite": SQLITE,
     "django_prometheus.db.backends.sqlite3": SQLITE,

@@ -44,7 +44,9 @@ class StoredObject:
     state: State
     database: str = ""
     taken_at: datetime | None = None
-    """By the manifest, else by the name; aware. ``None`` for what is no backup."""
+    """By the name; aware. ``None`` for what is no backup."""
+    number: int = 1
+    """Above 1 when others of the same time were there before it."""
     pinned: bool = False
     modified: datetime | None = None
     has_manifest: bool = False
@@ -57,20 +59,21 @@ class StoredObject:
         return self.manifest is not None and self.manifest.trigger == "safety"
 
     @property
-    def order(self) -> tuple[datetime, str]:
+    def order(self) -> tuple[datetime, int, str]:
         """Sorts backups of one database from old to new: by the time in the name, never by the remote's clock."""
         assert self.taken_at is not None
-        return (self.taken_at, self.name)
+        return (self.taken_at, self.number, self.name)
 
 
 class Catalog:
-    """Lists the folder of the database backups.
+    """Lists a folder of backups.
 
     :param folder: relative to the remote.
+    :param kind: ``database``, or ``media`` for the file lists of media backups.
     """
 
-    def __init__(self, rclone: Rclone, naming: Naming, folder: str) -> None:
-        self.rclone, self.naming, self.folder = rclone, naming, folder.strip("/")
+    def __init__(self, rclone: Rclone, naming: Naming, folder: str, *, kind: str = "database") -> None:
+        self.rclone, self.naming, self.folder, self.kind = rclone, naming, folder.strip("/"), kind
 
     def path(self, name: str) -> str:
         """Return the path of an object, relative to the remote."""
@@ -113,6 +116,7 @@ class Catalog:
             path=self.path(entry.name),
             size=entry.size,
             modified=entry.modified,
+            kind=self.kind,
             state=State.FOREIGN if partial_run(entry.name) is None else State.INCOMPLETE,
         )
         if parsed is None:
@@ -124,6 +128,7 @@ class Catalog:
             state=state,
             database=parsed.database,
             taken_at=parsed.taken_at,
+            number=parsed.number,
             pinned=entry.name + PIN in names,
             has_manifest=has_manifest,
         )

@@ -76,17 +76,25 @@ class Command:
 class Process:
     """One running command, in a session of its own, its error output drained into a bounded tail.
 
-    :param stdin: we write to its standard input; otherwise it has none.
+    :param stdin: we write to its standard input, or it is this file; otherwise it has none.
     :param stdout: we read its standard output; otherwise nobody does.
+    :param on_line: called with each line of its error output, in another thread.
     :raises ProgramMissing: the program can't be found or run.
     """
 
-    def __init__(self, command: Command, *, stdin: bool = False, stdout: bool = False) -> None:
+    def __init__(
+        self,
+        command: Command,
+        *,
+        stdin: bool | IO[bytes] = False,
+        stdout: bool = False,
+        on_line: Callable[[str], None] | None = None,
+    ) -> None:
         self.command = command
         try:
             self._popen = Popen(  # an argument list, never a shell
                 command.argv,
-                stdin=PIPE if stdin else DEVNULL,
+                stdin=(PIPE if stdin else DEVNULL) if isinstance(stdin, bool) else stdin,
                 stdout=PIPE if stdout else DEVNULL,
                 stderr=PIPE,
                 env=dict(command.env),
@@ -100,7 +108,7 @@ class Process:
                 hint=command.missing_hint,
                 program=command.name,
             ) from error
-        self._stderr = _Tail(self._popen.stderr)
+        self._stderr = _Tail(self._popen.stderr, on_line)
 
     @property
     def pid(self) -> int:
@@ -162,18 +170,24 @@ class Process:
 class _Tail(threading.Thread):
     """Reads a pipe to its end, so that the writer never blocks, and keeps the last bytes."""
 
-    def __init__(self, pipe: IO[bytes] | None) -> None:
+    def __init__(self, pipe: IO[bytes] | None, on_line: Callable[[str], None] | None) -> None:
         super().__init__(daemon=True)
         assert pipe is not None
         self._pipe = pipe
+        self._on_line = on_line
         self._kept = b""
         self._patience = LAST_WORDS_SECONDS
         self.start()
 
     def run(self) -> None:
+        line = b""
         with self._pipe:
             while chunk := self._pipe.read(65536):
                 self._kept = (self._kept + chunk)[-TAIL_BYTES:]
+                if self._on_line:
+                    *lines, line = (line + chunk).split(b"\n")
+                    for each in lines:
+                        self._on_line(each.decode(errors="replace"))
 
     def settle(self) -> None:
         """Wait for the end of the pipe, but not for ever: what the program left running may hold it open."""
@@ -266,6 +280,23 @@ def run_to_end(command: Command, control: Control) -> None:
                     break
                 except TimeoutExpired:
                     continue
+    finally:
+        process.close()
+    control.check()
+    if status:
+        raise process.failure(status)
+
+
+def follow(command: Command, control: Control, on_line: Callable[[str], None], *, stdin: bytes = b"") -> None:
+    """Run a command that reports its progress on its error output, a line at a time.
+
+    :raises BackupError: it failed, or the work was stopped.
+    """
+    process = Process(command, stdin=True, on_line=on_line)
+    try:
+        with control.guard(process.kill), control.watch():
+            _feed(process, stdin)
+            status = process.wait()
     finally:
         process.close()
     control.check()

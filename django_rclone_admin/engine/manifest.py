@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,6 +13,18 @@ from ..exceptions import BackupDamaged
 from ..exceptions import gettext_noop as _
 
 FORMAT = 1
+LIMIT = 2**63
+"""Bytes: more than any storage holds, and what a database column can hold."""
+TYPES: dict[str, type | tuple[type, ...]] = {
+    "str": str,
+    "str | None": (str, type(None)),
+    "int": int,
+    "int | None": (int, type(None)),
+    "datetime": datetime,
+    "list[str]": list,
+    "dict[str, list[str]]": dict,
+}
+"""What each type of a field is in JSON, once its times are read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +59,18 @@ class Manifest:
     trigger: str = ""
     run: str = ""
     host: str = ""
+    files: int | None = None
+    """Of a media backup: how many files it has. ``size`` is then that of the stored file list."""
+    files_size: int | None = None
+    """Of a media backup: bytes of all its files."""
     format: int = FORMAT
 
     def to_bytes(self) -> bytes:
         """Return the one line that is stored."""
         values = dataclasses.asdict(self)
         values |= {key: values[key].isoformat() for key in ("taken_at", "finished_at")}
+        if self.files is None:
+            del values["files"], values["files_size"]
         return json.dumps({"format": values.pop("format"), **values}, ensure_ascii=False).encode() + b"\n"
 
     @classmethod
@@ -62,7 +81,7 @@ class Manifest:
         """
         try:
             return cls._from_values(json.loads(line))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise BackupDamaged(_("A manifest on the remote can't be read.")) from error
 
     @classmethod
@@ -74,21 +93,24 @@ class Manifest:
             )
         known = {item.name: values[item.name] for item in dataclasses.fields(cls) if item.name in values}
         known |= {key: datetime.fromisoformat(known[key]) for key in ("taken_at", "finished_at")}
-        for key in ("name", "database", "engine", "connector", "sha256"):
-            if not isinstance(known[key], str):
-                raise TypeError(key)
-        for key in ("size", "raw_size"):
-            if not isinstance(known[key], int):
-                raise TypeError(key)
-        if known["taken_at"].tzinfo is None:
-            raise ValueError("taken_at")
+        for item in dataclasses.fields(cls):
+            if item.name in known and not isinstance(known[item.name], TYPES[str(item.type)]):
+                raise TypeError(item.name)
+        names = [known.get("tables", []), *known.get("migrations", {}).values()]
+        if not all(isinstance(each, list) and all(isinstance(name, str) for name in each) for each in names):
+            raise TypeError("names")
+        if not all(0 <= known[key] < LIMIT for key in ("size", "raw_size")):
+            raise ValueError("size")
+        if not all(known[key].tzinfo for key in ("taken_at", "finished_at")):
+            raise ValueError("naive")
         return cls(**known)
 
 
 def read_lines(data: bytes) -> dict[str, Manifest]:
     """Read many manifests, one a line, by the name of their backup. Lines that are none are passed over."""
     found = {}
-    for line in data.splitlines():
+    # One that is cut off has no line end: it must not take the next one with it.
+    for line in re.split(rb'\n|(?=\{"format": )', data):
         try:
             manifest = Manifest.from_bytes(line)
         except BackupDamaged:

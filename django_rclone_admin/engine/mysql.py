@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from ..exceptions import ProgramFailed, WrongFormat
 from ..exceptions import gettext_noop as _
-from .command import PIPE, Command, Completed, Process
+from .command import Command, Completed, Process
 from .transfer import CommandSource
 
 END = b"-- Dump completed"
@@ -21,7 +21,7 @@ TAIL_BYTES = 256
 
 FOREIGN = re.compile(rb"^(?:/\*!\d+ )?(?:USE `|CREATE DATABASE |DROP DATABASE )", re.MULTILINE)
 """Statements that leave the schema into which the text is to be loaded."""
-TABLE = re.compile(rb"^CREATE (?:TABLE|SEQUENCE) (`(?:[^`]|``)+`)", re.MULTILINE)
+TABLE = re.compile(rb"^(?:/\*!50001 )?CREATE (?:TABLE|SEQUENCE|VIEW) (`(?:[^`]|``)+`)", re.MULTILINE)
 EVENT = re.compile(
     rb"^(/\*!50106 CREATE\*/ .*?EVENT (`(?:[^`]|``)+`) ON SCHEDULE .*? ON COMPLETION (?:NOT )?PRESERVE) ENABLE\b",
     re.MULTILINE,
@@ -37,7 +37,7 @@ class DumpText:
 
     def __init__(self, *, silence_events: bool = False) -> None:
         self.tables: set[str] = set()
-        """Names of the tables that it creates."""
+        """Names of the tables and views that it creates."""
         self.enabled_events: set[str] = set()
         """Names of the events that it would have created enabled."""
         self._silence_events = silence_events
@@ -73,7 +73,9 @@ class DumpText:
         """
         if not is_whole(self._tail):
             raise WrongFormat(
-                _("The backup is cut off: it does not end with the line of mysqldump that says it is complete."),
+                _(
+                    "The backup is cut off: it does not end with the line of mysqldump that says it is complete."
+                ),
                 hint=_("Nothing was changed. Choose another backup."),
             )
         return self._judged(self._rest)
@@ -156,7 +158,7 @@ def run_script(command: Command, script: str) -> Completed:
     with tempfile.TemporaryFile() as file:
         file.write(script.encode())
         file.seek(0)
-        process = Process(command, stdin=file.fileno(), stdout=PIPE)
+        process = Process(command, stdin=file, stdout=True)
         try:
             output = process.stdout.read()
             status = process.wait()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import string
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import MAXYEAR, UTC, datetime
 
 from ..exceptions import UsageError
 from ..exceptions import gettext_noop as _
@@ -23,6 +23,9 @@ DIRECTIVES = {
     "%f": r"\d{6}",
 }
 """The parts of a date format. All have a fixed width: else ``2026-1-11`` could be read in two ways."""
+
+UNFIT = re.compile(r"[/\\\x00-\x1f\x7f]")
+"""What may not be in a name: it would be a path, or no line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,29 +49,25 @@ class Naming:
 
     def __init__(self, template: str, date_format: str) -> None:
         self.template, self.date_format = template, date_format
-        pattern, known = "", {"database": 0, "datetime": 0, "ext": 0}
+        fields = {
+            "database": r"(?P<database>[\w@+][\w.@+-]*?)",
+            "datetime": rf"(?P<datetime>{_date_pattern(date_format)})(?:-(?P<number>[2-9]|[1-9]\d{{1,3}}))?",
+            "ext": r"(?P<ext>[A-Za-z0-9]+(?:\.[A-Za-z0-9]+)*)",
+        }
         try:
             parts = list(string.Formatter().parse(template))
         except ValueError:
             parts = []
-        for text, field, spec, conversion in parts:
-            pattern += re.escape(text)
-            if field is None:
-                continue
-            if field not in known or spec or conversion:
-                raise self._refuse(template)
-            known[field] += 1
-            pattern += self._pattern(field)
-        if not {"%Y", "%m", "%d"} <= set(self._directives):
-            raise UsageError(
-                _("DB_DATE_FORMAT %(format)s does not say which day it was."),
-                hint=_("Use %%Y, %%m and %%d, and %%H %%M %%S too if you can: the newest backup is known by its name."),
-                format=repr(date_format),
-            )
+        used = [field for _text, field, _spec, _conversion in parts if field is not None]
+        is_plain = not any(spec or conversion for _text, _field, spec, conversion in parts)
         begins_well = len(parts) > 1 and parts[0][:2] == ("", "database") and re.match(r"[-_.]", parts[1][0])
-        if set(known.values()) != {1} or not begins_well or re.search(r"[/\\\x00-\x1f]", template):
-            raise self._refuse(template)
-        self._pattern_of_name = re.compile(pattern)
+        if sorted(used) != sorted(fields) or not is_plain or not begins_well or UNFIT.search(template):
+            raise _refuse(template)
+        self._pattern = re.compile(
+            "".join(re.escape(text) + fields.get(field or "", "") for text, field, *_ in parts)
+        )
+        if self.parse(self._fill("default", datetime.now(UTC), "dump.zst", 1)) is None:
+            raise _refuse(template)
 
     def render(self, *, database: str, taken_at: datetime, extension: str, number: int = 1) -> str:
         """Return a name; ``number`` above 1 makes it differ from others of the same time.
@@ -81,25 +80,27 @@ class Naming:
                 hint=_("Use letters, digits and “_” in the aliases of DATABASES."),
                 database=repr(database),
             )
-        stamp = taken_at.astimezone(UTC).strftime(self.date_format) + (f"-{number}" if number > 1 else "")
-        name = self.template.format(database=database, datetime=stamp, ext=extension)
+        name = self._fill(database, taken_at, extension, number)
         parsed = self.parse(name)
         if parsed is None or (parsed.database, parsed.number) != (database, number):
             raise UsageError(
-                _("The name %(name)s could be mistaken for something else."),
-                hint=_("Change DB_FILENAME_TEMPLATE, or the alias in DATABASES."),
+                _("The name %(name)s could be taken for something else."),
+                hint=_("Change the alias in DATABASES, or DB_FILENAME_TEMPLATE and DB_DATE_FORMAT."),
                 name=repr(name),
             )
         return name
 
     def parse(self, name: str) -> ParsedName | None:
         """Return what a name says, or ``None`` when it is not of our making."""
-        found = self._pattern_of_name.fullmatch(name)
+        found = self._pattern.fullmatch(name)
         if not found or name.endswith((MANIFEST, PIN)) or PARTIAL in name:
             return None
         try:
             taken_at = datetime.strptime(found["datetime"], self.date_format).replace(tzinfo=UTC)
         except ValueError:
+            return None
+        # A time that no time zone can turn into one outside of the calendar
+        if not 1 < taken_at.year < MAXYEAR:
             return None
         return ParsedName(
             database=found["database"],
@@ -108,34 +109,42 @@ class Naming:
             number=int(found["number"] or 1),
         )
 
-    def _pattern(self, field: str) -> str:
-        if field == "database":
-            return r"(?P<database>[\w@+][\w.@+-]*?)"
-        if field == "ext":
-            return r"(?P<ext>[A-Za-z0-9]+(?:\.[A-Za-z0-9]+)*)"
-        dates = re.sub(
-            r"%.|.", lambda part: DIRECTIVES.get(part[0]) or self._literal(part[0]), self.date_format
-        )
-        return rf"(?P<datetime>{dates})(?:-(?P<number>[2-9]|[1-9]\d{{1,3}}))?"
+    def _fill(self, database: str, taken_at: datetime, extension: str, number: int) -> str:
+        stamp = taken_at.astimezone(UTC).strftime(self.date_format) + (f"-{number}" if number > 1 else "")
+        return self.template.format(database=database, datetime=stamp, ext=extension)
 
-    def _literal(self, part: str) -> str:
-        if part.startswith("%") or part in "/\\":
+
+def _date_pattern(date_format: str) -> str:
+    """Return a regular expression for the dates of a format.
+
+    :raises UsageError: a date could not be read back, or would not say which day it was.
+    """
+    parts = re.findall(r"%.|.|\n", date_format)
+    for part in parts:
+        if (part.startswith("%") and part not in DIRECTIVES) or UNFIT.search(part):
             raise UsageError(
                 _("DB_DATE_FORMAT may not contain “%(part)s”."),
                 hint=_("It may use %%Y %%m %%d %%H %%M %%S %%f and plain characters."),
                 part=part,
             )
-        return re.escape(part)
-
-    @staticmethod
-    def _refuse(template: str) -> UsageError:
-        return UsageError(
-            _("DB_FILENAME_TEMPLATE %(template)s can't be parsed back."),
-            hint=_(
-                "Start with {database} and one of “- _ .”, and use {datetime} and {ext} once each, with no “/”."
-            ),
-            template=repr(template),
+    directives = [part for part in parts if part in DIRECTIVES]
+    if len(directives) != len(set(directives)) or not {"%Y", "%m", "%d"} <= set(directives):
+        raise UsageError(
+            _("DB_DATE_FORMAT %(format)s must say the year, the month and the day, each once."),
+            hint=_("Which backup is the newest is known by its name alone: add %%H%%M%%S too."),
+            format=repr(date_format),
         )
+    return "".join(DIRECTIVES.get(part) or re.escape(part) for part in parts)
+
+
+def _refuse(template: str) -> UsageError:
+    return UsageError(
+        _("DB_FILENAME_TEMPLATE %(template)s can't be parsed back."),
+        hint=_(
+            "Start with {database} and one of “- _ .”, and use {datetime} and {ext} once each, with no “/”."
+        ),
+        template=repr(template),
+    )
 
 
 def partial(name: str, run: str) -> str:

@@ -23,8 +23,9 @@ from ..exceptions import (
     UsageError,
 )
 from ..exceptions import gettext_noop as _
-from .command import Command, Completed, last_words, program_failed, run
+from .command import Command, Completed, last_words, program_failed, redact, run
 from .control import Control
+from .secrecy import PARAMETERS, find_secrets, split_flags
 
 NO_FOLDER, NO_FILE = 3, 4
 """rclone's exit codes for what is not there; 3 from a listing is an empty listing, everything else is an error."""
@@ -38,17 +39,10 @@ CONTROL_FLAGS = ("--retries=1", "--low-level-retries=2", "--contimeout=15s", "--
 STREAM_FLAGS = ("--low-level-retries=3", "--contimeout=15s", "--timeout=0")
 """A dump that waits for a lock sends nothing for a while: our stall timeout is the judge, not rclone's idle timeout."""
 
-SECRET_NAME = re.compile(
-    r"pass|secret|key|token|auth|header|credential|cookie|sas|connection-string|url", re.IGNORECASE
-)
-SECRET_PARAMETER = re.compile(
-    r"""(?:pass|secret|key|token|auth|credential|sas|url)\w*=("(?:[^"]|"")*"|[^,:]+)""", re.IGNORECASE
-)
-
 PROBLEMS: tuple[tuple[str, type[RemoteError], str], ...] = (
     (r"didn't find section in config", RemoteUnknown, _("rclone knows no remote of the configured name.")),
     (
-        r"no space left|quota|insufficient storage|disk full|507",
+        r"no space left|quota|insufficient storage|disk full|\b507\b",
         RemoteFull,
         _("The remote is full: %(output)s"),
     ),
@@ -80,6 +74,7 @@ def explain(name: str, status: int, output: str) -> BackupError:
     """Turn rclone's exit status and error output into a typed error."""
     if status < 0:
         return program_failed(name, status, output)
+    output = "\n".join(map(_message, output.splitlines()))
     lines = [re.sub(r"^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\s+", "", line) for line in output.splitlines()]
     text = last_words("\n".join(line for line in lines if not NOISE.match(line)))
     for pattern, error, template in PROBLEMS:
@@ -88,6 +83,17 @@ def explain(name: str, status: int, output: str) -> BackupError:
     return RemoteError(
         _("rclone failed with exit status %(status)s: %(output)s"), status=status, output=text or "-"
     )
+
+
+def _message(line: str) -> str:
+    """Return the text of a line of rclone's log, which may be JSON; nothing for what is no complaint."""
+    if not line.startswith("{"):
+        return line
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return line
+    return str(entry.get("msg", "")) if entry.get("level") in ("error", "critical", "fatal") else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +105,10 @@ class Entry:
     """Bytes."""
     modified: datetime | None
     """When the remote says it changed, aware; ``None`` where it says nothing. Never used to order backups."""
+
+
+class NameTaken(RemoteError):
+    """An object of that name is there already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,24 +132,29 @@ class Rclone:
 
     def version(self) -> str:
         """Return rclone's version, such as ``1.75.2``. Needs no remote."""
-        output = self._check(self._run(["version"])).output.decode(errors="replace")
+        output = check(self._run(["version"])).output.decode(errors="replace")
         found = re.search(r"rclone v?(\S+)", output)
         return found[1] if found else ""
 
-    def entries(self, folder: str, *, recursive: bool = False) -> list[Entry]:
+    def entries(self, folder: str, *, recursive: bool = False, filters: Sequence[str] = ()) -> list[Entry]:
         """Return the objects of a folder; a folder that is not there yet is empty.
 
         :param recursive: those of its subfolders too; their names then have slashes.
+        :param filters: flags such as ``--exclude=*.tmp``.
         :raises RemoteDenied: names are there that the configured password can't decrypt.
         """
-        flags = [
-            "lsjson",
-            "--files-only",
-            "--no-mimetype",
-            "--use-server-modtime",
-            *(["--recursive"] if recursive else []),
-        ]
-        done = self._run(flags, folder)
+        found = self.list(at(folder), recursive=recursive, filters=filters)
+        if not found and folder:
+            # With a wrong password even the folder has another name: then what lies beside it can't be decrypted.
+            self.list(at(""), recursive=False)
+        return found or []
+
+    def list(self, place: str, *, recursive: bool, filters: Sequence[str] = ()) -> list[Entry] | None:
+        """Return the objects of any place that rclone knows, or ``None`` when it is not there."""
+        depth = ["--recursive"] if recursive else []
+        done = self.call(
+            ["lsjson", "--files-only", "--no-mimetype", "--use-server-modtime", *depth, *filters], place
+        )
         # crypt with a wrong password lists nothing and exits 0: an empty list that must not be believed.
         if re.search("undecryptable", done.errors, re.IGNORECASE):
             raise RemoteDenied(
@@ -147,15 +162,15 @@ class Rclone:
                 hint=_("Check the passwords of the crypt remote in the rclone configuration."),
             )
         if done.status == NO_FOLDER:
-            return []
-        return [_entry(item) for item in json.loads(self._check(done).output)]
+            return None
+        return [_entry(item) for item in json.loads(check(done).output)]
 
     def size(self, path: str) -> int | None:
         """Return the size of one object in bytes, or ``None`` when it is not there."""
         done = self._run(["lsjson", "--stat", "--no-mimetype", "--use-server-modtime"], path)
         if done.status in (NO_FOLDER, NO_FILE):
             return None
-        item = json.loads(self._check(done).output or b"null")
+        item = json.loads(check(done).output or b"null")
         # A bucket answers for a missing object with a folder.
         return None if item is None or item["IsDir"] else int(item["Size"])
 
@@ -164,35 +179,40 @@ class Rclone:
         chosen = "".join(f"{name}\n" for name in names if "\n" not in name and "\r" not in name)
         if not chosen:
             return b""
-        return self._check(self._run(["cat", "--files-from-raw=-"], folder, stdin=chosen.encode())).output
+        return check(self._run(["cat", "--files-from-raw=-"], folder, stdin=chosen.encode())).output
 
     def write(self, path: str, data: bytes) -> None:
         """Store a small object whole.
 
         :raises RemoteError: it did not arrive whole.
         """
-        self._check(self._run(["rcat"], path, stdin=data))
+        check(self._run(["rcat"], path, stdin=data))
         if self.size(path) != len(data):
             raise RemoteError(_("The remote did not keep all of %(name)s."), name=path)
 
     def touch(self, path: str) -> None:
         """Create an empty object."""
-        self._check(self._run(["touch"], path))
+        check(self._run(["touch"], path))
 
     def move(self, source: str, target: str) -> None:
-        """Rename an object. The caller has looked that the target's name is free.
+        """Rename an object.
 
-        ``--ignore-times`` because rclone takes a target of the same size for the same object, and then deletes the
-        source and keeps the old target.
+        ``--ignore-existing``, because rclone would overwrite a target, or take one of the same size for the same
+        object, delete the source and keep the old target. It says nothing and exits with 0 when it did not rename.
+
+        :raises NameTaken: the target is there already; both stay.
         """
-        self._check(self._run(["moveto", "--ignore-times"], source, target, timeout=3600))
+        flags = ["--ignore-times", "--ignore-existing"]
+        check(self._run(["moveto", *flags], source, target, timeout=3600))
+        if self.size(source) is not None:
+            raise NameTaken(_("The name %(name)s is taken on the remote."), name=target)
 
     def delete(self, path: str) -> None:
         """Remove one object; one that is gone already is no error."""
         done = self._run(["deletefile"], path)
         if done.status in (NO_FOLDER, NO_FILE) or re.search("doesn't exist|not found", done.errors):
             return
-        self._check(done)
+        check(done)
 
     def free(self) -> int | None:
         """Return the free bytes at the remote, or ``None`` where it can't tell."""
@@ -206,11 +226,11 @@ class Rclone:
 
     def upload(self, path: str) -> Command:
         """Return the command that stores its standard input. For rclone, end-of-file means that it was complete."""
-        return self._command([*STREAM_FLAGS, "rcat"], path)
+        return self.command([*STREAM_FLAGS, "rcat"], at(path))
 
     def download(self, path: str) -> Command:
         """Return the command that writes the object to its standard output."""
-        return self._command([*STREAM_FLAGS, "cat"], path)
+        return self.command([*STREAM_FLAGS, "cat"], at(path))
 
     # -- how a call is made -----------------------------------------------------------------------------------------
 
@@ -226,50 +246,33 @@ class Rclone:
             for name, value in self.inherited.items()
             if not name.startswith("RCLONE_") or name.startswith("RCLONE_CONFIG")
         }
+        if re.match(rf"{ALIAS}[,:]", self.remote, re.IGNORECASE):
+            raise UsageError(
+                _("The remote may not be called %(name)s: we use that name ourselves."), name=ALIAS
+            )
         alias = {
             f"RCLONE_CONFIG_{ALIAS.upper()}_TYPE": "alias",
             f"RCLONE_CONFIG_{ALIAS.upper()}_REMOTE": self.remote,
         }
-        hidden = {_variable(flag): value for flag, value in self._split_flags()[1].items()}
+        hidden = split_flags(self.flags)[1]
         config = {"RCLONE_CONFIG": self.config} if self.config else {}
         return {**inherited, **config, **hidden, **self.env, **alias}
 
     @property
     def secrets(self) -> frozenset[str]:
         """Every string of the configuration that must not be shown."""
-        found = {value.strip('"') for value in SECRET_PARAMETER.findall(self.remote)}
-        found |= {value for name, value in self.env.items() if SECRET_NAME.search(name)}
-        found |= set(self._split_flags()[1].values())
-        found |= {
-            value
-            for name, value in self.inherited.items()
-            if name.startswith(("RCLONE_", "AWS_")) and SECRET_NAME.search(name)
-        }
-        return frozenset(value for value in found if len(value) > 3)
+        return find_secrets(self.remote, self.flags, self.env, self.inherited)
 
     @property
     def label(self) -> str:
         """The remote as people may see it: without the parameters of a connection string."""
-        return re.sub(r'^(:?[^,:/]*),(?:[^":]|"(?:[^"]|"")*")*:', r"\1:", self.remote)
+        return redact(PARAMETERS.sub(r"\1:", self.remote), self.secrets)
 
-    def _split_flags(self) -> tuple[tuple[str, ...], dict[str, str]]:
-        """Part the configured flags into those for the argument list and those for the environment."""
-        shown: list[str] = []
-        hidden: dict[str, str] = {}
-        rest = list(self.flags)
-        while rest:
-            name, equals, value = rest.pop(0).partition("=")
-            if name.startswith("--") and (SECRET_NAME.search(name) or re.search("://.*@", value)):
-                hidden[name] = value if equals else (rest.pop(0) if rest else "")
-            else:
-                shown.append(name + equals + value)
-        return tuple(shown), hidden
-
-    def _command(self, arguments: Sequence[str], *paths: str) -> Command:
-        shown = self._split_flags()[0]
-        targets = [f"{ALIAS}:{path}" for path in paths]
+    def command(self, arguments: Sequence[str], *places: str) -> Command:
+        """Return a command on places as rclone writes them, such as ``remote:path``."""
+        shown = split_flags(self.flags)[0]
         return Command(
-            argv=(self.binary, *arguments, "--ask-password=false", *shown, "--", *targets),
+            argv=(self.binary, *arguments, "--ask-password=false", *shown, "--", *places),
             env=self.environment(),
             name="rclone",
             secrets=self.secrets,
@@ -279,23 +282,37 @@ class Rclone:
             ),
         )
 
+    def call(
+        self, arguments: Sequence[str], *places: str, stdin: bytes | None = None, timeout: float | None = None
+    ) -> Completed:
+        """Run a short command on such places to its end, whatever its exit status."""
+        command = self.command([*CONTROL_FLAGS, *arguments], *places)
+        return run(command, timeout=timeout or self.timeout, stdin=stdin, control=self.control)
+
     def _run(
         self, arguments: Sequence[str], *paths: str, stdin: bytes | None = None, timeout: float | None = None
     ) -> Completed:
-        for path in paths:
-            if "\0" in path or ".." in path.split("/"):
-                raise UsageError(_("This is no name of an object on the remote: %(name)s"), name=repr(path))
-        command = self._command([*CONTROL_FLAGS, *arguments], *paths)
-        return run(command, timeout=timeout or self.timeout, stdin=stdin, control=self.control)
-
-    def _check(self, done: Completed) -> Completed:
-        if done.status:
-            raise explain("rclone", done.status, done.errors)
-        return done
+        return self.call(arguments, *map(at, paths), stdin=stdin, timeout=timeout)
 
 
-def _variable(flag: str) -> str:
-    return "RCLONE_" + flag.removeprefix("--").upper().replace("-", "_")
+def at(path: str) -> str:
+    """Return a path of the configured remote as rclone writes it.
+
+    :raises UsageError: it leads out of the remote.
+    """
+    if "\0" in path or ".." in path.split("/"):
+        raise UsageError(_("This is no name of an object on the remote: %(name)s"), name=repr(path))
+    return f"{ALIAS}:{path}"
+
+
+def check(done: Completed) -> Completed:
+    """Return what a call of rclone left behind.
+
+    :raises RemoteError: it failed.
+    """
+    if done.status:
+        raise explain("rclone", done.status, done.errors)
+    return done
 
 
 def _entry(item: dict[str, Any]) -> Entry:

@@ -45,8 +45,19 @@ class RetentionPolicy:
     """Never go below this number of complete backups."""
 
     def __post_init__(self) -> None:
-        rules = [self.last, self.within_days, *(getattr(self, period) for period in PERIODS)]
-        if min(rules) < 0 or not any(rules) or self.min_keep < 1:
+        counts = [self.last, *(getattr(self, period) for period in PERIODS)]
+        if not all(isinstance(count, int) for count in [*counts, self.min_keep]):
+            raise UsageError(
+                _("The retention has a number of backups that is not whole."),
+                hint=_("Only “within_days” may be a fraction."),
+            )
+        if not 0 <= self.within_days <= timedelta.max.days:
+            raise UsageError(
+                _("“within_days” is no number of days: %(days)s."),
+                hint=_("Use 0 where the rule should not apply."),
+                days=self.within_days,
+            )
+        if min(counts) < 0 or not (any(counts) or self.within_days) or self.min_keep < 1:
             raise UsageError(
                 _("The retention would keep no backup."),
                 hint=_(

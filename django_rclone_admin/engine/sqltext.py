@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 
@@ -25,26 +26,31 @@ def dump_lines(connection: sqlite3.Connection) -> Iterator[bytes]:
         "SELECT type, name, sql FROM sqlite_master WHERE sql NOT NULL ORDER BY type='table' DESC, rowid"
     ).fetchall()
     connection.text_factory = _Text
+    virtual = [(name, sql) for _kind, name, sql in schema if sql.upper().startswith("CREATE VIRTUAL")]
+    later = [sql for kind, _name, sql in schema if kind != "table"]
     yield b"PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\n"
-    later, virtual = [], []
     for kind, name, sql in schema:
-        if name.startswith("sqlite_"):
-            continue
-        if kind != "table":
-            later.append(sql)
-        elif sql.upper().startswith("CREATE VIRTUAL"):
-            virtual.append((name, sql))
-        elif not any(name.startswith(f"{each}_") for each, _sql in virtual):
+        if kind == "table" and not name.startswith("sqlite_") and (name, sql) not in virtual:
             yield f"{sql};\n".encode()
             yield from _rows(connection, name)
-    for name, sql in virtual:
-        yield f"{sql};\n".encode()
-        yield from _rows(connection, name)
+    if virtual:
+        yield b"PRAGMA writable_schema=ON;\n"
+    for (
+        name,
+        sql,
+    ) in virtual:  # its rows are in tables of its own, which creating it would create again, empty
+        words = [_literal(_Text(each.encode())) for each in (name, name, sql)]
+        yield (
+            b"INSERT INTO sqlite_master(type,name,tbl_name,rootpage,sql) VALUES('table',%s,%s,0,%s);\n"
+            % tuple(words)
+        )
     if any(name == "sqlite_sequence" for _kind, name, _sql in schema):
         yield b"DELETE FROM sqlite_sequence;\n"
         yield from _rows(connection, "sqlite_sequence")
     for sql in later:
         yield f"{sql};\n".encode()
+    if virtual:
+        yield b"PRAGMA writable_schema=OFF;\n"
     yield b"COMMIT;\n"
 
 
@@ -75,6 +81,22 @@ def _literal(value: object) -> bytes:
     return str(value).encode()
 
 
+STRING = re.compile(rb"""("(?:[^"]|"")*")|'((?:[^']|'')*)'""")
+"""A quoted identifier, or a string with its content."""
+
+
+def _decode(statement: bytes) -> str:
+    """Return a statement as text. Python takes UTF-8 alone, so a string that is none goes in as a BLOB."""
+    try:
+        return statement.decode()
+    except UnicodeDecodeError:
+        return STRING.sub(_cast, statement).decode("utf-8", "surrogateescape")
+
+
+def _cast(string: re.Match[bytes]) -> bytes:
+    return string[0] if string[1] else _literal(_Text(string[2].replace(b"''", b"'")))
+
+
 class Script:
     """Executes SQL text as it comes in, statement by statement."""
 
@@ -99,7 +121,7 @@ class Script:
         self._rest = b"\n".join([*pending, self._rest])
 
     def _run(self, statement: bytes) -> None:
-        text = statement.decode("utf-8", "surrogateescape").strip()
+        text = _decode(statement).strip()
         try:
             self._connection.execute(text)
         except sqlite3.Warning as error:

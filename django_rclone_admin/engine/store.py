@@ -19,7 +19,7 @@ from .compression import SUFFIXES, Compressor, Meter, Stage
 from .control import Control
 from .manifest import Manifest
 from .naming import MANIFEST, PIN, partial, partial_run
-from .rclone import Rclone
+from .rclone import NameTaken, Rclone
 from .transfer import CommandSink, CommandSource, Sink, Source, transfer
 
 UNKNOWN_PARTIAL_AGE = timedelta(days=1)
@@ -91,9 +91,7 @@ class Upload:
             sink = CommandSink(rclone.upload(temporary))
             stored = pour(source, sink, compression=self.compression, level=self.level, control=control)
             _check_size(rclone, temporary, stored.size)
-            name = self._free_name()
-            written.append(self.catalog.path(name))  # a rename that fails may have been done all the same
-            rclone.move(temporary, self.catalog.path(name))
+            name = self._publish(temporary, written)
             _check_size(rclone, self.catalog.path(name), stored.size)
         return name, stored
 
@@ -102,6 +100,21 @@ class Upload:
         path = self.catalog.path(manifest.name)
         with self._removing([path, path + MANIFEST]):  # without a manifest it would look like a backup of old
             self.catalog.rclone.write(path + MANIFEST, manifest.to_bytes())
+
+    def _publish(self, temporary: str, written: list[str]) -> str:
+        """Give the upload a free name, and return that."""
+        for attempts_left in (2, 1, 0):
+            name = self._free_name()
+            written.append(self.catalog.path(name))  # a rename that fails may have been done all the same
+            try:
+                self.catalog.rclone.move(temporary, written[-1])
+                break
+            except NameTaken:
+                # Somebody was quicker between our look and our rename: what is there is not ours.
+                written.pop()
+                if not attempts_left:
+                    raise
+        return name
 
     @contextlib.contextmanager
     def _removing(self, paths: list[str]) -> Iterator[None]:
@@ -123,13 +136,17 @@ class Upload:
         )
 
     def _free_name(self) -> str:
-        for number in range(1, 1000):
-            name = self._name(number)
-            if self.catalog.rclone.size(self.catalog.path(name)) is None:
-                return name
-        raise RemoteError(
-            _("No free name is left for the backup."), hint=_("Put the seconds into DB_DATE_FORMAT.")
-        )
+        """Return a name after all others of its time: one that was removed may not come back, it would sort as older."""
+        naming, first = self.catalog.naming, self._name(1)
+        mine = naming.parse(first)
+        assert mine is not None
+        others = map(naming.parse, (entry.name for entry in self.catalog.rclone.entries(self.catalog.folder)))
+        taken = [
+            each.number
+            for each in others
+            if each and (each.database, each.taken_at) == (mine.database, mine.taken_at)
+        ]
+        return self._name(max(taken) + 1) if taken else first
 
 
 def remove(catalog: Catalog, backup: StoredObject) -> None:

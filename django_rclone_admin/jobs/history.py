@@ -93,7 +93,7 @@ def begin(run: BackupRun, *, recorded: bool) -> None:
 
     :raises RunInProgress: another run is active on its database.
     """
-    run.status, run.started_at = Status.RUNNING, timezone.now()
+    run.status, run.started_at = Status.RUNNING, run.started_at or timezone.now()
     if recorded:
         claim(run)
 

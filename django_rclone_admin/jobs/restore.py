@@ -45,6 +45,7 @@ def restore(job: Job, source: Path | IO[bytes] | None = None) -> str:
     vanished = _load(job, connector, _source(job, backup, source), backup, strategy)
     connections[run.database].close()
     _put_history_right(job)
+    _discard_older(job, connector)
     job.tell(signals.post_db_restore, database=run.database)
     for table in vanished:
         job.note(_("Removed the table %(table)s, which the backup does not know.") % {"table": table})
@@ -121,6 +122,20 @@ def _safety_backup(job: Job, connector: Connector) -> None:
     job.run.options["safety"] = run.path
     job.note(run.message)
     job.control.bytes_done = 0
+
+
+def _discard_older(job: Job, connector: Connector) -> None:
+    """Give back the room of what an earlier restore kept, now that this one can be undone instead."""
+    run = job.run
+    last = history.last_restore(run.database)
+    kept = last.options.get("kept") if last else None
+    mine = run.options.get("kept")
+    if not kept or kept == mine or not (mine or run.options.get("safety")):
+        return
+    try:
+        connector.discard(kept)
+    except Exception as error:  # noqa: BLE001  (the restore is committed)
+        history.logger.warning("What an earlier restore kept could not be removed: %s", error)
 
 
 def _put_history_right(job: Job) -> None:

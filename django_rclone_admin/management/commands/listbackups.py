@@ -16,7 +16,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("-d", "--database", help=_("Only those of this database."))
-        parser.add_argument("--media", action="store_true", help=_("List the media files instead."))
+        parser.add_argument("--media", action="store_true", help=_("The media backups instead."))
         parser.add_argument(
             "--all", action="store_true", help=_("Unfinished uploads and foreign objects too.")
         )
@@ -24,7 +24,7 @@ class Command(BaseCommand):
     def work(self, **options: Any) -> object:
         refuse_together(options, "media", "database")
         if options["media"]:
-            found = api.list_media()
+            found = api.list_media(everything=options["all"])
         else:
             found = api.list_backups(options["database"], everything=options["all"])
         self._show(found)
@@ -51,7 +51,12 @@ def _row(each: StoredObject) -> tuple[str, str, str, str, str]:
     # A name comes from outside: what is not printable must not reach the terminal.
     name = "".join(letter if letter.isprintable() else "�" for letter in each.name)
     state = f"{each.state} ({_('pinned')})" if each.pinned else str(each.state)
-    return name, each.database, taken, wording.size(each.size), state
+    return name, each.database, taken, wording.size(_size(each)), state
+
+
+def _size(each: StoredObject) -> int:
+    """Return the size for people: of a media backup that of all its files, not of the list of them."""
+    return each.manifest.files_size or 0 if each.manifest and each.manifest.files is not None else each.size
 
 
 def _as_dict(each: StoredObject) -> dict[str, object]:
@@ -61,7 +66,7 @@ def _as_dict(each: StoredObject) -> dict[str, object]:
         "kind": each.kind,
         "database": each.database,
         "taken_at": each.taken_at.isoformat() if each.taken_at else None,
-        "size": each.size,
+        "size": _size(each),
         "state": str(each.state),
         "pinned": each.pinned,
     }

@@ -5,11 +5,9 @@ from django.utils.translation import gettext as _
 
 from ... import api
 from ...engine.retention import Decision
-from ...exceptions import UsageError
-from ...exceptions import gettext_noop as noop
 from ...models import Trigger
 from ..base import Command as BaseCommand
-from ..base import requester
+from ..base import refuse_together, requester
 
 
 class Command(BaseCommand):
@@ -18,22 +16,23 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("-d", "--database", help=_("Only those of this database."))
-        parser.add_argument("--media", action="store_true", help=_("Prune the media versions instead."))
+        parser.add_argument("--media", action="store_true", help=_("The media backups instead."))
         parser.add_argument(
             "--dry-run", action="store_true", help=_("Only say what would be removed, and why.")
         )
 
     def work(self, **options: Any) -> object:
+        refuse_together(options, "media", "database")
+        how: dict[str, Any] = {
+            "dry_run": options["dry_run"],
+            "trigger": Trigger.COMMAND,
+            "requested_by": requester(),
+        }
         if options["media"]:
-            raise UsageError(noop("Media backups have no versions to prune yet."))
-        databases = [options["database"]] if options["database"] else _databases()
-        decisions = [
-            decision
-            for database in databases
-            for decision in api.prune(
-                database, dry_run=options["dry_run"], trigger=Trigger.COMMAND, requested_by=requester()
-            )
-        ]
+            decisions = api.prune_media(**how)
+        else:
+            databases = [options["database"]] if options["database"] else _databases()
+            decisions = [each for database in databases for each in api.prune(database, **how)]
         for each in decisions:
             self._show(each, options["dry_run"])
         if not decisions:

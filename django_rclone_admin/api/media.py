@@ -1,0 +1,121 @@
+"""Media: backed up, listed, restored."""
+
+from __future__ import annotations
+
+import functools
+
+from ..engine.catalog import BACKUPS, StoredObject
+from ..engine.media import NAME, Difference
+from ..engine.retention import Decision
+from ..jobs.job import Progress
+from ..jobs.media import (
+    MediaPlan,
+    back_up_media,
+    compare_for_backup,
+    find_media,
+    media_catalog,
+    plan_media_restore,
+)
+from ..jobs.media import (
+    restore_media as restore_job,
+)
+from ..jobs.prune_media import decide_media
+from ..jobs.prune_media import prune_media as prune_job
+from ..models import BackupRun, Kind, Trigger
+from ..site import get_catalog
+from .runs import do, queue
+
+
+def list_media(*, everything: bool = False) -> list[StoredObject]:
+    """Return the media backups on the remote, newest first.
+
+    :param everything: unfinished uploads and foreign objects too.
+    :raises RemoteError: the remote can't be listed.
+    """
+    return [each for each in media_catalog(get_catalog()).objects() if everything or each.state in BACKUPS]
+
+
+def compare_media() -> Difference:
+    """Say what a media backup would change on the remote, and change nothing.
+
+    :raises UsageError: it would be refused.
+    """
+    return compare_for_backup(get_catalog())
+
+
+def backup_media(
+    *, label: str = "", trigger: str = Trigger.API, requested_by: str = "", progress: Progress | None = None
+) -> BackupRun:
+    """Back up the media files and return the run.
+
+    :raises UsageError: there are none while the backup has some, or too many would go.
+    :raises RunInProgress: another run holds the media.
+    """
+    return do(_run(Kind.MEDIA_BACKUP, label, trigger, requested_by), back_up_media, progress)
+
+
+def start_backup_media(*, label: str = "", trigger: str = Trigger.API, requested_by: str = "") -> BackupRun:
+    """Queue a media backup and return its run at once."""
+    return queue(_run(Kind.MEDIA_BACKUP, label, trigger, requested_by))
+
+
+def plan_restore_media(name: str | None = None) -> MediaPlan:
+    """Say what a media restore would do, and change nothing.
+
+    :param name: of a media backup; the latest by default.
+    :raises BackupNotFound: there is none of that name.
+    :raises BackupDamaged: files of it are missing on the remote.
+    """
+    return plan_media_restore(get_catalog(), name)
+
+
+def restore_media(
+    name: str | None = None,
+    *,
+    exact: bool = False,
+    trigger: str = Trigger.API,
+    requested_by: str = "",
+    progress: Progress | None = None,
+) -> BackupRun:
+    """Bring media files back as they were at a backup, and return the run.
+
+    :param name: of a media backup; the latest by default.
+    :param exact: also remove what is not in the backup.
+    :raises BackupError: it failed; what had been overwritten was put back.
+    """
+    return do(_restore_run(name, exact, trigger, requested_by), restore_job, progress)
+
+
+def start_restore_media(
+    name: str | None = None, *, exact: bool = False, trigger: str = Trigger.API, requested_by: str = ""
+) -> BackupRun:
+    """Queue a media restore and return its run at once."""
+    return queue(_restore_run(name, exact, trigger, requested_by))
+
+
+def _run(kind: str, label: str, trigger: str, requested_by: str) -> BackupRun:
+    return BackupRun(kind=kind, label=label, trigger=trigger, requested_by=requested_by)
+
+
+def _restore_run(name: str | None, exact: bool, trigger: str, requested_by: str) -> BackupRun:
+    backup = find_media(get_catalog(), name)
+    run = _run(Kind.MEDIA_RESTORE, "", trigger, requested_by)
+    run.path = backup.path if backup else ""
+    run.options = {"exact": exact}
+    return run
+
+
+def prune_media(
+    *, dry_run: bool = False, trigger: str = Trigger.API, requested_by: str = ""
+) -> list[Decision]:
+    """Remove the media backups that the retention does not keep, with the versions that only they need.
+
+    :param dry_run: decide, and change nothing.
+    """
+    if dry_run:
+        return decide_media(get_catalog())
+    decisions: list[Decision] = []
+    run = _run(Kind.PRUNE, "", trigger, requested_by)
+    run.database = NAME
+    do(run, functools.partial(prune_job, decisions=decisions))
+    return decisions

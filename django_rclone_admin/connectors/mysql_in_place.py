@@ -1,0 +1,78 @@
+"""Restore MySQL into the live schema itself, for those who may not create another. Not all or nothing."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from ..engine.mysql import DumpText
+from ..engine.transfer import CommandSink
+from ..exceptions import BackupError
+from ..exceptions import gettext_noop as _
+from .mysql_definitions import quote, read
+from .mysql_swap import Server
+
+HALF_DONE = _(
+    "This strategy is not all or nothing: the database may hold a part of the backup now. "
+    "Restore again, or put back the backup that was made before with “dbrestore --undo”."
+)
+
+
+class InPlaceSink:
+    """Loads the text into the live schema, then drops the tables that it did not create.
+
+    Every statement about a table commits by itself, so a failure leaves what was loaded until then.
+
+    :param connector: the :class:`~django_rclone_admin.connectors.mysql.MysqlDumpConnector` it works for.
+    """
+
+    def __init__(self, connector: Any) -> None:
+        self._connector = connector
+        self._server = Server(connector)
+        self._text = DumpText()
+        self._loader = CommandSink(connector.load(self._server.live))
+        self._is_begun = False
+        self.vanished: list[str] = []
+
+    def open(self) -> None:
+        self._loader.open()
+
+    def write(self, data: bytes) -> None:
+        with self._explained():
+            for piece in self._text.feed(data):
+                self._is_begun = True
+                self._loader.write(piece)
+
+    def commit(self) -> None:
+        with self._explained():
+            self._loader.write(self._text.finish())
+            self._loader.commit()
+            self._drop_others()
+
+    def _drop_others(self) -> None:
+        """Drop the tables and views that the backup does not know."""
+        live = self._server.live
+        with self._server.cursor() as cursor:
+            self.vanished = sorted(set(self._server.tables(cursor, live)) - self._text.tables)
+            views = [each.name for each in read(cursor, live) if each.kind == "VIEW"]
+            cursor.execute("SET SESSION foreign_key_checks = 0")
+            for name in sorted(set(views) - self._text.tables):
+                cursor.execute(f"DROP VIEW {quote(name)}")
+            for name in self.vanished:
+                cursor.execute(f"DROP TABLE {quote(name)}")
+
+    def abort(self) -> None:
+        self._loader.abort()
+
+    def close(self) -> None:
+        self._loader.close()
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except BackupError as error:
+            if self._is_begun:
+                error.hint_template = HALF_DONE
+            raise

@@ -1,0 +1,169 @@
+"""Media: a mirror of the files, the versions that runs replaced, and the file list of each run.
+
+Every run keeps what it replaces or removes in a folder of its own. So the bytes that a file had at the time of a file
+list are in the folder of the first later run that touched it, or else in the mirror: that is all that it takes to go
+back in time. A run that died half-way has a folder too, and no list; the rule holds for it as well.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..exceptions import BackupDamaged, RestoreRefused, UsageError
+from ..exceptions import gettext_noop as _
+from .rclone import Entry
+
+NAME = "media"
+"""What stands for the alias of a database in the names of file lists."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaFile:
+    """One file of a list. The path is as rclone writes it: what no name may hold is replaced by a picture of it."""
+
+    path: str
+    size: int
+    """Bytes."""
+    time: str
+    """When it was modified, ISO 8601; empty where the remote does not keep it."""
+
+    def to_line(self) -> bytes:
+        """Return the line of JSON that is stored."""
+        return (
+            json.dumps({"path": self.path, "size": self.size, "time": self.time}, ensure_ascii=False).encode()
+            + b"\n"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """What would change, as paths."""
+
+    added: list[str]
+    changed: list[str]
+    removed: list[str]
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.added or self.changed or self.removed)
+
+
+def from_entries(entries: Iterable[Entry]) -> list[MediaFile]:
+    """Turn a listing into a file list, in the order of the paths."""
+    files = [
+        MediaFile(path=each.name, size=each.size, time=each.modified.isoformat() if each.modified else "")
+        for each in entries
+    ]
+    return sorted(files, key=lambda each: each.path)
+
+
+def parse(lines: Iterable[bytes]) -> Iterator[MediaFile]:
+    """Read the lines of a stored list.
+
+    :raises BackupDamaged: a line can't be read, or its path leads out of the media folder.
+    """
+    for line in lines:
+        try:
+            values = json.loads(line)
+            file = MediaFile(path=str(values["path"]), size=int(values["size"]), time=str(values["time"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise BackupDamaged(_("The file list of the media backup can't be read.")) from error
+        if file.path.startswith("/") or not set(file.path.split("/")).isdisjoint({"", ".", ".."}):
+            raise BackupDamaged(
+                _("The file list names a path outside of the media folder: %(path)s"), path=repr(file.path)
+            )
+        yield file
+
+
+def compare(old: Iterable[MediaFile], new: Iterable[MediaFile]) -> Difference:
+    """Say what makes ``new`` of ``old``. Times count to the second: remotes keep no more."""
+    before, after = ({each.path: each for each in files} for files in (old, new))
+    return Difference(
+        added=sorted(after.keys() - before.keys()),
+        changed=sorted(
+            path
+            for path in after.keys() & before.keys()
+            if (after[path].size, after[path].time[:19]) != (before[path].size, before[path].time[:19])
+        ),
+        removed=sorted(before.keys() - after.keys()),
+    )
+
+
+def check_source(source: Sequence[MediaFile], mirror: Sequence[MediaFile], most_percent: int) -> None:
+    """Refuse a backup that would take away more than anybody means to.
+
+    :param most_percent: of the files in the mirror, how many may go.
+    :raises UsageError: the source is empty while the mirror is not, or too much would go.
+    """
+    if mirror and not source:
+        raise UsageError(
+            _("There are no media files, but the backup has %(count)d: nothing was changed."),
+            hint=_(
+                "Check MEDIA_ROOT or MEDIA_SOURCE. If all files are really gone, remove the folder on the remote."
+            ),
+            count=len(mirror),
+        )
+    removed = len({each.path for each in mirror} - {each.path for each in source})
+    if removed * 100 > len(mirror) * most_percent:
+        raise UsageError(
+            _("The backup would remove %(removed)d of %(count)d files, more than %(percent)d percent."),
+            hint=_("Nothing was changed. If this is meant, set MEDIA_MAX_DELETE_PERCENT to 100 for one run."),
+            removed=removed,
+            count=len(mirror),
+            percent=most_percent,
+        )
+
+
+def locate(
+    files: Iterable[MediaFile], later: Sequence[tuple[str, Mapping[str, int]]], mirror: Mapping[str, int]
+) -> dict[str | None, list[str]]:
+    """Find where the bytes of each file of a list are.
+
+    :param later: the version folders of all later runs, oldest first, as (name, size by path).
+    :param mirror: size by path.
+    :returns: paths by version folder; under ``None`` those in the mirror.
+    :raises BackupDamaged: some are nowhere, or have another size.
+    """
+    found: dict[str | None, list[str]] = {}
+    lost = []
+    for file in files:
+        place, size = next(
+            ((name, paths[file.path]) for name, paths in later if file.path in paths),
+            (None, mirror.get(file.path)),
+        )
+        if size == file.size:
+            found.setdefault(place, []).append(file.path)
+        else:
+            lost.append(file.path)
+    if lost:
+        raise BackupDamaged(
+            _("%(count)d files of this media backup are missing on the remote, %(path)s among them."),
+            hint=_("Nothing was changed. Choose another media backup from “listbackups --media”."),
+            count=len(lost),
+            path=repr(lost[0]),
+        )
+    return found
+
+
+def check_restore(files: Sequence[MediaFile]) -> None:
+    """Refuse a restore that would bring nothing.
+
+    :raises RestoreRefused: the list is empty.
+    """
+    if not files:
+        raise RestoreRefused(
+            _("The media backup is empty, so there is nothing to restore."),
+            hint=_("Nothing was changed. Check MEDIA_BACKUP_DIR and the remote."),
+        )
+
+
+def by_folder(entries: Iterable[Entry]) -> dict[str, dict[str, int]]:
+    """Sort the objects below the versions folder by the run that put them there: size by path by folder."""
+    folders: dict[str, dict[str, int]] = {}
+    for each in entries:
+        folder, slash, path = each.name.partition("/")
+        if slash:
+            folders.setdefault(folder, {})[path] = each.size
+    return folders

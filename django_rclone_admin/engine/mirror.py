@@ -1,0 +1,120 @@
+"""The mirror of the media files: what rclone does with many files at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from .command import follow
+from .control import Control
+from .rclone import Entry, Rclone, at, check
+
+LOCAL = "djangorcloneadminlocal"
+"""The name under which rclone sees the media files of the site, for the same reasons as ``rclone.ALIAS``."""
+FLAGS = (
+    "--use-json-log",
+    "--stats=1s",
+    "--stats-log-level=NOTICE",
+    "--low-level-retries=3",
+    "--contimeout=15s",
+)
+AN_HOUR = 3_600_000_000_000
+"""Nanoseconds. A remote whose times are less exact than this keeps none."""
+
+
+class Mirror:
+    """Copies files between a place of the site and the remote.
+
+    :param place: a folder or an rclone path: where the site's media files are.
+    :param excludes: patterns of files that are neither copied nor counted.
+    """
+
+    def __init__(self, rclone: Rclone, place: str, excludes: Sequence[str] = ()) -> None:
+        variable = f"RCLONE_CONFIG_{LOCAL.upper()}"
+        self.rclone = replace(
+            rclone, env={**rclone.env, f"{variable}_TYPE": "alias", f"{variable}_REMOTE": place}
+        )
+        self._filters = [f"--exclude={pattern}" for pattern in excludes]
+
+    def local_files(self) -> list[Entry] | None:
+        """Return the files of the site, or ``None`` when their place does not exist."""
+        return self.rclone.list(f"{LOCAL}:", recursive=True, filters=self._filters)
+
+    def remote_files(self, folder: str) -> list[Entry]:
+        """Return the files below a folder of the remote; one that is not there yet is empty."""
+        return self.rclone.entries(folder, recursive=True, filters=self._filters)
+
+    def keeps_times(self) -> bool:
+        """Whether the remote keeps the times of files; without, rclone can compare no more than their sizes."""
+        features = json.loads(check(self.rclone.call(["backend", "features"], at(""))).output)
+        return bool(features.get("Precision", 0) < AN_HOUR)
+
+    def sync(self, folder: str, *, versions: str, control: Control) -> None:
+        """Make a folder of the remote equal to the files of the site; what goes from it moves into ``versions``."""
+        flags = [*self._filters, f"--backup-dir={at(versions)}"]
+        self._carry(["sync", *flags], f"{LOCAL}:", at(folder), None, control)
+
+    def fetch(
+        self, folder: str, paths: Iterable[str], *, replaced: str | None, always: bool, control: Control
+    ) -> None:
+        """Copy files from a folder of the remote to the site.
+
+        :param replaced: a local folder that takes what is overwritten.
+        :param always: copy also what looks the same.
+        """
+        flags = [f"--backup-dir={replaced}"] if replaced else []
+        self._carry(
+            ["copy", *flags, *(["--ignore-times"] if always else [])], at(folder), f"{LOCAL}:", paths, control
+        )
+
+    def take_away(self, paths: Iterable[str], *, into: str, control: Control) -> None:
+        """Move files of the site into another local folder."""
+        self._carry(["move"], f"{LOCAL}:", into, paths, control)
+
+    def delete_local(self, paths: Iterable[str], *, control: Control) -> None:
+        """Remove files of the site."""
+        self._carry(["delete"], f"{LOCAL}:", "", paths, control)
+
+    def put_back(self, folder: str, *, control: Control) -> None:
+        """Move all files of a local folder back to the site, over what is there."""
+        self._carry(["move", "--ignore-times"], folder, f"{LOCAL}:", None, control)
+
+    def remove(self, folder: str, paths: Iterable[str], *, control: Control) -> None:
+        """Remove files below a folder of the remote, and the folders that are empty then."""
+        self._carry(["delete", "--rmdirs"], at(folder), "", paths, control)
+
+    def _carry(
+        self,
+        arguments: Sequence[str],
+        source: str,
+        target: str,
+        paths: Iterable[str] | None,
+        control: Control,
+    ) -> None:
+        """Run one of rclone's commands on many files, with its progress on the control."""
+        chosen = [] if paths is None else ["--files-from-raw=-"]
+        command = self.rclone.command([*arguments, *FLAGS, *chosen], *filter(None, (source, target)))
+        before, last = control.bytes_done, None
+
+        def on_line(line: str) -> None:
+            nonlocal last
+            stats = _stats(line)
+            moving = [stats.get(key) for key in ("bytes", "checks", "listed", "transfers", "deletes")]
+            if stats and moving != last:
+                last = moving
+                control.touch()
+                control.bytes_done = before + int(stats.get("bytes", 0))
+                control.bytes_total = before + int(stats.get("totalBytes", 0))
+
+        follow(command, control, on_line, stdin="".join(f"{path}\n" for path in paths or ()).encode())
+
+
+def _stats(line: str) -> dict[str, Any]:
+    """Return the statistics of a line of rclone's log; nothing for any other line."""
+    try:
+        stats = json.loads(line).get("stats")
+    except (ValueError, AttributeError):
+        return {}
+    return stats if isinstance(stats, dict) else {}

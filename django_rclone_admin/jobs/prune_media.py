@@ -1,0 +1,69 @@
+"""Remove the media backups that no rule of the retention keeps, and the versions of files that only they need."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from ..conf import get_settings
+from ..engine import media
+from ..engine.catalog import Catalog, State, StoredObject
+from ..engine.mirror import Mirror
+from ..engine.retention import Decision, decide
+from ..engine.store import remove
+from .job import Job
+from .media import get_mirror, later_versions, media_catalog, read_list
+
+
+def decide_media(catalog: Catalog) -> list[Decision]:
+    """Decide on every media backup by the configured policy."""
+    return decide(media_catalog(catalog).objects(), get_settings().policy, timezone.now())
+
+
+def prune_media(job: Job, decisions: list[Decision] | None = None) -> str:
+    """Remove what the retention does not keep.
+
+    :param decisions: is filled with what was decided.
+    """
+    job.stage(_("Looking at the remote"))
+    lists, mirror = media_catalog(job.catalog), get_mirror(job.catalog)
+    decided = decide_media(job.catalog)
+    for decision in decided:
+        if not decision.keep:
+            job.stage(_("Removing %(name)s") % {"name": decision.backup.name})
+            remove(lists, decision.backup)
+    kept = [each.backup for each in decided if each.keep]
+    paths = unneeded_versions(job.catalog, lists, mirror, kept)
+    if paths:
+        job.stage(_("Removing old versions of files"))
+        mirror.remove(lists.folder, paths, control=job.control)
+    if decisions is not None:
+        decisions += decided
+    counts = {"count": len(decided) - len(kept), "files": len(paths)}
+    return _("Removed %(count)d media backups and %(files)d old versions of files.") % counts
+
+
+def unneeded_versions(
+    catalog: Catalog, lists: Catalog, mirror: Mirror, kept: Sequence[StoredObject]
+) -> list[str]:
+    """Return the paths of the versions, below the versions folder, that no kept media backup needs.
+
+    As long as one of these can't be read, or is none, every version stays.
+    """
+    if not kept or any(each.state is not State.COMPLETE for each in kept):
+        return []
+    folders = media.by_folder(catalog.rclone.entries(lists.folder, recursive=True))
+    there = {each.name: each.size for each in mirror.remote_files(get_settings().media_backup_dir)}
+    needed = {
+        f"{folder}/{path}"
+        for backup in kept
+        for folder, paths in media.locate(
+            read_list(catalog, backup), later_versions(backup, folders), there
+        ).items()
+        for path in paths
+        if folder is not None
+    }
+    every = [f"{folder}/{path}" for folder, _paths in later_versions(None, folders) for path in _paths]
+    return [path for path in every if path not in needed]

@@ -1,0 +1,43 @@
+from typing import Any
+
+from django.core.management.base import CommandParser
+from django.utils.translation import gettext as _
+
+from ... import api
+from ...models import Trigger
+from ..base import Command as BaseCommand
+from ..base import refuse_together, requester
+
+
+class Command(BaseCommand):
+    help = _("Back up the media files to the remote.")
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--dry-run", action="store_true", help=_("Only say what would change on the remote.")
+        )
+        parser.add_argument(
+            "--clean", action="store_true", help=_("Then remove what the retention does not keep.")
+        )
+
+    def work(self, **options: Any) -> object:
+        refuse_together(options, "dry_run", "clean")
+        if options["dry_run"]:
+            return self._compare()
+        who: dict[str, Any] = {"trigger": Trigger.COMMAND, "requested_by": requester()}
+        with self.progress(_("Backing up the media files")) as progress:
+            run = api.backup_media(progress=progress, **who)
+        self.report(run)
+        if options["clean"]:
+            decisions = api.prune_media(**who)
+            self.say(
+                _("Removed %(count)d old backups.") % {"count": sum(not each.keep for each in decisions)}
+            )
+        return run.as_dict()
+
+    def _compare(self) -> object:
+        found = api.compare_media()
+        counts = {"added": len(found.added), "changed": len(found.changed), "removed": len(found.removed)}
+        self.say(_("Would add %(added)d files, replace %(changed)d, remove %(removed)d.") % counts)
+        return counts

@@ -1,0 +1,50 @@
+from typing import Any
+
+from django.core.management.base import CommandParser
+from django.utils.translation import gettext as _
+
+from ... import api
+from ...models import Trigger
+from ..base import Command as BaseCommand
+from ..base import requester
+
+
+class Command(BaseCommand):
+    help = _("Bring media files back as they were at a backup.")
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--at", metavar="NAME", help=_("A backup from “listbackups --media”; the default is the latest.")
+        )
+        parser.add_argument(
+            "--exact", action="store_true", help=_("Also remove files that are not in the backup.")
+        )
+        parser.add_argument("--dry-run", action="store_true", help=_("Only say what would happen."))
+        parser.add_argument("--noinput", "--no-input", action="store_true", help=_("Do not ask."))
+
+    def work(self, **options: Any) -> object:
+        plan = api.plan_restore_media(options["at"])
+        found = plan.difference
+        counts = {
+            "name": plan.backup.name if plan.backup else "",
+            "added": len(found.added),
+            "changed": len(found.changed),
+            "removed": len(found.removed) if options["exact"] else 0,
+        }
+        self.say(_("From: %(name)s") % {"name": counts["name"] or _("the mirror, which has no file list")})
+        self.say(_("Will add %(added)d files, replace %(changed)d, remove %(removed)d.") % counts)
+        if options["dry_run"]:
+            return counts
+        if not options["noinput"]:
+            self.confirm(_("Restore the media files?"))
+        with self.progress(_("Restoring the media files")) as progress:
+            run = api.restore_media(
+                plan.backup.name if plan.backup else None,
+                exact=options["exact"],
+                trigger=Trigger.COMMAND,
+                requested_by=requester(),
+                progress=progress,
+            )
+        self.report(run)
+        return run.as_dict()
