@@ -22,6 +22,7 @@ HOME = REPOSITORY / "var" / "demo"
 
 DATABASES = {"default": "db.sqlite3", "analytics": "analytics.sqlite3"}
 """File in the shop's home, by alias."""
+MEDIA = "media"
 
 DAMAGE = (
     ("default", "Delete every order", "DELETE FROM shop_order"),
@@ -38,7 +39,7 @@ DAMAGE = (
 HISTORY = ("django_migrations", "django_rclone_admin_backuprun")
 
 Rows = dict[str, dict[object, str]]
-"""Digest of each row by its primary key, by table."""
+"""Digest of each row by its primary key, by table; and of each media file by its path."""
 
 
 class DemoFailed(Exception):
@@ -75,23 +76,25 @@ def run_demo(home: Path) -> None:
     manage(home, "migrate", "--verbosity", "0")
     manage(home, "migrate", "--verbosity", "0", "--database", "analytics")
     manage(home, "seedshop", "--superuser")
-    before = read_databases(home)
+    before = read_shop(home)
 
     heading("Back it up")
     manage(home, "dbbackup", "--all")
+    manage(home, "mediabackup")
     manage(home, "listbackups")
     report_backups(home)
 
     heading("A very bad day, and the rows it touched")
     damage(home)
-    report_differences(before, read_databases(home))
+    report_differences(before, read_shop(home))
 
     heading("Restore")
     for alias in DATABASES:
         manage(home, "dbrestore", "--noinput", "--database", alias)
+    manage(home, "mediarestore", "--exact", "--noinput")
 
     heading("Is everything back?")
-    prove_equal(before, read_databases(home))
+    prove_equal(before, read_shop(home))
 
     heading("What a clean-up would remove")
     manage(home, "prunebackups", "--dry-run")
@@ -122,15 +125,23 @@ def damage(home: Path) -> None:
         with open_database(home / DATABASES[alias], mode="rw") as connection, connection:
             count = connection.execute(statement).rowcount
         say(f"  {words:<32}{f'{count:,}' if count > 0 else '':>8}")
+    first, second, *others = sorted(path for path in (home / MEDIA).rglob("*") if path.is_file())
+    first.unlink()
+    second.write_bytes(others[0].read_bytes())
+    (home / MEDIA / "nonsense.txt").write_text("Nobody wants this.")
+    say("  Delete, swap and add a photo")
 
 
-def read_databases(home: Path) -> Rows:
-    """Read every row of every table but the history, of both databases."""
-    return {
+def read_shop(home: Path) -> Rows:
+    """Read every row of every table but the history, of both databases, and every media file."""
+    tables = {
         f"{alias}.{table}": rows
         for alias, name in DATABASES.items()
         for table, rows in read_tables(home / name)
     }
+    files = (path for path in (home / MEDIA).rglob("*") if path.is_file())
+    photos = {str(path.relative_to(home)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {**tables, "the media files": photos}
 
 
 def read_tables(path: Path) -> Iterator[tuple[str, dict[object, str]]]:
@@ -155,13 +166,10 @@ def prove_equal(before: Rows, after: Rows) -> None:
     wrong = list(differences(before, after))
     if wrong:
         raise DemoFailed(f"the restored shop is not the one that was backed up: {'; '.join(wrong)}.")
-    rows = sum(map(len, after.values()))
-    say(
-        paint(
-            f"  Yes: {rows:,} rows in {len(after)} tables, all equal to what was backed up, row for row.",
-            "32",
-        )
-    )
+    files = len(after["the media files"])
+    rows, tables = sum(map(len, after.values())) - files, len(after) - 1
+    answer = f"  Yes: {rows:,} rows in {tables} tables and {files:,} files, all equal to what was backed up."
+    say(paint(answer, "32"))
 
 
 def report_differences(before: Rows, after: Rows) -> None:
@@ -197,7 +205,7 @@ def describe_rows(before: dict[object, str], after: dict[object, str]) -> str:
 def report_backups(home: Path) -> None:
     """Compare the bytes of the databases with those of their backups."""
     databases = sum((home / name).stat().st_size for name in DATABASES.values())
-    backups = sum(path.stat().st_size for path in (home / "backups").rglob("*") if path.is_file())
+    backups = sum(path.stat().st_size for path in (home / "backups" / "db").iterdir())
     say(f"\n  {megabytes(databases)} of databases, {megabytes(backups)} of backups.")
 
 
