@@ -1,0 +1,186 @@
+"""Take the pictures of the dashboard in the documentation: `make screenshots`, or `python -m tests.screenshots FOLDER`.
+
+A shop with a month of history is made in a temporary folder. The backups are objects of plausible sizes with real
+manifests; nothing is in them, for nothing is restored.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+IMAGES = REPOSITORY / "docs" / "images"
+CHROMIUM_FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run"
+    " --disable-background-networking --disable-component-update --disable-sync"
+)
+WIDE, NARROW = {"width": 1360, "height": 1000}, {"width": 360, "height": 1500}
+BACKUPS = "/admin/django_rclone_admin/backup/"
+RUNS = "/admin/django_rclone_admin/backuprun/"
+
+
+def main() -> None:
+    images = Path(sys.argv[1]) if len(sys.argv) > 1 else IMAGES
+    images.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        home = Path(folder)
+        make_shop(home)
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM_FLAGS.split())
+        with serving(home) as address:
+            take_all(browser, address, images)
+        with serving(home, LANGUAGE_CODE="he") as address:
+            page = sign_in(browser, address, "light", WIDE)
+            take_list(page, address, images / "list-rtl.png")
+        browser.close()
+
+
+def take_all(browser: Browser, address: str, images: Path) -> None:
+    for theme in ("light", "dark"):
+        page = sign_in(browser, address, theme, WIDE)
+        take_list(page, address, images / f"list-{theme}.png")
+        detail = page.locator("#result_list tbody th a").first.get_attribute("href")
+        assert detail is not None
+        take(page, address + detail.partition("?")[0], images / f"backup-{theme}.png")
+        page.get_by_role("link", name="Restore", exact=True).click()
+        page.wait_for_selector(".dra-plan")
+        page.screenshot(path=images / f"restore-{theme}.png")
+        take(page, f"{address}{BACKUPS}run/", images / f"choose-{theme}.png")
+        take(page, f"{address}{RUNS}", images / f"runs-{theme}.png")
+        page.locator("#result_list").get_by_role("link", name="database backup").last.click()
+        page.wait_for_selector(".dra-run.dra-failed")
+        page.screenshot(path=images / f"failed-{theme}.png")
+        take_running(page, address, images / f"running-{theme}.png")
+    page = sign_in(browser, address, "light", NARROW)
+    take_list(page, address, images / "list-narrow.png")
+
+
+def take(page: Page, url: str, file: Path) -> None:
+    page.goto(url)
+    page.screenshot(path=file)
+
+
+def take_list(page: Page, address: str, file: Path) -> None:
+    page.goto(f"{address}{BACKUPS}")
+    page.wait_for_selector(".dra-card")
+    page.screenshot(path=file)
+
+
+def take_running(page: Page, address: str, file: Path) -> None:
+    """Start a backup that the slow upload keeps busy, take its page, and cancel it."""
+    page.goto(f"{address}{BACKUPS}run/")
+    page.get_by_label("default").check()
+    page.locator("input[type=submit].default").click()
+    page.wait_for_selector("progress[value]")
+    page.screenshot(path=file)
+    page.get_by_role("button", name="Cancel").click()
+    page.wait_for_selector(".dra-run.dra-cancelled")
+
+
+def sign_in(browser: Browser, address: str, theme: str, viewport: dict[str, int]) -> Page:
+    page = browser.new_context(viewport=viewport, color_scheme=theme, reduced_motion="reduce").new_page()
+    page.goto(f"{address}/admin/login/")
+    page.fill("#id_username", "admin")
+    page.fill("#id_password", "admin")
+    page.press("#id_password", "Enter")
+    page.wait_for_selector("#content-main")
+    return page
+
+
+# -- the shop -------------------------------------------------------------------------------------------------------
+
+
+def make_shop(home: Path) -> None:
+    """Make the databases, the media, and a month of backups with everything that can be seen in a list."""
+    for arguments in (["migrate"], ["migrate", "--database", "analytics"]):
+        manage(home, *arguments, "--verbosity", "0")
+    manage(home, "seedshop", "--superuser")
+    broken = {"DJANGO_RCLONE": {"REMOTE": "nowhere:backups"}}
+    manage(home, "dbbackup", settings=broken, check=False)
+    manage(home, "dbbackup", "--all")
+    real = {each["database"]: each for each in json.loads(manage(home, "listbackups", "--json"))}
+    folder = home / "backups" / "db"
+    for object_ in real.values():
+        manifest = json.loads((folder / f"{object_['name']}.manifest.json").read_text())
+        for days in range(1, 29):
+            fake_backup(folder, manifest, days, size=object_["size"] * (97 - days + days % 3) // 97)
+    names = sorted(path.name for path in folder.glob("default-*.zst"))
+    (folder / f"{names[-3]}.keep").touch()
+    os.truncate(folder / names[-5], 610_000)
+    (folder / f"{names[-8]}.manifest.json").unlink()
+
+
+def fake_backup(folder: Path, manifest: dict[str, object], days: int, *, size: int) -> None:
+    taken_at = datetime.now(UTC).replace(hour=2, minute=0, second=0, microsecond=0) - timedelta(days=days - 1)
+    name = f"{manifest['database']}-{taken_at:%Y-%m-%d-%H%M%S}.sqlite3.zst"
+    with (folder / name).open("wb") as file:
+        file.truncate(size)
+    times = {key: taken_at.isoformat() for key in ("taken_at", "finished_at")}
+    values = {**manifest, **times, "name": name, "size": size, "raw_size": size * 3, "trigger": "command"}
+    (folder / f"{name}.manifest.json").write_text(json.dumps(values) + "\n")
+
+
+def manage(home: Path, *arguments: str, settings: dict[str, object] | None = None, check: bool = True) -> str:
+    done = subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=REPOSITORY,
+        env=environment(home, settings or {}),
+        capture_output=True,
+        text=True,
+        check=check,
+    )
+    return done.stdout
+
+
+def environment(home: Path, settings: dict[str, object]) -> dict[str, str]:
+    return {**os.environ, "SHOP_HOME": str(home), "SHOP_SETTINGS": json.dumps(settings)}
+
+
+@contextmanager
+def serving(home: Path, **settings: object) -> Iterator[str]:
+    """Run the shop on a free port, with an upload that is slow enough to be seen."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    slow = {"REMOTE": str(home / "backups"), "RCLONE_FLAGS": ["--bwlimit=100k"]}
+    server = subprocess.Popen(
+        [sys.executable, "manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"],
+        cwd=REPOSITORY,
+        env=environment(home, {"DJANGO_RCLONE": slow, **settings}),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_for(f"http://127.0.0.1:{port}/admin/login/")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def wait_for(url: str, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            urllib.request.urlopen(url).close()  # noqa: S310  (our own address)
+        except urllib.error.URLError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return
+
+
+if __name__ == "__main__":
+    main()
