@@ -7,15 +7,21 @@ from typing import Any
 
 import pytest
 from django.db import connections
+from hypothesis import settings
 
-from tests.support import leaks, postgresql
+from tests.support import leaks, mysql, postgresql
 from tests.support.backups import Backups
+from tests.support.mysql import MariaDBServer
 from tests.support.postgresql import PostgreSQLServer
 from tests.support.remotes import Remote, find_rclone
 from tests.support.servers import missing
 from tests.support.shops import Shops
 from tests.support.site import Shop
 from tests.support.storage import Storage
+
+# A property is wrong or right, but never too slow: what it needs depends on who else uses the machine.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -63,6 +69,14 @@ def postgresql18_server() -> Iterator[PostgreSQLServer]:
 
 
 @pytest.fixture(scope="session")
+def mysql_server() -> Iterator[MariaDBServer]:
+    """The MariaDB of the system."""
+    program = mysql.system_server()
+    with MariaDBServer(program or missing("MariaDB's server is not installed")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def storage(rclone_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storage]:
     """The storage servers."""
     with Storage(rclone_binary, tmp_path_factory.mktemp("storage")) as storage:
@@ -91,8 +105,8 @@ def remote(request: pytest.FixtureRequest, storage: Storage) -> Remote:
 def shops(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Shops:
     """The shops that the others are copied from."""
 
-    def server(database: str) -> PostgreSQLServer:
-        found: PostgreSQLServer = request.getfixturevalue(f"{database}_server")
+    def server(database: str) -> PostgreSQLServer | MariaDBServer:
+        found: PostgreSQLServer | MariaDBServer = request.getfixturevalue(f"{database}_server")
         return found
 
     return Shops(tmp_path_factory.mktemp("shops"), server)
@@ -104,7 +118,7 @@ def make_shop(
 ) -> Iterator[Callable[..., Shop]]:
     """Open a shop: ``make_shop(database="postgresql", remote=remote, COMPRESSION=None)``.
 
-    The database is ``sqlite``, ``postgresql`` or ``postgresql18``, the remote a local one unless given, and
+    The database is ``sqlite``, ``postgresql``, ``postgresql18`` or ``mysql``, the remote a local one unless given, and
     everything else goes into ``DJANGO_RCLONE``.
     """
     with ExitStack() as stack:

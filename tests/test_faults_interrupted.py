@@ -1,6 +1,6 @@
 """Our process is ended from outside, at every stage: nothing misleading stays, and the next run works at once."""
 
-from signal import SIGINT, SIGKILL, SIGTERM, Signals
+from signal import SIGINT, SIGKILL, SIGTERM
 from time import monotonic
 
 import pytest
@@ -14,7 +14,15 @@ ANSWERS = {SIGTERM: "Ended by the signal SIGTERM", SIGINT: "Cancelled by Ctrl-C"
 STATUSES = {SIGTERM: "interrupted", SIGINT: "cancelled"}
 
 on_both_engines = pytest.mark.parametrize("shop", ["sqlite", "postgresql"], indirect=True)
-by_signal = pytest.mark.parametrize("number", ANSWERS, ids=lambda number: Signals(number).name)
+told_to_end = pytest.mark.parametrize(
+    "shop, number",
+    [
+        pytest.param("sqlite", SIGINT, id="sqlite-SIGINT"),
+        pytest.param("sqlite", SIGTERM, id="sqlite-SIGTERM"),
+        pytest.param("postgresql", SIGTERM, id="postgresql-SIGTERM"),
+    ],
+    indirect=["shop"],
+)
 
 
 @pytest.fixture(autouse=True)
@@ -52,8 +60,7 @@ def runs(shop: Shop) -> list[tuple[str, str, str]]:
     return shop.execute(f"SELECT kind, status, lock FROM {databases.HISTORY} ORDER BY created_at")
 
 
-@on_both_engines
-@by_signal
+@told_to_end
 @pytest.mark.parametrize(
     "what, after", [(UPLOAD, 500_000), (r"\brcat\b.*manifest", 100)], ids=["dump", "manifest"]
 )
@@ -64,8 +71,14 @@ def test_backup_that_is_told_to_end_leaves_nothing(shop, hold, number, what, aft
     assert runs(shop) == [("db_backup", STATUSES[number], None)]
 
 
-@on_both_engines
-@by_signal
+def test_backup_of_all_databases_that_is_told_to_end_does_not_begin_the_next(shop, hold):
+    held = hold(UPLOAD)
+    with nothing_changes(shop):
+        assert_failed(end(shop, held, SIGTERM, "dbbackup", "--all"), ANSWERS[SIGTERM])
+    assert len(runs(shop)) == 1
+
+
+@told_to_end
 def test_restore_that_is_told_to_end_changes_nothing(shop, hold, number):
     assert shop.manage("dbbackup").code == 0
     shop.execute("UPDATE shop_product SET price = price + 1")

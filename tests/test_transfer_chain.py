@@ -181,8 +181,8 @@ def test_last_program_never_sees_the_end_when_a_stage_of_the_chain_fails(kept, w
 def test_long_work_of_the_last_program_is_no_stall(tmp_path):
     """A database that builds its indexes moves no bytes for longer than any stall timeout."""
     done = tmp_path / "done"
-    control = Control(stall_timeout=0.5)
-    slow = SINK + "read(); import time; time.sleep(0.9); file.touch()"
+    control = Control(stall_timeout=1.0)
+    slow = SINK + "read(); import time; time.sleep(1.3); file.touch()"
     sink = ChainSink(python(FILTER), CommandSink(python(slow, done)), control)
 
     transfer(write(10), sink, control=control)

@@ -186,7 +186,7 @@ def test_stop_ends_a_short_command(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("stage", "is_chained"),
+    "stage, is_chained",
     # A database at work behind a chain is no stall: its own limits apply.
     sorted(
         {(stage, is_chained) for stage in STAGES for is_chained in (False, True)}
@@ -209,12 +209,12 @@ def test_nothing_that_moves_for_the_stall_timeout_is_an_error(tmp_path, stage, i
 
 
 def test_slow_source_is_no_stall(tmp_path):
-    control = Control(stall_timeout=0.6)
-    slow = f"{SOURCE}import time\nfor _ in range(8): out.write(b'x'); out.flush(); time.sleep(0.1)"
+    control = Control(stall_timeout=1.0)
+    slow = f"{SOURCE}import time\nfor _ in range(13): out.write(b'x'); out.flush(); time.sleep(0.1)"
 
     transfer(CommandSource(python(slow)), CommandSink(python(KEEP, tmp_path / "kept")), control=control)
 
-    assert (tmp_path / "kept").stat().st_size == 8
+    assert (tmp_path / "kept").stat().st_size == 13
 
 
 def test_program_that_leaves_something_running_is_not_waited_for_for_ever(tmp_path):

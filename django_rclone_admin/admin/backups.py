@@ -200,11 +200,11 @@ class BackupAdmin(BackupColumns, Pages):
     def run_now_view(self, request: HttpRequest) -> HttpResponse:
         """Start backups; GET shows the form that chooses what."""
         demand(request, "run")
-        form = RunBackupForm(request.POST or None)
-        if request.method != "POST" or not form.is_valid():
+        form = RunBackupForm(request.POST if request.method == "POST" else None)
+        if not form.is_valid():
             return self._page(request, "run_now", {"title": _("Run backup now"), "form": form})
         options = {"label": form.cleaned_data["label"], **self._who(request)}
-        starts = [
+        starts: list[tuple[str, Callable[..., BackupRun]]] = [
             (
                 database,
                 functools.partial(api.start_backup_database, database, clean=form.cleaned_data["clean"]),
@@ -255,8 +255,8 @@ class BackupAdmin(BackupColumns, Pages):
         """Say what a restore will do; carry it out when the name of the database was typed."""
         demand(request, "restore")
         plan = api.plan_restore(request.POST.get("path") or request.GET.get("path", ""))
-        form = RestoreForm(request.POST or None, target=plan.target)
-        if request.method == "POST" and form.is_valid():
+        form = RestoreForm(request.POST if request.method == "POST" else None, target=plan.target)
+        if form.is_valid():
             return self._restore(request, plan.backup.path)
         context = {
             "title": gettext("Restore %(database)s?") % {"database": plan.target},

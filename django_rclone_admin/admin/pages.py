@@ -6,12 +6,12 @@ import functools
 import uuid
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import models
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.template.defaultfilters import date as format_date
@@ -29,7 +29,8 @@ else:
     ModelAdmin = admin.ModelAdmin
 
 APP = "django_rclone_admin"
-View = Callable[..., HttpResponseBase]
+P = ParamSpec("P")
+R = TypeVar("R", bound=HttpResponseBase)
 
 
 def may(request: HttpRequest, verb: str, model: str = "backup") -> bool:
@@ -52,30 +53,34 @@ def say_error(request: HttpRequest, error: Exception) -> None:
     """Show an error with its hint as a message of the admin, once."""
     sentence, hint = wording.describe(error)
     text = format_html('{} <span class="dra-hint">{}</span>', sentence, hint)
-    storage = messages.get_messages(request)
+    storage: Any = messages.get_messages(request)
     is_said = any(str(each) == text for each in storage)
     storage.used = False  # they were only looked at
     if not is_said:
         messages.error(request, text)
 
 
-def says_errors(view: View) -> View:
+def says_errors(view: Callable[P, R]) -> Callable[P, R | HttpResponse]:
     """Show an error of ours as a message above the backup list: the remote may fail at any moment, in any view."""
 
     @functools.wraps(view)
-    def wrapper(self: Any, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R | HttpResponse:
         try:
-            return rendered(view(self, request, *args, **kwargs))
+            return rendered(view(*args, **kwargs))
         except BackupError as error:
+            _admin, request, *_rest = args
+            assert isinstance(request, HttpRequest)
             say_error(request, error)
             return redirect(f"admin:{APP}_backup_changelist")
 
     return wrapper
 
 
-def rendered(response: HttpResponseBase) -> HttpResponseBase:
+def rendered(response: R) -> R:
     """Render a page now, where its errors can still be caught."""
-    return response.render() if isinstance(response, SimpleTemplateResponse) else response
+    if isinstance(response, SimpleTemplateResponse):
+        response.render()
+    return response
 
 
 def is_uuid(text: str) -> bool:

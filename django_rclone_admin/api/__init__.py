@@ -6,7 +6,8 @@ it fails; each ``start_verb_noun`` queues the run with the executor and returns 
 
 from ..connectors.registry import all_databases
 from ..jobs.history import RunInProgress
-from ..jobs.job import stop_all
+from ..jobs.job import Progress, stop_all
+from ..jobs.plan import RestorePlan
 from .backups import (
     backup_database,
     delete_backups,
@@ -40,6 +41,8 @@ from .restores import (
 from .runs import cancel, carry_out_queued, reap_stale
 
 __all__ = [
+    "Progress",
+    "RestorePlan",
     "RunInProgress",
     "all_databases",
     "backup_database",

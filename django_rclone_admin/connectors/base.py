@@ -51,6 +51,8 @@ class Connector:
     """Whether a dump can't be loaded into a server whose major version is lower than the dumped one's."""
     strategies: ClassVar[tuple[str, ...]] = ("in_place",)
     """The restore strategies it can carry out; the first is its default."""
+    known_options: ClassVar[frozenset[str]] = OPTIONS
+    """The keys that its entry in ``CONNECTOR_OPTIONS`` may have."""
 
     def __init__(
         self,
@@ -62,13 +64,13 @@ class Connector:
     ) -> None:
         self.alias = alias
         self.options = options or {}
-        if unknown := set(self.options) - OPTIONS:
+        if unknown := set(self.options) - self.known_options:
             raise UsageError(
                 _("CONNECTOR_OPTIONS of %(database)s has an unknown key: %(key)s."),
                 hint=_("Known keys: %(known)s."),
                 database=alias,
                 key=min(unknown),
-                known=", ".join(sorted(OPTIONS)),
+                known=", ".join(sorted(self.known_options)),
             )
         self.live = database
         """The settings of the live database: what a restore writes to."""

@@ -1,0 +1,151 @@
+"""MongoDB, by mongodump and mongorestore. Not all or nothing: MongoDB has no transaction around that much."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.db import connections
+
+from ..engine.command import Command, program_failed, run
+from ..engine.control import Control
+from ..engine.secret_file import SecretSink, SecretSource
+from ..engine.transfer import Sink, Source
+from ..exceptions import BackupError, WrongFormat
+from ..exceptions import gettext_noop as _
+from .base import Connector, Facts
+
+MAGIC = b"\x6d\xe2\x99\x81"
+"""The first bytes of an archive. Source: mongo-tools, ``common/archive/archive.go``, ``MagicNumber``."""
+
+PROBLEMS: tuple[tuple[str, str], ...] = (
+    (r"AuthenticationFailed|auth error|Authentication failed", _("Check USER, PASSWORD and authSource.")),
+    (
+        r"server selection error|connection refused|no reachable servers|no such host",
+        _("Check HOST and PORT, and that the database server runs."),
+    ),
+    (r"[Uu]nauthorized|not authorized", _("The database user lacks a right; see the message.")),
+)
+HALF_DONE = _(
+    "A restore of MongoDB is not all or nothing: the database may hold a part of the backup now. "
+    "Restore again, or put back the backup that was made before with “dbrestore --undo”."
+)
+
+
+def explain(name: str, status: int, output: str) -> BackupError:
+    """Explain a failure of MongoDB's programs by their last words."""
+    error = program_failed(
+        name, status, "\n".join(re.sub(r"^\S+\t", "", each) for each in output.splitlines())
+    )
+    if name == "mongorestore":
+        error.hint_template = HALF_DONE
+    for pattern, hint in PROBLEMS:
+        if re.search(pattern, output):
+            error.hint_template = hint
+    return error
+
+
+class MongoDumpConnector(Connector):
+    """Stores mongodump's archive.
+
+    The password, or the address where it holds one, goes into a private ``--config`` file: these programs take it from
+    nowhere else but their arguments, which everybody on the machine can read.
+    """
+
+    engine = "mongodb"
+    vendor_name = "MongoDB"
+    extension = "archive"
+
+    def check_head(self, head: bytes) -> None:
+        if not head.startswith(MAGIC):
+            raise WrongFormat(_("The backup is not an archive of mongodump."))
+
+    def source(self) -> Source:
+        left_out = [*self.history_tables, *self.list_option("EXCLUDE_TABLES")]
+        arguments = [f"--db={database_name(self.replica)}"]
+        arguments += [f"--excludeCollection={each}" for each in left_out]
+        arguments += self.list_option("DUMP_ARGS")
+        make = functools.partial(self._command, "mongodump", self.replica, arguments)
+        return SecretSource(make, secret(self.replica))
+
+    def sink(self, head: bytes, control: Control, strategy: str) -> Sink:
+        self.check_head(head)
+        arguments = ["--drop", "--stopOnError", f"--nsInclude={database_name(self.live)}.*"]
+        arguments += [f"--nsExclude={database_name(self.live)}.{each}" for each in self.history_tables]
+        arguments += self.list_option("RESTORE_ARGS")
+        make = functools.partial(self._command, "mongorestore", self.live, arguments)
+        return SecretSink(make, secret(self.live))
+
+    def facts(self) -> Facts:
+        connection, version = connections[self.alias], ""
+        names = connection.introspection.table_names()
+        with contextlib.suppress(AttributeError, NotImplementedError):  # not every backend knows it
+            version = ".".join(map(str, connection.get_database_version()))
+        tool = run(self.command("mongodump", "--version", env={}), timeout=30).output.decode(errors="replace")
+        found = re.search(r"\d+(\.\d+)+", tool)
+        return Facts(
+            server_version=version,
+            tool_version=found[0] if found else "",
+            tables=sorted(set(names) - set(self.history_tables)),
+        )
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        found = set(super().secrets)
+        for each in (self.live, self.replica):
+            address = uri(each)
+            found |= {str(_client(each).get("password") or ""), urlsplit(address).password or ""}
+        return frozenset(found - {""})
+
+    def _command(
+        self, program: str, settings: Mapping[str, Any], arguments: list[str], file: Path | None
+    ) -> Command:
+        config = [f"--config={file}"] if file else []
+        return self.command(
+            program, *config, *address(settings), "--archive", *arguments, env={}, explain=explain
+        )
+
+
+def _client(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what djongo calls ``CLIENT``: the keywords of pymongo's client."""
+    client: Mapping[str, Any] = settings.get("CLIENT") or {}
+    return client
+
+
+def uri(settings: Mapping[str, Any]) -> str:
+    """Return the server's address where it is a whole one, ``mongodb://…`` or ``mongodb+srv://…``."""
+    host = settings.get("HOST") or _client(settings).get("host") or ""
+    return host if isinstance(host, str) and "://" in host else ""
+
+
+def database_name(settings: Mapping[str, Any]) -> str:
+    """Return the name of the database on the server."""
+    return str(settings.get("NAME") or urlsplit(uri(settings)).path.strip("/"))
+
+
+def secret(settings: Mapping[str, Any]) -> str:
+    """Return the file that holds what nobody else may read, in YAML, of which JSON text is a part."""
+    client = _client(settings)
+    password = settings.get("PASSWORD") or client.get("password")
+    values = {"uri": uri(settings), "password": str(password or "")}
+    return "".join(f"{name}: {json.dumps(value)}\n" for name, value in values.items() if value)
+
+
+def address(settings: Mapping[str, Any]) -> list[str]:
+    """Return the arguments that name the server and the user, where no whole address does."""
+    client, options = _client(settings), settings.get("OPTIONS") or {}
+    values = {
+        "host": "" if uri(settings) else settings.get("HOST") or client.get("host"),
+        "port": "" if uri(settings) else settings.get("PORT") or client.get("port"),
+        "username": settings.get("USER") or client.get("username"),
+        "authenticationDatabase": client.get("authSource") or options.get("authSource"),
+        "authenticationMechanism": client.get("authMechanism") or options.get("authMechanism"),
+    }
+    given = [f"--{name}={value}" for name, value in values.items() if value]
+    return [*given, "--ssl"] if client.get("ssl") or client.get("tls") or options.get("tls") else given

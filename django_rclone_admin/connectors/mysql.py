@@ -19,6 +19,7 @@ from ..exceptions import gettext_noop as _
 from . import mysql_swap
 from .base import Connector, Facts
 from .mysql_in_place import InPlaceSink
+from .mysql_server import Server
 
 CLIENT, DUMP = ("mariadb", "mysql"), ("mariadb-dump", "mysqldump")
 """The two names of each program."""
@@ -27,48 +28,58 @@ QUIET = ("--batch", "--binary-mode", "--comments")
 PACKET = "--max-allowed-packet=1G"
 """The most that these programs can do; the server has its own limit."""
 
-PROBLEMS: tuple[tuple[str, str], ...] = (
-    (r"\b1045\b", _("Nothing was changed. Check USER and PASSWORD.")),
+HINTS: tuple[tuple[tuple[int, ...], str], ...] = (
+    ((1045, 1698), _("Nothing was changed. Check USER and PASSWORD.")),
     (
-        r"\b(2002|2003|2005)\b",
+        (2002, 2003, 2005),
         _("Nothing was changed. Check HOST and PORT, and that the database server runs."),
     ),
     (
-        r"\b(2006|2013|1927|1053)\b",
+        (2006, 2013, 1927, 1053),
         _("Nothing was changed. The connection to the server broke; look into the server's log."),
     ),
     (
-        r"\b1227\b",
+        (1227,),
         _(
             "Nothing was changed. A view, trigger, routine or event belongs to another account: "
             "grant SET USER (MariaDB) or SET_USER_ID (MySQL)."
         ),
     ),
-    (r"\b(1418|1419)\b", _("Nothing was changed. Set log_bin_trust_function_creators on the server.")),
+    ((1418, 1419), _("Nothing was changed. Set log_bin_trust_function_creators on the server.")),
     (
-        r"\b(1044|1142|1143|1370)\b|denied",
+        (1044, 1142, 1143, 1370),
         _("Nothing was changed. The database user lacks a right; see the message."),
     ),
-    (r"\b1205\b", _("Nothing was changed. Another connection holds a table; end long transactions.")),
-    (r"\b(1153|2020)\b", _("Nothing was changed. Raise max_allowed_packet on the server.")),
+    ((1205,), _("Nothing was changed. Another connection holds a table; end long transactions.")),
+    ((1153, 2020), _("Nothing was changed. Raise max_allowed_packet on the server.")),
     (
-        r"\b(1115|1273)\b",
+        (1115, 1273),
         _("Nothing was changed. This server does not know a character set or collation of the backup."),
     ),
 )
-"""Error numbers of server and client, in the programs' messages → what to do."""
+"""Error numbers of server and client → what to do."""
+NUMBER = re.compile(r"(?:ERROR|[Ee]rror:?) (\d{4})\b|\((\d{4})\)$|^(\d{4}) ", re.MULTILINE)
 
 
 def explain(name: str, status: int, output: str) -> BackupError:
     """Explain a failure of the programs. They repeat the statement before the error, with rows of the database in it."""
-    errors = [line for line in output.splitlines() if re.match(r"ERROR \d|(\S*dump): .*[Ee]rror", line)]
+    errors = [
+        line
+        for line in output.splitlines()
+        if re.match(r"ERROR \d|\S*dump: ", line) and "[Warning]" not in line
+    ]
     told = "\n".join(errors[-2:]) or "\n".join(output.splitlines()[-3:])
     error = program_failed(name, status, told)
-    for pattern, hint in PROBLEMS:
-        if re.search(pattern, told):
-            error.hint_template = hint
-            break
+    if hint := hint_for(told):
+        error.hint_template = hint
     return error
+
+
+def hint_for(told: str) -> str:
+    """Return what to do about an error, by the number in its message; an empty string when it has no known one."""
+    found = NUMBER.search(told)
+    number = int(found[1] or found[2] or found[3]) if found else 0
+    return next((hint for numbers, hint in HINTS if number in numbers), "")
 
 
 class MysqlDumpConnector(Connector):
@@ -105,7 +116,7 @@ class MysqlDumpConnector(Connector):
         mysql_swap.put_back(self, kept)
 
     def discard(self, kept: str) -> None:
-        mysql_swap.Server(self).drop(kept)
+        Server(self).drop(kept)
 
     def facts(self) -> Facts:
         connection = connections[self.alias]
@@ -134,9 +145,7 @@ class MysqlDumpConnector(Connector):
 
     def script(self, schema: str) -> Command:
         """Return the client program for statements of our own, without anybody's arguments."""
-        return self._program(
-            CLIENT, *QUIET, "--skip-column-names", "--unbuffered", schema
-        )
+        return self._program(CLIENT, *QUIET, "--skip-column-names", "--unbuffered", schema)
 
     def _dumps(self) -> list[Command]:
         """Return the dump of all rows, and before it that of the tables whose rows stay behind."""

@@ -16,14 +16,19 @@ from ..engine.mysql import enable
 from ..exceptions import RestoreRefused
 from ..exceptions import gettext_noop as _
 
-LISTS = {
-    "TRIGGER": "SELECT 'TRIGGER', TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = %s"
-    " ORDER BY EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_ORDER",
-    "ROUTINE": "SELECT ROUTINE_TYPE, ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = %s"
-    " ORDER BY ROUTINE_TYPE, ROUTINE_NAME",
-    "VIEW": "SELECT 'VIEW', TABLE_NAME FROM information_schema.VIEWS WHERE TABLE_SCHEMA = %s ORDER BY TABLE_NAME",
-    "EVENT": "SELECT 'EVENT', EVENT_NAME FROM information_schema.EVENTS WHERE EVENT_SCHEMA = %s ORDER BY EVENT_NAME",
-}
+LISTS = (
+    """
+    SELECT 'TRIGGER', TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = %s
+    ORDER BY EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_ORDER
+    """,
+    """
+    SELECT ROUTINE_TYPE, ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = %s
+    ORDER BY ROUTINE_TYPE, ROUTINE_NAME
+    """,
+    "SELECT 'VIEW', TABLE_NAME FROM information_schema.VIEWS WHERE TABLE_SCHEMA = %s ORDER BY TABLE_NAME",
+    "SELECT 'EVENT', EVENT_NAME FROM information_schema.EVENTS WHERE EVENT_SCHEMA = %s ORDER BY EVENT_NAME",
+)
+"""Kind and name of all definitions, in an order in which they can be created."""
 DEFINER = re.compile(
     r"CREATE (?:OR REPLACE )?(?:ALGORITHM=\w+ )?DEFINER=(`(?:[^`]|``)*`(?:@`(?:[^`]|``)*`)?)", re.IGNORECASE
 )
@@ -87,16 +92,21 @@ def read(cursor: Any, schema: str, enabled_events: Collection[str] | None = None
     cursor.execute(
         "SET SESSION sql_mode = '', SESSION sql_quote_show_create = 1"
     )  # one spelling, to be compared
-    names: list[tuple[str, str]] = []
-    for query in LISTS.values():
-        cursor.execute(query, [schema])
-        names += cursor.fetchall()
     found = []
-    for kind, name in names:
+    for kind, name in names(cursor, schema):
         each = _read_one(cursor, schema, kind, name)
         if kind == "EVENT" and enabled_events is not None:
             each["statement"] = enable(each["statement"], is_enabled=name in enabled_events)
         found.append(Definition(**each))
+    return found
+
+
+def names(cursor: Any, schema: str) -> list[tuple[str, str]]:
+    """Return kind and name of everything that :func:`read` reads."""
+    found: list[tuple[str, str]] = []
+    for query in LISTS:
+        cursor.execute(query, [schema])
+        found += cursor.fetchall()
     return found
 
 

@@ -11,7 +11,7 @@ from ..engine.transfer import CommandSink
 from ..exceptions import BackupError
 from ..exceptions import gettext_noop as _
 from .mysql_definitions import quote, read
-from .mysql_swap import Server
+from .mysql_server import Server
 
 HALF_DONE = _(
     "This strategy is not all or nothing: the database may hold a part of the backup now. "

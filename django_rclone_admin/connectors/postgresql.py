@@ -35,6 +35,8 @@ class PgDumpConnector(Connector):
     extension = "dump"
     needs_server_of_dump = True
     strategies = ("in_place", "swap")
+    may_have_extensions = False
+    """Whether :meth:`prepare` creates the extensions that our role could not create in a new database."""
 
     def dump_command(self) -> Command:
         return self._program(
@@ -59,15 +61,17 @@ class PgDumpConnector(Connector):
             return ""
         if self.list_option("SCHEMAS"):
             return _("Only some of the schemas are backed up, so there can be no swap.")
-        return Server(self.alias).why_no_swap(self.live["NAME"], may_have_extensions=False)
+        return Server(self.alias).why_no_swap(self.live["NAME"], may_have_extensions=self.may_have_extensions)
 
     def sink(self, head: bytes, control: Control, strategy: str) -> Sink:
         self.check_head(head)
         if strategy == "swap":
             return SwapSink(self, control)
+        self.prepare(self.live["NAME"])
         begin = prologue(
             role=_role(self.live), schemas=self.list_option("SCHEMAS"), kept_tables=self.history_tables
         )
+        begin += self.empty_more()
         self._psql = CommandSink(self.psql(self.live["NAME"], "--file=-"), prologue=begin, epilogue=EPILOGUE)
         return ChainSink(self._to_sql(), self._psql, control, stages=[OneTransaction()])
 
@@ -80,6 +84,10 @@ class PgDumpConnector(Connector):
 
     def prepare(self, database: str) -> None:
         """Do what must be done in a database of this server before an archive is loaded into it."""
+
+    def empty_more(self) -> bytes:
+        """Return SQL that empties what an extension brought and the archive fills again, for a restore in place."""
+        return b""
 
     def kept(self, sink: Sink) -> str:
         return sink.kept if isinstance(sink, SwapSink) else ""
@@ -111,12 +119,11 @@ class PgDumpConnector(Connector):
             tables=names,
         )
 
-    def psql(self, database: str, *arguments: str) -> Command:
+    def psql(self, database: str, *arguments: str, settings: Any = None) -> Command:
         """Return psql for one database of this server, which stops at the first error."""
         quiet = ("--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--no-password")
-        return self._program(
-            "psql", *quiet, "--set=ON_ERROR_STOP=1", *arguments, settings={**self.live, "NAME": database}
-        )
+        where = {**(settings or self.live), "NAME": database}
+        return self._program("psql", *quiet, "--set=ON_ERROR_STOP=1", *arguments, settings=where)
 
     def pg_restore(self, database: str, *arguments: str) -> Command:
         """Return pg_restore into one database of this server."""

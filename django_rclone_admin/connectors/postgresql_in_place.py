@@ -23,17 +23,47 @@ MARK = "vanished: "
 EMPTY = """
 \\set ON_ERROR_STOP on
 BEGIN;
-SET LOCAL lock_timeout = '%(lock_seconds)ds';
+SET LOCAL lock_timeout = '500ms';
 SET LOCAL client_min_messages = warning;
 CREATE TEMPORARY TABLE dra_before ON COMMIT DROP AS
     SELECT schemaname, tablename FROM pg_catalog.pg_tables
     WHERE schemaname !~ '^pg_' AND schemaname <> 'information_schema';
+DO $lock$
+DECLARE
+    target record;
+    deadline timestamp with time zone := pg_catalog.clock_timestamp() + '%(lock_seconds)ds'::interval;
+BEGIN
+    LOOP
+        BEGIN
+            FOR target IN
+                SELECT pg_catalog.format('%%I.%%I', nspname, relname) AS name
+                FROM pg_catalog.pg_class AS class JOIN pg_catalog.pg_namespace AS space ON space.oid = relnamespace
+                WHERE relkind IN ('r', 'p') AND pg_catalog.pg_has_role(relowner, 'USAGE')
+                    AND nspname !~ '^pg_' AND nspname <> 'information_schema' %(only_schemas)s
+                    AND relname <> ALL (%(kept)s)
+                ORDER BY class.oid
+            LOOP
+                EXECUTE pg_catalog.format('LOCK TABLE %%s IN ACCESS EXCLUSIVE MODE', target.name);
+            END LOOP;
+            EXIT;
+        EXCEPTION
+            WHEN lock_not_available THEN
+                IF pg_catalog.clock_timestamp() > deadline THEN
+                    RAISE;
+                END IF;
+            WHEN undefined_table THEN
+                NULL; -- somebody has dropped it meanwhile
+        END;
+    END LOOP;
+END
+$lock$;
+SET LOCAL lock_timeout = '%(lock_seconds)ds';
 DO $empty$
 DECLARE
     target record;
 BEGIN
     FOR target IN
-        SELECT object.type, object.identity
+        SELECT pg_catalog.replace(object.type, 'statistics object', 'statistics') AS type, object.identity
         FROM pg_catalog.pg_depend AS member
         JOIN pg_catalog.pg_namespace AS space ON space.oid = member.refobjid
         LEFT JOIN pg_catalog.pg_class AS class
@@ -71,15 +101,37 @@ BEGIN
             NULL;
         END;
     END LOOP;
-    IF %(drop_large_objects)s THEN
+    FOR target IN
+        SELECT object.type, object.name
+        FROM (
+            SELECT 'PUBLICATION' AS type, pubname AS name, tableoid, oid FROM pg_catalog.pg_publication
+            UNION ALL SELECT 'EVENT TRIGGER', evtname, tableoid, oid FROM pg_catalog.pg_event_trigger
+            UNION ALL SELECT 'SERVER', srvname, tableoid, oid FROM pg_catalog.pg_foreign_server
+            UNION ALL SELECT 'FOREIGN DATA WRAPPER', fdwname, tableoid, oid FROM pg_catalog.pg_foreign_data_wrapper
+        ) AS object
+        WHERE %(whole_database)s AND NOT EXISTS (
+            SELECT FROM pg_catalog.pg_depend AS owner
+            WHERE owner.classid = object.tableoid AND owner.objid = object.oid AND owner.deptype = 'e')
+    LOOP
+        BEGIN
+            EXECUTE pg_catalog.format('DROP %%s IF EXISTS %%I CASCADE', target.type, target.name);
+        EXCEPTION WHEN insufficient_privilege THEN
+            NULL;
+        END;
+    END LOOP;
+    IF %(whole_database)s THEN
         PERFORM pg_catalog.lo_unlink(oid) FROM pg_catalog.pg_largeobject_metadata
             WHERE pg_catalog.pg_has_role(lomowner, 'USAGE');
     END IF;
 END
 $empty$;
 """
-"""Empties the database inside the transaction of the restore: everything that lives in its schemas, but what extensions
-brought, what belongs to others, and our history."""
+"""Takes all locks, then empties the database inside the transaction of the restore: everything that pg_dump would dump, but what extensions
+brought, what belongs to others, and our history.
+
+Locks are given back and asked for again every half a second. So they can't be a part of a deadlock, which takes a second to
+be found, and somebody's long transaction on one table does not keep the others from all tables until it ends.
+"""
 
 COMMIT = """
 SELECT 'vanished: ' || CASE schemaname WHEN 'public' THEN tablename ELSE schemaname || '.' || tablename END
@@ -103,8 +155,8 @@ def prologue(*, role: str, schemas: Sequence[str], kept_tables: Sequence[str]) -
         "lock_seconds": LOCK_SECONDS,
         "only_schemas": f"AND space.nspname = ANY ({_array(schemas)})" if schemas else "",
         "kept": _array(kept_tables),
-        # pg_dump leaves large objects out when it was told which schemas to dump
-        "drop_large_objects": "false" if schemas else "true",
+        # pg_dump leaves out what is in no schema, large objects too, when it was told which schemas to dump
+        "whole_database": "false" if schemas else "true",
     }
     return ((f"SET ROLE {quote(role)};\n" if role else "") + EMPTY % values).encode()
 

@@ -22,7 +22,7 @@ from django.utils import timezone
 from ..engine.chain import ChainSink
 from ..engine.command import run_to_end
 from ..engine.control import Control
-from ..engine.sqlite import private_folder
+from ..engine.temporary import private_folder
 from ..exceptions import BackupNotFound, ProgramFailed
 from ..exceptions import gettext_noop as _
 from .libpq import quote

@@ -12,6 +12,7 @@ from .base import Connector
 
 _PACKAGE = "django_rclone_admin.connectors"
 POSTGRESQL = f"{_PACKAGE}.postgresql.PgDumpConnector"
+POSTGIS = f"{_PACKAGE}.postgis.PgDumpGisConnector"
 MYSQL = f"{_PACKAGE}.mysql.MysqlDumpConnector"
 MONGODB = f"{_PACKAGE}.mongodb.MongoDumpConnector"
 SQLITE = f"{_PACKAGE}.sqlite.SqliteBackupConnector"
@@ -19,9 +20,9 @@ SQLITE = f"{_PACKAGE}.sqlite.SqliteBackupConnector"
 MAPPING = {
     "django.db.backends.postgresql": POSTGRESQL,
     "django.db.backends.postgresql_psycopg2": POSTGRESQL,
-    "django.contrib.gis.db.backends.postgis": POSTGRESQL,
+    "django.contrib.gis.db.backends.postgis": POSTGIS,
     "django_prometheus.db.backends.postgresql": POSTGRESQL,
-    "django_prometheus.db.backends.postgis": POSTGRESQL,
+    "django_prometheus.db.backends.postgis": POSTGIS,
     "django.db.backends.mysql": MYSQL,
     "django.contrib.gis.db.backends.mysql": MYSQL,
     "django_prometheus.db.backends.mysql": MYSQL,

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from ..engine.control import Control
-from ..engine.sqlite import MAGIC, Loader, Snapshot, SqlText, connect, tables
+from ..engine.sqlite import MAGIC, Loader, Snapshot, SqlText, connect, explained, tables
 from ..engine.transfer import Sink, Source
 from ..exceptions import RestoreRefused, UsageError, WrongFormat
 from ..exceptions import gettext_noop as _
@@ -74,7 +74,8 @@ class SqliteBackupConnector(Connector):
         path = self.path()
         if not path.startswith("file:") and not Path(path).exists():
             return Facts(server_version=version, tool_version=version)
-        with contextlib.closing(connect(path)) as connection:
+        reading = explained(_("The SQLite database could not be read: %(reason)s."))
+        with reading, contextlib.closing(connect(path)) as connection:
             names = set(tables(connection)) - set(self.history_tables)
         return Facts(server_version=version, tool_version=version, tables=sorted(names))
 

@@ -8,8 +8,10 @@ back in time. A run that died half-way has a folder too, and no list; the rule h
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 
 from ..exceptions import BackupDamaged, RestoreRefused, UsageError
 from ..exceptions import gettext_noop as _
@@ -17,6 +19,8 @@ from .rclone import Entry
 
 NAME = "media"
 """What stands for the alias of a database in the names of file lists."""
+LEFTOVER = re.compile(r"\.[0-9a-z]{8}\.partial$", re.IGNORECASE)
+"""What rclone calls a file while it copies it. One that is there afterwards is left of a run that died."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +31,7 @@ class MediaFile:
     size: int
     """Bytes."""
     time: str
-    """When it was modified, ISO 8601; empty where the remote does not keep it."""
+    """When it was modified, ISO 8601 in UTC; empty where the remote does not keep it."""
 
     def to_line(self) -> bytes:
         """Return the line of JSON that is stored."""
@@ -53,10 +57,23 @@ class Difference:
 def from_entries(entries: Iterable[Entry]) -> list[MediaFile]:
     """Turn a listing into a file list, in the order of the paths."""
     files = [
-        MediaFile(path=each.name, size=each.size, time=each.modified.isoformat() if each.modified else "")
+        MediaFile(
+            path=each.name,
+            size=each.size,
+            time=each.modified.astimezone(UTC).isoformat() if each.modified else "",
+        )
         for each in entries
     ]
     return sorted(files, key=lambda each: each.path)
+
+
+def with_times(files: Iterable[MediaFile], known: Iterable[MediaFile]) -> list[MediaFile]:
+    """Return files with the times that are known of them; of others, nothing is said.
+
+    The times of a listing are those of the source, and at many remotes those of the upload.
+    """
+    times = {each.path: each.time for each in known}
+    return [MediaFile(path=each.path, size=each.size, time=times.get(each.path, "")) for each in files]
 
 
 def parse(lines: Iterable[bytes]) -> Iterator[MediaFile]:
@@ -101,19 +118,39 @@ def check_source(source: Sequence[MediaFile], mirror: Sequence[MediaFile], most_
         raise UsageError(
             _("There are no media files, but the backup has %(count)d: nothing was changed."),
             hint=_(
-                "Check MEDIA_ROOT or MEDIA_SOURCE. If all files are really gone, remove the folder on the remote."
+                "Check MEDIA_ROOT or MEDIA_SOURCE. If all files are really gone, put one there and set "
+                "MEDIA_MAX_DELETE_PERCENT to 100 for one run."
             ),
             count=len(mirror),
         )
-    removed = len({each.path for each in mirror} - {each.path for each in source})
-    if removed * 100 > len(mirror) * most_percent:
+    names = {each.path for each in mirror if not LEFTOVER.search(each.path)}
+    removed = len(names - {each.path for each in source})
+    if removed * 100 > len(names) * most_percent:
         raise UsageError(
             _("The backup would remove %(removed)d of %(count)d files, more than %(percent)d percent."),
             hint=_("Nothing was changed. If this is meant, set MEDIA_MAX_DELETE_PERCENT to 100 for one run."),
             removed=removed,
-            count=len(mirror),
+            count=len(names),
             percent=most_percent,
         )
+
+
+def obstacles(old: Iterable[MediaFile], new: Iterable[MediaFile]) -> list[str]:
+    """Return the paths that have to go first when ``new`` takes the place of ``old``.
+
+    Those are files where a folder has to be, and files in a folder where a file has to be.
+    """
+    before, after = ({each.path for each in files} for files in (old, new))
+    added, removed = after - before, before - after
+    needed = {parent for path in added for parent in parents(path)}
+    return sorted(path for path in removed if path in needed or not added.isdisjoint(parents(path)))
+
+
+def parents(path: str) -> Iterator[str]:
+    """Give the folders that a path is in, the nearest first."""
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        yield path
 
 
 def locate(

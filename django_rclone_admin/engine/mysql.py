@@ -15,6 +15,8 @@ END = b"-- Dump completed"
 """Begins the last line; both programs write it only after everything else succeeded."""
 HEAD = re.compile(rb"\s*(/\*M?!\d+\\- [^\n]*\n)?\s*-- (MySQL|MariaDB) dump ")
 """The first words, behind the line by which newer ones of MariaDB switch their client into its sandbox mode."""
+SANDBOX = re.compile(rb"\s*/\*M?!\d+\\- [^\n]*\n")
+"""That line: MySQL's own client takes it for a command that it does not know."""
 LINE_BYTES = 1 << 16
 """How much of a line is waited for before it is judged; only lines of data are longer."""
 TAIL_BYTES = 256
@@ -44,6 +46,7 @@ class DumpText:
         self._rest = b""
         self._tail = b""
         self._is_inside_line = False
+        self._is_first = True
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Let some of the text through.
@@ -81,6 +84,8 @@ class DumpText:
         return self._judged(self._rest)
 
     def _judged(self, text: bytes) -> bytes:
+        if self._is_first and text:
+            text, self._is_first = text[found.end() :] if (found := SANDBOX.match(text)) else text, False
         if FOREIGN.search(text):
             raise WrongFormat(
                 _("The backup says by itself into which database it goes."),

@@ -48,7 +48,7 @@ PROBLEMS: tuple[tuple[str, type[RemoteError], str], ...] = (
     ),
     (
         (
-            r"access ?denied|forbidden|unauthori[sz]ed|unable to authenticate|invalidaccesskey|signaturedoesnotmatch|"
+            r"access ?denied|forbidden|unauthori[sz]ed|unable to authenticate|ssh-agent|invalidaccesskey|signaturedoesnotmatch|"
             r"permission denied|invalid credentials|\b401\b|\b403\b|couldn't decrypt|bad password|"
             r"input too short when rev|login incorrect|\b530\b"
         ),
@@ -191,8 +191,10 @@ class Rclone:
             raise RemoteError(_("The remote did not keep all of %(name)s."), name=path)
 
     def touch(self, path: str) -> None:
-        """Create an empty object."""
-        check(self._run(["touch"], path))
+        """Create an empty object; one that is there already stays as it is."""
+        done = self._run(["touch"], path)
+        if done.status and self.size(path) is None:  # WebDAV can't set the time of what is there
+            check(done)
 
     def move(self, source: str, target: str) -> None:
         """Rename an object.

@@ -7,47 +7,23 @@ mode too, and a crash in its middle is rolled back by the next reader. Replacing
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import sqlite3
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
 from ..exceptions import BackupDamaged, ProgramFailed, UsageError
 from ..exceptions import gettext_noop as _
 from .sqltext import Script, dump_lines, quote
+from .temporary import private_folder
 
 MAGIC = b"SQLite format 3\0"
 CHUNK = 1 << 20
 BUSY_SECONDS = 30
 """How long to wait for the locks of others."""
-PREFIX = "django-rclone-admin-"
-
-
-def private_folder() -> Path:
-    """Create a folder that only we can read, and sweep those that a killed process of ours left behind."""
-    base = Path(tempfile.gettempdir())
-    for left in base.glob(f"{PREFIX}[0-9]*-*"):
-        pid = left.name.removeprefix(PREFIX).split("-")[0]
-        if (
-            pid.isdigit()
-            and left.stat(follow_symlinks=False).st_uid == os.getuid()
-            and not _is_alive(int(pid))
-        ):
-            shutil.rmtree(left, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def connect(path: str) -> sqlite3.Connection:
@@ -71,6 +47,12 @@ def tables(connection: sqlite3.Connection) -> list[str]:
     return sorted(name for (name,) in rows)
 
 
+DAMAGED = _(
+    "Nothing was changed. The live file itself is damaged: to restore, move it away, with those of the same name that "
+    "end in -wal, -shm and -journal, and use --no-safety-backup."
+)
+
+
 @contextlib.contextmanager
 def explained(doing: str) -> Iterator[None]:
     """Turn SQLite's errors into ours.
@@ -80,7 +62,13 @@ def explained(doing: str) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise ProgramFailed(doing, hint=_("Nothing was changed."), reason=error) from error
+        is_damaged = getattr(error, "sqlite_errorcode", 0) & 0xFF in (
+            sqlite3.SQLITE_CORRUPT,
+            sqlite3.SQLITE_NOTADB,
+        )
+        raise ProgramFailed(
+            doing, hint=DAMAGED if is_damaged else _("Nothing was changed."), reason=error
+        ) from error
 
 
 def check_integrity(connection: sqlite3.Connection, damaged: str) -> None:
@@ -96,17 +84,64 @@ def check_integrity(connection: sqlite3.Connection, damaged: str) -> None:
         raise BackupDamaged(damaged, hint=_("SQLite says: %(answer)s"), answer=" ".join(answer.split()))
 
 
-def copy_database(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
-    """Replace one database by another in one transaction.
+class Copier:
+    """Replaces one database by another in one transaction, and can be told to give up."""
 
-    :raises sqlite3.OperationalError: others hold one of them for longer than we wait.
-    """
+    def __init__(self) -> None:
+        self._aborted = threading.Event()
+        self._connections: list[sqlite3.Connection] = []
+        self._closing = (
+            threading.RLock()
+        )  # one that a signal handler of the thread which holds it can take, too
 
-    def give_up(status: int, remaining: int, total: int) -> None:
-        if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):  # Python would try for ever
-            raise sqlite3.OperationalError("database is locked")
+    @contextlib.contextmanager
+    def connect(self, path: str) -> Iterator[sqlite3.Connection]:
+        """Open a database whose statements end when we are told to give up."""
+        with contextlib.closing(connect(path)) as connection:
+            self._connections.append(connection)
+            try:
+                yield connection
+            finally:
+                with self._closing:
+                    self._connections.remove(connection)
 
-    source.backup(target, pages=-1, progress=give_up)  # any smaller step begins anew whenever somebody writes
+    def copy(self, source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+        """Copy a database.
+
+        :raises sqlite3.OperationalError: others hold one of the two for longer than we wait.
+        """
+        deadline = time.monotonic() + BUSY_SECONDS
+
+        def be_patient(status: int, remaining: int, total: int) -> None:
+            # Python would try for ever, and SQLite's own waiting can't be interrupted.
+            is_busy = status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+            if is_busy and (self._aborted.is_set() or time.monotonic() > deadline):
+                raise sqlite3.OperationalError("database is locked")
+
+        for connection in (source, target):
+            connection.execute("PRAGMA busy_timeout=200")
+        # Any smaller step begins anew whenever somebody writes.
+        source.backup(target, pages=-1, progress=be_patient, sleep=0.05)
+
+    def abort(self) -> None:
+        """Give up. Called from another thread; a copy that has begun is finished first."""
+        self._aborted.set()
+        with self._closing:
+            for connection in self._connections:
+                connection.interrupt()
+
+
+def _empty(connection: sqlite3.Connection, names: Iterable[str]) -> None:
+    """Delete the rows of tables, with what the file still holds of them, and as if there were no triggers."""
+    connection.execute("PRAGMA secure_delete=ON")
+    for table in names:
+        owned = "FROM sqlite_master WHERE type='trigger' AND tbl_name=? COLLATE NOCASE"
+        triggers = connection.execute(f"SELECT name, sql {owned}", [table]).fetchall()
+        for name, _sql in triggers:
+            connection.execute(f"DROP TRIGGER {quote(name)}")
+        connection.execute(f"DELETE FROM {quote(table)}")
+        for _name, sql in triggers:
+            connection.execute(sql)
 
 
 class Snapshot:
@@ -118,6 +153,7 @@ class Snapshot:
 
     def __init__(self, path: str, *, leave_out: Sequence[str] = ()) -> None:
         self._path, self._leave_out = path, leave_out
+        self._copier = Copier()
         self._folder: Path | None = None
         self._stream: IO[bytes] | None = None
 
@@ -126,13 +162,12 @@ class Snapshot:
         copy = self._folder / "copy.sqlite3"
         with (
             explained(_("The SQLite database could not be copied: %(reason)s.")),
-            contextlib.closing(connect(self._path)) as live,
-            contextlib.closing(connect(str(copy))) as target,
+            self._copier.connect(self._path) as live,
+            self._copier.connect(str(copy)) as target,
         ):
-            copy_database(live, target)
+            self._copier.copy(live, target)
             target.execute("PRAGMA journal_mode=DELETE")
-            for table in set(self._leave_out) & set(tables(target)):
-                target.execute(f"DELETE FROM {quote(table)}")
+            _empty(target, set(self._leave_out) & set(tables(target)))
             check_integrity(target, _("The live SQLite database is damaged; a copy of it is no backup."))
         self._stream = self.stream(copy)
 
@@ -150,7 +185,7 @@ class Snapshot:
         pass
 
     def abort(self) -> None:
-        pass  # a read from a local file does not block
+        self._copier.abort()
 
     def close(self) -> None:
         if self._stream:
@@ -192,6 +227,7 @@ class Loader:
 
     def __init__(self, path: str, *, keep: Sequence[str] = (), is_text: bool = False) -> None:
         self._path, self._keep, self._is_text = path, keep, is_text
+        self._copier = Copier()
         self.vanished: list[str] = []
         """After the commit: the tables that were there and are no more."""
         self._folder: Path | None = None
@@ -229,29 +265,33 @@ class Loader:
             self._script.finish()
         with (
             explained(_("The SQLite database could not be restored: %(reason)s.")),
-            contextlib.closing(connect(str(self._folder / "staged.sqlite3"))) as staged,
+            self._copier.connect(str(self._folder / "staged.sqlite3")) as staged,
         ):
             check_integrity(staged, _("The backup holds a damaged SQLite database."))
             staged.execute("PRAGMA journal_mode=DELETE")
-            with contextlib.closing(self._connect_live()) as live:
+            with self._connect_live() as live:
                 self._fit(staged, live)
                 before = tables(live)
-                copy_database(staged, live)
+                self._copier.copy(staged, live)
                 self.vanished = sorted(set(before) - set(tables(live)))
 
-    def _connect_live(self) -> sqlite3.Connection:
+    @contextlib.contextmanager
+    def _connect_live(self) -> Iterator[sqlite3.Connection]:
         try:
-            return connect(self._path)
+            connect(self._path).close()
         except sqlite3.Error as error:
             raise UsageError(
                 _("The SQLite file can't be opened: %(reason)s."),
                 hint=_("Check that the folder of the database exists and that we may write there."),
                 reason=error,
             ) from error
+        with self._copier.connect(self._path) as live:
+            yield live
 
     def _fit(self, staged: sqlite3.Connection, live: sqlite3.Connection) -> None:
         """Carry the kept tables over, and match the page size, which a file in WAL mode can't change."""
         (size,), (staged_size,) = (each.execute("PRAGMA page_size").fetchone() for each in (live, staged))
+        (pages,) = live.execute("PRAGMA page_count").fetchone()
         schema = live.execute(
             "SELECT name, type, tbl_name, sql FROM sqlite_master WHERE sql NOT NULL"
         ).fetchall()
@@ -263,7 +303,7 @@ class Loader:
                     staged.execute(sql)
                     if kind == "table":
                         self._copy_rows(live, staged, name)
-        if size != staged_size and schema:
+        if size != staged_size and pages:
             staged.execute(f"PRAGMA page_size={int(size)}")
             staged.execute("VACUUM")
 
@@ -276,7 +316,7 @@ class Loader:
         staged.execute("COMMIT")
 
     def abort(self) -> None:
-        pass  # a write to a local file does not block
+        self._copier.abort()
 
     def close(self) -> None:
         if self._stream:

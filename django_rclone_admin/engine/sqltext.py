@@ -31,7 +31,7 @@ def dump_lines(connection: sqlite3.Connection) -> Iterator[bytes]:
     yield b"PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\n"
     for kind, name, sql in schema:
         if kind == "table" and not name.startswith("sqlite_") and (name, sql) not in virtual:
-            yield f"{sql};\n".encode()
+            yield _ended(sql)
             yield from _rows(connection, name)
     if virtual:
         yield b"PRAGMA writable_schema=ON;\n"
@@ -48,10 +48,15 @@ def dump_lines(connection: sqlite3.Connection) -> Iterator[bytes]:
         yield b"DELETE FROM sqlite_sequence;\n"
         yield from _rows(connection, "sqlite_sequence")
     for sql in later:
-        yield f"{sql};\n".encode()
+        yield _ended(sql)
     if virtual:
         yield b"PRAGMA writable_schema=OFF;\n"
     yield b"COMMIT;\n"
+
+
+def _ended(sql: str) -> bytes:
+    """Return a statement with its end, which a comment in the last line must not swallow."""
+    return f"{sql}\n;\n".encode() if "--" in sql.rpartition("\n")[2] else f"{sql};\n".encode()
 
 
 def _rows(connection: sqlite3.Connection, table: str) -> Iterator[bytes]:
@@ -97,33 +102,74 @@ def _cast(string: re.Match[bytes]) -> bytes:
     return string[0] if string[1] else _literal(_Text(string[2].replace(b"''", b"'")))
 
 
+OPENING = re.compile(rb"""['"`\[]|--|/\*""")
+CLOSING = {b"'": b"'", b'"': b'"', b"`": b"`", b"[": b"]", b"/*": b"*/"}
+"""What begins and what ends a string, a quoted identifier or a comment."""
+
+
+def _open_at_end(line: bytes, opened: bytes) -> bytes:
+    """Return what is still open at the end of a line, given what was open at its beginning."""
+    position = 0
+    while True:
+        if opened:
+            end = line.find(CLOSING[opened], position)
+            if end < 0:
+                return opened
+            position, opened = end + len(CLOSING[opened]), b""
+        found = OPENING.search(line, position)
+        if found is None or found[0] == b"--":
+            return b""
+        position, opened = found.end(), found[0]
+
+
 class Script:
     """Executes SQL text as it comes in, statement by statement."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._rest = b""
+        self._line: list[bytes] = []
+        self._statement: list[bytes] = []
+        self._opened = b""
         self._last = ""
         connection.execute("PRAGMA journal_mode=OFF")
         connection.set_authorizer(_allow)
 
     def execute(self, data: bytes) -> None:
-        lines = (self._rest + data).split(b"\n")
-        self._rest = lines.pop()
-        pending: list[bytes] = []
-        for line in lines:
-            pending.append(line)
-            if line.rstrip().endswith(b";") and sqlite3.complete_statement(
-                b"\n".join(pending).decode("utf-8", "replace")
-            ):
-                self._run(b"\n".join(pending))
-                pending = []
-        self._rest = b"\n".join([*pending, self._rest])
+        *ended, rest = data.split(b"\n")
+        for part in ended:
+            line = b"".join([*self._line, part])
+            self._line.clear()
+            self._take(line)
+        self._line.append(rest)
+
+    def _take(self, line: bytes) -> None:
+        """Add a line to the statement, and run that when it is whole."""
+        if b"\0" in line:
+            raise WrongFormat(_("The SQL text of the backup can't be read."))
+        self._statement.append(line)
+        # Only at the end of what may be a statement: a long text in a column has many lines that end like one.
+        self._opened = _open_at_end(line, self._opened)
+        if self._opened or not line.rstrip().endswith(b";"):
+            return
+        statement = b"\n".join(self._statement)
+        if sqlite3.complete_statement(statement.decode("utf-8", "replace")):
+            self._statement.clear()
+            self._run(statement)
 
     def _run(self, statement: bytes) -> None:
         text = _decode(statement).strip()
         try:
-            self._connection.execute(text)
+            try:
+                self._connection.execute(text)
+            except sqlite3.OperationalError as error:
+                if "no such table: sqlite_sequence" not in str(error):
+                    raise
+                # It stays when the last table with AUTOINCREMENT has gone; only such a table brings it back.
+                self._connection.execute(
+                    "CREATE TABLE temporary_of_ours (id INTEGER PRIMARY KEY AUTOINCREMENT)"
+                )
+                self._connection.execute("DROP TABLE temporary_of_ours")
+                self._connection.execute(text)
         except sqlite3.Warning as error:
             raise WrongFormat(_("The SQL text of the backup can't be read.")) from error
         except (sqlite3.Error, ValueError) as error:
@@ -134,8 +180,9 @@ class Script:
 
     def finish(self) -> None:
         """Check that the text ended with its last statement: one cut at a line's end looks whole otherwise."""
-        if self._rest.strip():
-            self._run(self._rest)
+        rest = b"\n".join([*self._statement, b"".join(self._line)])
+        if rest.strip():
+            self._run(rest)
         self.close()
         if self._last.upper() != "COMMIT;":
             raise BackupDamaged(_("The SQL text of the backup is cut off: it does not end with COMMIT."))

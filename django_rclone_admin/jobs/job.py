@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, Error, InterfaceError, OperationalError, connections
 from django.dispatch import Signal
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -87,9 +87,24 @@ class Job:
                 self.note(_("A signal receiver failed; see the log of the site."))
 
     def save(self) -> None:
-        """Write the row, if there is a table; create it anew when a restore has taken its place."""
-        if self.recorded:
-            self.run.save()
+        """Write the row, if there is a table; create it anew when a restore has taken its place.
+
+        The work is over, and its outcome does not hang on the record of it. A connection may well be gone by now: a
+        restore by swap ends all of them.
+        """
+        if not self.recorded:
+            return
+        connection = connections[history.database()]
+        try:
+            try:
+                self.run.save()
+            except (OperationalError, InterfaceError):
+                if connection.in_atomic_block:
+                    raise
+                connection.close()
+                self.run.save()
+        except Error as error:
+            logger.warning("The end of a run could not be recorded: %s", error)
 
 
 def carry_out(
@@ -138,10 +153,7 @@ def _fail(job: Job, error: BaseException) -> None:
     job.run.end(status, message, hint)
     job.run.write_log(message)
     job.run.bytes_done = job.control.bytes_done
-    try:
-        job.save()
-    except DatabaseError as problem:
-        logger.warning("The failure of a run could not be recorded: %s", problem)
+    job.save()
     job.tell(signals.run_failed, exception=error)
 
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import io
-import shutil
 import socket
-import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import django
 from django.conf import settings as django_settings
@@ -21,7 +18,6 @@ from ..conf import get_settings
 from ..engine import media
 from ..engine.catalog import Catalog, State, StoredObject, latest
 from ..engine.compression import ZSTD, Decompressor, Meter, Stage
-from ..engine.control import Control
 from ..engine.files import FileSource, StreamSink
 from ..engine.manifest import Manifest
 from ..engine.media import Difference, MediaFile
@@ -29,12 +25,15 @@ from ..engine.mirror import Mirror
 from ..engine.naming import Naming
 from ..engine.store import Upload, sweep
 from ..engine.transfer import CommandSource, transfer
-from ..exceptions import BackupNotFound, UsageError, gettext_noop
+from ..exceptions import BackupNotFound, RemoteError, UsageError, gettext_noop
 from . import history
 from .job import Job
+from .media_aside import Aside
 
 STAMP = "%Y-%m-%d-%H%M%S-%f"
 """The name of the folder with what one run replaced: the time of the run, exact enough to sort all runs."""
+ATTEMPTS = 3
+"""How often each step of a backup is tried."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +42,12 @@ class MediaPlan:
 
     backup: StoredObject | None
     """``None``: the mirror as it is, left by a program that keeps no file lists."""
+    files: list[MediaFile]
     places: dict[str | None, list[str]]
     """Paths by version folder; under ``None`` those in the mirror."""
     difference: Difference
+    obstacles: list[str]
+    """Files of the site that stand where a folder has to be, or in a folder that has to be a file."""
 
 
 def get_place() -> str:
@@ -95,7 +97,8 @@ def compare_for_backup(catalog: Catalog) -> Difference:
     mirror, settings = get_mirror(catalog), get_settings()
     here, there = local_files(mirror), media.from_entries(mirror.remote_files(settings.media_backup_dir))
     media.check_source(here, there, settings.media_max_delete_percent)
-    return media.compare(there, here)
+    # The times of what is in no list are not known, and then the sizes have to do.
+    return media.compare(media.with_times(there, [*here, *_last_list(catalog)]), here)
 
 
 def back_up_media(job: Job) -> str:
@@ -104,34 +107,63 @@ def back_up_media(job: Job) -> str:
     job.announce(signals.pre_media_backup)
     job.stage(_("Looking at the media files"))
     here = local_files(mirror)
-    media.check_source(
-        here,
-        media.from_entries(mirror.remote_files(settings.media_backup_dir)),
-        settings.media_max_delete_percent,
-    )
-    sweep(catalog, catalog.objects(manifests=False), history.is_over, timezone.now())
-    taken_at = _next_time(catalog)
+    there = media.from_entries(mirror.remote_files(settings.media_backup_dir))
+    media.check_source(here, there, settings.media_max_delete_percent)
+    lists = catalog.objects()
+    sweep(catalog, lists, history.is_over, timezone.now())
     job.stage(_("Copying"))
-    versions = catalog.path(taken_at.strftime(STAMP))
-    mirror.sync(settings.media_backup_dir, versions=versions, control=job.control)
+    taken_at = _copy(job, mirror, _next_time(mirror, catalog, lists), here, there)
     job.stage(_("Writing the file list"))
-    times = {file.path: file.time for file in here}
-    files = [
-        MediaFile(path=each.path, size=each.size, time=times.get(each.path, each.time))
-        for each in media.from_entries(mirror.remote_files(settings.media_backup_dir))
-    ]
+    files = media.from_entries(mirror.remote_files(settings.media_backup_dir))
+    files = media.with_times(files, here)
     _store_list(job, catalog, taken_at, files)
     job.tell(signals.post_media_backup)
     size = sum(each.size for each in files)
     return _("Backed up %(count)d files, %(size)s.") % {"count": len(files), "size": wording.size(size)}
 
 
-def _next_time(catalog: Catalog) -> datetime:
+def _copy(
+    job: Job, mirror: Mirror, now: datetime, here: Sequence[MediaFile], there: Sequence[MediaFile]
+) -> datetime:
+    """Make the mirror equal to the media files; no two steps put what they replace into the same folder.
+
+    :param now: the time of the first step.
+    :returns: the time of the last one.
+    """
+    folder = get_settings().media_backup_dir
+    steps: list[Callable[[str], None]] = []
+    if gone := media.obstacles(there, here):
+        steps.append(lambda into: mirror.retire(folder, gone, versions=into, control=job.control))
+    if not mirror.keeps_times():
+        changed = media.compare(media.with_times(there, _last_list(job.catalog)), here).changed
+        # The sync compares sizes alone then, so what kept its size has to be named.
+        steps.append(lambda into: mirror.renew(folder, changed, versions=into, control=job.control))
+    steps += [lambda into: mirror.sync(folder, versions=into, control=job.control)]
+    lists = media_catalog(job.catalog)
+    for step in steps:
+        for attempts_left in range(ATTEMPTS - 1, -1, -1):
+            now += timedelta(microseconds=1)
+            try:
+                step(lists.path(now.astimezone(UTC).strftime(STAMP)))
+                break
+            except RemoteError as error:
+                if not attempts_left:
+                    raise
+                job.note(_("Trying again after: %(error)s") % {"error": wording.describe(error)[0]})
+    return now
+
+
+def _last_list(catalog: Catalog) -> list[MediaFile]:
+    """Return the file list of the last media backup; an empty one when there is none."""
+    backup = find_media(catalog, None)
+    return read_list(catalog, backup) if backup else []
+
+
+def _next_time(mirror: Mirror, catalog: Catalog, lists: Sequence[StoredObject]) -> datetime:
     """Return the time of this run: now, but after every earlier run, whatever the clock does."""
-    folders = media.by_folder(catalog.rclone.entries(catalog.folder, recursive=True))
-    earlier = [_parse(name) for name in folders]
-    earlier += [each.manifest.taken_at for each in catalog.objects() if each.manifest]
-    return max([timezone.now(), *(time + timedelta(microseconds=1) for time in earlier if time)])
+    earlier = [_parse(name) for name in mirror.folders(catalog.folder)]
+    earlier += [each.manifest.taken_at for each in lists if each.manifest]
+    return max([timezone.now(), *(time for time in earlier if time)])
 
 
 def _parse(stamp: str) -> datetime | None:
@@ -189,11 +221,12 @@ def find_media(catalog: Catalog, name: str | None) -> StoredObject | None:
     :raises BackupNotFound: there is none of that name.
     """
     lists = media_catalog(catalog)
-    listed = [each for each in lists.objects() if each.taken_at]
+    # Without its manifest a list can't be believed: nobody knows which versions are later.
+    listed = [each for each in lists.objects() if each.state is State.COMPLETE]
     if name is None:
         return latest(listed, media.NAME)
     for each in listed:
-        if name in (each.name, each.path, each.name.split(".")[0]) and each.state is State.COMPLETE:
+        if name in (each.name, each.path, each.name.split(".")[0]):
             return each
     raise BackupNotFound(
         gettext_noop("There is no media backup “%(name)s” on the remote."),
@@ -222,18 +255,25 @@ def plan_media_restore(catalog: Catalog, name: str | None) -> MediaPlan:
     """
     mirror, lists = get_mirror(catalog), media_catalog(catalog)
     backup = find_media(catalog, name)
-    there = mirror.remote_files(get_settings().media_backup_dir)
+    there = mirror.remote_files(get_settings().media_backup_dir, everything=True)
     if backup is None:
         files, later = media.from_entries(there), []
     else:
         files = read_list(catalog, backup)
-        folders = media.by_folder(catalog.rclone.entries(lists.folder, recursive=True))
-        later = later_versions(backup, folders)
+        later = later_versions(backup, media.by_folder(mirror.remote_files(lists.folder, everything=True)))
     media.check_restore(files)
     places = media.locate(files, later, {each.name: each.size for each in there})
-    here = mirror.local_files()
+    here = media.from_entries(mirror.local_files(everything=True) or [])
+    difference = media.compare(here, files)
+    if mirror.filters:  # what is excluded is never removed
+        counted = {each.name for each in mirror.local_files() or []}
+        difference = replace(difference, removed=[each for each in difference.removed if each in counted])
     return MediaPlan(
-        backup=backup, places=places, difference=media.compare(media.from_entries(here or []), files)
+        backup=backup,
+        files=files,
+        places=places,
+        difference=difference,
+        obstacles=media.obstacles(here, files),
     )
 
 
@@ -252,56 +292,38 @@ def restore_media(job: Job) -> str:
     job.stage(_("Looking at the media backup"))
     plan = plan_media_restore(job.catalog, run.path or None)
     mirror, lists = get_mirror(job.catalog), media_catalog(job.catalog)
-    aside = _folder_aside()
-    always = not mirror.keeps_times()
-    try:
+    with Aside(job, mirror, get_place(), plan.difference.added) as aside:
         job.stage(_("Copying"))
+        aside.make_way(plan.files, plan.obstacles)
         for folder, paths in plan.places.items():
             root = get_settings().media_backup_dir if folder is None else lists.path(folder)
-            mirror.fetch(root, paths, replaced=_sub(aside, "replaced"), always=always, control=job.control)
-        if run.options.get("exact") and plan.difference.removed:
+            aside.fetch(root, paths)
+        _check_arrival(mirror, plan.files)
+        removed = plan.difference.removed if run.options.get("exact") else []
+        if removed:
             job.stage(_("Removing what is not in the backup"))
-            _take_away(job, mirror, plan.difference.removed, aside)
-    except BaseException:
-        _put_back(job, mirror, aside)
-        raise
-    if aside:
-        _remove_tree(aside)
+            aside.take_away(removed)
     job.tell(signals.post_media_restore)
     changed = len(plan.difference.added) + len(plan.difference.changed)
-    removed = len(plan.difference.removed) if run.options.get("exact") else 0
-    return _("Restored %(changed)d files, removed %(removed)d.") % {"changed": changed, "removed": removed}
+    return _("Restored %(changed)d files, removed %(removed)d.") % {
+        "changed": changed,
+        "removed": len(removed),
+    }
 
 
-def _folder_aside() -> Path | None:
-    """Return the folder beside the media files that takes what is overwritten; none where those are not local."""
-    place = Path(get_place())
-    if not place.is_absolute():
-        return None
-    return place.with_name(f".{place.name}-before-restore-{uuid.uuid4().hex[:8]}")
+def _check_arrival(mirror: Mirror, files: Sequence[MediaFile]) -> None:
+    """See that every file of the backup is there: rclone passes over those that have gone from the remote meanwhile.
 
-
-def _sub(aside: Path | None, name: str) -> str | None:
-    return str(aside / name) if aside else None
-
-
-def _take_away(job: Job, mirror: Mirror, paths: Sequence[str], aside: Path | None) -> None:
-    if aside:
-        mirror.take_away(paths, into=str(aside / "removed"), control=job.control)
-    else:
-        mirror.delete_local(paths, control=job.control)
-
-
-def _put_back(job: Job, mirror: Mirror, aside: Path | None) -> None:
-    """After a failure: bring back what was overwritten or taken away; a new control, for the old one is stopped."""
-    if not aside:
-        return
-    for name in ("replaced", "removed"):
-        if (aside / name).exists():
-            mirror.put_back(str(aside / name), control=Control())
-    job.note(_("What had been overwritten was put back."))
-    _remove_tree(aside)
-
-
-def _remove_tree(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
+    :raises RemoteError: some are not.
+    """
+    sizes = {each.name: each.size for each in mirror.local_files(everything=True) or []}
+    lost = [each.path for each in files if sizes.get(each.path) != each.size]
+    if lost:
+        raise RemoteError(
+            gettext_noop("%(count)d files did not arrive from the remote, %(path)s among them."),
+            hint=gettext_noop(
+                "Look whether another program changes the remote or the media files, and try again."
+            ),
+            count=len(lost),
+            path=repr(lost[0]),
+        )

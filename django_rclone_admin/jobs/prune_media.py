@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from .. import wording
 from ..conf import get_settings
 from ..engine import media
 from ..engine.catalog import Catalog, State, StoredObject
 from ..engine.mirror import Mirror
 from ..engine.retention import Decision, decide
 from ..engine.store import remove
+from ..exceptions import BackupDamaged
 from .job import Job
 from .media import get_mirror, later_versions, media_catalog, read_list
 
@@ -30,12 +32,12 @@ def prune_media(job: Job, decisions: list[Decision] | None = None) -> str:
     job.stage(_("Looking at the remote"))
     lists, mirror = media_catalog(job.catalog), get_mirror(job.catalog)
     decided = decide_media(job.catalog)
+    kept = [each.backup for each in decided if each.keep]
+    paths = unneeded_versions(job, lists, mirror, kept)
     for decision in decided:
         if not decision.keep:
             job.stage(_("Removing %(name)s") % {"name": decision.backup.name})
             remove(lists, decision.backup)
-    kept = [each.backup for each in decided if each.keep]
-    paths = unneeded_versions(job.catalog, lists, mirror, kept)
     if paths:
         job.stage(_("Removing old versions of files"))
         mirror.remove(lists.folder, paths, control=job.control)
@@ -45,25 +47,23 @@ def prune_media(job: Job, decisions: list[Decision] | None = None) -> str:
     return _("Removed %(count)d media backups and %(files)d old versions of files.") % counts
 
 
-def unneeded_versions(
-    catalog: Catalog, lists: Catalog, mirror: Mirror, kept: Sequence[StoredObject]
-) -> list[str]:
+def unneeded_versions(job: Job, lists: Catalog, mirror: Mirror, kept: Sequence[StoredObject]) -> list[str]:
     """Return the paths of the versions, below the versions folder, that no kept media backup needs.
 
-    As long as one of these can't be read, or is none, every version stays.
+    As long as one of these can't be read, or is none, or misses a file, every version stays.
     """
     if not kept or any(each.state is not State.COMPLETE for each in kept):
         return []
-    folders = media.by_folder(catalog.rclone.entries(lists.folder, recursive=True))
-    there = {each.name: each.size for each in mirror.remote_files(get_settings().media_backup_dir)}
-    needed = {
-        f"{folder}/{path}"
-        for backup in kept
-        for folder, paths in media.locate(
-            read_list(catalog, backup), later_versions(backup, folders), there
-        ).items()
-        for path in paths
-        if folder is not None
-    }
-    every = [f"{folder}/{path}" for folder, _paths in later_versions(None, folders) for path in _paths]
+    folders = media.by_folder(mirror.remote_files(lists.folder, everything=True))
+    there = mirror.remote_files(get_settings().media_backup_dir, everything=True)
+    sizes = {each.name: each.size for each in there}
+    needed = set()
+    for backup in kept:
+        try:
+            places = media.locate(read_list(job.catalog, backup), later_versions(backup, folders), sizes)
+        except BackupDamaged as error:
+            job.note(_("%(name)s: %(error)s") % {"name": backup.name, "error": wording.describe(error)[0]})
+            return []
+        needed |= {f"{folder}/{path}" for folder, paths in places.items() for path in paths if folder}
+    every = [f"{folder}/{path}" for folder, paths in later_versions(None, folders) for path in paths]
     return [path for path in every if path not in needed]

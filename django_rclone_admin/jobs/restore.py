@@ -127,13 +127,12 @@ def _safety_backup(job: Job, connector: Connector) -> None:
 def _discard_older(job: Job, connector: Connector) -> None:
     """Give back the room of what an earlier restore kept, now that this one can be undone instead."""
     run = job.run
-    last = history.last_restore(run.database)
-    kept = last.options.get("kept") if last else None
     mine = run.options.get("kept")
-    if not kept or kept == mine or not (mine or run.options.get("safety")):
-        return
     try:
-        connector.discard(kept)
+        last = history.last_restore(run.database)
+        kept = last.options.get("kept") if last else None
+        if kept and kept != mine and (mine or run.options.get("safety")):
+            connector.discard(kept)
     except Exception as error:  # noqa: BLE001  (the restore is committed)
         history.logger.warning("What an earlier restore kept could not be removed: %s", error)
 

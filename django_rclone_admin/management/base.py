@@ -13,13 +13,14 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import Error
 from django.utils.translation import gettext as _
 from tqdm import tqdm
 
 from .. import api, wording
+from ..api import Progress
 from ..exceptions import BackupError, Cancelled, Interrupted, UsageError
 from ..exceptions import gettext_noop as noop
-from ..jobs.job import Progress
 from ..models import BackupRun
 
 
@@ -50,6 +51,12 @@ class Command(BaseCommand):
             self.fail(*wording.describe(error), code=error.exit_code)
         except ImproperlyConfigured as error:
             self.fail(str(error), _("Correct the settings; “manage.py check” shows what is wrong."), code=2)
+        except Error as error:
+            self.fail(
+                _("The database failed: %(reason)s") % {"reason": " ".join(str(error).split())},
+                _("See that its server runs. The list of runs says what was done before that."),
+                code=1,
+            )
         except KeyboardInterrupt:
             self.fail(_("Cancelled."), _("What had not ended has changed nothing."), code=1)
         else:

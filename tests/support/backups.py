@@ -55,7 +55,9 @@ class Backups:
 
     def take_down(self) -> None:
         """From now on nothing answers at the remote."""
-        self.configure(REMOTE=":sftp,host=127.0.0.1,port=9:backups", RCLONE_FLAGS=["--low-level-retries=1"])
+        self.configure(
+            REMOTE=':webdav,url="http://127.0.0.1:9":backups', RCLONE_FLAGS=["--low-level-retries=1"]
+        )
 
     def count_calls(self, folder: Path) -> None:
         """Have every call of rclone written down."""

@@ -6,7 +6,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.support import postgresql
+from tests.support import mysql, postgresql
 
 HISTORY = "django_rclone_admin_backuprun"
 """The one table that a restore leaves alone."""
@@ -23,6 +23,10 @@ TABLES = {
                format('%I.%I', schemaname, tablename)
         FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')
     """,
+    "mysql": """
+        SELECT TABLE_NAME, concat('`', replace(TABLE_NAME, '`', '``'), '`')
+        FROM information_schema.TABLES WHERE TABLE_SCHEMA = database() AND TABLE_TYPE <> 'VIEW'
+    """,
 }
 """The query for the name of each table and the way to write it in SQL, by the last word of ``ENGINE``."""
 
@@ -34,7 +38,7 @@ def connection(entry: dict[str, Any]) -> Iterator[Any]:
         uri = f"{Path(entry['NAME']).as_uri()}?mode=rw"
         opened: Any = sqlite3.connect(uri, uri=True, isolation_level=None)
     else:
-        opened = postgresql.connect(entry)
+        opened = {"postgresql": postgresql, "mysql": mysql}[engine(entry)].connect(entry)
     with closing(opened):
         yield opened
 
@@ -55,9 +59,9 @@ def execute(entry: dict[str, Any], statement: str) -> list[tuple[Any, ...]]:
     """Execute one statement, commit it, and return its rows, if it has any."""
     with connection(entry) as opened:
         cursor = opened.execute(statement)
-        return cursor.fetchall() if cursor.description else []
+        return list(cursor.fetchall()) if cursor.description else []
 
 
 def engine(entry: dict[str, Any]) -> str:
-    """Return the last word of ``ENGINE``: ``sqlite3``, ``postgresql``."""
+    """Return the last word of ``ENGINE``: ``sqlite3``, ``postgresql``, ``mysql``."""
     return str(entry["ENGINE"]).rpartition(".")[2]

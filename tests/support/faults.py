@@ -17,6 +17,9 @@ NOISE = {
         CREATE TABLE noise AS
         SELECT n, sha512(n::text::bytea) AS bytes FROM generate_series(1, {rows}) AS n
     """,
+    "mysql": """
+        CREATE TABLE noise AS SELECT seq AS n, unhex(sha2(seq, 512)) AS bytes FROM seq_1_to_{rows}
+    """,
 }
 """Rows that no compression makes small."""
 

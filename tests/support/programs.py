@@ -19,7 +19,7 @@ DOWNLOAD = r"^(?!.*(manifest|files-from)).*\bcat\b"
 
 PROGRAM = """\
 #!{python} -IS
-import ctypes, os, re, select, signal, sys
+import ctypes, os, re, signal, sys, time
 from subprocess import DEVNULL, PIPE, Popen
 
 REAL = {real!r}
@@ -39,13 +39,12 @@ def copy(source, sink, limit=None):
     sink.flush()
 
 
-def hold(stream):
-    # Go on when we are told to, or when whoever is at the other end is gone.
+def hold():
+    # Go on when we are told to, or when whoever started us is gone.
+    parent = os.getppid()
     open(sys.argv[0] + ".held", "w").close()
-    other_end = select.poll()
-    other_end.register(stream, 0)
-    while not os.path.exists(sys.argv[0] + ".released") and not other_end.poll(10):
-        pass
+    while not os.path.exists(sys.argv[0] + ".released") and os.getppid() == parent:
+        time.sleep(0.01)
 
 
 def end(process, status):
@@ -66,7 +65,7 @@ def wrapper(folder: Path, name: str, real: str | Path, body: str) -> Path:
     """Write the program ``name``, which runs ``body`` and then, if that does not end it, becomes the ``real`` one.
 
     The body is Python and finds ``REAL``, ``arguments``, ``start(**streams)``, which starts the real program,
-    ``copy(source, sink, limit)``, ``hold(stream)``, which waits in the middle of it, and ``end(process, status)``, which
+    ``copy(source, sink, limit)``, ``hold()``, which waits in the middle of it, and ``end(process, status)``, which
     kills the real program and ends.
     The other programs beside the real one are linked, so that ``folder`` can serve as ``BIN_DIR``.
     """
@@ -145,7 +144,7 @@ class Held:
         wait_for(Path(f"{self.program}.held").exists)
 
     def release(self) -> None:
-        """Let it go on. A program whose other end is gone goes on by itself."""
+        """Let it go on. One whose parent is gone goes on by itself."""
         Path(f"{self.program}.released").touch()
 
 
@@ -154,7 +153,7 @@ def hold_output(folder: Path, name: str, real: str | Path, *, after: int, when: 
     body = f"""
     process = start(stdout=PIPE)
     copy(process.stdout, sys.stdout.buffer, {after})
-    hold(sys.stdout)
+    hold()
     copy(process.stdout, sys.stdout.buffer)
     sys.exit(process.wait())
 """
@@ -166,7 +165,7 @@ def hold_input(folder: Path, name: str, real: str | Path, *, after: int, when: s
     body = f"""
     process = start(stdin=PIPE)
     copy(sys.stdin.buffer, process.stdin, {after})
-    hold(sys.stdin)
+    hold()
     copy(sys.stdin.buffer, process.stdin)
     process.stdin.close()
     sys.exit(process.wait())

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
+from tests.support.mysql import MariaDBServer
 from tests.support.postgresql import PostgreSQLServer
 from tests.support.site import Shop
 
@@ -21,10 +22,10 @@ SEED = ("--products=50", "--customers=100", "--orders=300", "--page-views=200")
 class Shops:
     """Keeps one filled shop for each kind of database: ``sqlite``, or what ``start_server`` knows by that name."""
 
-    def __init__(self, folder: Path, start_server: Callable[[str], PostgreSQLServer]) -> None:
+    def __init__(self, folder: Path, start_server: Callable[[str], PostgreSQLServer | MariaDBServer]) -> None:
         self.folder = folder
         self.start_server = start_server
-        self.servers: dict[str, PostgreSQLServer] = {}
+        self.servers: dict[str, PostgreSQLServer | MariaDBServer] = {}
         self.templates: dict[str, Shop] = {}
 
     def open(self, home: Path, database: str) -> Shop:

@@ -82,9 +82,9 @@ class Shop:
         except subprocess.TimeoutExpired:
             self._kill(process)
             out, err = process.communicate()
-            command, shown = " ".join(map(str, process.args)), (out + err).decode(errors="replace")
+            command, shown = " ".join(map(str, process.args)), (out + (err or b"")).decode(errors="replace")
             pytest.fail(f"{command} is still running after {timeout} s:\n{shown}", pytrace=False)
-        out_text, err_text = out.decode(errors="replace"), err.decode(errors="replace")
+        out_text, err_text = out.decode(errors="replace"), (err or b"").decode(errors="replace")
         assert "ResourceWarning" not in err_text, err_text
         return Result(code=process.returncode, out=out_text, err=err_text, raw=out)
 

@@ -7,9 +7,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from ... import api, wording
+from ...api import RestorePlan
 from ...exceptions import UsageError
 from ...exceptions import gettext_noop as noop
-from ...jobs.plan import RestorePlan
 from ...models import Trigger
 from ..base import Command as BaseCommand
 from ..base import refuse_together, requester

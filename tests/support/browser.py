@@ -1,0 +1,98 @@
+"""A real browser, and the shop's real site in a process of its own."""
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright
+
+from tests.support.servers import Server, free_port, missing
+from tests.support.site import REPOSITORY, Shop
+
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+TIMEOUT = 20_000
+"""Milliseconds that anything on a page may take."""
+
+REPORT_VIOLATIONS = """
+document.addEventListener("securitypolicyviolation", (event) =>
+  console.error("policy violated:", event.violatedDirective, event.blockedURI, event.sourceFile, event.lineNumber));
+"""
+
+
+def launch(playwright: Playwright) -> Browser:
+    """Start Chromium: the one of the system, else Playwright's own."""
+    program = shutil.which("chromium") or shutil.which("google-chrome") or playwright.chromium.executable_path
+    if not Path(program).exists():
+        missing("Chromium is not installed")
+    return playwright.chromium.launch(executable_path=program, args=list(FLAGS))
+
+
+class Visitor:
+    """Somebody who looks at the site, and to whom nothing may go wrong unnoticed."""
+
+    def __init__(self, browser: Browser, address: str, **options: Any) -> None:
+        self.address = address
+        self.troubles: list[str] = []
+        """What the console complained about."""
+        self.context: BrowserContext = browser.new_context(
+            base_url=address, reduced_motion="reduce", **options
+        )
+        self.context.set_default_timeout(TIMEOUT)
+        self.context.add_init_script(REPORT_VIOLATIONS)
+        self.context.on("console", self._listen)
+        self.context.on("weberror", lambda error: self.troubles.append(f"uncaught: {error.error}"))
+        self.page: Page = self.context.new_page()
+
+    def _listen(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.troubles.append(f"{message.type}: {message.text} ({message.location})")
+
+    def sign_in(self, name: str = "admin", page: str = "/admin/django_rclone_admin/backup/") -> None:
+        """Sign in and go to a page."""
+        self.page.goto(f"/admin/login/?next={page}")
+        self.fill_in_login(name)
+
+    def fill_in_login(self, name: str = "admin") -> None:
+        self.page.fill("#id_username", name)
+        self.page.fill("#id_password", "admin")
+        self.page.press("#id_password", "Enter")
+        self.page.wait_for_selector("#user-tools")
+
+
+@contextmanager
+def serving(shop: Shop) -> Iterator[Server]:
+    """Run the shop's site; ``server.name`` is its address."""
+    port = free_port()
+    server = Server(
+        [sys.executable, str(REPOSITORY / "manage.py"), "runserver", "--noreload", f"127.0.0.1:{port}"],
+        log=shop.home / "runserver.log",
+        env=shop.environment | {"SHOP_SETTINGS": json.dumps(shop.settings)},
+    )
+    server.name = f"http://127.0.0.1:{port}"
+    try:
+        server.wait_until(lambda: _answers(f"{server.name}/admin/login/"))
+        yield server
+    finally:
+        server.stop()
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urlopen(address, timeout=10):  # noqa: S310  (our own address)
+            return True
+    except (URLError, OSError):
+        return False

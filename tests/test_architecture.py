@@ -1,0 +1,140 @@
+"""The parts of the package know only those parts that they may know."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import django_rclone_admin
+
+PACKAGE = Path(django_rclone_admin.__file__).parent
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "migrations" not in path.parts)
+LONGEST = 330
+"""Lines of a module."""
+
+
+def dotted(path: Path) -> str:
+    """Return the name of a module."""
+    parts = [PACKAGE.name, *path.relative_to(PACKAGE).with_suffix("").parts]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path: Path) -> set[str]:
+    """Return the dotted names that a module imports, wherever in it, relative ones made absolute.
+
+    What comes ``from`` a package may be a module of it or a name in it: both are given, as one dotted name.
+    """
+    package = dotted(path).split(".")
+    if path.name != "__init__.py":
+        package = package[:-1]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            prefix = [*base, *(node.module.split(".") if node.module else [])]
+            found |= {".".join([*prefix, alias.name]) for alias in node.names}
+    return found
+
+
+def importers(*names: str, among: str = "") -> set[str]:
+    """Return the modules below ``among`` that import any of ``names``, or something from it."""
+    return {
+        dotted(path)
+        for path in MODULES
+        if is_in(dotted(path), f"{PACKAGE.name}.{among}".rstrip("."))
+        and any(is_in(each, name) for each in imports(path) for name in names)
+    }
+
+
+def is_in(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
+
+
+def ours(*names: str) -> list[str]:
+    return [f"{PACKAGE.name}.{name}" for name in names]
+
+
+def test_imports_are_found_wherever_and_however_they_are_written():
+    """So that the tests below can't pass by seeing nothing."""
+    transfer = PACKAGE / "engine" / "transfer.py"
+    assert {"threading", *ours("exceptions.BackupError", "engine.command.Command")} <= imports(transfer)
+    assert "django.db.models" in imports(PACKAGE / "models.py")
+
+
+def test_engine_knows_no_django():
+    assert importers("django", among="engine") == set()
+
+
+def test_engine_knows_only_itself_and_the_exceptions():
+    others = [
+        dotted(path)
+        for path in MODULES
+        if not is_in(dotted(path), ours("engine")[0]) and path.parent == PACKAGE
+    ]
+    assert importers(*(set(others) - set(ours("exceptions")) - {PACKAGE.name}), among="engine") == set()
+    assert importers(*ours("connectors", "jobs", "api", "admin", "management"), among="engine") == set()
+
+
+def test_exceptions_know_nothing():
+    assert imports(PACKAGE / "exceptions.py") == {"__future__.annotations", "typing.Any"}
+
+
+def test_processes_are_started_in_one_place():
+    allowed = set(ours("engine.command", "engine.transfer"))
+    assert importers("subprocess", "multiprocessing", "pty") <= allowed
+
+
+def test_no_module_starts_programs_behind_the_back_of_that_place():
+    calls = {"system", "popen", "fork", "forkpty", "posix_spawn", "posix_spawnp", "startfile"}
+    found = {
+        (dotted(path), node.attr)
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "os"
+        and (node.attr in calls or node.attr.startswith(("exec", "spawn")))
+    }
+    assert found == set()
+
+
+def test_connectors_know_nothing_of_runs():
+    assert importers(*ours("jobs", "api", "admin", "management", "executors"), among="connectors") == set()
+    # It tells the others the name of the table that no dump may hold.
+    assert importers(*ours("models"), among="connectors") <= set(ours("connectors.registry"))
+
+
+@pytest.mark.parametrize("user", ["admin", "management", "schedules", "urls", "views"])
+def test_whoever_lets_work_be_done_goes_through_the_api(user):
+    assert importers(*ours("jobs"), among=user) == set()
+
+
+def test_jobs_do_not_know_who_asked_for_them():
+    assert importers(*ours("api", "admin", "management", "schedules"), among="jobs") == set()
+
+
+def test_api_does_not_know_who_calls_it():
+    assert importers(*ours("admin", "management"), among="api") == set()
+
+
+def test_executors_know_nothing_of_jobs():
+    assert importers(*ours("jobs", "api", "models"), among="executors") == set()
+
+
+def test_nobody_imports_what_another_module_keeps_to_itself():
+    found = {
+        (dotted(path), name)
+        for path in MODULES
+        for name in imports(path)
+        if name.startswith(PACKAGE.name)
+        and any(part.startswith("_") and part != "__version__" for part in name.split("."))
+    }
+    assert found == set()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_module_can_be_read_in_one_go(path):
+    lines = path.read_text().count("\n")
+    assert lines <= LONGEST

@@ -1,0 +1,367 @@
+"""The dashboard in a real browser, under a content security policy that allows nothing inline."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
+from tests.support.browser import TIMEOUT, Visitor, launch, serving
+from tests.support.faults import add_noise
+from tests.support.servers import Server
+from tests.support.site import Shop
+from tests.support.waiting import wait_for
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+LIST = "/admin/django_rclone_admin/backup/"
+RUNS = "/admin/django_rclone_admin/backuprun/"
+
+# Without its read-ahead, rclone takes no byte before its time.
+SLOW = ["--bwlimit=700k", "--buffer-size=0"]
+VERY_SLOW = ["--bwlimit=20k", "--buffer-size=0"]
+
+# Looks at the page while the run goes on, in the page itself: a look from outside may come too late.
+WATCH_BAR = """
+window.isStillTheSamePage = true;
+window.seen = [];
+new MutationObserver(() => {
+  const bar = document.querySelector(".dra-run progress[value]");
+  if (bar && window.seen.at(-1) !== bar.value) window.seen.push(bar.value);
+}).observe(document.body, {childList: true, subtree: true});
+"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One browser for the module: its event loop must not run while other tests use the database."""
+    expect.set_options(timeout=TIMEOUT)
+    with sync_playwright() as playwright:
+        browser = launch(playwright)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_site(make_shop: Callable[..., Shop], browser: Browser) -> Iterator[Callable[..., Any]]:
+    """Open a shop with its site: ``shop, visit = open_site("postgresql", SAFETY_BACKUP=False)``.
+
+    ``visit(**options)`` opens a browser window that is signed in; whatever is wrong in it fails the test.
+    """
+    visitors: list[Visitor] = []
+    servers: list[Any] = []
+
+    def open_(database: str = "sqlite", **django_rclone: object) -> tuple[Shop, Callable[..., Visitor]]:
+        shop = make_shop(database, **{"COMPRESSION": None, **django_rclone})
+        shop.settings["PASSWORD_HASHERS"] = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+        result = shop.manage("seedshop", "--superuser")
+        assert result.code == 0, result.err
+        server: list[Server] = []
+
+        def visit(page: str | None = LIST, **options: Any) -> Visitor:
+            if not server:
+                running = serving(shop)
+                server.append(running.__enter__())
+                servers.append((running, server[0]))
+            visitor = Visitor(browser, server[0].name, **options)
+            visitors.append(visitor)
+            if page:
+                visitor.sign_in(page=page)
+            return visitor
+
+        return shop, visit
+
+    yield open_
+    for visitor in visitors:
+        visitor.context.close()
+    for running, server in servers:
+        running.__exit__(None, None, None)
+        assert "Traceback" not in server.output(), server.output()
+    assert [trouble for visitor in visitors for trouble in visitor.troubles] == []
+
+
+def backed_up(shop: Shop, *arguments: str) -> str:
+    result = shop.manage("dbbackup", "--json", *arguments)
+    assert result.code == 0, result.err
+    return str(result.json["path"]).removeprefix("db/")
+
+
+def run_of(page: Page, status: str) -> Locator:
+    return page.locator(f".dra-run.dra-{status}")
+
+
+def choose(page: Page, name: str, action: str) -> None:
+    """Tick a backup in the list and carry out an action on it."""
+    page.get_by_role("row").filter(has_text=name).get_by_role("checkbox").check()
+    page.get_by_label("Action:").select_option(label=action)
+    page.get_by_role(
+        "button",
+        name="Run" if page.get_by_role("button", name="Run", exact=True).count() else "Go",
+        exact=True,
+    ).click()
+
+
+# -- what it is for -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("database", ["postgresql", "sqlite"])
+def test_a_backup_is_watched_and_restored(open_site, database):
+    shop, visit = open_site(database, RCLONE_FLAGS=SLOW)
+    add_noise(shop)
+    shop.settings["DJANGO_RCLONE"]["RCLONE_FLAGS"] = []
+    backed_up(shop)
+    shop.settings["DJANGO_RCLONE"]["RCLONE_FLAGS"] = SLOW
+    visitor = visit()
+    page = visitor.page
+    expect(page.locator(".dra-card").filter(has_text="default")).to_contain_text("safe")
+    page.get_by_role("link", name="Choose…").click()
+    page.get_by_label("default").check()
+    page.get_by_label("Label").fill("before the move")
+    page.get_by_role("button", name="Run backup now").click()
+
+    page.wait_for_selector(".dra-run.dra-running progress")
+    page.evaluate(WATCH_BAR)
+    expect(run_of(page, "succeeded")).to_be_visible()
+    seen = page.evaluate("window.isStillTheSamePage && window.seen")
+    assert len(seen) > 2
+    assert seen == sorted(seen)
+    assert page.locator(".dra-run progress").count() == 0
+    before = shop.rows(ignore=["django_session", "django_admin_log"])
+
+    shop.execute("DELETE FROM shop_orderline")
+    shop.execute("UPDATE shop_product SET price = 0")
+    page.goto(LIST)
+    choose(page, "before the move", "Restore selected")
+    expect(page.get_by_role("heading", name="Restore default?")).to_be_visible()
+    page.get_by_label("Type “default” to confirm").fill("analytics")
+    page.get_by_role("button", name="Restore default").click()
+    expect(page.get_by_text("That is not the name of the database")).to_be_visible()
+    page.get_by_label("Type “default” to confirm").fill("default")
+    page.get_by_role("button", name="Restore default").click()
+    page.wait_for_url(f"**{RUNS}**")
+    page.evaluate("window.isStillTheSamePage = true")
+    expect(run_of(page, "succeeded")).to_be_visible()
+    assert page.evaluate("window.isStillTheSamePage")
+    assert shop.rows(ignore=["django_session", "django_admin_log"]) == before
+    expect(page.get_by_role("button", name="Undo")).to_be_visible()
+
+
+def test_the_list_shows_what_its_button_started(open_site):
+    shop, visit = open_site("sqlite", RCLONE_FLAGS=SLOW)
+    add_noise(shop)
+    page = visit().page
+    expect(page.locator(".dra-card").filter(has_text="default")).to_contain_text("in danger")
+    page.get_by_role("button", name="Run backup now").click()
+    expect(page.locator(".dra-run")).to_have_count(2)
+    page.evaluate("window.isStillTheSamePage = true")
+    # Each ends where it stands, and the panel above is drawn anew.
+    expect(run_of(page, "succeeded")).to_have_count(2)
+    expect(page.locator(".dra-card").filter(has_text="default")).to_contain_text("safe")
+    assert page.evaluate("window.isStillTheSamePage")
+    page.get_by_role("button", name="Refresh").click()
+    expect(page.locator("#result_list tbody tr")).to_have_count(2)
+
+
+@pytest.mark.parametrize("database", ["postgresql", "sqlite"])
+def test_a_long_backup_is_cancelled_at_once(open_site, database):
+    shop, visit = open_site(database, RCLONE_FLAGS=VERY_SLOW)
+    add_noise(shop)
+    page = visit(f"{LIST}run/").page
+    page.get_by_label("default").check()
+    page.get_by_role("button", name="Run backup now").click()
+    expect(run_of(page, "running")).to_be_visible()
+    wait_for(lambda: any("partial" in name for name in shop.names()))
+    page.get_by_role("button", name="Cancel").click()
+    expect(run_of(page, "cancelled")).to_be_visible(timeout=5000)
+    expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
+    assert shop.names() == []
+
+
+def test_a_restore_that_replaces_the_sessions_says_so_and_leads_back(open_site):
+    shop, visit = open_site("sqlite", SAFETY_BACKUP=False)
+    name = backed_up(shop)
+    visitor = visit()
+    page = visitor.page
+    choose(page, name, "Restore selected")
+    page.get_by_label("Type “default” to confirm").fill("default")
+    page.get_by_role("button", name="Restore default").click()
+    page.wait_for_url(lambda url: RUNS in url or "login" in url)
+    if RUNS in page.url:  # it was still at work when its page was asked for
+        page.get_by_role("link", name="Sign in").click()
+    visitor.fill_in_login()
+    expect(run_of(page, "succeeded")).to_be_visible()
+    assert RUNS in page.url
+
+
+def test_somebody_signed_out_while_watching_is_told_and_led_back(open_site):
+    shop, visit = open_site("sqlite", RCLONE_FLAGS=SLOW)
+    add_noise(shop)
+    visitor = visit(f"{LIST}run/")
+    page = visitor.page
+    page.get_by_label("default").check()
+    page.get_by_role("button", name="Run backup now").click()
+    expect(run_of(page, "running")).to_be_visible()
+    shop.execute("DELETE FROM django_session")
+    expect(page.get_by_role("alert")).to_contain_text("You have been signed out.")
+    page.get_by_role("link", name="Sign in").click()
+    visitor.fill_in_login()
+    expect(run_of(page, "succeeded")).to_be_visible()
+
+
+def test_a_remote_that_is_down_is_said_on_the_page(open_site):
+    _shop, visit = open_site("sqlite", REMOTE=':webdav,url="http://127.0.0.1:9":backups')
+    page = visit().page
+    expect(page.locator(".messagelist .error")).to_contain_text("The remote can't be reached")
+    expect(page.locator(".dra-headline.dra-critical")).to_contain_text("The remote does not answer.")
+    page.get_by_role("link", name="Choose…").click()
+    page.get_by_label("analytics").check()
+    page.get_by_role("button", name="Run backup now").click()
+    expect(run_of(page, "failed")).to_contain_text("The remote can't be reached")
+    expect(run_of(page, "failed")).to_contain_text("Check the network")
+    expect(page.get_by_role("button", name="Try again")).to_be_visible()
+
+
+# -- for everybody ------------------------------------------------------------------------------------------------------
+
+
+def test_everything_works_without_javascript(open_site):
+    shop, visit = open_site("sqlite", RCLONE_FLAGS=SLOW)
+    add_noise(shop)
+    page = visit(java_script_enabled=False).page
+    page.get_by_role("link", name="Show the health").click()
+    expect(page.get_by_text("There is no backup.").first).to_be_visible()
+    page.goto(f"{LIST}run/")
+    page.get_by_label("default").check()
+    page.get_by_role("button", name="Run backup now").click()
+    expect(run_of(page, "running")).to_be_visible()
+    address = page.url
+
+    def has_ended() -> bool:
+        page.get_by_role("link", name="Reload to see how it goes").click()
+        return run_of(page, "running").count() == 0
+
+    wait_for(has_ended)
+    assert page.url == address
+    expect(run_of(page, "succeeded")).to_be_visible()
+    before = shop.rows(ignore=["django_session", "django_admin_log"])
+    shop.execute("DELETE FROM shop_orderline")
+    page.goto(LIST)
+    choose(page, "default-", "Restore selected")
+    page.get_by_label("Type “default” to confirm").fill("default")
+    page.get_by_role("button", name="Restore default").click()
+    wait_for(lambda: page.reload() and run_of(page, "succeeded").count())
+    assert shop.rows(ignore=["django_session", "django_admin_log"]) == before
+
+
+def test_everything_can_be_reached_by_keyboard(open_site):
+    shop, visit = open_site("sqlite")
+    backed_up(shop)
+    page = visit().page
+
+    def tab_to(target: Locator) -> None:
+        for _press in range(60):
+            page.keyboard.press("Tab")
+            if target.evaluate("element => element === document.activeElement"):
+                break
+        expect(target).to_be_focused()
+        outline = target.evaluate(
+            "element => { const s = getComputedStyle(element); return s.outlineStyle + s.boxShadow; }"
+        )
+        background = target.evaluate("element => getComputedStyle(element).backgroundColor")
+        assert outline != "nonenone" or background, target
+
+    tab_to(page.get_by_role("button", name="Refresh"))
+    tab_to(page.get_by_role("link", name="Choose…"))
+    tab_to(page.get_by_role("button", name="Run backup now"))
+    tab_to(page.locator("#result_list th a"))
+    page.keyboard.press("Enter")
+    tab_to(page.get_by_role("link", name="Restore", exact=True))
+    page.keyboard.press("Enter")
+    tab_to(page.get_by_label("Type “default” to confirm"))
+    page.keyboard.type("default")
+    tab_to(page.get_by_role("button", name="Restore default"))
+    page.keyboard.press("Enter")
+    expect(run_of(page, "succeeded")).to_be_visible()
+
+
+def test_who_may_only_look_sees_no_buttons(open_site):
+    shop, visit = open_site("sqlite")
+    name = backed_up(shop)
+    code = """
+from django.contrib.auth.models import Permission, User
+looker = User.objects.create_user("looker", password="admin", is_staff=True)
+looker.user_permissions.set(Permission.objects.filter(codename__in=["view_backup", "view_backuprun"]))
+"""
+    assert shop.manage("shell", "-c", code).code == 0
+    visitor = visit(None)
+    visitor.sign_in("looker")
+    page = visitor.page
+    for address in (LIST, f"{LIST}db_2F{name}/change/", RUNS):
+        page.goto(address)
+        for button in (
+            "Run backup now",
+            "Choose…",
+            "Restore",
+            "Pin",
+            "Delete",
+            "Download",
+            "Cancel",
+            "Go",
+            "Run",
+        ):
+            assert page.get_by_role("button", name=button, exact=True).count() == 0, (address, button)
+            assert page.get_by_role("link", name=button, exact=True).count() == 0, (address, button)
+    expect(page.get_by_text("1 run")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious_on_any_page(open_site, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    shop, visit = open_site("sqlite", RCLONE_FLAGS=VERY_SLOW)
+    fast = {"RCLONE_FLAGS": []}
+    slow = dict(shop.settings["DJANGO_RCLONE"])
+    shop.settings["DJANGO_RCLONE"] = slow | fast | {"REMOTE": "nowhere:"}
+    assert shop.manage("dbbackup").code == 1
+    shop.settings["DJANGO_RCLONE"] = slow | fast
+    damaged, pinned, name = backed_up(shop), backed_up(shop), backed_up(shop, "--database=analytics")
+    shop.remote.write(f"db/{damaged}", b"cut")
+    shop.remote.write(f"db/{pinned}.keep", b"")
+    assert shop.manage("dbrestore", "--noinput", "--database=analytics").code == 0
+    shop.settings["DJANGO_RCLONE"] = slow
+    add_noise(shop)
+    runs = dict(shop.execute("SELECT status, id FROM django_rclone_admin_backuprun ORDER BY created_at DESC"))
+    # The injected library is not ours to allow: this one window has no policy.
+    page = visit(color_scheme=scheme, bypass_csp=True).page
+    found = {}
+
+    def look(address: str, ready: str = "#content-main") -> None:
+        page.goto(address)
+        page.wait_for_selector(ready)
+        results = axe.run(page, context="#content" if False else None)
+        for each in results.response["violations"]:
+            if each["impact"] in ("serious", "critical"):
+                found[address, each["id"]] = [
+                    node["html"][:200] + " " + node["failureSummary"] for node in each["nodes"]
+                ][:3]
+
+    page.goto(f"{LIST}run/")
+    page.get_by_label("default").check()
+    page.get_by_role("button", name="Run backup now").click()
+    expect(run_of(page, "running")).to_be_visible()
+    running = page.url
+    look(running, ".dra-run.dra-running progress")
+    look(LIST, ".dra-card")
+    look(f"{LIST}?q=nothing")
+    look(f"{LIST}run/")
+    look(f"{LIST}db_2F{name}/change/")
+    look(f"{LIST}db_2F{damaged}/change/")
+    look(f"{LIST}db_2F{pinned}/delete/", "#content form")
+    look(f"{LIST}db_2F{pinned}/history/", "#content")
+    look(f"{LIST}restore/?path=db/{name}")
+    look(RUNS)
+    look(f"{RUNS}{runs['failed']}/change/", ".dra-run.dra-failed")
+    look(f"{RUNS}{runs['succeeded']}/change/", ".dra-run.dra-succeeded")
+    page.goto(running)
+    page.get_by_role("button", name="Cancel").click()
+    expect(run_of(page, "cancelled")).to_be_visible()
+    assert found == {}

@@ -1,0 +1,219 @@
+"""Who may do what: every page of the dashboard, for everybody, read and posted to."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.admin.utils import quote
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+from django.urls import get_resolver, reverse
+
+from django_rclone_admin import api
+from django_rclone_admin.models import BackupRun, Kind, Status
+from tests.support.backups import Backups
+from tests.support.html import read_page
+
+APP = "django_rclone_admin"
+
+PERMISSIONS = (
+    "view_backup",
+    "run_backup",
+    "restore_backup",
+    "verify_backup",
+    "download_backup",
+    "pin_backup",
+    "delete_backup",
+    "view_backuprun",
+    "cancel_backuprun",
+)
+
+TABLE = """
+page                     permission         GET  POST
+backup_changelist        view_backup        200  200
+backup_add               -                  -    -
+backup_change            view_backup        200  -
+backup_history           view_backup        200  200
+backup_delete            delete_backup      200  302
+backup_health            view_backup        200  200
+backup_refresh           view_backup        405  302
+backup_run_now           run_backup         200  302
+backup_restore           restore_backup     200  200
+backup_download          download_backup    200  200
+backup_pin               pin_backup         405  302
+backuprun_changelist     view_backuprun     200  200
+backuprun_add            -                  -    -
+backuprun_change         view_backuprun     200  -
+backuprun_history        view_backuprun     200  200
+backuprun_delete         -                  -    -
+backuprun_progress       view_backuprun     200  200
+backuprun_cancel         cancel_backuprun   405  302
+backuprun_retry          run_backup         405  302
+backuprun_undo           restore_backup     405  302
+"""
+"""What somebody with just that permission gets; ``-`` is refused to everybody.
+
+Without it, the answer is 403. A page that only takes posts says 405 to every member of the staff who gets it. Who is
+not of the staff is sent to sign in, whatever permissions they have.
+"""
+
+pytestmark = pytest.mark.django_db(databases=["default", "analytics"])
+
+
+class IdleExecutor:
+    """Takes work and never does it."""
+
+    in_process = False
+
+    def submit(self, work: Callable[[str], object], run_id: str) -> None:
+        pass
+
+
+@pytest.fixture
+def site(backups: Backups) -> dict[str, Any]:
+    """A backup and a run; the arguments of the pages about them, by the first word of the page's name."""
+    backups.configure(EXECUTOR=f"{__name__}.IdleExecutor", LISTING_CACHE_SECONDS=600)
+    run = BackupRun.objects.create(kind=Kind.DB_BACKUP, status=Status.RUNNING, database="default")
+    return {"backup": quote(backups.put()), "backuprun": quote(run.pk), "backups": backups, "run": run}
+
+
+def member(name: str, *permissions: str, is_staff: bool = True) -> Client:
+    """Sign in somebody who has just these permissions."""
+    user = User.objects.create_user(name, is_staff=is_staff)
+    user.user_permissions.set(
+        Permission.objects.filter(content_type__app_label=APP, codename__in=permissions)
+    )
+    assert user.user_permissions.count() == len(permissions)
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def address(site: dict[str, Any], page: str) -> str:
+    model, _, view = page.partition("_")
+    about_one = view not in ("changelist", "add", "health", "refresh", "run_now", "restore")
+    return reverse(f"admin:{APP}_{page}", args=[site[model]] if about_one else [])
+
+
+def ask(client: Client, site: dict[str, Any], page: str, method: str) -> int:
+    """Read a page or post to it, with a backup and a running run being there, and return the status."""
+    backups, run = site["backups"], site["run"]
+    if backups.paths[0] not in backups.remote.names():
+        backups.put()
+        api.refresh()
+    BackupRun.objects.filter(pk=run.pk).update(status=Status.RUNNING)
+    if method == "POST":
+        response: Any = client.post(address(site, page), {"post": "yes", "path": backups.paths[0]})
+    else:
+        response = client.get(
+            address(site, page), {"path": backups.paths[0]} if page == "backup_restore" else {}
+        )
+    if response.streaming:
+        assert response.getvalue()
+    return int(response.status_code)
+
+
+def read_table() -> dict[str, tuple[str, str, str]]:
+    lines = [line.split() for line in TABLE.strip().splitlines()[1:]]
+    return {page: (permission, get, post) for page, permission, get, post in lines}
+
+
+def test_every_page_is_in_the_table():
+    names = get_resolver().namespace_dict["admin"][1].reverse_dict
+    ours = {name.removeprefix(f"{APP}_") for name in names if isinstance(name, str) and name.startswith(APP)}
+    assert ours == set(read_table())
+
+
+def test_every_page_gives_everybody_what_the_table_says(site):
+    clients = {permission: member(permission, permission) for permission in PERMISSIONS}
+    clients |= {"staff": member("staff"), "customer": member("customer", *PERMISSIONS, is_staff=False)}
+    clients |= {"anonymous": Client(), "superuser": Client()}
+    clients["superuser"].force_login(User.objects.create_superuser("root"))
+    expected, found = {}, {}
+    for page, (permission, *answers) in read_table().items():
+        for method, answer in zip(("GET", "POST"), answers, strict=True):
+            for who, client in clients.items():
+                if who in ("anonymous", "customer"):
+                    status = 302
+                elif answer == "-":
+                    status = 403
+                elif answer == "405" or who in (permission, "superuser"):
+                    status = int(answer)
+                else:
+                    status = 403
+                expected[page, method, who] = status
+                found[page, method, who] = ask(client, site, page, method)
+    assert found == expected
+
+
+@pytest.mark.parametrize("action", ["restore_selected", "pin_selected", "unpin_selected", "delete_selected"])
+def test_an_action_needs_its_own_permission_too(site, action):
+    needed = {"unpin": "pin"}.get(verb := action.partition("_")[0], verb) + "_backup"
+    backups = site["backups"]
+    path = backups.put(database="analytics", pinned=action == "unpin_selected")
+    did_something = set()
+    for permission in PERMISSIONS:
+        before = backups.remote.names()
+        client = member(permission, *{"view_backup", permission})
+        values = {"action": action, "_selected_action": path, "post": "yes"}
+        response = client.post(address(site, "backup_changelist"), values)
+        if backups.remote.names() != before or "/restore/" in response.get("Location", ""):
+            did_something.add(permission)
+    assert did_something == {needed}
+
+
+BUTTONS = {
+    "view_backup": set(),
+    "run_backup": {"run_now", "retry"},
+    "restore_backup": {"restore", "undo", "retry"},
+    "verify_backup": set(),
+    "download_backup": {"download"},
+    "pin_backup": {"pin"},
+    "delete_backup": {"delete"},
+    "cancel_backuprun": {"cancel"},
+}
+
+
+@pytest.mark.parametrize("permission", BUTTONS)
+def test_a_page_shows_no_button_that_would_be_refused(site, permission):
+    client = member("member", *{"view_backup", "view_backuprun", permission})
+    shown = set()
+    restored = {"kind": Kind.DB_RESTORE, "status": Status.SUCCEEDED, "database": "default", "path": "db/x"}
+    kept = BackupRun.objects.create(**restored, options={"safety": site["backups"].paths[0]})
+    failed = BackupRun.objects.create(kind=Kind.DB_BACKUP, status=Status.FAILED, database="default")
+    for where in (
+        address(site, "backup_changelist"),
+        address(site, "backup_change"),
+        address(site, "backuprun_change"),
+        reverse(f"admin:{APP}_backuprun_change", args=[kept.pk]),
+        reverse(f"admin:{APP}_backuprun_change", args=[failed.pk]),
+    ):
+        page = read_page(client.get(where))
+        for link in page.links() + page.forms():
+            shown.add(link.partition("?")[0].rstrip("/").rpartition("/")[2])
+    buttons = {"run_now" if each == "run" else each for each in shown}
+    assert buttons & set().union(*BUTTONS.values()) == BUTTONS[permission]
+
+
+def test_without_the_right_to_see_runs_the_list_hides_them(site):
+    page = read_page(member("member", "view_backup", "run_backup").get(address(site, "backup_changelist")))
+    assert "Backing up" not in page.text
+    assert not any("backuprun" in link for link in page.links())
+
+
+def test_only_backups_and_restores_can_be_tried_again(site):
+    client = member("operator", "run_backup", "restore_backup", "view_backuprun")
+    for kind in set(Kind.values) - {Kind.DB_BACKUP, Kind.DB_RESTORE}:
+        run = BackupRun.objects.create(kind=kind, status=Status.FAILED, database="analytics", path="db/x")
+        assert client.post(reverse(f"admin:{APP}_backuprun_retry", args=[run.pk])).status_code in (403, 404)
+    assert not BackupRun.objects.filter(status=Status.QUEUED).exists()
+
+
+def test_a_post_without_a_csrf_token_is_refused(site):
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(User.objects.create_superuser("root"))
+    runs, names = BackupRun.objects.count(), site["backups"].remote.names()
+    for page in read_table():
+        assert ask(client, site, page, "POST") == 403, page
+    assert BackupRun.objects.count() == runs
+    assert site["backups"].remote.names() == names

@@ -1,0 +1,108 @@
+"""Faults that only SQLite has: not a row of the live file changes, and nothing is stored that is no backup."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support import databases, programs
+from tests.support.faults import add_noise, assert_failed, nothing_changes
+from tests.support.programs import DOWNLOAD
+
+NAME = "default-2024-01-15-120000.sqlite3"
+
+
+def test_restore_that_is_killed_while_it_replaces_the_file_is_rolled_back(shop, tmp_path, rclone_binary):
+    add_noise(shop, rows=200_000)
+    assert shop.manage("dbbackup").code == 0
+    shop.execute("UPDATE noise SET bytes = zeroblob(100)")
+    wrecked = shop.rows()
+    journal = Path(f"{shop.path()}-journal")
+    for attempt in range(5):
+        held = programs.hold_output(
+            tmp_path / f"bin{attempt}", "rclone", rclone_binary, after=500_000, when=DOWNLOAD
+        )
+        shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(held.program)
+        process = shop.start("dbrestore", "--noinput", "--no-safety-backup")
+        held.wait()
+        held.release()
+        while process.poll() is None and not _has_grown(journal):
+            pass
+        shop.kill(process)
+        if journal.exists():
+            break
+        shop.execute("UPDATE noise SET bytes = zeroblob(100)")  # it was faster than we: once more
+    else:
+        pytest.fail("the restore was never caught in the middle")
+    assert shop.rows() == wrecked
+    assert shop.execute("PRAGMA integrity_check") == [("ok",)]
+
+
+def _has_grown(journal: Path) -> bool:
+    """Whether more goes into the journal than a heartbeat."""
+    try:
+        return journal.stat().st_size > 1_000_000
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.slow
+def test_reader_that_never_ends_makes_the_restore_give_up(shop):
+    assert shop.manage("dbbackup").code == 0
+    with nothing_changes(shop), databases.connection(shop.settings["DATABASES"]["analytics"]) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM analytics_pageview").fetchall()
+        result = shop.manage("dbrestore", "--noinput", "--no-safety-backup", "--to", "analytics")
+        assert_failed(result, "could not be restored: database is locked")
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        (
+            "CREATE TABLE t (a);\nINSERT INTO t VALUES (1), (1);\nCREATE UNIQUE INDEX i ON t (a);\nCOMMIT;\n",
+            "UNIQUE constraint failed: t.a",
+        ),
+        ("CREATE TABLE t (a);\nINSERT INTO t VALUES (1);\n", "does not end with COMMIT"),
+        ("CREATE TABLE t (a);\nROLLBACK; -- due to errors\n", "does not end with COMMIT"),
+        ("ATTACH DATABASE '/tmp/elsewhere' AS other;\nCOMMIT;\n", "not authorized"),
+    ],
+    ids=["constraint", "cut", "rolled-back", "attaches"],
+)
+def test_sql_text_that_fails_at_its_end_changes_nothing(shop, text, expected):
+    shop.remote.write(f"db/{NAME}", b"PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\n" + text.encode())
+    with nothing_changes(shop):
+        result = shop.manage("dbrestore", "--noinput", "--no-safety-backup", "--input-path", NAME)
+        assert_failed(result, expected)
+
+
+def test_damaged_database_is_neither_backed_up_nor_restored(shop, tmp_path):
+    add_noise(shop)
+    shop.execute("CREATE UNIQUE INDEX noise_n ON noise (n)")
+    damaged = _with_an_index_that_is_lost(shop)
+    shop.remote.write(f"db/{NAME}", damaged)
+    with nothing_changes(shop):
+        result = shop.manage("dbrestore", "--noinput", "--no-safety-backup", "--input-path", NAME)
+        assert_failed(result, "The backup holds a damaged SQLite database")
+
+    shop.path().write_bytes(damaged)
+    with nothing_changes(shop):
+        assert_failed(shop.manage("dbbackup"), "The live SQLite database is damaged")
+
+
+def _with_an_index_that_is_lost(shop) -> bytes:
+    """Return the bytes of the shop's file as a disk that lost one write leaves them."""
+    [(root, size)] = shop.execute(
+        "SELECT rootpage, page_size FROM sqlite_schema, pragma_page_size WHERE name = 'noise_n'"
+    )
+    content = bytearray(shop.path().read_bytes())
+    content[(root - 1) * size : root * size] = bytes(size)
+    return bytes(content)
+
+
+def test_missing_file_is_named_and_not_created(shop):
+    missing = shop.path("analytics")
+    missing.unlink()
+    with nothing_changes(shop):
+        result = shop.manage("dbbackup", "--database", "analytics")
+        assert_failed(result, "“?analytics”? has no tables yet, or its file does not exist", code=2)
+    assert not missing.exists()

@@ -1,0 +1,106 @@
+"""One run at a time works on a database, whatever it does and whichever engine keeps the lock."""
+
+import os
+import socket
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+
+from tests.support import programs
+from tests.support.databases import HISTORY
+from tests.support.faults import assert_failed
+from tests.support.programs import UPLOAD, Held
+from tests.support.waiting import wait_for
+
+on_both_engines = pytest.mark.parametrize("shop", ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture
+def held(shop, tmp_path, rclone_binary) -> Held:
+    """Have the first upload of the shop wait until it is released."""
+    held = programs.hold_input(tmp_path / "bin", "rclone", rclone_binary, after=1, when=UPLOAD)
+    shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(held.program)
+    return held
+
+
+@on_both_engines
+def test_of_twenty_backups_started_together_one_works_at_any_moment(shop, held):
+    started = [shop.start("dbbackup") for _ in range(20)]
+    wait_for(lambda: sum(process.poll() is not None for process in started) >= 12, timeout=60)
+    held.release()
+    results = [shop.finish(process) for process in started]
+
+    assert {result.code for result in results} == {0, 3}
+    done = [result for result in results if result.code == 0]
+    runs = shop.execute(f"SELECT status, lock, started_at, finished_at FROM {HISTORY} ORDER BY started_at")
+    assert [(status, lock) for status, lock, _started, _finished in runs] == [("succeeded", None)] * len(done)
+    for (*_, finished), (*_, begun, _end) in pairwise(runs):
+        assert finished <= begun
+    names = [each["name"] for each in shop.manage("listbackups", "--all", "--json").json]
+    assert len(set(names)) == len(names) == len(done)
+
+
+@on_both_engines
+def test_refusal_says_who_holds_the_database_since_when_and_where(shop, held):
+    holder = shop.start("dbbackup")
+    held.wait()
+    refused = shop.manage("dbbackup")
+    expected = (
+        r"^“default” is held by a database backup since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
+        rf" on {socket.gethostname()} \(process {holder.pid}\), {os.environ.get('USER', 'root')}\.$"
+    )
+    assert_failed(refused, expected, code=3)
+    assert "Traceback" not in refused.err
+    document = shop.manage("dbbackup", "--json")
+    assert (document.code, document.json["error"].partition(" since")[0]) == (
+        3,
+        "“default” is held by a database backup",
+    )
+    held.release()
+    assert shop.finish(holder).code == 0
+    assert shop.manage("dbbackup").code == 0
+
+
+def test_lock_is_for_every_kind_of_run_and_for_one_database_alone(shop, rclone_binary, held):
+    holder = shop.start("dbbackup")
+    held.wait()
+    shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = rclone_binary
+    shop.execute("UPDATE shop_product SET price = price + 1")
+    rows = shop.rows()
+    shop.remote.write("db/default-2024-01-15-120000.sqlite3", shop.path().read_bytes())
+    for command in ("dbrestore", "--noinput"), ("prunebackups", "--database", "default"):
+        assert_failed(shop.manage(*command), "“default” is held by a database backup", code=3)
+    assert shop.rows() == rows
+    assert shop.manage("dbbackup", "--database", "analytics").code == 0
+    assert shop.manage("dbrestore", "--noinput", "--database", "analytics").code == 0
+    held.release()
+    assert shop.finish(holder).code == 0
+
+
+def test_second_backup_of_one_second_gets_a_name_of_its_own(shop):
+    now = datetime.now(UTC)
+    taken = {
+        f"default-{now + timedelta(seconds=seconds):%Y-%m-%d-%H%M%S}.sqlite3.zst": bytes([seconds])
+        for seconds in range(60)
+    }
+    for name, content in taken.items():
+        shop.remote.write(f"db/{name}", content)
+    result = shop.manage("dbbackup", "--json")
+    assert result.code == 0, result.err
+    assert {name: shop.remote.read(f"db/{name}") for name in taken} == taken
+    assert result.json["path"].removeprefix("db/").replace("-2.sqlite3", ".sqlite3") in taken
+
+
+def test_backups_that_the_date_format_can_not_tell_apart_both_come_back(make_shop):
+    shop = make_shop("sqlite", DB_DATE_FORMAT="%Y-%m-%d", SAFETY_BACKUP=False)
+    states = []
+    for _ in range(2):
+        shop.execute("DELETE FROM shop_orderline WHERE id IN (SELECT id FROM shop_orderline LIMIT 10)")
+        states.append(shop.rows())
+        assert shop.manage("dbbackup").code == 0
+    names = [each["name"] for each in shop.manage("listbackups", "--json").json]
+    assert len(set(names)) == 2
+    for name, wanted in zip(names, reversed(states), strict=True):
+        assert shop.manage("dbrestore", "--noinput", "--input-path", name).code == 0
+        assert shop.rows() == wanted

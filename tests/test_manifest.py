@@ -1,0 +1,142 @@
+"""A manifest says about a backup what nobody could tell from its bytes, and survives the years."""
+
+import dataclasses
+import json
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from django_rclone_admin.engine.manifest import Manifest, read_lines
+from django_rclone_admin.exceptions import BackupDamaged
+
+NOON = datetime(2026, 11, 22, 12, 0, 0, 123456, tzinfo=UTC)
+MANIFEST = Manifest(
+    name="default-2026-11-22-120000.dump.zst",
+    database="default",
+    engine="postgresql",
+    connector="django_rclone_admin.connectors.postgresql.PgDumpConnector",
+    taken_at=NOON,
+    finished_at=NOON,
+    size=123,
+    raw_size=4567,
+    sha256="ab" * 32,
+    compression="zstd",
+    migrations={"auth": ["0012_alter_user_first_name_max_length"]},
+    tables=["auth_user", "shop_order"],
+    label="before the move to Köln 🚚",
+    trigger="command",
+)
+
+STORED = (
+    '{"format": 1, "name": "default-2026-11-22-120000.dump.zst", "database": "default", "engine": "postgresql", '
+    '"connector": "django_rclone_admin.connectors.postgresql.PgDumpConnector", '
+    '"taken_at": "2026-11-22T12:00:00.123456+00:00", "finished_at": "2026-11-22T12:00:00.123456+00:00", '
+    f'"size": 123, "raw_size": 4567, "sha256": "{"ab" * 32}", "compression": "zstd", "server_version": "", '
+    '"tool_version": "", "django_version": "", "package_version": "", '
+    '"migrations": {"auth": ["0012_alter_user_first_name_max_length"]}, "tables": ["auth_user", "shop_order"], '
+    '"label": "before the move to Köln 🚚", "trigger": "command", "run": "", "host": ""}\n'
+)
+"""Format 1 as it is on people's remotes: this text may never change."""
+
+text = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+times = st.datetimes(timezones=st.timezones() | st.just(UTC), allow_imaginary=False)
+manifests = st.builds(
+    Manifest, name=text, database=text, engine=text, connector=text, taken_at=times, finished_at=times,
+    size=st.integers(0), raw_size=st.integers(0), sha256=text, compression=text | st.none(), label=text,
+    migrations=st.dictionaries(text, st.lists(text, max_size=3), max_size=3), tables=st.lists(text, max_size=3),
+    format=st.just(1),
+)  # fmt: skip
+
+
+def test_format_1_is_written_as_it_always_was():
+    assert MANIFEST.to_bytes().decode() == STORED
+
+
+def test_format_1_is_read_as_it_always_was():
+    assert Manifest.from_bytes(STORED.encode()) == MANIFEST
+
+
+@given(manifest=manifests)
+def test_what_is_written_is_read_again(manifest):
+    stored = manifest.to_bytes()
+
+    assert stored.count(b"\n") == 1
+    assert stored.endswith(b"\n")
+    assert Manifest.from_bytes(stored) == manifest
+
+
+@given(several=st.lists(manifests, max_size=5, unique_by=lambda each: each.name))
+def test_many_are_read_at_once_in_any_order(several):
+    assert read_lines(b"".join(each.to_bytes() for each in several)) == {each.name: each for each in several}
+
+
+def test_keys_of_a_newer_package_are_passed_over():
+    assert Manifest.from_bytes(json.dumps(json.loads(STORED) | {"novelty": [1]}).encode()) == MANIFEST
+
+
+def test_newer_format_is_not_guessed_at():
+    with pytest.raises(BackupDamaged, match="newer version") as caught:
+        Manifest.from_bytes(json.dumps(json.loads(STORED) | {"format": 2}).encode())
+
+    assert "Upgrade" in caught.value.hint
+
+
+WRONG = [
+    {"format": None}, {"format": "1"}, {"name": None}, {"name": 5}, {"size": "123"}, {"size": None}, {"size": 1.5},
+    {"raw_size": []}, {"taken_at": "yesterday"}, {"taken_at": 5}, {"taken_at": "2026-11-22T12:00:00"},
+    {"finished_at": "2026-11-22T12:00:00"}, {"sha256": None}, {"label": 5}, {"tables": "auth_user"},
+    {"migrations": []}, {"compression": 5}, {"trigger": None},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("change", WRONG, ids=str)
+def test_wrong_value_is_damage(change):
+    with pytest.raises(BackupDamaged):
+        Manifest.from_bytes(json.dumps(json.loads(STORED) | change).encode())
+
+
+@pytest.mark.parametrize("key", ["format", "name", "database", "engine", "taken_at", "size", "sha256"])
+def test_missing_key_is_damage(key):
+    values = json.loads(STORED)
+    del values[key]
+
+    with pytest.raises(BackupDamaged):
+        Manifest.from_bytes(json.dumps(values).encode())
+
+
+@given(
+    garbage=st.binary(max_size=200)
+    | st.sampled_from([b"[]", b"null", b"1", b'"x"', b"{}", b"\xff\xfe{}", b"NaN"])
+)
+def test_garbage_is_damage_and_nothing_worse(garbage):
+    with pytest.raises(BackupDamaged):
+        Manifest.from_bytes(garbage)
+
+
+def test_manifest_cut_off_at_any_byte_is_damage():
+    stored = MANIFEST.to_bytes()
+
+    for length in range(len(stored) - 1):
+        with pytest.raises(BackupDamaged):
+            Manifest.from_bytes(stored[:length])
+
+
+@pytest.mark.parametrize(
+    "rubbish", [b"", b"{", b"garbage", b"\xff\x00", STORED.encode()[:-40], b"\n\n", b'{"format": 1}']
+)
+def test_one_that_cannot_be_read_does_not_take_its_neighbours_with_it(rubbish):
+    """They come one after another, and a file that is cut off has no line end."""
+    first, second = MANIFEST.to_bytes(), MANIFEST.to_bytes().replace(b"default", b"analytics")
+
+    assert set(read_lines(first + rubbish + second)) == {
+        "default-2026-11-22-120000.dump.zst",
+        "analytics-2026-11-22-120000.dump.zst",
+    }
+
+
+def test_label_that_looks_like_the_beginning_of_a_manifest_is_a_label():
+    odd = dataclasses.replace(MANIFEST, label='{"format": 1, "name": "x"}\n\r\u2028')
+
+    assert read_lines(odd.to_bytes()) == {odd.name: odd}

@@ -1,0 +1,502 @@
+"""``mediabackup`` and ``mediarestore`` as an operator uses them, and what they refuse."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from signal import SIGKILL
+
+import pytest
+
+from django_rclone_admin.engine.compression import ZSTD, Compressor
+from tests.support import databases, programs
+from tests.support.faults import assert_failed
+from tests.support.site import REPOSITORY, Result, Shop
+
+FILES = {
+    "a.jpg": b"one",
+    "Größe/日本 🙂.png": b"unicode",
+    "-rf": b"a leading dash",
+    "new\nline": b"two lines",
+    "empty": b"",
+    "1/2/3/4/5/6/7/8/9/10": b"deep",
+}
+DUMB = "import sys; sys.stdout.buffer.write(sys.stdin.buffer.read())"
+
+
+@pytest.fixture
+def media(shop: Shop) -> Path:
+    """The media folder of the shop, with a few files."""
+    folder = shop.home / "place" / "uploads"
+    shop.settings["MEDIA_ROOT"] = str(folder)
+    write(folder, FILES)
+    return folder
+
+
+def write(folder: Path, files: dict[str, bytes]) -> None:
+    """Write files, each a little later than the one before."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        write.clock += 2  # type: ignore[attr-defined]
+        os.utime(path, (write.clock, write.clock))  # type: ignore[attr-defined]
+
+
+write.clock = 1_700_000_000  # type: ignore[attr-defined]
+
+
+def read(folder: Path) -> dict[str, bytes]:
+    """Return all files below a folder; links are not followed."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and not path.is_symlink()
+    }
+
+
+def back_up(shop: Shop, *options: str) -> str:
+    """Back up and return the name of the backup."""
+    result = shop.manage("mediabackup", "--json", *options)
+    assert result.code == 0, result
+    return Path(result.json["path"]).name
+
+
+def restore(shop: Shop, *options: str) -> Result:
+    return shop.manage("mediarestore", "--noinput", *options)
+
+
+def listed(shop: Shop, *options: str) -> list[dict[str, object]]:
+    return shop.manage("listbackups", "--media", "--json", *options).json
+
+
+def runs(shop: Shop) -> list[tuple[str, str, str]]:
+    """Return kind, status and lock of all runs, the oldest first."""
+    return shop.execute(f"SELECT kind, status, lock FROM {databases.HISTORY} ORDER BY created_at")
+
+
+def wrap(shop: Shop, program: Path | str) -> None:
+    """Have the shop use that rclone."""
+    shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(program)
+
+
+# -- what they do ---------------------------------------------------------------------------------------------------------
+
+
+def test_backup_is_listed_and_restored(shop, media):
+    dry = shop.manage("mediabackup", "--dry-run", "--json")
+    assert dry.json == {"added": 6, "changed": 0, "removed": 0}
+    assert shop.remote.names() == []
+
+    run = shop.manage("mediabackup", "--json").json
+    assert (run["kind"], run["status"], run["trigger"]) == ("media_backup", "succeeded", "command")
+    assert run["size"] == sum(map(len, FILES.values()))
+    assert shop.manage("mediabackup", "--dry-run", "--json").json == {"added": 0, "changed": 0, "removed": 0}
+    [backup] = listed(shop)
+    assert re.fullmatch(r"media-\d{4}-\d\d-\d\d-\d{6}\.jsonl\.zst", backup["name"])
+    assert backup == {
+        "name": Path(run["path"]).name,
+        "path": run["path"],
+        "kind": "media",
+        "database": "media",
+        "taken_at": backup["taken_at"],
+        "size": run["size"],
+        "state": "complete",
+        "pinned": False,
+    }
+
+    write(media, {"a.jpg": b"ONE", "added": b"since then"})
+    (media / "-rf").unlink()
+    dry = restore(shop, "--dry-run", "--exact", "--json")
+    assert dry.json == {"name": backup["name"], "added": 1, "changed": 1, "removed": 1}
+    assert read(media)["a.jpg"] == b"ONE"
+    result = restore(shop, "--json")
+    assert (result.code, result.json["kind"]) == (0, "media_restore")
+    assert read(media) == {**FILES, "added": b"since then"}
+    assert restore(shop, "--exact").code == 0
+    assert read(media) == FILES
+    assert [path.name for path in media.parent.iterdir()] == ["uploads"]
+
+
+def test_restore_goes_back_to_the_backup_that_is_named(shop, media):
+    first = back_up(shop)
+    write(media, {"a.jpg": b"TWO"})
+    second = back_up(shop)
+    assert [each["name"] for each in listed(shop)] == [second, first]
+    for at, expected in (first, b"one"), (second.split(".")[0], b"TWO"), (f"media-versions/{first}", b"one"):
+        assert restore(shop, "--at", at).code == 0
+        assert read(media) == {**FILES, "a.jpg": expected}
+    assert_failed(restore(shop, "--at", "media-2001-01-01-000000"), "There is no media backup")
+
+
+@pytest.mark.parametrize("answer, code", [("y\n", 0), ("n\n", 1), ("", 1)], ids=["yes", "no", "end"])
+def test_restore_asks_first(shop, media, answer, code):
+    back_up(shop)
+    (media / "a.jpg").unlink()
+    result = shop.manage("mediarestore", input=answer)
+    assert result.code == code
+    assert "Restore the media files? [y/N]" in result.err
+    assert (media / "a.jpg").exists() == (code == 0)
+
+
+def test_restore_on_a_new_server_makes_the_folder(shop, media):
+    back_up(shop)
+    shop.settings["MEDIA_ROOT"] = str(shop.home / "elsewhere" / "media")
+    assert restore(shop).code == 0
+    assert read(shop.home / "elsewhere" / "media") == FILES
+
+
+def test_plain_mirror_of_django_rclone_is_restored(shop, media):
+    for name, content in FILES.items():
+        shop.remote.write(f"media/{name}", content)
+    write(media, {"a.jpg": b"changed"})
+    (media / "-rf").unlink()
+    assert restore(shop).code == 0
+    assert read(media) == FILES
+    name = back_up(shop)
+    assert [each["name"] for each in listed(shop)] == [name]
+
+
+def test_excluded_files_are_neither_copied_nor_removed(shop, media):
+    shop.remote.write("media/cache/old", b"there since long")
+    shop.settings["DJANGO_RCLONE"]["MEDIA_EXCLUDE"] = ["/cache/**", "*.tmp"]
+    excluded = {"cache/thumbnail": b"made anew", "upload.tmp": b"under way"}
+    write(media, excluded)
+    back_up(shop)
+    assert shop.remote.files("media") == {"media/cache/old": b"there since long"} | {
+        f"media/{name}": content for name, content in FILES.items()
+    }
+    write(media, {"added": b"since then"})
+    assert restore(shop, "--exact").code == 0
+    assert read(media) == FILES | excluded
+
+
+def test_backup_from_before_an_exclusion_is_restored(shop, media):
+    name = back_up(shop)
+    shop.settings["DJANGO_RCLONE"]["MEDIA_EXCLUDE"] = ["*.jpg"]
+    back_up(shop)
+    (media / "a.jpg").unlink()
+    assert restore(shop, "--at", name, "--exact").code == 0
+    assert read(media) == FILES
+
+
+def test_links_are_not_followed(shop, media):
+    secret = shop.home / "secret"
+    write(secret, {"key": b"private"})
+    (media / "link").symlink_to(secret)
+    (media / "key").symlink_to(secret / "key")
+    back_up(shop)
+    assert sorted(shop.remote.names("media")) == sorted(f"media/{name}" for name in FILES)
+    assert restore(shop, "--exact").code == 0
+    assert (media / "link").is_symlink()
+    assert (media / "key").is_symlink()
+
+
+@pytest.mark.parametrize("name", ["1", "a.jpg"], ids=["folder", "file"])
+def test_restore_does_not_write_through_a_link(shop, media, name):
+    back_up(shop)
+    outside = shop.home / "outside"
+    outside.mkdir()
+    write(outside, {"file": b"private"})
+    (media / name).rename(shop.home / "moved")
+    (media / name).symlink_to(outside / "file" if name == "a.jpg" else outside)
+    before = read(media)
+    assert_failed(restore(shop), "symbolic link where .* has to be restored")
+    assert read(outside) == {"file": b"private"}
+    assert read(media) == before
+
+
+RECEIVER = """
+from django.dispatch import receiver
+from django_rclone_admin import signals
+
+def tell(name):
+    def told(sender, run, **values):
+        print(name, run.kind, sorted(set(values) - {"signal"}))
+    return told
+
+kept = {name: tell(name) for name in ("pre_media_backup", "post_media_backup", "pre_media_restore", "post_media_restore")}
+for name, function in kept.items():
+    getattr(signals, name).connect(function)
+"""
+VETO = RECEIVER + "\ndef veto(**values):\n    raise RuntimeError('not today')\nsignals.pre_media_%s.connect(veto)\n"
+
+
+def with_receivers(shop: Shop, code: str) -> None:
+    """Have the shop's processes connect receivers."""
+    folder = shop.home / "receivers"
+    (folder / "receiving").mkdir(parents=True, exist_ok=True)
+    (folder / "receiving" / "__init__.py").write_text("")
+    (folder / "receiving" / "apps.py").write_text(
+        "from django.apps import AppConfig\n\n"
+        "class Receiving(AppConfig):\n    name = 'receiving'\n"
+        "    def ready(self):\n        from receiving import receivers\n"
+    )
+    (folder / "receiving" / "receivers.py").write_text(code)
+    from tests.site import settings
+
+    shop.environment["PYTHONPATH"] = str(folder)
+    shop.settings["INSTALLED_APPS"] = [*settings.INSTALLED_APPS, "receiving"]
+
+
+def test_signals_are_sent(shop, media):
+    with_receivers(shop, RECEIVER)
+    said = [*shop.manage("mediabackup").out.splitlines(), *restore(shop).out.splitlines()]
+    assert [line for line in said if "_media_" in line] == [
+        "pre_media_backup media_backup []",
+        "post_media_backup media_backup []",
+        "pre_media_restore media_restore []",
+        "post_media_restore media_restore []",
+    ]
+
+
+def test_receiver_may_veto(shop, media):
+    with_receivers(shop, VETO % "backup")
+    assert_failed(shop.manage("mediabackup"), "It was refused: not today")
+    assert shop.remote.names() == []
+    with_receivers(shop, VETO % "restore")
+    back_up(shop) if False else None
+    assert shop.manage("mediabackup").code == 0
+    write(media, {"a.jpg": b"changed"})
+    assert_failed(restore(shop), "It was refused: not today")
+    assert read(media) == {**FILES, "a.jpg": b"changed"}
+
+
+# -- what they refuse -----------------------------------------------------------------------------------------------------
+
+
+def test_source_that_looks_wrong_is_refused(shop, media):
+    back_up(shop)
+    objects = shop.remote.files()
+    media.rename(shop.home / "away")
+    assert_failed(shop.manage("mediabackup"), "The media folder does not exist", code=2)
+    assert_failed(shop.manage("mediabackup", "--dry-run"), "The media folder does not exist", code=2)
+    media.mkdir()
+    refused = shop.manage("mediabackup")
+    assert_failed(refused, "There are no media files, but the backup has 6", code=2)
+    assert "MEDIA_MAX_DELETE_PERCENT to 100" in refused.err
+    write(media, {"a.jpg": b"one", "other": b"new"})
+    assert_failed(shop.manage("mediabackup"), "would remove 5 of 6 files, more than 50 percent", code=2)
+    assert shop.remote.files() == objects
+    shop.settings["MEDIA_ROOT"] = ""
+    assert_failed(shop.manage("mediabackup"), "MEDIA_ROOT is empty", code=2)
+
+
+def test_way_on_that_the_refusal_names_works(shop, media):
+    name = back_up(shop)
+    for each in FILES:
+        (media / each).unlink()
+    write(media, {"one": b"put there"})
+    shop.settings["DJANGO_RCLONE"]["MEDIA_MAX_DELETE_PERCENT"] = 100
+    back_up(shop)
+    assert shop.remote.files("media") == {"media/one": b"put there"}
+    assert restore(shop, "--at", name, "--exact").code == 0
+    assert read(media) == FILES
+
+
+def test_options_that_exclude_each_other_are_refused(shop, media):
+    assert_failed(shop.manage("mediabackup", "--dry-run", "--clean"), "can't be used together", code=2) if (
+        False
+    ) else None
+    assert shop.manage("mediabackup", "--dry-run", "--clean").code == 2
+
+
+def test_empty_remote_is_not_restored(shop, media):
+    refused = restore(shop, "--exact")
+    assert_failed(refused, "The media backup is empty")
+    assert read(media) == FILES
+    assert json.loads(restore(shop, "--json").out).keys() == {"error", "hint"}
+
+
+@pytest.mark.parametrize("content", [None, b"cut"], ids=["gone", "cut"])
+def test_restore_that_misses_a_file_changes_nothing(shop, media, content):
+    back_up(shop)
+    shop.remote.remove("media/a.jpg") if content is None else shop.remote.write("media/-rf", content)
+    write(media, {"a.jpg": b"changed", "added": b"since then"})
+    (media / "empty").unlink()
+    before = read(media)
+    assert_failed(restore(shop, "--exact"), "1 files of this media backup are missing on the remote")
+    assert read(media) == before
+
+
+@pytest.mark.parametrize("path", ["../x", "/tmp/x", "a/../../x"])
+def test_list_that_leads_outside_is_refused(shop, media, path):
+    name = back_up(shop)
+    forge(shop, name, [{"path": path, "size": 3, "time": ""}])
+    shop.remote.write("x", b"bad")
+    before = read(shop.home / "place")
+    assert_failed(restore(shop, "--exact"), "names a path outside of the media folder")
+    assert read(shop.home / "place") == before
+
+
+def test_list_with_a_wrong_byte_is_refused(shop, media):
+    name = f"media-versions/{back_up(shop)}"
+    content = bytearray(shop.remote.read(name))
+    content[-1] ^= 1
+    shop.remote.write(name, bytes(content))
+    assert_failed(restore(shop, "--exact"), "")
+    assert read(media) == FILES
+
+
+def forge(shop: Shop, name: str, files: list[dict[str, object]]) -> None:
+    """Put another list in the place of a backup's, with a manifest that fits it."""
+    import hashlib
+
+    compress = Compressor(ZSTD, None)
+    lines = b"".join(json.dumps(each).encode() + b"\n" for each in files)
+    stored = b"".join(compress.feed(lines)) + compress.finish()
+    manifest = json.loads(shop.remote.read(f"media-versions/{name}.manifest.json"))
+    manifest |= {"size": len(stored), "raw_size": len(lines), "sha256": hashlib.sha256(stored).hexdigest()}
+    shop.remote.write(f"media-versions/{name}", stored)
+    shop.remote.write(f"media-versions/{name}.manifest.json", json.dumps(manifest).encode() + b"\n")
+
+
+# -- what breaks in the middle --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("when", [r"\bcopy\b.*media-versions", r"\bmove\b"], ids=["copy", "removal"])
+def test_what_a_failed_restore_overwrote_is_put_back(shop, media, tmp_path, rclone_binary, when):
+    name = back_up(shop)
+    write(media, {"a.jpg": b"ONE", "-rf": b"changed"})
+    back_up(shop)
+    write(media, {"empty": b"no more", "uploads": b"since then"})
+    (media / "new\nline").unlink()
+    (media / "1").rename(media / "moved")
+    before = read(media)
+    wrap(shop, programs.fail(tmp_path / "bin", "rclone", rclone_binary, message="Killed", when=when))
+    assert_failed(restore(shop, "--exact", "--at", name), "Killed")
+    assert read(media) == before
+    assert [path.name for path in media.parent.iterdir()] == ["uploads"]
+    wrap(shop, rclone_binary)
+    assert restore(shop, "--exact", "--at", name).code == 0
+    assert read(media) == FILES
+
+
+def test_file_that_goes_from_the_remote_during_the_restore_is_noticed(shop, media, tmp_path, rclone_binary):
+    back_up(shop)
+    write(media, {"a.jpg": b"changed"})
+    (media / "empty").unlink()
+    before = read(media)
+    body = f"if 'copy' in arguments:\n    import pathlib; pathlib.Path({str(shop.remote.root / 'media' / 'empty')!r}).unlink(missing_ok=True)\n"
+    wrap(shop, programs.wrapper(tmp_path / "bin", "rclone", rclone_binary, body))
+    assert_failed(restore(shop), "1 files did not arrive from the remote, 'empty' among them")
+    assert read(media) == before
+
+
+def test_second_run_ends_at_once(shop, media, tmp_path, rclone_binary):
+    held = programs.hold_input(tmp_path / "bin", "rclone", rclone_binary, after=10, when=r"\brcat\b")
+    wrap(shop, held.program)
+    process = shop.start("mediabackup")
+    held.wait()
+    wrap(shop, rclone_binary)
+    for command in ("mediabackup",), ("mediarestore", "--noinput"), ("prunebackups", "--media"):
+        assert_failed(shop.manage(*command), "held by a media backup", code=3)
+    held.release()
+    assert shop.finish(process).code == 0
+    assert restore(shop).code == 0
+
+
+LINES = "\n    print(' '.join(arguments), file=open({log!r}, 'a'))"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "when",
+    [r"\bsync\b", r"\brcat\b.*partial", r"\brcat\b.*manifest", "manifest.*dummy|lsjson.*--stat.*manifest"],
+    ids=["copying", "list", "manifest", "last-check"],
+)
+@pytest.mark.parametrize("first", [True, False], ids=["first", "second"])
+def test_next_backup_repairs_what_a_killed_one_left(shop, media, tmp_path, rclone_binary, when, first):
+    taken = {} if first else {back_up(shop): FILES}
+    # Large enough to be found in the middle of the copy, which is slowed down for that.
+    write(media, {"a.jpg": b"ONE", "large": bytes(3_000_000)})
+    (media / "-rf").unlink()
+    body = f"if re.search({when!r}, ' '.join(arguments)):\n    open(sys.argv[0] + '.held', 'w').close()\n"
+    if when == r"\bsync\b":
+        body += "    arguments.insert(0, '--bwlimit=500k')\n    os.execv(REAL, [REAL, *arguments])\n"
+    else:
+        body += "    hold(sys.stderr)\n"
+    held = programs.Held(program=programs.wrapper(tmp_path / "bin", "rclone", rclone_binary, body))
+    wrap(shop, held.program)
+    process = shop.start("mediabackup")
+    held.wait()
+    if when == r"\bsync\b":
+        programs.wait_for(lambda: [name for name in shop.remote.names("media") if "large" in name])
+    assert shop.kill(process).code == -SIGKILL
+    wrap(shop, rclone_binary)
+
+    complete = {each["name"] for each in listed(shop) if each["state"] == "complete"}
+    for name in complete - set(taken):  # killed after the last byte
+        taken[name] = read(media)
+    assert complete == set(taken)
+    if complete:
+        wanted = read(media)
+        assert restore(shop, "--exact").code == 0
+        assert read(media) == taken[max(taken)]
+        for each in set(read(media)) - set(wanted):
+            (media / each).unlink()
+        write(media, {each: wanted[each] for each in wanted if read(media).get(each) != wanted[each]})
+
+    write(media, {"later": b"added"})
+    taken[back_up(shop)] = read(media)
+    assert shop.remote.files("media") == {f"media/{name}": content for name, content in read(media).items()}
+    assert not [name for name in shop.remote.names("media-versions") if ".partial-" in name]
+    for name, files in taken.items():
+        assert restore(shop, "--exact", "--at", name).code == 0
+        assert read(media) == files
+
+
+# -- the retention --------------------------------------------------------------------------------------------------------
+
+
+def test_retention_removes_the_versions_that_no_kept_backup_needs(shop, media):
+    taken = {}
+    for number in range(5):
+        write(media, {"a.jpg": b"version %d" % number, f"only-{number}": b"%d" % number})
+        (media / f"only-{number - 1}").unlink(missing_ok=True)
+        taken[back_up(shop)] = read(media)
+    names = sorted(taken)
+    shop.settings["DJANGO_RCLONE"]["DB_CLEANUP_KEEP"] = 2
+    shop.remote.write(f"media-versions/{names[1]}.keep", b"")
+    objects = shop.remote.files()
+
+    dry = shop.manage("prunebackups", "--media", "--dry-run", "--json").json
+    assert {each["name"]: each["keep"] for each in dry} == {
+        name: number in (1, 3, 4) for number, name in enumerate(names)
+    }
+    assert shop.remote.files() == objects
+    assert shop.manage("prunebackups", "--media", "--json").json == dry
+    assert [each["name"] for each in listed(shop)] == [names[4], names[3], names[1]]
+    versions = [content for name, content in shop.remote.files("media-versions").items() if "/a.jpg" in name]
+    assert sorted(versions) == [b"version 1", b"version 3"]
+    for number in (3, 1, 4):
+        assert restore(shop, "--exact", "--at", names[number]).code == 0
+        assert read(media) == taken[names[number]]
+
+    shop.settings["DJANGO_RCLONE"]["DB_CLEANUP_KEEP"] = 1
+    shop.remote.remove(f"media-versions/{names[1]}.keep")
+    assert shop.manage("mediabackup", "--clean").code == 0
+    assert len(listed(shop)) == 1
+    assert all("jsonl" in name for name in shop.remote.names("media-versions"))
+
+
+def test_versions_stay_as_long_as_a_kept_backup_is_damaged(shop, media):
+    names = []
+    for number in range(3):
+        write(media, {"a.jpg": b"version %d" % number})
+        names.append(back_up(shop))
+    shop.settings["DJANGO_RCLONE"]["DB_CLEANUP_KEEP"] = 1
+    shop.remote.write(f"media-versions/{names[1]}", b"cut")
+    assert shop.manage("prunebackups", "--media").code == 0
+    assert [each["name"] for each in listed(shop)] == [names[2], names[1]]
+    assert len([name for name in shop.remote.names("media-versions") if "/a.jpg" in name]) == 2
+
+
+def test_no_media_command_is_stopped_by_a_missing_history(shop, media):
+    shop.execute(f"DROP TABLE {databases.HISTORY}")
+    assert shop.manage("mediabackup").code == 0
+    (media / "a.jpg").unlink()
+    assert restore(shop).code == 0
+    assert read(media) == FILES

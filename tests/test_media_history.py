@@ -1,0 +1,185 @@
+"""Whatever happened to the media files between backups, every backup brings back its own bytes and names."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings, strategies
+
+from django_rclone_admin import api
+from tests.support.storage import Storage
+
+NAMES = (
+    "a.jpg",
+    "Größe/日本 🙂.png",
+    "-rf",
+    " leading and trailing ",
+    "#hash",
+    "new\nline",
+    "carriage\rreturn/tab\t.txt",
+    "[x]*{y}\n?",
+    "back\\slash",
+    "deep/1/2/3/4/5/6/7/8/9/ten",
+    ".hidden/.dot",
+    "uploads",
+    "uploads/file",
+    "uploads/file/inner",
+)
+"""Some can't be there together: a file can't be a folder too."""
+
+EARLIER = -(10**9) * 86_400
+"""Nanoseconds: a file that was unpacked is older than the one it replaces."""
+
+names = strategies.sampled_from(NAMES)
+contents = strategies.sampled_from([b"", b"one", b"two", b"three", bytes(5000)])
+operations = strategies.one_of(
+    strategies.tuples(strategies.just("write"), names, contents),
+    strategies.tuples(strategies.just("older"), names, contents),
+    strategies.tuples(strategies.just("delete"), names),
+    strategies.tuples(strategies.just("rename"), names, names),
+    strategies.just(("backup",)),
+)
+histories = strategies.lists(operations, min_size=3, max_size=14)
+
+
+class Media:
+    """A media folder that things happen to. Its clock goes on with every write, as it does between two backups."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.clock = 1_700_000_000 * 10**9
+        (folder / "always").mkdir(parents=True)
+        self.write("always/there", b"here")
+
+    def write(self, name: str, content: bytes, shift: int = 0) -> None:
+        self.clock += 2 * 10**9
+        path = self._way_to(name)
+        path.write_bytes(content)
+        os.utime(path, ns=(self.clock + shift, self.clock + shift))
+
+    def older(self, name: str, content: bytes) -> None:
+        self.write(name, content, EARLIER)
+
+    def delete(self, name: str) -> None:
+        path = self.folder / name
+        if path.is_file():
+            path.unlink()
+        elif path.is_dir():
+            shutil.rmtree(path)
+
+    def rename(self, old: str, new: str) -> None:
+        path = self.folder / old
+        if path.is_file() and not f"{new}/".startswith(f"{old}/") and not f"{old}/".startswith(f"{new}/"):
+            path.rename(self._way_to(new))
+
+    def files(self) -> dict[str, bytes]:
+        return {
+            str(path.relative_to(self.folder)): path.read_bytes()
+            for path in self.folder.rglob("*")
+            if path.is_file()
+        }
+
+    def _way_to(self, name: str) -> Path:
+        """Clear the way to a file."""
+        path = self.folder / name
+        for each in (path, *path.parents):
+            if each == self.folder:
+                break
+            if each.is_file():
+                each.unlink()
+        if path.is_dir():
+            shutil.rmtree(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+
+def play(site: Any, storage: Storage, kind: str, home: Path, history: list[tuple[Any, ...]], **values: Any) -> None:
+    """Let a history happen on a new remote and in a new folder, and bring back each of its backups."""
+    number = len(list(home.iterdir()))
+    media = Media(home / str(number) / "media")
+    remote = storage.remote(kind)
+    site.MEDIA_ROOT = str(media.folder)
+    site.DJANGO_RCLONE = {
+        "RCLONE_BINARY": storage.binary,
+        "MEDIA_MAX_DELETE_PERCENT": 100,
+        "STALL_TIMEOUT": 60,
+        **remote.settings,
+        **values,
+    }
+    taken: dict[str, dict[str, bytes]] = {}
+    for operation, *arguments in [*history, ("backup",)]:
+        if operation == "backup":
+            run = api.backup_media()
+            taken[Path(run.path).name] = media.files()
+        else:
+            getattr(media, operation)(*arguments)
+    assert {each.name for each in api.list_media()} == set(taken)
+    for name in sorted(taken, reverse=True):
+        api.restore_media(name, exact=True)
+        assert media.files() == taken[name]
+    # Back to the future: over what the oldest left behind.
+    api.restore_media(exact=True)
+    assert media.files() == taken[max(taken)]
+    assert [path.name for path in media.folder.parent.iterdir()] == ["media"]
+
+
+def few(examples: int) -> Any:
+    """Play that many examples, none of them for too long to be healthy."""
+    return settings(
+        max_examples=examples,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
+
+
+EVENTFUL = [
+    *(("write", name, name.encode()) for name in NAMES[:11]),
+    ("write", "uploads", b"a file"),
+    ("write", "empty", b""),
+    ("backup",),
+    ("write", "a.jpg", b"A.JPG"),
+    ("older", "#hash", b"older"),
+    ("rename", "-rf", "deep/1/moved"),
+    ("delete", " leading and trailing "),
+    ("write", "uploads/file/inner", b"in a folder"),
+    ("backup",),
+    ("write", "uploads/file", b"a file again"),
+    ("write", " leading and trailing ", b"back"),
+    ("delete", "deep"),
+    ("backup",),
+    ("backup",),
+    ("write", "-rf", b"the last"),
+]
+"""With a change of the same size, a file that becomes a folder, and a folder that becomes a file."""
+
+
+def served(kind: str, history: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Return what of a history the servers of rclone understand: not every letter."""
+    strange = {"s3": "\n\r\t", "webdav": "\\"}.get(kind, "")
+    return [each for each in history if not any(set(strange) & set(name) for name in each[1:] if isinstance(name, str))]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["local", "crypt", "s3", "webdav"])
+@pytest.mark.django_db(transaction=True)
+def test_backup_brings_back_its_files_after_all_that_can_happen(settings, storage, tmp_path, kind):
+    play(settings, storage, kind, tmp_path, served(kind, EVENTFUL))
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+@few(10)
+@given(history=histories)
+def test_every_backup_of_a_local_history_is_restored_exactly(settings, storage, tmp_path, history):
+    play(settings, storage, "local", tmp_path, history)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["crypt", "s3", "webdav"])
+@pytest.mark.django_db(transaction=True)
+@few(3)
+@given(history=histories)
+def test_every_backup_of_a_history_elsewhere_is_restored_exactly(settings, storage, tmp_path, kind, history):
+    play(settings, storage, kind, tmp_path, served(kind, history))

@@ -1,0 +1,168 @@
+"""A name appears on the remote only when all of its backup is there, and never in the place of another."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from django_rclone_admin.engine.catalog import State, latest
+from django_rclone_admin.engine.control import Control
+from django_rclone_admin.engine.manifest import Manifest
+from django_rclone_admin.engine.naming import Naming
+from django_rclone_admin.engine.store import Upload, remove, set_pin, sweep
+from django_rclone_admin.engine.transfer import CommandSource
+from django_rclone_admin.exceptions import BackupError, EmptyDump, ProgramFailed
+from tests.support.engine import SOURCE, local_catalog, python
+from tests.support.programs import fail, wrapper
+
+NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+NAME = "default-2026-11-22-120000.dump"
+DUMP = python(f"{SOURCE}out.write(b'dump' * 1000)")
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / "remote").mkdir()
+    return tmp_path / "remote"
+
+
+@pytest.fixture
+def catalog(rclone_binary, root):
+    return local_catalog(rclone_binary, root)
+
+
+def upload(catalog, command=DUMP, *, run="42", compression=None):
+    """Upload a dump, with its manifest, and return its name."""
+    work = Upload(
+        catalog=catalog, database="default", taken_at=NOON, extension="dump", compression=compression, level=None,
+        run=run,
+    )  # fmt: skip
+    name, stored = work.send(CommandSource(command), Control())
+    manifest = Manifest(
+        name=name, database="default", engine="", connector="", taken_at=NOON, finished_at=NOON, size=stored.size,
+        raw_size=stored.raw_size, sha256=stored.sha256, compression=compression,
+    )  # fmt: skip
+    work.seal(manifest)
+    return name
+
+
+def names(root):
+    return sorted(path.name for path in root.rglob("*") if path.is_file())
+
+
+def test_upload_is_a_complete_backup_and_nothing_else(catalog, root):
+    assert upload(catalog) == NAME
+
+    [found] = catalog.objects()
+    assert (found.state, found.size, found.manifest.raw_size) == (State.COMPLETE, 4000, 4000)
+    assert names(root) == [NAME, f"{NAME}.manifest.json"]
+
+
+def test_manifest_has_the_sizes_before_and_after_compression(catalog):
+    assert upload(catalog, compression="zstd") == f"{NAME}.zst"
+
+    [found] = catalog.objects()
+    assert found.size == found.manifest.size < found.manifest.raw_size == 4000
+
+
+@pytest.mark.parametrize(
+    "code, error", [("sys.exit(1)", ProgramFailed), ("", EmptyDump)], ids=["fails", "is empty"]
+)
+def test_dump_that_fails_leaves_nothing(catalog, root, code, error):
+    with pytest.raises(error):
+        upload(catalog, python(SOURCE + code))
+
+    assert names(root) == []
+
+
+@pytest.mark.parametrize("step", ["rcat", "moveto", "manifest"])
+def test_remote_that_fails_leaves_nothing(rclone_binary, root, tmp_path, step):
+    broken = fail(tmp_path / "bin", "rclone", rclone_binary, message="no space left", when=rf"\b{step}\b")
+
+    with pytest.raises(BackupError, match="full"):
+        upload(local_catalog(str(broken), root))
+
+    assert names(root) == []
+
+
+def test_second_backup_of_the_same_second_has_a_name_of_its_own(catalog):
+    first, second = upload(catalog), upload(catalog)
+
+    assert second == NAME.replace(".dump", "-2.dump")
+    assert latest(catalog.objects(), "default").name == second
+    assert {each.name: each.state for each in catalog.objects()} == dict.fromkeys(
+        [first, second], State.COMPLETE
+    )
+
+
+def test_number_that_was_removed_does_not_come_back(catalog):
+    """With days for a date format, the newest backup would take the oldest's place, and be the next to go."""
+    catalog.naming = Naming("{database}-{datetime}.{ext}", "%Y-%m-%d")
+    for _ in range(3):
+        upload(catalog)
+    remove(catalog, catalog.objects()[-1])
+
+    newest = upload(catalog)
+
+    assert newest == "default-2026-11-22-4.dump"
+    assert [each.number for each in catalog.objects()] == [4, 3, 2]
+    assert latest(catalog.objects(), "default").name == newest
+
+
+def test_name_that_is_taken_between_the_look_and_the_rename_is_left_alone(rclone_binary, root, tmp_path):
+    """Another machine may back up to the same remote in the same second."""
+    taken = root / "db" / NAME
+    take = f"path = {str(taken)!r}\nif 'moveto' in arguments and not os.path.exists(path): open(path, 'w').write('theirs')"
+    quicker = wrapper(tmp_path / "bin", "rclone", rclone_binary, take)
+
+    name = upload(local_catalog(str(quicker), root))
+
+    assert name == NAME.replace(".dump", "-2.dump")
+    assert taken.read_text() == "theirs"
+    assert names(root) == [name, f"{name}.manifest.json", NAME]
+
+
+def test_removed_backup_leaves_neither_manifest_nor_pin(catalog, root):
+    upload(catalog)
+    set_pin(catalog, catalog.objects()[0], pinned=True)
+    assert catalog.objects()[0].pinned
+
+    remove(catalog, catalog.objects()[0])
+
+    assert names(root) == []
+
+
+def test_pin_can_be_taken_off_again(catalog):
+    upload(catalog)
+    for pinned in (True, True, False, False):
+        set_pin(catalog, catalog.objects()[0], pinned=pinned)
+
+        assert catalog.objects()[0].pinned is pinned
+
+
+@pytest.mark.parametrize(
+    "is_over, age, is_swept",
+    [(True, 0, True), (False, 5, False), (None, 0, False), (None, 0.9, False), (None, 1.1, True)],
+    ids=["run is over", "run goes on", "unknown run", "unknown run of today", "unknown run of yesterday"],
+)
+def test_upload_in_flight_is_swept_when_nobody_works_on_it(catalog, root, is_over, age, is_swept):
+    (root / "db").mkdir()
+    (root / "db" / f"{NAME}.partial-42").write_bytes(b"x")
+    asked = []
+
+    def is_run_over(run):
+        asked.append(run)
+        return is_over
+
+    count = sweep(catalog, catalog.objects(), is_run_over, datetime.now(UTC) + timedelta(days=age))
+
+    assert asked == ["42"]
+    assert (count, names(root) == []) == (int(is_swept), is_swept)
+
+
+def test_sweep_touches_nothing_else(catalog, root):
+    upload(catalog)
+    (root / "db" / "README.md").touch()
+    before = names(root)
+
+    assert sweep(catalog, catalog.objects(), lambda run: True, datetime.now(UTC) + timedelta(days=99)) == 0
+    assert names(root) == before

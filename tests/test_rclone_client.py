@@ -1,0 +1,219 @@
+"""What the client of rclone says about a remote is true, on every kind of remote and with old and new rclone."""
+
+import hashlib
+import re
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+
+from django_rclone_admin.engine.rclone import NameTaken, Rclone
+from django_rclone_admin.engine.transfer import CommandSink, CommandSource, transfer
+from django_rclone_admin.exceptions import RemoteError, UsageError
+from tests.support.engine import SOURCE, local_rclone, python
+from tests.support.storage import KINDS
+
+ODD_NAMES = [
+    "-rf.dump",
+    "--config=x",
+    'it\'s "quoted".dump',
+    "100%d %s %(name)s.dump",
+    "🚚 Köln.dump",
+    " spaces at both ends ",
+    "#comment",
+    ";comment",
+    "*.dump",
+    "{a,b}[c]",
+    "a:b",
+    "$(reboot)`id`",
+    "back\\slash",
+]
+
+
+@pytest.fixture(params=[*KINDS, "local with the oldest rclone", "s3 with the oldest rclone"])
+def client(request, make_remote):
+    """The client of an empty remote of each kind, with the current rclone and with the oldest that we support."""
+    kind, _, is_old = request.param.partition(" ")
+    remote = make_remote(kind)
+    return Rclone(
+        binary=request.getfixturevalue("debian_rclone" if is_old else "rclone_binary"),
+        remote=remote.settings["REMOTE"],
+        env=remote.settings.get("RCLONE_ENV", {}),
+        inherited={"HOME": "/nonexistent"},
+    )
+
+
+@pytest.fixture
+def local(rclone_binary, tmp_path):
+    return local_rclone(rclone_binary, tmp_path)
+
+
+def names(client, folder="db"):
+    return sorted(entry.name for entry in client.entries(folder))
+
+
+def test_folder_that_is_not_there_is_empty(client):
+    assert client.entries("nowhere") == []
+
+
+def test_object_that_is_not_there_has_no_size(client):
+    assert client.size("db/nothing") is None
+
+
+def test_folder_is_no_object_and_has_no_size(client):
+    client.write("db/object", b"x")
+
+    assert client.size("db") is None
+
+
+def test_what_is_written_is_listed_and_read(client):
+    client.write("db/one", b"1\n")
+    client.write("db/two", b"22\n")
+
+    assert {entry.name: entry.size for entry in client.entries("db")} == {"one": 2, "two": 3}
+    assert client.size("db/two") == 3
+    assert sorted(client.read_many("db", ["two", "one", "gone"]).split()) == [b"1", b"22"]
+
+
+def test_only_what_was_asked_for_is_read(client):
+    client.write("db/one", b"1")
+    client.write("db/two", b"2")
+
+    assert client.read_many("db", ["two"]) == b"2"
+    assert client.read_many("db", []) == b""
+    assert client.read_many("db", ["gone"]) == b""
+
+
+def test_touch_makes_an_empty_object_and_again_changes_nothing(client):
+    client.touch("db/pin")
+    client.touch("db/pin")
+
+    assert client.size("db/pin") == 0
+
+
+def test_move_renames(client):
+    client.write("db/old", b"content")
+
+    client.move("db/old", "db/new")
+
+    assert names(client) == ["new"]
+    assert client.read_many("db", ["new"]) == b"content"
+
+
+@pytest.mark.parametrize("content", [b"there before", b"same length!"], ids=["longer", "same size"])
+def test_move_onto_a_name_that_is_taken_loses_neither(client, content):
+    """rclone itself would lose one of them, and say that all is well."""
+    client.write("db/old", b"same length.")
+    client.write("db/new", content)
+
+    with pytest.raises(NameTaken, match="db/new"):
+        client.move("db/old", "db/new")
+
+    assert client.read_many("db", ["old"]) == b"same length."
+    assert client.read_many("db", ["new"]) == content
+
+
+def test_delete_removes_one_object_alone(client):
+    client.write("db/one", b"1")
+    client.write("db/one.manifest.json", b"2")
+
+    client.delete("db/one")
+
+    assert names(client) == ["one.manifest.json"]
+
+
+def test_delete_of_what_is_gone_is_no_error(client):
+    client.delete("db/gone")
+    client.write("db/object", b"x")
+    client.delete("db/gone")
+
+    assert names(client) == ["object"]
+
+
+def test_delete_of_a_folder_removes_nothing(client):
+    client.write("db/object", b"x")
+
+    with suppress(RemoteError):  # a bucket has no folders: there, nothing of that name is there to be deleted
+        client.delete("db")
+
+    assert names(client) == ["object"]
+
+
+def test_stream_goes_up_and_comes_down(client, tmp_path):
+    source = CommandSource(python(f"{SOURCE}out.write(b'stream' * 100_000)"))
+    received = CommandSink(
+        python("import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())")
+    )
+
+    transfer(source, CommandSink(client.upload("db/dump")))
+    transfer(CommandSource(client.download("db/dump")), received)
+
+    assert client.size("db/dump") == 600_000
+    assert received.output.strip() == hashlib.sha256(b"stream" * 100_000).hexdigest()
+
+
+def test_odd_names_are_names_like_any_other(local, tmp_path):
+    (tmp_path / "db").mkdir()
+    for name in ODD_NAMES:
+        (tmp_path / "db" / name).write_text(f"<{name}>")
+
+    assert names(local) == sorted(ODD_NAMES)
+    contents = re.findall("<(.*?)>", local.read_many("db", ODD_NAMES).decode())
+    assert sorted(contents) == sorted(ODD_NAMES)
+
+
+@pytest.mark.parametrize("name", ["-rf", "--config=x", 'it\'s "100%d"', "a:b", " 🚚 "])
+def test_odd_name_can_be_written_moved_and_deleted(local, name):
+    local.write(f"db/{name}", b"odd")
+    local.move(f"db/{name}", f"db/{name}.new")
+    assert names(local) == [f"{name}.new"]
+
+    local.delete(f"db/{name}.new")
+    assert names(local) == []
+
+
+def test_recursive_listing_has_the_names_below_folders(local):
+    local.write("media/a/b/photo.png", b"x")
+
+    assert [entry.name for entry in local.entries("media", recursive=True)] == ["a/b/photo.png"]
+    assert local.entries("media") == []
+
+
+@pytest.mark.parametrize("name", ["..", "../x", "db/../../x", "db/..", "x\0y"])
+def test_name_that_leads_out_of_the_remote_is_refused(local, name):
+    calls = [
+        lambda: local.entries(name), lambda: local.size(name), lambda: local.read_many(name, ["x"]),
+        lambda: local.write(name, b"x"), lambda: local.touch(name), lambda: local.delete(name),
+        lambda: local.move(name, "x"), lambda: local.move("x", name), lambda: local.upload(name),
+        lambda: local.download(name),
+    ]  # fmt: skip
+    for call in calls:
+        with pytest.raises(UsageError, match="no name of an object"):
+            call()
+
+
+@pytest.mark.parametrize("variable", ["RCLONE_DRY_RUN", "RCLONE_IMMUTABLE", "RCLONE_MIN_SIZE"])
+def test_flags_of_our_own_environment_do_not_leak_in(local, variable):
+    value = "1G" if variable == "RCLONE_MIN_SIZE" else "true"
+    leaking = replace(local, inherited=local.inherited | {variable: value})
+
+    leaking.write("db/object", b"x")
+
+    assert names(leaking) == ["object"]
+
+
+def test_remotes_of_our_own_environment_are_known(local, tmp_path):
+    inherited = {"RCLONE_CONFIG_SHOP_TYPE": "alias", "RCLONE_CONFIG_SHOP_REMOTE": str(tmp_path / "shop")}
+
+    replace(local, remote="shop:", inherited=inherited).write("object", b"x")
+
+    assert [path.name for path in (tmp_path / "shop").iterdir()] == ["object"]
+
+
+def test_configured_flags_reach_rclone(local):
+    """One by its argument list, one by its environment."""
+    small = replace(local, flags=("--max-size", "2b", "--header=X-Token: 1"))
+    local.write("db/large", b"large")
+    local.write("db/s", b"s")
+
+    assert names(small) == ["s"]

@@ -1,0 +1,69 @@
+"""Backups travel through every kind of remote and come back, with nothing else left there."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.faults import add_noise
+from tests.support.storage import KINDS, on_every_remote
+
+MORE_THAN_A_PART = 60_000
+"""Rows of noise: more bytes than rclone uploads to S3 in one part, 5 MiB."""
+
+
+@on_every_remote
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_backup_comes_back(make_shop, remote, database):
+    shop = make_shop(database, remote)
+    if remote.kind in ("s3", "crypt"):
+        add_noise(shop, MORE_THAN_A_PART)
+    wanted = shop.rows()
+    made = shop.manage("dbbackup", "--json")
+    assert made.code == 0, made.err
+    run = made.json
+    [name, manifest] = shop.names()
+    assert (run["path"], f"{name}.manifest.json") == (f"db/{name}", manifest)
+    assert len(remote.read(f"db/{name}")) == run["size"] == json.loads(remote.read(f"db/{manifest}"))["size"]
+
+    shop.execute("DELETE FROM shop_orderline")
+    shop.execute("UPDATE shop_product SET price = 0")
+    result = shop.manage("dbrestore", "--noinput")
+    assert result.code == 0, result.err
+    assert shop.rows() == wanted
+    assert len(shop.names()) == 4  # the safety backup has come
+    assert len(shop.manage("listbackups", "--all", "--json").json) == 2
+
+
+@pytest.mark.parametrize("remote", [*KINDS], indirect=True)
+def test_oldest_supported_rclone_does_all_of_it(make_shop, remote, debian_rclone):
+    shop = make_shop("sqlite", remote, RCLONE_BINARY=debian_rclone, DB_CLEANUP_KEEP=1, SAFETY_BACKUP=False)
+    wanted = shop.rows()
+    for _ in range(2):
+        made = shop.manage("dbbackup", "--clean")
+        assert made.code == 0, made.err
+    assert len(shop.names()) == 2
+    shop.execute("DELETE FROM shop_orderline")
+    result = shop.manage("dbrestore", "--noinput")
+    assert result.code == 0, result.err
+    assert shop.rows() == wanted
+
+
+@pytest.mark.parametrize("remote", ["crypt", "sftp"], indirect=True)
+def test_remote_may_be_defined_by_a_configuration_file(make_shop, remote, tmp_path):
+    shop = make_shop(
+        "sqlite", remote, RCLONE_CONFIG=str(write_configuration(remote, tmp_path)), RCLONE_ENV={}
+    )
+    assert shop.manage("dbbackup").code == 0
+    assert shop.manage("dbrestore", "--noinput").code == 0
+
+
+def write_configuration(remote, folder: Path) -> Path:
+    """Write what defines the remote as the file that rclone keeps."""
+    file = folder / "rclone.conf"
+    prefix = "RCLONE_CONFIG_SHOP_"
+    options = {
+        name.removeprefix(prefix).lower(): value for name, value in remote.settings["RCLONE_ENV"].items()
+    }
+    file.write_text("[shop]\n" + "".join(f"{name} = {value}\n" for name, value in options.items()))
+    return file

@@ -1,0 +1,258 @@
+"""A SQLite database is copied and replaced while it is in use, all of it or nothing."""
+
+import io
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+import pytest
+
+from django_rclone_admin.engine import sqlite
+from django_rclone_admin.engine.control import Control
+from django_rclone_admin.engine.files import FileSource, StreamSink
+from django_rclone_admin.engine.sqlite import Loader, Snapshot, SqlText
+from django_rclone_admin.engine.transfer import transfer
+from django_rclone_admin.exceptions import BackupDamaged, Cancelled, ProgramFailed, UsageError
+from tests.support.sqlite import connected, dump, execute, load, query
+
+FORMATS = pytest.mark.parametrize("source", [Snapshot, SqlText])
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path, monkeypatch):
+    """Where temporary files go; it is empty after every test."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    yield folder
+    assert list(folder.iterdir()) == []
+
+
+@pytest.fixture
+def live(tmp_path):
+    return execute(tmp_path / "live", "CREATE TABLE t (a)", "INSERT INTO t VALUES ('before')")
+
+
+@pytest.fixture
+def backup(tmp_path):
+    return dump(execute(tmp_path / "db", "CREATE TABLE t (a)", "INSERT INTO t VALUES ('restored')"))
+
+
+def holds(path):
+    return query(path, "SELECT a FROM t")
+
+
+@FORMATS
+@pytest.mark.parametrize("mode", ["DELETE", "WAL"])
+@pytest.mark.parametrize("page_size", [512, 4096, 65536])
+def test_page_size_and_journal_mode_may_differ(tmp_path, source, mode, page_size):
+    """A file in WAL mode can't change its page size: the copy has to."""
+    path = execute(
+        tmp_path / "db", "PRAGMA page_size=8192", "CREATE TABLE t (a)", "INSERT INTO t VALUES ('restored')"
+    )
+    live = execute(
+        tmp_path / "live",
+        f"PRAGMA page_size={page_size}",
+        f"PRAGMA journal_mode={mode}",
+        "CREATE TABLE t (a)",
+    )
+    with connected(live) as user:
+        user.execute("INSERT INTO t VALUES ('before')")
+        load(live, dump(path, source))
+
+        assert user.execute("SELECT a FROM t").fetchall() == [(b"restored",)]
+    assert query(live, "PRAGMA integrity_check") == [(b"ok",)]
+
+
+def test_live_file_in_wal_mode_without_tables_can_be_restored_to(tmp_path, backup):
+    live = execute(tmp_path / "live", "PRAGMA page_size=512", "PRAGMA journal_mode=WAL")
+
+    load(live, backup)
+
+    assert holds(live) == [(b"restored",)]
+
+
+def test_file_that_is_not_there_is_made(tmp_path, backup):
+    load(tmp_path / "new", backup)
+
+    assert holds(tmp_path / "new") == [(b"restored",)]
+
+
+def test_folder_that_is_not_there_is_said_to_be_so(tmp_path, backup):
+    with pytest.raises(UsageError, match="can't be opened") as caught:
+        load(tmp_path / "missing" / "live", backup)
+
+    assert "folder" in caught.value.hint
+
+
+WRITER = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=30)
+print("ready", flush=True)
+while True:
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("UPDATE account SET amount = amount - 1 WHERE id = 1")
+    connection.execute("UPDATE account SET amount = amount + 1 WHERE id = 2")
+    connection.execute("COMMIT")
+"""
+
+
+@FORMATS
+@pytest.mark.parametrize("mode", ["DELETE", "WAL"])
+def test_dump_under_a_writer_is_consistent(tmp_path, source, mode):
+    path = execute(
+        tmp_path / "db", f"PRAGMA journal_mode={mode}", "PRAGMA synchronous=OFF",
+        "CREATE TABLE account (id INTEGER PRIMARY KEY, amount)", "INSERT INTO account VALUES (1, 0), (2, 0)",
+        "CREATE TABLE ballast (a)", "INSERT INTO ballast VALUES (zeroblob(4000000))",
+    )  # fmt: skip
+    command = [sys.executable, "-IS", "-c", WRITER, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
+        assert writer.stdout.readline() == b"ready\n"
+        copies = [dump(path, source) for _ in range(3)]
+        writer.kill()
+
+    for number, copy in enumerate(copies):
+        load(tmp_path / f"copy{number}", copy)
+        assert query(tmp_path / f"copy{number}", "SELECT sum(amount) FROM account") == [(0,)]
+
+
+def test_reader_in_wal_mode_keeps_what_it_reads_during_a_restore(live, backup):
+    execute(live, "PRAGMA journal_mode=WAL")
+    with connected(live) as reader:
+        reader.execute("BEGIN")
+        before = reader.execute("SELECT a FROM t").fetchall()
+        load(live, backup)
+
+        assert reader.execute("SELECT a FROM t").fetchall() == before == [(b"before",)]
+        reader.execute("COMMIT")
+        assert reader.execute("SELECT a FROM t").fetchall() == [(b"restored",)]
+
+
+@pytest.mark.parametrize("mode", ["DELETE", "WAL"])
+def test_restore_that_waits_too_long_for_a_writer_changes_nothing(live, backup, monkeypatch, mode):
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.3)
+    execute(live, f"PRAGMA journal_mode={mode}")
+    with connected(live) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("INSERT INTO t VALUES ('unfinished')")
+
+        with pytest.raises(ProgramFailed, match="locked") as caught:
+            load(live, backup)
+        writer.execute("COMMIT")
+
+    assert caught.value.hint
+    assert holds(live) == [(b"before",), (b"unfinished",)]
+
+
+def test_dump_that_waits_too_long_for_a_lock_is_explained(live, monkeypatch):
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.3)
+    with connected(live) as writer:
+        writer.execute("BEGIN EXCLUSIVE")
+
+        with pytest.raises(ProgramFailed, match="locked"):
+            dump(live)
+
+
+def test_dump_that_waits_for_a_lock_can_be_stopped(live):
+    control = Control()
+    timer = threading.Timer(0.3, control.stop, [Cancelled("You asked for it.")])
+    with connected(live) as writer:
+        writer.execute("BEGIN EXCLUSIVE")
+        timer.start()
+        started = time.monotonic()
+        with pytest.raises(Cancelled):
+            transfer(Snapshot(str(live)), StreamSink(io.BytesIO()), control=control)
+
+    assert time.monotonic() - started < 2
+
+
+def test_restore_that_waits_for_a_lock_can_be_stopped(live, backup):
+    control = Control()
+    timer = threading.Timer(0.3, control.stop, [Cancelled("You asked for it.")])
+    with connected(live) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        timer.start()
+        started = time.monotonic()
+        with pytest.raises(Cancelled):
+            transfer(FileSource(io.BytesIO(backup)), Loader(str(live)), control=control)
+
+    assert time.monotonic() - started < 2
+    assert holds(live) == [(b"before",)]
+
+
+def damage(path):
+    """Overwrite the inner pages of a database; its head stays whole."""
+    with path.open("r+b") as file:
+        file.seek(4096 + 100)
+        file.write(os.urandom(path.stat().st_size - 4196))
+
+
+def filled(path):
+    rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) SELECT 'row ' || i FROM n"
+    return execute(path, "CREATE TABLE t (a)", f"INSERT INTO t {rows}", "CREATE INDEX i ON t (a)")
+
+
+@FORMATS
+def test_damaged_live_file_is_no_backup(tmp_path, source):
+    damage(filled(tmp_path / "db"))
+
+    with pytest.raises(BackupDamaged, match="live SQLite database is damaged") as caught:
+        dump(tmp_path / "db", source)
+
+    assert "SQLite says" in caught.value.hint
+
+
+def test_restore_over_a_file_that_is_no_database_says_what_to_do(live, backup):
+    live.write_bytes(b"no database" * 1000)
+
+    with pytest.raises(ProgramFailed, match="not a database") as caught:
+        load(live, backup)
+
+    assert "move it away" in caught.value.hint
+    live.unlink()
+    load(live, backup)
+    assert holds(live) == [(b"restored",)]
+
+
+def test_damaged_live_file_with_a_good_head_is_replaced(tmp_path, backup):
+    damage(filled(tmp_path / "live"))
+
+    load(tmp_path / "live", backup)
+
+    assert holds(tmp_path / "live") == [(b"restored",)]
+    assert query(tmp_path / "live", "PRAGMA integrity_check") == [(b"ok",)]
+
+
+@pytest.mark.parametrize("how", ["pages", "cut", "head alone"])
+def test_damaged_backup_is_never_loaded(tmp_path, live, how):
+    damaged = filled(tmp_path / "damaged")
+    if how == "pages":
+        damage(damaged)
+    data = damaged.read_bytes()
+    data = {"pages": data, "cut": data[: len(data) // 2], "head alone": data[:100]}[how]
+
+    with pytest.raises(BackupDamaged):
+        load(live, data)
+
+    assert holds(live) == [(b"before",)]
+
+
+def test_full_disk_changes_nothing(tmp_path, live):
+    large = filled(tmp_path / "large")
+    execute(large, "INSERT INTO t VALUES (zeroblob(3000000))")
+    data = dump(large)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(ProgramFailed) as caught:
+            load(live, data)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    assert "Nothing was changed" in caught.value.hint
+    assert holds(live) == [(b"before",)]

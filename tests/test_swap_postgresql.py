@@ -1,0 +1,296 @@
+"""Restoring PostgreSQL beside the live database, and swapping the two: the site goes on, and undo is a rename."""
+
+from contextlib import closing, suppress
+from signal import SIGKILL
+
+import psycopg
+import pytest
+
+from django_rclone_admin.connectors.postgresql_server import NAME_BYTES, name_beside
+from tests.support import databases, programs
+from tests.support.faults import add_noise, assert_failed, nothing_changes
+from tests.support.postgresql import PostgreSQLServer, connect
+from tests.support.programs import DOWNLOAD
+from tests.support.site import Shop
+from tests.support.swaps import SWAP, beside, history, rows_of
+from tests.support.waiting import wait_for
+
+UNDO = ("dbrestore", "--noinput", "--undo")
+
+on_both_versions = pytest.mark.parametrize("database", ["postgresql", "postgresql18"])
+
+
+@pytest.fixture
+def database() -> str:
+    return "postgresql"
+
+
+@pytest.fixture
+def shop(make_shop, database) -> Shop:
+    return make_shop(database)
+
+
+@pytest.fixture
+def server(request, database) -> PostgreSQLServer:
+    return request.getfixturevalue(f"{database}_server")
+
+
+@pytest.fixture
+def before(shop) -> databases.Rows:
+    """The rows of a backup, in a shop that has changed since."""
+    rows = shop.rows()
+    assert shop.manage("dbbackup").code == 0
+    change(shop)
+    return rows
+
+
+def change(shop: Shop) -> None:
+    shop.execute("UPDATE shop_product SET price = price + 1")
+    shop.execute("DROP TABLE shop_orderline")
+    shop.execute("CREATE TABLE newer (product_id bigint REFERENCES shop_product)")
+    shop.execute("INSERT INTO newer SELECT id FROM shop_product")
+
+
+def succeed(shop: Shop, *arguments: str) -> str:
+    result = shop.manage(*arguments)
+    assert result.code == 0, result.err
+    return result.out
+
+
+@on_both_versions
+def test_swap_brings_the_rows_back_and_undo_those_of_before(shop, before):
+    changed = shop.rows()
+    assert "Removed a table that the backup does not know: newer." in succeed(shop, *SWAP)
+    assert shop.rows() == before
+    [kept] = beside(shop)
+    assert rows_of(shop, kept) == changed
+
+    shop.execute("DELETE FROM shop_orderline")
+    after = shop.rows()
+    succeed(shop, *UNDO)
+    assert shop.rows() == changed
+    succeed(shop, *UNDO)
+    assert shop.rows() == after
+    assert beside(shop) == [kept]
+    assert [run["status"] for run in history(shop)] == ["succeeded"] * 4
+
+
+def test_indexes_constraints_and_sequences_come_back(shop, before):
+    query = "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1"
+    constraints = (
+        "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid), convalidated FROM pg_constraint"
+        " WHERE connamespace = 'public'::regnamespace AND conrelid::regclass::text <> 'newer' ORDER BY 1, 2"
+    )
+    succeed(shop, "dbrestore", "--noinput", "--no-safety-backup", "--strategy=in_place")
+    wanted = shop.execute(query), shop.execute(constraints)
+    change(shop)
+    succeed(shop, *SWAP)
+    assert (shop.execute(query), shop.execute(constraints)) == wanted
+    assert shop.execute("SELECT nextval('shop_product_id_seq') > max(id) FROM shop_product") == [(True,)]
+    assert shop.execute("SELECT reltuples > 0 FROM pg_class WHERE relname = 'shop_product'") == [(True,)]
+
+
+def test_next_restore_drops_what_the_one_before_kept(shop, before):
+    succeed(shop, *SWAP)
+    [first] = beside(shop)
+    change(shop)
+    changed = shop.rows()
+    succeed(shop, *SWAP)
+    [second] = beside(shop)
+    assert second != first
+    assert rows_of(shop, second) == changed
+
+    succeed(shop, "dbrestore", "--noinput", "--strategy=in_place")
+    assert beside(shop) == []
+    assert shop.rows() == before
+
+
+def test_database_that_was_kept_and_is_gone_is_named(shop, before, server):
+    succeed(shop, *SWAP)
+    [kept] = beside(shop)
+    server.administer("DROP DATABASE {}", kept)
+    with nothing_changes(shop):
+        assert_failed(shop.manage(*UNDO), f"{kept}.* is gone")
+
+
+@on_both_versions
+def test_settings_and_grants_of_the_database_are_kept(shop, before, server):
+    name = shop.settings["DATABASES"]["default"]["NAME"]
+    with suppress(psycopg.errors.DuplicateObject):
+        server.create_role("reader", "reader")
+    for statement in (
+        "ALTER DATABASE {} SET search_path TO \"$user\", public, 'odd, name'",
+        "ALTER DATABASE {} SET statement_timeout TO '90s'",
+        "ALTER DATABASE {} SET datestyle TO 'ISO, DMY'",
+        "ALTER ROLE shop IN DATABASE {} SET work_mem TO '5MB'",
+        "ALTER DATABASE {} CONNECTION LIMIT 30",
+        "REVOKE ALL ON DATABASE {} FROM PUBLIC",
+        "GRANT CONNECT ON DATABASE {} TO reader WITH GRANT OPTION",
+    ):
+        server.administer(statement, name)
+
+    def details() -> list[tuple[object, ...]]:
+        return shop.execute(
+            "SELECT datdba::regrole::text, datcollate, datctype, encoding, datconnlimit, datacl::text,"
+            " (SELECT jsonb_object_agg(setrole, setconfig) FROM pg_db_role_setting WHERE setdatabase = d.oid)"
+            " FROM pg_database AS d WHERE datname = current_database()"
+        )
+
+    wanted = details()
+    succeed(shop, *SWAP)
+    assert shop.rows() == before
+    assert details() == wanted
+
+
+def test_history_is_complete_and_the_site_goes_on_until_the_swap(shop, before, tmp_path, server):
+    """What was written to the history even after it was copied is there, and readers lost nothing but a connection."""
+    real = server.bin_dir / "pg_dump"
+    held = programs.hold_output(tmp_path / "bin", "pg_dump", real, after=10, when="--table=")
+    shop.settings["DJANGO_RCLONE"]["CONNECTOR_OPTIONS"] = {"default": {"BIN_DIR": str(held.program.parent)}}
+    with closing(connect(shop.settings["DATABASES"]["default"])) as client:
+        process = shop.start(*SWAP)
+        held.wait()
+        client.execute("INSERT INTO shop_product SELECT * FROM shop_product WHERE false")
+        wait_for(lambda: history(shop)[1]["bytes_done"] > 0)
+        [backup, running] = history(shop)
+        assert (running["status"], running["message"]) == ("running", "Restoring")
+        client.execute(
+            f"INSERT INTO {databases.HISTORY} SELECT (jsonb_populate_record(runs,"
+            " jsonb_build_object('id', gen_random_uuid(), 'label', 'late', 'heartbeat_at', now()))).*"
+            f" FROM {databases.HISTORY} AS runs WHERE kind = 'db_backup'"
+        )
+        held.release()
+        assert shop.finish(process).code == 0
+        with pytest.raises(psycopg.OperationalError, match="terminating connection"):
+            client.execute("SELECT 1")
+    runs = history(shop)
+    assert [run["status"] for run in runs] == ["succeeded"] * 3
+    assert runs[0] == backup or runs[1] == backup
+    assert runs[-1]["id"] == running["id"]
+    assert runs[-1]["lock"] is None
+    assert runs[-1]["options"]["kept"] in beside(shop)
+    assert shop.rows() == before
+    assert shop.manage("migrate", "--check").code == 0
+
+
+def test_database_without_a_history_is_swapped_too(shop):
+    shop.execute("DROP TABLE IF EXISTS " + databases.HISTORY, "analytics")
+    wanted, others = shop.rows("analytics"), shop.rows()
+    succeed(shop, "dbbackup", "--database=analytics")
+    shop.execute("DELETE FROM analytics_pageview", "analytics")
+    succeed(shop, *SWAP, "--database=analytics")
+    assert shop.rows("analytics") == wanted
+    assert shop.rows() == others
+    succeed(shop, *UNDO, "--database=analytics")
+    assert shop.rows("analytics")["analytics_pageview"] == []
+
+
+@pytest.mark.parametrize(
+    "statement, reason",
+    [
+        ("ALTER ROLE shop NOCREATEDB", "may not create databases"),
+        ("ALTER DATABASE {} OWNER TO postgres", "does not own it"),
+        ("ALTER DATABASE {} SET log_statement TO 'none'", "only a superuser can copy"),
+    ],
+    ids=["createdb", "owner", "setting"],
+)
+def test_role_that_may_not_swap_restores_in_place_and_says_why(shop, before, server, statement, reason):
+    name = shop.settings["DATABASES"]["default"]["NAME"]
+    with closing(server.superuser_connection(name)) as connection:
+        connection.execute("GRANT ALL ON SCHEMA public TO shop")
+    server.administer(statement, *[name] * ("{}" in statement))
+    try:
+        succeed(shop, *SWAP)
+    finally:
+        server.administer("ALTER ROLE shop CREATEDB")
+    assert shop.rows() == before
+    assert beside(shop) == []
+    log = history(shop)[-1]["log"]
+    assert reason in log
+    assert "Restoring in place instead." in log
+
+
+def test_extension_that_only_a_superuser_can_create_is_restored_in_place(shop, server):
+    with closing(server.superuser_connection(shop.settings["DATABASES"]["default"]["NAME"])) as connection:
+        connection.execute("CREATE EXTENSION dblink")
+    wanted = shop.rows()
+    succeed(shop, "dbbackup")
+    change(shop)
+    succeed(shop, *SWAP)
+    assert shop.rows() == wanted
+    assert "an extension that only a superuser can create" in history(shop)[-1]["log"]
+
+
+def test_schemas_that_are_not_in_the_backup_are_not_swapped_away(shop):
+    shop.settings["DJANGO_RCLONE"]["CONNECTOR_OPTIONS"] = {"default": {"SCHEMAS": ["public"]}}
+    shop.execute("CREATE SCHEMA other")
+    shop.execute("CREATE TABLE other.precious AS SELECT 1 AS n")
+    wanted = shop.rows()
+    succeed(shop, "dbbackup")
+    change(shop)
+    succeed(shop, *SWAP)
+    assert shop.rows() == wanted
+
+
+def test_next_swap_drops_what_a_killed_one_left(shop, before, tmp_path, rclone_binary):
+    add_noise(shop)
+    succeed(shop, "dbbackup")
+    wanted = shop.rows()
+    change_again = "UPDATE shop_product SET price = price + 1"
+    shop.execute(change_again)
+    changed = shop.rows()
+    held = programs.hold_output(tmp_path / "bin", "rclone", rclone_binary, after=500_000, when=DOWNLOAD)
+    shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(held.program)
+    process = shop.start(*SWAP)
+    held.wait()
+    assert len(beside(shop, "new")) == 1
+    assert shop.kill(process).code == -SIGKILL
+    assert shop.rows() == changed
+    assert len(beside(shop, "new")) == 1
+
+    shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = rclone_binary
+    succeed(shop, *SWAP)
+    assert shop.rows() == wanted
+    assert len(beside(shop)) == 1
+    assert list(shop.temporary.iterdir()) == []
+
+
+def test_swap_that_fails_leaves_nothing(shop, before, server, tmp_path):
+    real = server.bin_dir / "pg_restore"
+    program = programs.fail(
+        tmp_path / "bin", "pg_restore", real, message="no index today", when="--section=post-data"
+    )
+    shop.settings["DJANGO_RCLONE"]["CONNECTOR_OPTIONS"] = {"default": {"BIN_DIR": str(program.parent)}}
+    with nothing_changes(shop):
+        assert_failed(shop.manage(*SWAP), "no index today")
+    assert beside(shop) == []
+
+
+def test_connection_that_we_may_not_end_stops_the_swap(shop, before, server):
+    name = shop.settings["DATABASES"]["default"]["NAME"]
+    with closing(server.superuser_connection(name)) as other, nothing_changes(shop):
+        assert_failed(shop.manage(*SWAP), "could not be swapped: .*being accessed by other users")
+        assert other.execute("SELECT 1").fetchone() == (1,)
+    assert beside(shop) == []
+
+
+def test_what_another_run_writes_during_the_swap_is_not_lost(shop, before, tmp_path, rclone_binary):
+    """The backup of another database ends after its connection to the history was ended by the swap."""
+    held = programs.hold_input(tmp_path / "bin", "rclone", rclone_binary, after=100, when=programs.UPLOAD)
+    shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(held.program)
+    process = shop.start("dbbackup", "--database=analytics")
+    held.wait()
+    shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = rclone_binary
+    succeed(shop, *SWAP)
+    held.release()
+    result = shop.finish(process)
+    assert result.code == 0, result.err
+    wait_for(lambda: [run["status"] for run in history(shop)] == ["succeeded"] * 3, 5)
+
+
+def test_names_of_databases_that_begin_alike_are_told_apart():
+    long = "shop_" + "ä" * 40
+    names = {name_beside(long + end, "_dra_kept_", "12345678") for end in "ab"}
+    assert len(names) == 2
+    assert all(len(name.encode()) <= 63 for name in names)
+    assert name_beside("x" * NAME_BYTES, "_dra_kept_", "12345678") == "x" * NAME_BYTES + "_dra_kept_12345678"

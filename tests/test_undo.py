@@ -1,0 +1,181 @@
+"""Before a restore: what it overwrites is backed up, and what it should not do is refused. After it: undo."""
+
+import json
+import os
+import subprocess
+
+import pytest
+
+from tests.support.faults import assert_failed, nothing_changes
+from tests.support.site import Shop
+from tests.support.swaps import history
+
+RESTORE = ("dbrestore", "--noinput", "--strategy=in_place")
+WITHOUT = (*RESTORE, "--no-safety-backup")
+UNDO = ("dbrestore", "--noinput", "--undo")
+
+on_both_engines = pytest.mark.parametrize("shop", ["sqlite", "postgresql"], indirect=True)
+
+
+def succeed(shop: Shop, *arguments: str) -> str:
+    result = shop.manage(*arguments)
+    assert result.code == 0, result.err
+    return result.out
+
+
+def back_up_and_change(shop: Shop) -> None:
+    succeed(shop, "dbbackup")
+    shop.execute("UPDATE shop_product SET price = price + 1")
+    shop.execute("CREATE TABLE newer AS SELECT * FROM shop_product")
+
+
+def newest_manifest(shop: Shop) -> dict[str, object]:
+    names = [name for name in shop.remote.names("db") if name.endswith(".manifest.json")]
+    return max((json.loads(shop.remote.read(name)) for name in names), key=lambda each: each["taken_at"])
+
+
+# -- undo ---------------------------------------------------------------------------------------------------------------
+
+
+@on_both_engines
+def test_restore_backs_up_first_and_can_be_undone_and_done_again(shop):
+    wanted = shop.rows()
+    back_up_and_change(shop)
+    changed = shop.rows()
+    succeed(shop, *RESTORE)
+    assert shop.rows() == wanted
+
+    runs = {run["kind"] + run["trigger"]: run for run in history(shop)}
+    options = runs["db_restorecommand"]["options"]
+    safety = (json.loads(options) if isinstance(options, str) else options)["safety"]
+    assert safety == runs["db_backupsafety"]["path"]
+    assert safety in shop.remote.names("db")
+    assert newest_manifest(shop)["trigger"] == "safety"
+
+    succeed(shop, *UNDO)
+    assert shop.rows() == changed
+    succeed(shop, *UNDO)
+    assert shop.rows() == wanted
+
+
+def test_safety_backup_is_not_the_latest_and_outlives_the_retention(shop):
+    shop.settings["DJANGO_RCLONE"]["DB_CLEANUP_KEEP"] = 1
+    wanted = shop.rows()
+    back_up_and_change(shop)
+    succeed(shop, *RESTORE)
+    succeed(shop, *RESTORE)
+    assert shop.rows() == wanted
+    succeed(shop, "dbbackup", "--clean")
+    left = {each["name"]: each["keep"] for each in json.loads(succeed(shop, "prunebackups", "--json"))}
+    assert len(left) == 3
+    assert all(left.values())
+
+
+@on_both_engines
+def test_no_safety_backup_when_none_is_wanted_or_nothing_is_there(shop, make_shop):
+    back_up_and_change(shop)
+    count = len(shop.names())
+    succeed(shop, *WITHOUT)
+    shop.settings["DJANGO_RCLONE"]["SAFETY_BACKUP"] = False
+    succeed(shop, *RESTORE)
+    assert len(shop.names()) == count
+
+
+@pytest.mark.parametrize("is_empty", [False, True], ids=["history", "nothing"])
+def test_undo_on_a_new_server_takes_the_newest_safety_backup_of_the_remote(shop, make_shop, is_empty):
+    back_up_and_change(shop)
+    changed = shop.rows()
+    succeed(shop, *RESTORE)
+    new = make_shop("sqlite", shop.remote)
+    if is_empty:
+        new.path().unlink()
+    succeed(new, *UNDO)
+    assert new.rows() == changed
+
+
+@on_both_engines
+def test_undo_is_refused_where_nothing_was_kept(shop):
+    with nothing_changes(shop):
+        assert_failed(shop.manage(*UNDO), "Nothing was kept of “default”")
+    back_up_and_change(shop)
+    succeed(shop, *RESTORE)
+    succeed(shop, *WITHOUT)
+    with nothing_changes(shop):  # the safety backup of the restore before is no answer
+        assert_failed(shop.manage(*UNDO), "Nothing was kept of “default”")
+
+
+def test_restore_does_not_begin_without_its_safety_backup(shop, rclone_binary, tmp_path):
+    from tests.support import programs
+
+    back_up_and_change(shop)
+    program = programs.fail(
+        tmp_path / "bin", "rclone", rclone_binary, message="no room", when=programs.UPLOAD
+    )
+    shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(program)
+    with nothing_changes(shop):
+        assert_failed(shop.manage(*RESTORE), "no room")
+    assert [run["status"] for run in history(shop)] == ["succeeded", "failed", "failed"]
+
+
+# -- what a restore refuses ---------------------------------------------------------------------------------------------
+
+
+def test_backup_of_another_engine_is_refused(make_shop, shop):
+    back_up_and_change(shop)
+    other = make_shop("postgresql", shop.remote)
+    with nothing_changes(other):
+        assert_failed(other.manage(*RESTORE), "comes from sqlite and can't be restored into postgresql")
+
+
+def test_backup_of_another_database_is_refused_unless_one_insists(shop):
+    wanted = shop.rows("analytics")
+    succeed(shop, "dbbackup", "--database=analytics")
+    [name] = [each for each in shop.names() if not each.endswith(".json")]
+    with nothing_changes(shop):
+        result = shop.manage(*RESTORE, "--input-path", name, "--database=default")
+        assert_failed(result, "is a backup of “analytics”, not of “default”")
+    assert "--to default" in result.err
+    succeed(shop, *RESTORE, "--input-path", name, "--to=default")
+    assert shop.rows() == wanted
+
+
+@pytest.mark.parametrize("tools", ["15", "18"])
+def test_dump_of_a_newer_server_is_refused(make_shop, postgresql18_server, tools):
+    """By its manifest, before any program could stumble over it."""
+    newer = make_shop("postgresql18")
+    succeed(newer, "dbbackup")
+    older = make_shop("postgresql", newer.remote)
+    if tools == "18":
+        options = {"default": {"BIN_DIR": str(postgresql18_server.bin_dir)}}
+        older.settings["DJANGO_RCLONE"]["CONNECTOR_OPTIONS"] = options
+    with nothing_changes(older):
+        assert_failed(
+            older.manage(*RESTORE), "comes from PostgreSQL 18.*but the server of “default” is 1[5-7]"
+        )
+
+
+@pytest.mark.parametrize("change", [lambda data: data[:-1], lambda data: data + b"x"], ids=["short", "long"])
+def test_damaged_backup_is_refused(shop, change):
+    back_up_and_change(shop)
+    [name] = [each for each in shop.remote.names("db") if not each.endswith(".json")]
+    shop.remote.write(name, change(shop.remote.read(name)))
+    with nothing_changes(shop):
+        assert_failed(shop.manage(*RESTORE, "--input-path", name), "is damaged and was not restored")
+        assert_failed(shop.manage(*RESTORE), "There is no backup of “default”")
+
+
+def test_restore_for_which_there_is_no_room_is_refused(shop, tmp_path):
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(small)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("only root can make a small disk")
+    try:
+        back_up_and_change(shop)
+        with nothing_changes(shop):
+            assert_failed(
+                shop.manage(*WITHOUT, env={"TMPDIR": str(small)}), "needs .* bytes .* only .* are free"
+            )
+        assert list(small.iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
