@@ -5,8 +5,10 @@ import json
 import os
 import pty
 import re
+import termios
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -110,10 +112,10 @@ def test_wrong_settings_are_named_before_anything_is_done(shop, values, expected
         (("dbbackup", "--clean", "--output-path", "x"), "--output-path and --clean can't be used together"),
         (("dbbackup", "--all", "--output-path", "x"), "--output-path takes one database"),
         (("dbbackup", "--json", "--output-path", "-"), "--json can't be used"),
-        (("dbbackup", "--output-path", "/nonexistent/x"), "can't be written: No such file"),
+        (("dbbackup", "--output-path", "/dev/null/x"), "can't be written: Not a directory"),
         (("dbrestore", "--noinput", "--to", "nope"), "There is no database “nope”"),
         (("dbrestore", "--input-path", "a", "--input-file", "b"), "can't be used together"),
-        (("dbrestore", "--input-file", "/nonexistent/x"), "There is no file “/nonexistent/x”"),
+        (("dbrestore", "--input-file", "/dev/null/x"), "There is no file “/dev/null/x”"),
         (("dbrestore", "--input-file", "-"), "standard input needs --noinput"),
         (("dbrestore", "--noinput", "--strategy", "magic"), "The strategy “magic” is not available"),
         (("listbackups", "--media", "--database", "default"), "can't be used together"),
@@ -230,30 +232,40 @@ def test_dump_goes_to_a_file_or_to_standard_output(shop, tmp_path):
     assert shop.rows() == wanted
 
 
-def test_progress_is_shown_on_a_terminal(shop, tmp_path, rclone_binary):
-    add_noise(shop)
-    held = programs.hold_input(tmp_path / "bin", "rclone", rclone_binary, after=300_000, when=UPLOAD)
-    shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(held.program)
+@contextmanager
+def terminal() -> Iterator[tuple[int, bytearray]]:
+    """Open a terminal; give the end for a program, and what that has shown so far."""
+    theirs, ours = pty.openpty()
+    termios.tcsetwinsize(ours, (25, 120))
     shown = bytearray()
-    terminal, ours = pty.openpty()
 
     def watch() -> None:
-        with suppress(OSError):  # the other end is closed
-            while data := os.read(terminal, 4096):
+        with suppress(OSError):  # nobody has the other end any more
+            while data := os.read(theirs, 4096):
                 shown.extend(data)
 
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
-        process = shop.start("dbbackup", stderr=ours)
-        held.wait()
-        wait_for(lambda: b"Dumping and uploading" in shown and re.search(rb"\d+(\.\d+)?[kM]B", shown))
-        held.release()
-        result = shop.finish(process)
+        yield ours, shown
     finally:
         os.close(ours)
         watcher.join()
-        os.close(terminal)
+        os.close(theirs)
+
+
+def test_progress_is_shown_on_a_terminal(shop, tmp_path, rclone_binary):
+    add_noise(shop)
+    held = programs.hold_input(tmp_path / "bin", "rclone", rclone_binary, after=300_000, when=UPLOAD)
+    shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(held.program)
+    with terminal() as (ours, shown):
+        process = shop.start("dbbackup", stderr=ours)
+        held.wait()
+        try:
+            wait_for(lambda: b"Dumping and uploading" in shown and re.search(rb"\d+(\.\d+)?[kM]B?", shown))
+        finally:
+            held.release()
+            result = shop.finish(process)
     assert result.code == 0
     assert result.out.startswith("default: Stored ")
 
@@ -370,7 +382,6 @@ def test_list_of_backups(shop):
         "readme.txt": b"hello",
     }.items():
         shop.remote.write(f"db/{name}", content)
-    shop.remote.write("media/photo.png", b"png")
 
     listed = document(shop, "listbackups")
     assert all(each.keys() == BACKUP_FIELDS for each in listed)
@@ -393,8 +404,6 @@ def test_list_of_backups(shop):
         "default-2024-01-17-120000.sqlite3.partial-7": "incomplete",
         "readme.txt": "foreign",
     }
-    media = document(shop, "listbackups", "--media")
-    assert [(each["path"], each["size"]) for each in media] == [("media/photo.png", 3)]
 
     lines = done(shop, "listbackups", "--all").splitlines()
     assert len(lines) == 6

@@ -5,6 +5,7 @@ import io
 import os
 import resource
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -137,18 +138,19 @@ def test_file_is_read_to_its_end(tmp_path, size):
 
 def test_pipe_is_read_to_its_end(tmp_path):
     reading, writing = os.pipe()
-    if (pid := os.fork()) == 0:
-        os.close(reading)
-        with os.fdopen(writing, "wb") as stream:
-            stream.write(bytes(BIG))
-        os._exit(0)
-    os.close(writing)
 
+    def write_slowly():
+        with os.fdopen(writing, "wb", buffering=0) as stream:
+            for _ in range(300):
+                stream.write(bytes(10_000))
+
+    writer = threading.Thread(target=write_slowly)
+    writer.start()
     with os.fdopen(reading, "rb") as stream:
         transfer(FileSource(stream), FileSink(tmp_path / "copy"))
         assert not stream.closed
+    writer.join()
 
-    os.waitpid(pid, 0)
     assert (tmp_path / "copy").stat().st_size == BIG
 
 

@@ -41,7 +41,7 @@ operations = strategies.one_of(
     strategies.tuples(strategies.just("rename"), names, names),
     strategies.just(("backup",)),
 )
-histories = strategies.lists(operations, min_size=3, max_size=14)
+histories = strategies.lists(operations, min_size=3, max_size=10)
 
 
 class Media:
@@ -95,7 +95,9 @@ class Media:
         return path
 
 
-def play(site: Any, storage: Storage, kind: str, home: Path, history: list[tuple[Any, ...]], **values: Any) -> None:
+def play(
+    site: Any, storage: Storage, kind: str, home: Path, history: list[tuple[Any, ...]], **values: Any
+) -> None:
     """Let a history happen on a new remote and in a new folder, and bring back each of its backups."""
     number = len(list(home.iterdir()))
     media = Media(home / str(number) / "media")
@@ -158,7 +160,11 @@ EVENTFUL = [
 def served(kind: str, history: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     """Return what of a history the servers of rclone understand: not every letter."""
     strange = {"s3": "\n\r\t", "webdav": "\\"}.get(kind, "")
-    return [each for each in history if not any(set(strange) & set(name) for name in each[1:] if isinstance(name, str))]
+    return [
+        each
+        for each in history
+        if not any(set(strange) & set(name) for name in each[1:] if isinstance(name, str))
+    ]
 
 
 @pytest.mark.slow
@@ -170,7 +176,7 @@ def test_backup_brings_back_its_files_after_all_that_can_happen(settings, storag
 
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
-@few(10)
+@few(5)
 @given(history=histories)
 def test_every_backup_of_a_local_history_is_restored_exactly(settings, storage, tmp_path, history):
     play(settings, storage, "local", tmp_path, history)
@@ -179,7 +185,7 @@ def test_every_backup_of_a_local_history_is_restored_exactly(settings, storage, 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["crypt", "s3", "webdav"])
 @pytest.mark.django_db(transaction=True)
-@few(3)
+@few(2)
 @given(history=histories)
 def test_every_backup_of_a_history_elsewhere_is_restored_exactly(settings, storage, tmp_path, kind, history):
     play(settings, storage, kind, tmp_path, served(kind, history))

@@ -123,15 +123,9 @@ class BackupRunAdmin(Pages):
     ) -> HttpResponse:
         api.reap_stale()
         run = BackupRun.objects.filter(pk=object_id).first() if is_uuid(object_id) else None
-        context: dict[str, Any] = {"may_cancel": may(request, "cancel", "backuprun")}
+        context: dict[str, Any] = {}
         if run:
-            context |= {
-                "progress": Progress(run),
-                "may_retry": self._may_retry(request, run),
-                "may_undo": may(request, "restore") and api.is_undoable(run),
-                "title": Progress(run).title,
-                "subtitle": None,
-            }
+            context = {**self._progress(request, run), "title": Progress(run).title, "subtitle": None}
         return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
 
     def get_urls(self) -> list[Any]:
@@ -156,12 +150,10 @@ class BackupRunAdmin(Pages):
             return render(request, template, {"login_url": login}, status=STOP_POLLING)
         demand(request, "view", "backuprun")
         run = get_object_or_404(BackupRun, pk=run_id)
-        progress = Progress(run)
-        if progress.is_stale:
+        if Progress(run).is_stale:
             api.reap_stale()
             run.refresh_from_db()
-        context = {"progress": progress, "may_cancel": may(request, "cancel", "backuprun")}
-        context["is_short"] = "short" in request.GET
+        context = {**self._progress(request, run), "is_short": "short" in request.GET}
         response = render(request, f"admin/{APP}/includes/progress.html", context)
         if not run.is_active:
             response.status_code = STOP_POLLING
@@ -217,6 +209,15 @@ class BackupRunAdmin(Pages):
             return redirect(RUN, run_id)
         self.log_change(request, undo, gettext("Undo of a restore started."))
         return redirect(RUN, undo.pk)
+
+    def _progress(self, request: HttpRequest, run: BackupRun) -> dict[str, Any]:
+        """What the template of the progress needs."""
+        return {
+            "progress": Progress(run),
+            "may_cancel": may(request, "cancel", "backuprun"),
+            "may_retry": self._may_retry(request, run),
+            "may_undo": may(request, "restore") and api.is_undoable(run),
+        }
 
     def _may_retry(self, request: HttpRequest, run: BackupRun) -> bool:
         if run.is_active or run.kind not in (Kind.DB_BACKUP, Kind.DB_RESTORE):

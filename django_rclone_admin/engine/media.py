@@ -22,6 +22,8 @@ NAME = "media"
 LEFTOVER = re.compile(r"\.[0-9a-z]{8}\.partial$", re.IGNORECASE)
 """What rclone calls a file while it copies it. One that is there afterwards is left of a run that died."""
 
+ENCODE = json.JSONEncoder(ensure_ascii=False).encode
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaFile:
@@ -35,10 +37,7 @@ class MediaFile:
 
     def to_line(self) -> bytes:
         """Return the line of JSON that is stored."""
-        return (
-            json.dumps({"path": self.path, "size": self.size, "time": self.time}, ensure_ascii=False).encode()
-            + b"\n"
-        )
+        return ENCODE({"path": self.path, "size": self.size, "time": self.time}).encode() + b"\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

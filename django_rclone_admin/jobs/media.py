@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import socket
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -65,7 +66,23 @@ def get_place() -> str:
 
 
 def get_mirror(catalog: Catalog) -> Mirror:
-    """Return the mirror of the site's media files."""
+    """Return the mirror of the site's media files.
+
+    :raises UsageError: the settings would have it take other backups for media files.
+    """
+    settings = get_settings()
+    mirror, versions, databases = (
+        f"{folder.strip('/')}/".lstrip("/")
+        for folder in (settings.media_backup_dir, settings.media_versions_dir, settings.db_backup_dir)
+    )
+    overlaps = mirror.startswith(versions) or versions.startswith(mirror)
+    if overlaps or databases.startswith(mirror) or databases == versions:
+        raise UsageError(
+            gettext_noop("The folders of the media files and of other backups lie in each other."),
+            hint=gettext_noop(
+                "Give MEDIA_BACKUP_DIR, MEDIA_VERSIONS_DIR and DB_BACKUP_DIR folders of their own."
+            ),
+        )
     return Mirror(catalog.rclone, get_place(), get_settings().media_exclude)
 
 
@@ -106,8 +123,10 @@ def back_up_media(job: Job) -> str:
     settings, mirror, catalog = get_settings(), get_mirror(job.catalog), media_catalog(job.catalog)
     job.announce(signals.pre_media_backup)
     job.stage(_("Looking at the media files"))
-    here = local_files(mirror)
-    there = media.from_entries(mirror.remote_files(settings.media_backup_dir))
+    with ThreadPoolExecutor(1) as beside:
+        listing = beside.submit(mirror.remote_files, settings.media_backup_dir)
+        here = local_files(mirror)
+        there = media.from_entries(listing.result())
     media.check_source(here, there, settings.media_max_delete_percent)
     lists = catalog.objects()
     sweep(catalog, lists, history.is_over, timezone.now())

@@ -12,14 +12,14 @@ from django_rclone_admin.engine.transfer import CommandSink
 from tests.benchmarks.sqltext import write_sql_text
 from tests.support.engine import local_rclone
 
-MEGABYTES = 192
+MEGABYTES = 64
 LEVELS = [
     ("zstd", 1),
     ("zstd", 3),
     ("zstd", 6),
     ("zstd", 9),
     ("gzip", 1),
-    ("gzip", 3),
+    ("gzip", 4),
     ("gzip", 6),
     ("gzip", 9),
 ]
@@ -32,13 +32,16 @@ def dump(tmp_path_factory):
 
 
 def compress(data, algorithm, level):
-    """Return the seconds it took, and the bytes that came out."""
+    """Return the seconds of one core that it took, and the bytes that came out.
+
+    Not the time on the wall: who else uses the machine, and how many cores it has, changes nothing.
+    """
     compressor = Compressor(algorithm, level)
-    size, start = 0, time.perf_counter()
+    size, start = 0, time.process_time()
     for position in range(0, len(data), 1 << 20):
         size += sum(map(len, compressor.feed(data[position : position + (1 << 20)])))
     size += len(compressor.finish())
-    return time.perf_counter() - start, size
+    return time.process_time() - start, size
 
 
 def upload(dump, rclone, algorithm, level):
@@ -56,7 +59,7 @@ def test_levels(dump, rclone_binary, tmp_path):
     print(
         f"\n{len(data) >> 20} MB of SQL text, best of {ROUNDS}; uncompressed upload {len(data) / plain / 1e6:.0f} MB/s"
     )
-    print("            alone      upload     ratio")
+    print("             one core      upload     ratio")
     ratios = {}
     for algorithm, level in LEVELS:
         alone = min(compress(data, algorithm, level) for _ in range(ROUNDS))
@@ -64,7 +67,7 @@ def test_levels(dump, rclone_binary, tmp_path):
         ratios[algorithm, level] = len(data) / alone[1]
         mark = "  default" if level == DEFAULT_LEVELS[algorithm] else ""
         print(
-            f"{algorithm} {level}  {len(data) / alone[0] / 1e6:6.0f} MB/s {len(data) / whole / 1e6:6.0f} MB/s"
+            f"{algorithm} {level:2}  {len(data) / alone[0] / 1e6:6.0f} MB/s {len(data) / whole / 1e6:6.0f} MB/s"
             f" {ratios[algorithm, level]:7.2f}{mark}"
         )
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +13,9 @@ from urllib.request import urlopen
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright
 
-from tests.support.servers import Server, free_port, missing
+from tests.support.servers import free_port, missing
 from tests.support.site import REPOSITORY, Shop
+from tests.support.waiting import wait_for
 
 FLAGS = (
     "--no-sandbox",
@@ -74,20 +76,26 @@ class Visitor:
 
 
 @contextmanager
-def serving(shop: Shop) -> Iterator[Server]:
-    """Run the shop's site; ``server.name`` is its address."""
-    port = free_port()
-    server = Server(
-        [sys.executable, str(REPOSITORY / "manage.py"), "runserver", "--noreload", f"127.0.0.1:{port}"],
-        log=shop.home / "runserver.log",
-        env=shop.environment | {"SHOP_SETTINGS": json.dumps(shop.settings)},
-    )
-    server.name = f"http://127.0.0.1:{port}"
+def serving(shop: Shop) -> Iterator[tuple[str, Path]]:
+    """Run the shop's site; give its address and its log."""
+    address, log = f"127.0.0.1:{free_port()}", shop.home / "runserver.log"
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            [sys.executable, "manage.py", "runserver", "--noreload", address],
+            cwd=REPOSITORY,
+            env=shop.environment | {"SHOP_SETTINGS": json.dumps(shop.settings)},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
     try:
-        server.wait_until(lambda: _answers(f"{server.name}/admin/login/"))
-        yield server
+        wait_for(lambda: server.poll() is not None or _answers(f"http://{address}/admin/login/"))
+        assert server.poll() is None, log.read_text()
+        yield f"http://{address}", log
     finally:
-        server.stop()
+        server.terminate()
+        server.wait(10)
 
 
 def _answers(address: str) -> bool:
