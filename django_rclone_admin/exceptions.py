@@ -89,7 +89,9 @@ class ProgramFailed(BackupError):
 class RemoteError(BackupError):
     """rclone could not do what was asked of the remote."""
 
-    default_hint = _("Nothing was changed. Try the same with rclone itself, such as “rclone lsd REMOTE”, to see what it says.")
+    default_hint = _(
+        "Nothing was changed. Try the same with rclone itself, such as “rclone lsd REMOTE”, to see what it says."
+    )
 
 
 class RemoteUnknown(RemoteError):

@@ -133,7 +133,10 @@ class BackupRun(models.Model):
     @property
     def lock_name(self) -> str:
         """What the run locks while it is active: one database, or the media."""
-        is_media = self.kind in (Kind.MEDIA_BACKUP, Kind.MEDIA_RESTORE) or (self.kind, self.database) == (Kind.PRUNE, "media")
+        is_media = self.kind in (Kind.MEDIA_BACKUP, Kind.MEDIA_RESTORE) or (self.kind, self.database) == (
+            Kind.PRUNE,
+            "media",
+        )
         return "media" if is_media else f"db:{self.database}"
 
     def write_log(self, line: str) -> None:

@@ -81,7 +81,7 @@ def test_every_page_shows_any_number_of_backups(admin_client, backups, count):
     for query in (
         {"o": "1"}, {"o": "-2.3"}, {"o": "-3"}, {"o": "4"}, {"o": "5.-1"},
         {"q": "no 1"}, {"q": "%_'\"<b>"}, {"database": "analytics"}, {"state__exact": "complete"},
-        {"kind__exact": "database"}, {"taken_at__gte": "2026-11-01 00:00:00+00:00"}, 
+        {"kind__exact": "database"}, {"taken_at__gte": "2026-11-01 00:00:00+00:00"},
         {"taken_at__year": "2026"}, {"taken_at__year": "2026", "taken_at__month": "11"},
         {"taken_at__year": "2026", "taken_at__month": "11", "taken_at__day": "20"}, {"all": ""},
     ):  # fmt: skip

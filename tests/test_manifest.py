@@ -42,9 +42,10 @@ STORED = (
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 times = st.datetimes(timezones=st.timezones() | st.just(UTC), allow_imaginary=False)
+sizes = st.integers(0, 2**63 - 1)
 manifests = st.builds(
     Manifest, name=text, database=text, engine=text, connector=text, taken_at=times, finished_at=times,
-    size=st.integers(0), raw_size=st.integers(0), sha256=text, compression=text | st.none(), label=text,
+    size=sizes, raw_size=sizes, sha256=text, compression=text | st.none(), label=text,
     migrations=st.dictionaries(text, st.lists(text, max_size=3), max_size=3), tables=st.lists(text, max_size=3),
     format=st.just(1),
 )  # fmt: skip
@@ -84,7 +85,7 @@ def test_newer_format_is_not_guessed_at():
 
 
 WRONG = [
-    {"format": None}, {"format": "1"}, {"name": None}, {"name": 5}, {"size": "123"}, {"size": None}, {"size": 1.5},
+    {"format": None}, {"format": "1"}, {"name": None}, {"name": 5}, {"size": -1}, {"size": 2**63}, {"raw_size": -1}, {"files": "3"}, {"tables": [1]}, {"migrations": {"a": "b"}}, {"size": "123"}, {"size": None}, {"size": 1.5},
     {"raw_size": []}, {"taken_at": "yesterday"}, {"taken_at": 5}, {"taken_at": "2026-11-22T12:00:00"},
     {"finished_at": "2026-11-22T12:00:00"}, {"sha256": None}, {"label": 5}, {"tables": "auth_user"},
     {"migrations": []}, {"compression": 5}, {"trigger": None},

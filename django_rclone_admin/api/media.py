@@ -8,19 +8,11 @@ from ..engine.catalog import BACKUPS, StoredObject
 from ..engine.media import NAME, Difference
 from ..engine.retention import Decision
 from ..jobs.job import Progress
-from ..jobs.media import (
-    MediaPlan,
-    back_up_media,
-    compare_for_backup,
-    find_media,
-    media_catalog,
-    plan_media_restore,
-)
-from ..jobs.media import (
-    restore_media as restore_job,
-)
+from ..jobs.media import back_up_media, compare_for_backup, find_media, media_catalog
 from ..jobs.prune_media import decide_media
 from ..jobs.prune_media import prune_media as prune_job
+from ..jobs.restore_media import MediaPlan, plan_media_restore
+from ..jobs.restore_media import restore_media as restore_job
 from ..models import BackupRun, Kind, Trigger
 from ..site import get_catalog
 from .runs import do, queue

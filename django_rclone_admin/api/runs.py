@@ -15,9 +15,10 @@ from ..executors import get_executor
 from ..jobs import history
 from ..jobs.backup import back_up
 from ..jobs.job import Job, Progress, carry_out
-from ..jobs.media import back_up_media, restore_media
+from ..jobs.media import back_up_media
 from ..jobs.prune import prune as prune_job
 from ..jobs.restore import restore, undo
+from ..jobs.restore_media import restore_media
 from ..models import BackupRun, Kind, Status
 
 logger = logging.getLogger("django_rclone_admin")

@@ -1,12 +1,11 @@
-"""Back up the media files, and bring them back as they were at any backup."""
+"""Back up the media files: a mirror, the versions that it replaces, and the list of the files."""
 
 from __future__ import annotations
 
 import io
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import django
@@ -29,26 +28,11 @@ from ..engine.transfer import CommandSource, transfer
 from ..exceptions import BackupNotFound, RemoteError, UsageError, gettext_noop
 from . import history
 from .job import Job
-from .media_aside import Aside
 
 STAMP = "%Y-%m-%d-%H%M%S-%f"
 """The name of the folder with what one run replaced: the time of the run, exact enough to sort all runs."""
 ATTEMPTS = 3
 """How often each step of a backup is tried."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MediaPlan:
-    """What a media restore would do."""
-
-    backup: StoredObject | None
-    """``None``: the mirror as it is, left by a program that keeps no file lists."""
-    files: list[MediaFile]
-    places: dict[str | None, list[str]]
-    """Paths by version folder; under ``None`` those in the mirror."""
-    difference: Difference
-    obstacles: list[str]
-    """Files of the site that stand where a folder has to be, or in a folder that has to be a file."""
 
 
 def get_place() -> str:
@@ -180,12 +164,13 @@ def _last_list(catalog: Catalog) -> list[MediaFile]:
 
 def _next_time(mirror: Mirror, catalog: Catalog, lists: Sequence[StoredObject]) -> datetime:
     """Return the time of this run: now, but after every earlier run, whatever the clock does."""
-    earlier = [_parse(name) for name in mirror.folders(catalog.folder)]
+    earlier = [parse_stamp(name) for name in mirror.folders(catalog.folder)]
     earlier += [each.manifest.taken_at for each in lists if each.manifest]
     return max([timezone.now(), *(time for time in earlier if time)])
 
 
-def _parse(stamp: str) -> datetime | None:
+def parse_stamp(stamp: str) -> datetime | None:
+    """Return the time of a run by the name of its versions folder, or ``None`` when it is no such name."""
     try:
         return datetime.strptime(stamp, STAMP).replace(tzinfo=UTC)
     except ValueError:
@@ -231,7 +216,16 @@ def _store_list(job: Job, catalog: Catalog, taken_at: datetime, files: Sequence[
     run.path, run.size, run.sha256 = catalog.path(name), sum(file.size for file in files), stored.sha256
 
 
-# -- restore --------------------------------------------------------------------------------------------------------
+def read_list(catalog: Catalog, backup: StoredObject) -> list[MediaFile]:
+    """Read the file list of a media backup.
+
+    :raises BackupDamaged: its bytes are not those that were written.
+    """
+    buffer = io.BytesIO()
+    sha256 = backup.manifest.sha256 if backup.manifest else None
+    stages: list[Stage] = [Meter(size=backup.size, sha256=sha256), Decompressor()]
+    transfer(CommandSource(catalog.rclone.download(backup.path)), StreamSink(buffer), stages=stages)
+    return list(media.parse(line for line in buffer.getvalue().splitlines() if line))
 
 
 def find_media(catalog: Catalog, name: str | None) -> StoredObject | None:
@@ -252,97 +246,3 @@ def find_media(catalog: Catalog, name: str | None) -> StoredObject | None:
         hint=gettext_noop("See what there is with “manage.py listbackups --media”."),
         name=name,
     )
-
-
-def read_list(catalog: Catalog, backup: StoredObject) -> list[MediaFile]:
-    """Read the file list of a media backup.
-
-    :raises BackupDamaged: its bytes are not those that were written.
-    """
-    buffer = io.BytesIO()
-    sha256 = backup.manifest.sha256 if backup.manifest else None
-    stages: list[Stage] = [Meter(size=backup.size, sha256=sha256), Decompressor()]
-    transfer(CommandSource(catalog.rclone.download(backup.path)), StreamSink(buffer), stages=stages)
-    return list(media.parse(line for line in buffer.getvalue().splitlines() if line))
-
-
-def plan_media_restore(catalog: Catalog, name: str | None) -> MediaPlan:
-    """Find out what a restore would do, and where every byte of it is.
-
-    :raises BackupDamaged: files of the backup are missing on the remote.
-    :raises RestoreRefused: there is nothing to restore.
-    """
-    mirror, lists = get_mirror(catalog), media_catalog(catalog)
-    backup = find_media(catalog, name)
-    there = mirror.remote_files(get_settings().media_backup_dir, everything=True)
-    if backup is None:
-        files, later = media.from_entries(there), []
-    else:
-        files = read_list(catalog, backup)
-        later = later_versions(backup, media.by_folder(mirror.remote_files(lists.folder, everything=True)))
-    media.check_restore(files)
-    places = media.locate(files, later, {each.name: each.size for each in there})
-    here = media.from_entries(mirror.local_files(everything=True) or [])
-    difference = media.compare(here, files)
-    if mirror.filters:  # what is excluded is never removed
-        counted = {each.name for each in mirror.local_files() or []}
-        difference = replace(difference, removed=[each for each in difference.removed if each in counted])
-    return MediaPlan(
-        backup=backup,
-        files=files,
-        places=places,
-        difference=difference,
-        obstacles=media.obstacles(here, files),
-    )
-
-
-def later_versions(
-    backup: StoredObject | None, folders: Mapping[str, Mapping[str, int]]
-) -> list[tuple[str, Mapping[str, int]]]:
-    """Return the version folders of all runs after a backup, oldest first; of all runs without one."""
-    own = backup.manifest.taken_at.astimezone(UTC).strftime(STAMP) if backup and backup.manifest else ""
-    return [(folder, paths) for folder, paths in sorted(folders.items()) if _parse(folder) and folder > own]
-
-
-def restore_media(job: Job) -> str:
-    """Copy what is missing or different; with the option ``exact``, also take away what is not in the backup."""
-    run = job.run
-    job.announce(signals.pre_media_restore)
-    job.stage(_("Looking at the media backup"))
-    plan = plan_media_restore(job.catalog, run.path or None)
-    mirror, lists = get_mirror(job.catalog), media_catalog(job.catalog)
-    with Aside(job, mirror, get_place(), plan.difference.added) as aside:
-        job.stage(_("Copying"))
-        aside.make_way(plan.files, plan.obstacles)
-        for folder, paths in plan.places.items():
-            root = get_settings().media_backup_dir if folder is None else lists.path(folder)
-            aside.fetch(root, paths)
-        _check_arrival(mirror, plan.files)
-        removed = plan.difference.removed if run.options.get("exact") else []
-        if removed:
-            job.stage(_("Removing what is not in the backup"))
-            aside.take_away(removed)
-    job.tell(signals.post_media_restore)
-    changed = len(plan.difference.added) + len(plan.difference.changed)
-    return _("Restored %(changed)d files, removed %(removed)d.") % {
-        "changed": changed,
-        "removed": len(removed),
-    }
-
-
-def _check_arrival(mirror: Mirror, files: Sequence[MediaFile]) -> None:
-    """See that every file of the backup is there: rclone passes over those that have gone from the remote meanwhile.
-
-    :raises RemoteError: some are not.
-    """
-    sizes = {each.name: each.size for each in mirror.local_files(everything=True) or []}
-    lost = [each.path for each in files if sizes.get(each.path) != each.size]
-    if lost:
-        raise RemoteError(
-            gettext_noop("%(count)d files did not arrive from the remote, %(path)s among them."),
-            hint=gettext_noop(
-                "Look whether another program changes the remote or the media files, and try again."
-            ),
-            count=len(lost),
-            path=repr(lost[0]),
-        )

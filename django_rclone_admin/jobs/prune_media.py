@@ -16,7 +16,8 @@ from ..engine.retention import Decision, decide
 from ..engine.store import remove
 from ..exceptions import BackupDamaged
 from .job import Job
-from .media import get_mirror, later_versions, media_catalog, read_list
+from .media import get_mirror, media_catalog, read_list
+from .restore_media import later_versions
 
 
 def decide_media(catalog: Catalog) -> list[Decision]:

@@ -13,6 +13,7 @@ from urllib.request import urlopen
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright
 
+from tests.support import leaks
 from tests.support.servers import free_port, missing
 from tests.support.site import REPOSITORY, Shop
 from tests.support.waiting import wait_for
@@ -93,6 +94,8 @@ def serving(shop: Shop) -> Iterator[tuple[str, Path]]:
         wait_for(lambda: server.poll() is not None or _answers(f"http://{address}/admin/login/"))
         assert server.poll() is None, log.read_text()
         yield f"http://{address}", log
+        # What a page that was left has asked for is still at work.
+        wait_for(lambda: not leaks.descendants(server.pid), 10)
     finally:
         server.terminate()
         server.wait(10)
