@@ -27,24 +27,31 @@ Test = Callable[[StoredObject], bool]
 Getter = Callable[[StoredObject], Any]
 Subquery = Callable[[Query], Collection[Any]]
 
-OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
-    "exact": operator.eq,
-    "iexact": lambda value, wanted: str(value).casefold() == str(wanted).casefold(),
-    "in": lambda value, wanted: value in wanted,
-    "gt": operator.gt,
-    "gte": operator.ge,
-    "lt": operator.lt,
-    "lte": operator.le,
-    "range": lambda value, wanted: wanted[0] <= value <= wanted[1],
-    "contains": lambda value, wanted: str(wanted) in str(value),
-    "icontains": lambda value, wanted: str(wanted).casefold() in str(value).casefold(),
-    "startswith": lambda value, wanted: str(value).startswith(str(wanted)),
-    "istartswith": lambda value, wanted: str(value).casefold().startswith(str(wanted).casefold()),
-    "endswith": lambda value, wanted: str(value).endswith(str(wanted)),
-    "iendswith": lambda value, wanted: str(value).casefold().endswith(str(wanted).casefold()),
-    "regex": lambda value, wanted: re.search(wanted, str(value)) is not None,
-    "iregex": lambda value, wanted: re.search(wanted, str(value), re.IGNORECASE) is not None,
+OPERATORS: dict[str, Callable[[Any], Callable[[Any], bool]]] = {
+    "exact": lambda wanted: lambda value: bool(value == wanted),
+    "in": lambda wanted: lambda value: value in wanted,
+    "gt": lambda wanted: lambda value: bool(value > wanted),
+    "gte": lambda wanted: lambda value: bool(value >= wanted),
+    "lt": lambda wanted: lambda value: bool(value < wanted),
+    "lte": lambda wanted: lambda value: bool(value <= wanted),
+    "range": lambda wanted: lambda value: bool(wanted[0] <= value <= wanted[1]),
+    "contains": lambda wanted: lambda value, text=str(wanted): text in str(value),
+    "startswith": lambda wanted: lambda value, text=str(wanted): str(value).startswith(text),
+    "endswith": lambda wanted: lambda value, text=str(wanted): str(value).endswith(text),
+    "iexact": lambda wanted: lambda value, text=str(wanted).casefold(): str(value).casefold() == text,
+    "icontains": lambda wanted: lambda value, text=str(wanted).casefold(): text in str(value).casefold(),
+    "istartswith": lambda wanted: (
+        lambda value, text=str(wanted).casefold(): str(value).casefold().startswith(text)
+    ),
+    "iendswith": lambda wanted: (
+        lambda value, text=str(wanted).casefold(): str(value).casefold().endswith(text)
+    ),
+    "regex": lambda wanted: lambda value, pattern=re.compile(wanted): pattern.search(str(value)) is not None,
+    "iregex": lambda wanted: (
+        lambda value, pattern=re.compile(wanted, re.IGNORECASE): pattern.search(str(value)) is not None
+    ),
 }
+"""What makes a test of a value out of the wanted one, by the name of the lookup."""
 
 TRANSFORMS: dict[type, Callable[[datetime], Any]] = {
     functions.TruncDate: lambda time: time.date(),
@@ -116,6 +123,8 @@ def condition(node: Any, subquery: Subquery) -> Test:
     tests = [condition(child, subquery) for child in node.children]
     if node.connector not in ("AND", "OR"):  # XOR
         return lambda stored: (sum(test(stored) for test in tests) % 2 == 1) != node.negated
+    if len(tests) == 1 and not node.negated:
+        return tests[0]
     # As in SQL, a tree without conditions lets everything through.
     every = node.connector == "AND" or not tests
     combine = all if every else any
@@ -126,19 +135,20 @@ def _comparison(lookup: Any, subquery: Subquery) -> Test:
     get, wanted = _left_side(lookup.lhs), lookup.rhs
     if isinstance(lookup, lookups.IsNull):
         return lambda stored: (get(stored) is None) == wanted
-    compare = OPERATORS.get(lookup.lookup_name)
-    if compare is None or isinstance(getattr(lookup.lhs, "target", None), models.JSONField):
+    operator_of = OPERATORS.get(lookup.lookup_name)
+    if operator_of is None or isinstance(getattr(lookup.lhs, "target", None), models.JSONField):
         raise refuse(f"the lookup “{lookup.lookup_name}” on this field")
     if isinstance(lookup, lookups.In) and isinstance(wanted, Query):
         wanted = subquery(wanted)
     listed = wanted if isinstance(wanted, list | tuple | set | frozenset) else [wanted]
     if any(hasattr(each, "resolve_expression") or hasattr(each, "as_sql") for each in listed):
         raise refuse(f"the lookup “{lookup.lookup_name}” with an expression")
+    is_right = operator_of(wanted)
 
     def test(stored: StoredObject) -> bool:
         value = get(stored)
         # As in SQL, nothing is equal to NULL, or greater, or less.
-        return value is not None and compare(value, wanted)
+        return value is not None and is_right(value)
 
     return test
 
@@ -199,7 +209,8 @@ def _name(expression: expressions.F) -> str:
 def sort(objects: list[StoredObject], order: Sequence[tuple[models.Field[Any, Any], bool, bool]]) -> None:
     """Sort in place; objects that are equal in every field keep their order."""
     for field, reverse, nulls_first in reversed(order):
-        key = functools.partial(_sort_key, getter(field), reverse == nulls_first)
+        get = getter(field)
+        key = functools.partial(_sort_key, get, reverse == nulls_first) if field.null else get
         objects.sort(key=key, reverse=reverse)
 
 

@@ -173,7 +173,8 @@ class BackupQuerySet(models.QuerySet["Backup"]):
             name, compute = aggregate(self.query, each)
             only = getattr(each, "filter", None)
             queryset = self.filter(getattr(only, "condition", only)) if only else self
-            found[alias] = compute(_limited(queryset.query, matching(queryset.query, {name})))
+            objects = matching(queryset.query, {name}, ordered=queryset.query.is_sliced)
+            found[alias] = compute(_limited(queryset.query, objects))
         return found
 
     def dates(self, field_name: str, kind: str, order: str = "ASC") -> Any:

@@ -83,6 +83,8 @@ _listed: dict[str, tuple[str, list[StoredObject]]] = {}
 _manifests: dict[str, dict[str, Manifest | None]] = {}
 """The manifests that this process has read, by cache key and name. A manifest never changes once it is written; one
 that could not be read, ``None`` here, is tried again with the next listing."""
+_judged: dict[str, dict[str, tuple[StoredObject, StoredObject]]] = {}
+"""An object of the listing and what its manifest made of it, by cache key and name: ten thousand take a second."""
 
 
 def cached_objects() -> list[StoredObject]:
@@ -107,6 +109,7 @@ def cached_objects() -> list[StoredObject]:
         raise found
     objects = catalog.arrange(found)
     _listed[key] = (stamp or "", objects)
+    _judged.pop(cache_key("judged"), None)
     known = _manifests.get(cache_key("manifests"), {})
     for name in [name for name, manifest in known.items() if manifest is None]:
         del known[name]
@@ -120,13 +123,24 @@ def with_manifests(objects: list[StoredObject]) -> list[StoredObject]:
     if unread:
         found = get_catalog(timeout=PAGE_TIMEOUT).inspect(unread)
         known.update({each.name: each.manifest for each in found})
-    return [judge(each, known.get(each.name)) if each.has_manifest else each for each in objects]
+    judged = _judged.setdefault(cache_key("judged"), {})
+    found = []
+    for each in objects:
+        if each.has_manifest and each.manifest is None:
+            pair = judged.get(each.name)
+            if pair is None or pair[0] is not each:
+                pair = judged[each.name] = (each, judge(each, known.get(each.name)))
+            found.append(pair[1])
+        else:
+            found.append(each)
+    return found
 
 
 def forget_listing() -> None:
     """Have the next page ask the remote again."""
     cache.delete_many([cache_key("listing"), f"{cache_key('listing')}.stamp", cache_key("remote")])
     _manifests.clear()
+    _judged.clear()
 
 
 def cache_key(what: str) -> str:

@@ -408,7 +408,7 @@ def test_list_of_backups(shop):
     lines = done(shop, "listbackups", "--all").splitlines()
     assert len(lines) == 6
     assert re.search(
-        r"2024-01-15-120000\.sqlite3 +default +2024-01-15 12:00:00 +9 bytes +legacy \(pinned\)$", lines[2]
+        r"2024-01-15-120000\.sqlite3 +default +2024-01-15 12:00:00 +9 bytes +legacy \(pinned\)$", lines[3]
     )
 
 

@@ -26,7 +26,7 @@ def process_list() -> Iterator[set[str]]:
     stop = threading.Event()
 
     def look() -> None:
-        while not stop.is_set():
+        while not stop.wait(0.005):
             for pid in leaks.children():
                 for each in {pid, *leaks.descendants(pid)}:
                     with suppress(OSError):  # it has ended
@@ -70,11 +70,9 @@ def do_all(shop: Shop) -> tuple[set[str], list[Result]]:
             shop.manage(*command)
             for command in (
                 ("dbbackup", "--verbosity", "3", "--traceback"),
-                ("listbackups", "--all", "--verbosity", "3"),
+                ("listbackups", "--all", "--json"),
                 ("dbrestore", "--noinput", "--verbosity", "3", "--traceback"),
-                ("dbrestore", "--dry-run", "--json"),
-                ("prunebackups", "--dry-run", "--verbosity", "3"),
-                ("dbbackup", "--json"),
+                ("prunebackups", "--verbosity", "3"),
             )
         ]
     return processes, results
@@ -168,15 +166,14 @@ def test_password_stays_hidden_in_complaints_about_itself(make_shop, remote, pla
     shop = make_shop("sqlite", remote)
     values = PLACES[place](remote)
     hidden = obscured(rclone_binary, REMOTE_PASSWORD)
-    spoilt = {"REMOTE": str(values["REMOTE"]).replace(":webdav", ":nosuchkind", 1)}
-    for wrong in (
-        spoilt,
-        {"REMOTE": str(values["REMOTE"]).replace("http://", "ht!tp://")},
-        {"REMOTE": f"{values['REMOTE']}\0"},
-    ):
-        shop.settings["DJANGO_RCLONE"] |= values | wrong
+    remote_now = str(values["REMOTE"])
+    for wrong in remote_now.replace(":webdav", ":nosuchkind", 1), remote_now.replace("http://", "ht!tp://"):
+        if wrong == remote_now:
+            continue
+        shop.settings["DJANGO_RCLONE"] |= values | {"REMOTE": wrong}
         with process_list() as processes:
             result = shop.manage("dbbackup", "--verbosity", "3", "--traceback")
+        assert result.code == 1
         assert_hidden([TOKEN, hidden, *remote.secrets], shop, processes, [result])
 
 

@@ -37,8 +37,8 @@ def children() -> set[int]:
 def descendants(pid: int) -> set[int]:
     """Return the ids of what a process started, and of what that started."""
     found: set[int] = set()
-    for listing in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError):
+    with suppress(OSError):  # it has ended
+        for listing in Path(f"/proc/{pid}/task").glob("*/children"):
             found.update(map(int, listing.read_text().split()))
     return found.union(*map(descendants, found))
 
