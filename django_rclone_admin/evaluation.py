@@ -27,31 +27,22 @@ Test = Callable[[StoredObject], bool]
 Getter = Callable[[StoredObject], Any]
 Subquery = Callable[[Query], Collection[Any]]
 
-OPERATORS: dict[str, Callable[[Any], Callable[[Any], bool]]] = {
-    "exact": lambda wanted: lambda value: bool(value == wanted),
-    "in": lambda wanted: lambda value: value in wanted,
-    "gt": lambda wanted: lambda value: bool(value > wanted),
-    "gte": lambda wanted: lambda value: bool(value >= wanted),
-    "lt": lambda wanted: lambda value: bool(value < wanted),
-    "lte": lambda wanted: lambda value: bool(value <= wanted),
-    "range": lambda wanted: lambda value: bool(wanted[0] <= value <= wanted[1]),
-    "contains": lambda wanted: lambda value, text=str(wanted): text in str(value),
-    "startswith": lambda wanted: lambda value, text=str(wanted): str(value).startswith(text),
-    "endswith": lambda wanted: lambda value, text=str(wanted): str(value).endswith(text),
-    "iexact": lambda wanted: lambda value, text=str(wanted).casefold(): str(value).casefold() == text,
-    "icontains": lambda wanted: lambda value, text=str(wanted).casefold(): text in str(value).casefold(),
-    "istartswith": lambda wanted: (
-        lambda value, text=str(wanted).casefold(): str(value).casefold().startswith(text)
-    ),
-    "iendswith": lambda wanted: (
-        lambda value, text=str(wanted).casefold(): str(value).casefold().endswith(text)
-    ),
-    "regex": lambda wanted: lambda value, pattern=re.compile(wanted): pattern.search(str(value)) is not None,
-    "iregex": lambda wanted: (
-        lambda value, pattern=re.compile(wanted, re.IGNORECASE): pattern.search(str(value)) is not None
-    ),
+OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "exact": operator.eq,
+    "in": lambda value, wanted: value in wanted,
+    "gt": operator.gt,
+    "gte": operator.ge,
+    "lt": operator.lt,
+    "lte": operator.le,
+    "range": lambda value, wanted: wanted[0] <= value <= wanted[1],
 }
-"""What makes a test of a value out of the wanted one, by the name of the lookup."""
+TEXT_OPERATORS: dict[str, Callable[[str, str], bool]] = {
+    "exact": operator.eq,
+    "contains": lambda value, wanted: wanted in value,
+    "startswith": str.startswith,
+    "endswith": str.endswith,
+}
+"""By the name of the lookup; with an “i” before it, the case does not count."""
 
 TRANSFORMS: dict[type, Callable[[datetime], Any]] = {
     functions.TruncDate: lambda time: time.date(),
@@ -135,15 +126,14 @@ def _comparison(lookup: Any, subquery: Subquery) -> Test:
     get, wanted = _left_side(lookup.lhs), lookup.rhs
     if isinstance(lookup, lookups.IsNull):
         return lambda stored: (get(stored) is None) == wanted
-    operator_of = OPERATORS.get(lookup.lookup_name)
-    if operator_of is None or isinstance(getattr(lookup.lhs, "target", None), models.JSONField):
-        raise refuse(f"the lookup “{lookup.lookup_name}” on this field")
     if isinstance(lookup, lookups.In) and isinstance(wanted, Query):
         wanted = subquery(wanted)
     listed = wanted if isinstance(wanted, list | tuple | set | frozenset) else [wanted]
     if any(hasattr(each, "resolve_expression") or hasattr(each, "as_sql") for each in listed):
         raise refuse(f"the lookup “{lookup.lookup_name}” with an expression")
-    is_right = operator_of(wanted)
+    is_right = _operator(lookup.lookup_name, wanted)
+    if is_right is None or isinstance(getattr(lookup.lhs, "target", None), models.JSONField):
+        raise refuse(f"the lookup “{lookup.lookup_name}” on this field")
 
     def test(stored: StoredObject) -> bool:
         value = get(stored)
@@ -151,6 +141,25 @@ def _comparison(lookup: Any, subquery: Subquery) -> Test:
         return value is not None and is_right(value)
 
     return test
+
+
+def _operator(name: str, wanted: Any) -> Callable[[Any], bool] | None:
+    """Return a test of a value; ``wanted`` is prepared once for all of them."""
+    if compare := OPERATORS.get(name):
+        return lambda value: bool(compare(value, wanted))
+    if name in ("regex", "iregex"):
+        try:
+            search = re.compile(str(wanted), re.IGNORECASE if name == "iregex" else 0).search
+        except re.error as error:
+            raise refuse(f"the regular expression “{wanted}”") from error
+        return lambda value: search(str(value)) is not None
+    if compare_text := TEXT_OPERATORS.get(name):
+        text = str(wanted)
+        return lambda value: compare_text(str(value), text)
+    if compare_folded := TEXT_OPERATORS.get(name.removeprefix("i")):
+        folded = str(wanted).casefold()
+        return lambda value: compare_folded(str(value).casefold(), folded)
+    return None
 
 
 def _left_side(side: Any) -> Getter:

@@ -119,7 +119,7 @@ def _check_database(alias: str, objects: Sequence[StoredObject]) -> DatabaseHeal
     last = latest(newest, alias) or latest(mine, alias)
     runs = _recent_runs(alias)
     level, reason = _judge(alias, newest, last, runs)
-    sizes = [each.size for each in reversed(newest) if not each.is_safety]
+    sizes = [each.size for each in reversed(newest) if not each.is_safety and each.state is not State.DAMAGED]
     return DatabaseHealth(
         database=alias,
         vendor=get_connector(alias).vendor_name,
@@ -127,7 +127,7 @@ def _check_database(alias: str, objects: Sequence[StoredObject]) -> DatabaseHeal
         reason=reason,
         last=last,
         sizes=sizes,
-        days=_strip(mine, runs),
+        days=_strip([*newest, *mine[DAYS:]], runs),
     )
 
 
@@ -175,6 +175,7 @@ def _strip(mine: Sequence[StoredObject], runs: Sequence[tuple[str, datetime]]) -
     today = timezone.localdate()
     good = {timezone.localtime(each.taken_at).date() for each in mine if each.state is not State.DAMAGED}
     tried = {timezone.localtime(time).date() for status, time in runs if status != Status.SUCCEEDED}
+    tried |= {timezone.localtime(each.taken_at).date() for each in mine if each.state is State.DAMAGED}
     days = [today - timedelta(days=back) for back in range(DAYS - 1, -1, -1)]
     return [Day(day=day, state="ok" if day in good else "failed" if day in tried else "none") for day in days]
 

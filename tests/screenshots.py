@@ -20,6 +20,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.support.remotes import find_rclone
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 IMAGES = REPOSITORY / "docs" / "images"
 CHROMIUM_FLAGS = (
@@ -38,11 +40,11 @@ def main() -> None:
         home = Path(folder)
         make_shop(home)
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM_FLAGS.split())
-        with serving(home) as address:
-            take_all(browser, address, images)
         with serving(home, LANGUAGE_CODE="he") as address:
             page = sign_in(browser, address, "light", WIDE)
             take_list(page, address, images / "list-rtl.png")
+        with serving(home) as address:
+            take_all(browser, address, images)
         browser.close()
 
 
@@ -58,12 +60,15 @@ def take_all(browser: Browser, address: str, images: Path) -> None:
         page.screenshot(path=images / f"restore-{theme}.png")
         take(page, f"{address}{BACKUPS}run/", images / f"choose-{theme}.png")
         take(page, f"{address}{RUNS}", images / f"runs-{theme}.png")
-        page.locator("#result_list").get_by_role("link", name="database backup").last.click()
+        page.goto(f"{address}{RUNS}?status__exact=failed")
+        page.locator("#result_list tbody th a").first.click()
         page.wait_for_selector(".dra-run.dra-failed")
         page.screenshot(path=images / f"failed-{theme}.png")
-        take_running(page, address, images / f"running-{theme}.png")
     page = sign_in(browser, address, "light", NARROW)
     take_list(page, address, images / "list-narrow.png")
+    # Last, for these runs are cancelled, and the others should not show that.
+    for theme in ("light", "dark"):
+        take_running(sign_in(browser, address, theme, WIDE), address, images / f"running-{theme}.png")
 
 
 def take(page: Page, url: str, file: Path) -> None:
@@ -82,7 +87,7 @@ def take_running(page: Page, address: str, file: Path) -> None:
     page.goto(f"{address}{BACKUPS}run/")
     page.get_by_label("default").check()
     page.locator("input[type=submit].default").click()
-    page.wait_for_selector("progress[value]")
+    page.wait_for_selector(", ".join(f'progress[value="{percent}"]' for percent in range(30, 90)))
     page.screenshot(path=file)
     page.get_by_role("button", name="Cancel").click()
     page.wait_for_selector(".dra-run.dra-cancelled")
@@ -119,6 +124,30 @@ def make_shop(home: Path) -> None:
     (folder / f"{names[-3]}.keep").touch()
     os.truncate(folder / names[-5], 610_000)
     (folder / f"{names[-8]}.manifest.json").unlink()
+    for suffix in ("", ".manifest.json"):
+        (folder / f"{names[-13]}{suffix}").unlink()
+    manage(home, "shell", "-c", HISTORY)
+
+
+HISTORY = """
+from datetime import timedelta
+from django.utils import timezone
+from django_rclone_admin.models import Backup, BackupRun, Kind, Status, Trigger
+BackupRun.objects.bulk_create(
+    BackupRun(
+        kind=Kind.DB_BACKUP, status=Status.SUCCEEDED, database=each.database, path=each.path, trigger=Trigger.SCHEDULE,
+        created_at=each.taken_at, started_at=each.taken_at, size=each.size, raw_size=each.raw_size, host=each.host,
+        finished_at=each.taken_at + timedelta(seconds=1 + each.size / 400_000),
+    )
+    for each in Backup.objects.filter(trigger=Trigger.SCHEDULE)
+)
+failed = BackupRun.objects.get(status=Status.FAILED)
+failed.created_at = failed.started_at = timezone.now().replace(hour=2, minute=0, second=0) - timedelta(days=11)
+failed.finished_at = failed.started_at + timedelta(seconds=1)
+failed.trigger, failed.requested_by = Trigger.SCHEDULE, ""
+failed.save()
+"""
+"""Has the history tell of the same month as the remote."""
 
 
 def fake_backup(folder: Path, manifest: dict[str, object], days: int, *, size: int) -> None:
@@ -127,7 +156,7 @@ def fake_backup(folder: Path, manifest: dict[str, object], days: int, *, size: i
     with (folder / name).open("wb") as file:
         file.truncate(size)
     times = {key: taken_at.isoformat() for key in ("taken_at", "finished_at")}
-    values = {**manifest, **times, "name": name, "size": size, "raw_size": size * 3, "trigger": "command"}
+    values = {**manifest, **times, "name": name, "size": size, "raw_size": size * 3, "trigger": "schedule"}
     (folder / f"{name}.manifest.json").write_text(json.dumps(values) + "\n")
 
 
@@ -149,15 +178,23 @@ def environment(home: Path, settings: dict[str, object]) -> dict[str, str]:
 
 @contextmanager
 def serving(home: Path, **settings: object) -> Iterator[str]:
-    """Run the shop on a free port, with an upload that is slow enough to be seen."""
+    """Run the shop on a free port, with a remote that has a name, and an upload that is slow enough to be seen."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    slow = {"REMOTE": str(home / "backups"), "RCLONE_FLAGS": ["--bwlimit=100k"]}
+    remote = {
+        "REMOTE": "offsite:shop",
+        "RCLONE_BINARY": find_rclone(),
+        "RCLONE_ENV": {
+            "RCLONE_CONFIG_OFFSITE_TYPE": "combine",
+            "RCLONE_CONFIG_OFFSITE_UPSTREAMS": f"shop={home}/backups",
+        },
+        "RCLONE_FLAGS": ["--bwlimit=300k", "--buffer-size=0"],
+    }
     server = subprocess.Popen(
         [sys.executable, "manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"],
         cwd=REPOSITORY,
-        env=environment(home, {"DJANGO_RCLONE": slow, **settings}),
+        env=environment(home, {"DJANGO_RCLONE": remote, **settings}),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -112,7 +112,7 @@ class BackupRunAdmin(Pages):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         api.reap_stale()
-        return super().changelist_view(request, extra_context)
+        return super().changelist_view(request, {"title": _("Runs"), **(extra_context or {})})
 
     def change_view(
         self,
