@@ -17,7 +17,7 @@ pytest := $(bin)/python -m pytest
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo serve test check bench docs screenshots clean
+.PHONY: help demo serve test soak check bench docs screenshots clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,7 +34,10 @@ serve: $(VENV)/.installed-site  ## Run the shop's admin at http://127.0.0.1:8000
 
 # Development mode goes by the environment: it must reach pytest's workers and the processes that tests start.
 test: $(VENV)/.installed-test  ## Run the tests
-	PYTHONDEVMODE=1 $(pytest) -n $(WORKERS) $(PYTEST_ARGS)
+	PYTHONDEVMODE=1 $(pytest) -n $(WORKERS) -m "not soak" $(PYTEST_ARGS)
+
+soak: $(VENV)/.installed-test  ## Kill restores at random, restore under load, play random histories: minutes
+	PYTHONDEVMODE=1 $(pytest) -n $(WORKERS) -m soak $(PYTEST_ARGS)
 
 check: $(VENV)/.installed-test $(VENV)/.installed-check  ## Check style, types, migrations and Django's system checks
 	$(bin)/ruff check

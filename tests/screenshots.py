@@ -189,7 +189,8 @@ def serving(home: Path, **settings: object) -> Iterator[str]:
             "RCLONE_CONFIG_OFFSITE_TYPE": "combine",
             "RCLONE_CONFIG_OFFSITE_UPSTREAMS": f"shop={home}/backups",
         },
-        "RCLONE_FLAGS": ["--bwlimit=300k", "--buffer-size=0"],
+        "RCLONE_FLAGS": ["--bwlimit=500k", "--buffer-size=0"],
+        "COMPRESSION": None,
     }
     server = subprocess.Popen(
         [sys.executable, "manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"],

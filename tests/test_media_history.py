@@ -183,6 +183,7 @@ def test_every_backup_of_a_local_history_is_restored_exactly(settings, storage, 
 
 
 @pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("kind", ["crypt", "s3", "webdav"])
 @pytest.mark.django_db(transaction=True)
 @few(2)

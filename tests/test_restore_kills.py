@@ -19,7 +19,7 @@ from tests.support.site import Shop
 from tests.support.swaps import history
 from tests.support.waiting import wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.soak]
 
 MOMENTS = 10
 Victim = tuple[str, Callable[[], object]]

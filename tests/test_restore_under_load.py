@@ -17,7 +17,7 @@ from tests.support.faults import add_noise
 from tests.support.site import Shop
 from tests.support.waiting import wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.soak]
 
 ROWS = int(os.environ.get("LOAD_ROWS") or 50_000)
 """More of them show how the pauses grow with the size of the database."""
