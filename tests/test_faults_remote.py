@@ -149,7 +149,7 @@ def test_rename_that_does_nothing_is_noticed(shop, tmp_path, rclone_binary):
         programs.fail(tmp_path / "bin", "rclone", rclone_binary, message="all well", status=0, when=RENAME),
     )
     with nothing_changes(shop):
-        assert_failed(shop.manage("dbbackup"), "0 bytes of the backup instead of")
+        assert_failed(shop.manage("dbbackup"), "did not rename the upload")
 
 
 def test_rename_that_was_done_and_then_fails_leaves_nothing(shop, tmp_path, rclone_binary):

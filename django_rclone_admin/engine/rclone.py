@@ -203,10 +203,13 @@ class Rclone:
         object, delete the source and keep the old target. It says nothing and exits with 0 when it did not rename.
 
         :raises NameTaken: the target is there already; both stay.
+        :raises RemoteError: it was not done, whatever rclone says.
         """
         flags = ["--ignore-times", "--ignore-existing"]
         check(self._run(["moveto", *flags], source, target, timeout=3600))
         if self.size(source) is not None:
+            if self.size(target) is None:
+                raise RemoteError(_("The remote did not rename the upload to %(name)s."), name=target)
             raise NameTaken(_("The name %(name)s is taken on the remote."), name=target)
 
     def delete(self, path: str) -> None:
