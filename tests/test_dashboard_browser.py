@@ -237,7 +237,8 @@ def test_everything_works_without_javascript(open_site):
     address = page.url
 
     def has_ended() -> bool:
-        page.get_by_role("link", name="Reload to see how it goes").click()
+        with page.expect_navigation():
+            page.get_by_role("link", name="Reload to see how it goes").click()
         return run_of(page, "running").count() == 0
 
     wait_for(has_ended)

