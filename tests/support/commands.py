@@ -1,0 +1,47 @@
+"""Runs commands that have to succeed, as people and as scripts run them."""
+
+from typing import Any
+
+from tests.support.site import Shop
+
+RUN_FIELDS = {
+    "id",
+    "kind",
+    "status",
+    "database",
+    "path",
+    "label",
+    "trigger",
+    "requested_by",
+    "options",
+    "message",
+    "hint",
+    "created_at",
+    "started_at",
+    "finished_at",
+    "heartbeat_at",
+    "cancel_requested_at",
+    "bytes_done",
+    "bytes_total",
+    "size",
+    "raw_size",
+    "sha256",
+    "log",
+    "host",
+    "pid",
+}
+"""Keys of the JSON document that a run is."""
+
+
+def done(shop: Shop, *arguments: str, **options: Any) -> str:
+    """Run a command that has to succeed, and return its standard output."""
+    result = shop.manage(*arguments, **options)
+    assert result.code == 0, result.err
+    return result.out
+
+
+def document(shop: Shop, *arguments: str) -> Any:
+    """Run a command with ``--json``, and return the document; there is nothing else on its outputs."""
+    result = shop.manage(*arguments, "--json")
+    assert (result.code, result.err) == (0, ""), result
+    return result.json

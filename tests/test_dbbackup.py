@@ -1,0 +1,138 @@
+"""``dbbackup``: to the remote, to a file, to standard output, and what it shows meanwhile."""
+
+import gzip
+import json
+import os
+import pty
+import re
+import termios
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+
+from tests.support import programs
+from tests.support.commands import RUN_FIELDS, document, done
+from tests.support.databases import HISTORY
+from tests.support.faults import add_noise
+from tests.support.programs import UPLOAD
+from tests.support.site import Shop
+from tests.support.waiting import wait_for
+
+
+def wreck(shop: Shop) -> None:
+    shop.execute("DELETE FROM shop_orderline")
+
+
+def test_backup_prints_its_run_and_keeps_its_label(shop):
+    run = document(shop, "dbbackup", "--label", "before the “sale” 🦀")
+    assert run.keys() == RUN_FIELDS
+    expected = {
+        "kind": "db_backup",
+        "status": "succeeded",
+        "database": "default",
+        "label": "before the “sale” 🦀",
+        "trigger": "command",
+        "hint": "",
+        "cancel_requested_at": None,
+    }
+    assert run | expected == run
+    times = [datetime.fromisoformat(run[key]) for key in ("created_at", "started_at", "finished_at")]
+    assert times == sorted(times)
+    assert all(time.tzinfo for time in times)
+    stored = shop.remote.read(run["path"])
+    assert run["size"] == len(stored)
+    manifest = json.loads(shop.remote.read(f"{run['path']}.manifest.json"))
+    for key in "size", "raw_size", "sha256", "label", "database", "trigger":
+        assert manifest[key] == run[key], key
+    assert (manifest["format"], manifest["run"], manifest["engine"]) == (1, run["id"], "sqlite")
+    assert manifest["migrations"]["shop"] == ["0001_initial"]
+    assert "shop_product" in manifest["tables"]
+    assert HISTORY not in manifest["tables"]
+
+
+def test_backup_of_several_databases_prints_a_list_of_runs(shop):
+    assert [run["database"] for run in document(shop, "dbbackup", "--all")] == ["default", "analytics"]
+    chosen = document(shop, "dbbackup", "-d", "analytics", "-d", "default")
+    assert [run["database"] for run in chosen] == ["analytics", "default"]
+    shop.settings["DJANGO_RCLONE"]["DATABASES"] = ["analytics"]
+    assert document(shop, "dbbackup", "--all")["database"] == "analytics"
+
+
+def test_one_database_that_fails_does_not_stop_the_others(shop):
+    shop.path().write_bytes(b"not a database" * 1000)
+    result = shop.manage("dbbackup", "--all")
+    assert result.code == 1
+    assert "Hint: " in result.err
+    assert [each["database"] for each in shop.manage("listbackups", "--json").json] == ["analytics"]
+
+
+def test_clean_removes_what_the_retention_does_not_keep(make_shop):
+    shop = make_shop("sqlite", DB_CLEANUP_KEEP=2)
+    done(shop, "dbbackup", "--all")
+    for _ in range(2):
+        done(shop, "dbbackup")
+    assert "Removed 2 old backups" in done(shop, "dbbackup", "--clean")
+    databases = [each["database"] for each in document(shop, "listbackups")]
+    assert sorted(databases) == ["analytics", "default", "default"]
+    assert len(shop.names()) == 6
+
+
+def test_dump_goes_to_a_file_or_to_standard_output(shop, tmp_path):
+    plain, compressed = tmp_path / "shop.sqlite3", tmp_path / "shop.sqlite3.gz"
+    run = document(shop, "dbbackup", "--output-path", str(plain))
+    assert (run["path"], run["size"]) == ("", plain.stat().st_size)
+    done(shop, "dbbackup", "--output-path", str(compressed))
+    piped = shop.manage("dbbackup", "--output-path", "-")
+    assert (piped.code, piped.err) == (0, "")
+    for content in plain.read_bytes(), gzip.decompress(compressed.read_bytes()), piped.raw:
+        assert content.startswith(b"SQLite format 3\0")
+    assert shop.names() == []
+    assert plain.stat().st_mode & 0o077 == 0
+
+    wanted = shop.rows()
+    for source in plain, compressed:
+        wreck(shop)
+        done(shop, "dbrestore", "--noinput", "--input-file", str(source))
+        assert shop.rows() == wanted
+    wreck(shop)
+    done(shop, "dbrestore", "--noinput", "--input-file", "-", input=piped.raw)
+    assert shop.rows() == wanted
+
+
+@contextmanager
+def terminal() -> Iterator[tuple[int, bytearray]]:
+    """Open a terminal; give the end for a program, and what that has shown so far."""
+    theirs, ours = pty.openpty()
+    termios.tcsetwinsize(ours, (25, 120))
+    shown = bytearray()
+
+    def watch() -> None:
+        with suppress(OSError):  # nobody has the other end any more
+            while data := os.read(theirs, 4096):
+                shown.extend(data)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield ours, shown
+    finally:
+        os.close(ours)
+        watcher.join()
+        os.close(theirs)
+
+
+def test_progress_is_shown_on_a_terminal(shop, tmp_path, rclone_binary):
+    add_noise(shop)
+    held = programs.hold_input(tmp_path / "bin", "rclone", rclone_binary, after=300_000, when=UPLOAD)
+    shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(held.program)
+    with terminal() as (ours, shown):
+        process = shop.start("dbbackup", stderr=ours)
+        held.wait()
+        try:
+            wait_for(lambda: b"Dumping and uploading" in shown and re.search(rb"\d+(\.\d+)?[kM]B?", shown))
+        finally:
+            held.release()
+            result = shop.finish(process)
+    assert result.code == 0
+    assert result.out.startswith("default: Stored ")

@@ -1,0 +1,48 @@
+"""``listbackups``: everything that is on the remote, and what can be said of it."""
+
+import re
+
+from tests.support.commands import document, done
+
+BACKUP_FIELDS = {"name", "path", "kind", "database", "taken_at", "size", "state", "pinned"}
+
+
+def test_list_of_backups(shop):
+    assert done(shop, "listbackups") == "There are no backups.\n"
+    runs = document(shop, "dbbackup", "--all")
+    for name, content in {
+        "default-2024-01-15-120000.sqlite3": b"PRAGMA x;",
+        "default-2024-01-15-120000.sqlite3.keep": b"",
+        "default-2024-01-16-120000.sqlite3": b"",
+        "default-2024-01-17-120000.sqlite3.partial-7": b"half",
+        "readme.txt": b"hello",
+    }.items():
+        shop.remote.write(f"db/{name}", content)
+
+    listed = document(shop, "listbackups")
+    assert all(each.keys() == BACKUP_FIELDS for each in listed)
+    shown = {(each["name"], each["database"], each["state"], each["pinned"]) for each in listed}
+    names = {run["database"]: run["path"].removeprefix("db/") for run in runs}
+    legacy = {
+        ("default-2024-01-15-120000.sqlite3", "default", "legacy", True),
+        ("default-2024-01-16-120000.sqlite3", "default", "damaged", False),
+    }
+    assert shown == {(name, alias, "complete", False) for alias, name in names.items()} | legacy
+    assert [each["taken_at"] for each in listed] == sorted(
+        (each["taken_at"] for each in listed), reverse=True
+    )
+    assert {each["kind"] for each in listed} == {"database"}
+
+    of_one = document(shop, "listbackups", "--database", "analytics")
+    assert [each["name"] for each in of_one] == [names["analytics"]]
+    more = {each["name"]: each["state"] for each in document(shop, "listbackups", "--all")}
+    assert more == {name: state for name, _alias, state, _pinned in shown} | {
+        "default-2024-01-17-120000.sqlite3.partial-7": "incomplete",
+        "readme.txt": "foreign",
+    }
+
+    lines = done(shop, "listbackups", "--all").splitlines()
+    assert len(lines) == 6
+    assert re.search(
+        r"2024-01-15-120000\.sqlite3 +default +2024-01-15 12:00:00 +9 bytes +legacy \(pinned\)$", lines[3]
+    )
