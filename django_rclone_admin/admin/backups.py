@@ -29,6 +29,7 @@ from .columns import BackupColumns, DatabaseFilter
 from .forms import RestoreForm, RunBackupForm
 from .pages import APP, Pages, demand, may, rendered, say_error, says_errors
 from .progress import Progress
+from .streams import streaming
 
 LIST, DETAIL = f"admin:{APP}_backup_changelist", f"admin:{APP}_backup_change"
 RUN = f"admin:{APP}_backuprun_change"
@@ -108,13 +109,17 @@ class BackupAdmin(BackupColumns, Pages):
         }
         try:
             return rendered(super().changelist_view(request, context))
-        except BackupError as error:
-            say_error(request, error)
+        except BackupError as failure:
+            error = failure
         except NotSupportedError:
             # As Django does with lookups that it does not know
             return redirect(f"{request.path}?{ERROR_FLAG}=1")
         if request.method == "POST":
+            say_error(request, error)
             return redirect(request.get_full_path())
+        context["health"] = health = api.health()
+        if health.detail != wording.describe(error)[0]:
+            say_error(request, error)
         request.lists_nothing = True  # type: ignore[attr-defined]
         return super().changelist_view(request, context)
 
@@ -284,7 +289,7 @@ class BackupAdmin(BackupColumns, Pages):
         backup = self._lookup(object_id)
         stored, stream = api.open_backup(backup.path)
         self.log_change(request, backup, gettext("Downloaded."))
-        response = StreamingHttpResponse(stream, content_type="application/octet-stream")
+        response = streaming(request, stream)
         response["Content-Length"] = str(stored.size)
         response["Content-Disposition"] = content_disposition_header(True, stored.name)
         return response

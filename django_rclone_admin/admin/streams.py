@@ -1,0 +1,41 @@
+"""A download as Django sends it, in chunks, under WSGI and under ASGI."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator, Iterator
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpRequest, StreamingHttpResponse
+
+
+class AsyncChunks:
+    """Gives the chunks of a generator that blocks. Given the generator itself, ASGI would gather all of it in memory."""
+
+    def __init__(self, chunks: Generator[bytes, None, None]) -> None:
+        self.chunks = chunks
+
+    def __aiter__(self) -> AsyncChunks:
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk = await sync_to_async(self._next, thread_sensitive=False)()
+        if not chunk:
+            raise StopAsyncIteration
+        return chunk
+
+    def _next(self) -> bytes:
+        return next(self.chunks, b"")
+
+    def close(self) -> None:
+        """End the generator; one that is at work in a thread ends when that has its chunk."""
+        with contextlib.suppress(ValueError):
+            self.chunks.close()
+
+
+def streaming(request: HttpRequest, chunks: Iterator[bytes]) -> StreamingHttpResponse:
+    """Return the response that sends the chunks of a generator as they come."""
+    content: Any = AsyncChunks(chunks) if isinstance(request, ASGIRequest) else chunks  # type: ignore[arg-type]
+    return StreamingHttpResponse(content, content_type="application/octet-stream")
