@@ -118,12 +118,13 @@ def play(
         else:
             getattr(media, operation)(*arguments)
     assert {each.name for each in api.list_media()} == set(taken)
-    for name in sorted(taken, reverse=True):
+    # By the order in which they were taken: of two of one second, the later one's name sorts first.
+    for name in reversed(taken):
         api.restore_media(name, exact=True)
         assert media.files() == taken[name]
     # Back to the future: over what the oldest left behind.
     api.restore_media(exact=True)
-    assert media.files() == taken[max(taken)]
+    assert media.files() == list(taken.values())[-1]
     assert [path.name for path in media.folder.parent.iterdir()] == ["media"]
 
 
