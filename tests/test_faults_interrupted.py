@@ -1,5 +1,6 @@
 """Our process is ended from outside, at every stage: nothing misleading stays, and the next run works at once."""
 
+from pathlib import Path
 from signal import SIGINT, SIGKILL, SIGTERM
 from time import monotonic
 
@@ -8,9 +9,13 @@ import pytest
 from tests.support import databases, programs
 from tests.support.faults import add_noise, assert_failed, nothing_changes
 from tests.support.programs import DOWNLOAD, UPLOAD, Held
+from tests.support.servers import LIBC
 from tests.support.site import Result, Shop
+from tests.support.waiting import wait_for
 
 ANSWERS = {SIGTERM: "Ended by the signal SIGTERM", SIGINT: "Cancelled by Ctrl-C"}
+SOON = 6
+"""Seconds within which a command has to end that is told to: three, and as much again for a machine that is busy."""
 STATUSES = {SIGTERM: "interrupted", SIGINT: "cancelled"}
 
 on_both_engines = pytest.mark.parametrize("shop", ["sqlite", "postgresql"], indirect=True)
@@ -52,7 +57,10 @@ def end(shop: Shop, held: Held, number: int, *arguments: str) -> Result:
     if number == SIGKILL:
         return shop.kill(process)
     process.send_signal(number)
-    return shop.finish(process)
+    sent = monotonic()
+    result = shop.finish(process)
+    assert monotonic() - sent < SOON
+    return result
 
 
 def runs(shop: Shop) -> list[tuple[str, str, str]]:
@@ -69,6 +77,22 @@ def test_backup_that_is_told_to_end_leaves_nothing(shop, hold, number, what, aft
     with nothing_changes(shop):
         assert_failed(end(shop, held, number, "dbbackup"), ANSWERS[number])
     assert runs(shop) == [("db_backup", STATUSES[number], None)]
+
+
+@pytest.mark.skipif(LIBC is None, reason="only Linux sends a signal to one thread of another process")
+def test_signal_is_heard_though_nothing_wakes_the_main_thread(shop, hold):
+    """As when one comes between Python's look for signals and its waiting for bytes: here, another thread gets it."""
+    assert shop.manage("dbbackup").code == 0
+    held = hold(DOWNLOAD)
+    with nothing_changes(shop):
+        process = shop.start("dbrestore", "--noinput")
+        held.wait()
+        wait_for(lambda: Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "S")
+        threads = {int(path.name) for path in Path(f"/proc/{process.pid}/task").iterdir()} - {process.pid}
+        assert LIBC.tgkill(process.pid, max(threads), SIGTERM) == 0
+        sent = monotonic()
+        assert_failed(shop.finish(process), ANSWERS[SIGTERM])
+    assert monotonic() - sent < SOON
 
 
 def test_backup_of_all_databases_that_is_told_to_end_does_not_begin_the_next(shop, hold):

@@ -6,6 +6,7 @@ import contextlib
 import getpass
 import json
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -19,9 +20,15 @@ from tqdm import tqdm
 
 from .. import api, wording
 from ..api import Progress
-from ..exceptions import BackupError, Cancelled, Interrupted, UsageError
+from ..exceptions import BackupError, Cancelled, Interrupted, Stopped, UsageError
 from ..exceptions import gettext_noop as noop
 from ..models import BackupRun
+
+REASONS: dict[int, tuple[type[Stopped], str]] = {
+    signal.SIGINT: (Cancelled, noop("Cancelled by Ctrl-C.")),
+    signal.SIGTERM: (Interrupted, noop("Ended by the signal SIGTERM.")),
+}
+"""What a run is stopped with, by the signal that stops it."""
 
 
 class Command(BaseCommand):
@@ -138,21 +145,48 @@ def _stoppable() -> Iterator[None]:
         yield
         return
 
-    def on_interrupt(number: int, frame: object) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        if not api.stop_all(Cancelled(noop("Cancelled by Ctrl-C."))):
+    def on_signal(number: int, frame: object) -> None:
+        if number == signal.SIGINT:
+            signal.signal(number, signal.default_int_handler)
+        if not _stop(number):
             raise KeyboardInterrupt
 
-    def on_terminate(number: int, frame: object) -> None:
-        if not api.stop_all(Interrupted(noop("Ended by the signal SIGTERM."))):
-            raise KeyboardInterrupt
-
-    previous = {
-        signal.SIGINT: signal.signal(signal.SIGINT, on_interrupt),
-        signal.SIGTERM: signal.signal(signal.SIGTERM, on_terminate),
-    }
+    previous = {number: signal.signal(number, on_signal) for number in REASONS}
     try:
-        yield
+        with _listening():
+            yield
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _listening() -> Iterator[None]:
+    """Have a thread stop the run too.
+
+    Python runs a signal's handler in the main thread, between two steps of it. When the signal comes after Python has
+    looked for one and before the main thread begins to wait for bytes, that is not before the next bytes come.
+    """
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+
+    def listen() -> None:
+        while number := ours.recv(1):
+            if number[0] in REASONS:
+                _stop(number[0])
+
+    thread = threading.Thread(target=listen, name="signals", daemon=True)
+    thread.start()
+    previous = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(previous)
+        theirs.close()
+        thread.join()
+        ours.close()
+
+
+def _stop(number: int) -> bool:
+    error, reason = REASONS[number]
+    return api.stop_all(error(reason))
