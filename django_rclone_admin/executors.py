@@ -26,6 +26,8 @@ class Executor(Protocol):
 
     in_process: bool
     """Whether queued work is lost when this process ends."""
+    begins_at_once: bool
+    """Whether work that has not begun within ``STALE_AFTER`` seconds never will."""
 
     def submit(self, work: Callable[[str], object], run_id: str) -> None: ...
 
@@ -34,6 +36,7 @@ class ImmediateExecutor:
     """Runs the work before ``submit`` returns: for tests and scripts."""
 
     in_process = True
+    begins_at_once = False
 
     def submit(self, work: Callable[[str], object], run_id: str) -> None:
         work(run_id)
@@ -43,6 +46,7 @@ class ThreadExecutor:
     """Runs the work in a few threads of this process; the default."""
 
     in_process = True
+    begins_at_once = False
     workers = 4
 
     def __init__(self) -> None:
@@ -77,6 +81,7 @@ class ProcessExecutor:
     """Runs each piece of work as a detached ``manage.py runbackupjob``, which no restart of the web server touches."""
 
     in_process = False
+    begins_at_once = True
 
     def submit(self, work: Callable[[str], object], run_id: str) -> None:
         settings_module = os.environ.get("DJANGO_SETTINGS_MODULE", settings.SETTINGS_MODULE)
@@ -93,6 +98,7 @@ class TasksExecutor:
     """Hands the work to Django's tasks framework, or to the package ``django-tasks`` before Django 6.0."""
 
     in_process = False
+    begins_at_once = False
 
     def submit(self, work: Callable[[str], object], run_id: str) -> None:
         from .tasks import carry_out  # needs the framework

@@ -16,6 +16,8 @@ from .engine.catalog import State
 from .listing import BackupQuerySet
 
 LOG_CHARACTERS = 64_000
+UNTAKEN_AFTER = timedelta(days=1)
+"""How long a run may wait in a queue of tasks. A worker that takes it later finds it ended, and does nothing."""
 
 
 class Kind(models.TextChoices):
@@ -62,9 +64,16 @@ class BackupRunQuerySet(models.QuerySet["BackupRun"]):
         return self.filter(status__in=ACTIVE)
 
     def stale(self) -> BackupRunQuerySet:
-        """Runs that are marked as working, but whose heart has not beaten for ``STALE_AFTER`` seconds."""
-        before = timezone.now() - timedelta(seconds=get_settings().stale_after)
-        return self.filter(status=Status.RUNNING, heartbeat_at__lt=before)
+        """Active runs whose heart has not beaten for ``STALE_AFTER`` seconds, and those that no worker ever takes.
+
+        Nobody's heart beats for a run in a queue of tasks: it waits for as long as ``UNTAKEN_AFTER``.
+        """
+        now = timezone.now()
+        silent = models.Q(heartbeat_at__lt=now - timedelta(seconds=get_settings().stale_after))
+        untaken = models.Q(
+            status=Status.QUEUED, heartbeat_at__isnull=True, created_at__lt=now - UNTAKEN_AFTER
+        )
+        return self.active().filter(silent | untaken)
 
 
 class BackupRun(models.Model):

@@ -64,6 +64,7 @@ class IdleExecutor:
     """Takes work and never does it."""
 
     in_process = False
+    begins_at_once = False
 
     def submit(self, work: Callable[[str], object], run_id: str) -> None:
         pass

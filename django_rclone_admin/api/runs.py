@@ -19,6 +19,7 @@ from ..jobs.media import back_up_media
 from ..jobs.prune import prune as prune_job
 from ..jobs.restore import restore, undo
 from ..jobs.restore_media import restore_media
+from ..jobs.waiting import waiting
 from ..models import BackupRun, Kind, Status
 
 logger = logging.getLogger("django_rclone_admin")
@@ -55,15 +56,25 @@ def queue(run: BackupRun) -> BackupRun:
 
     :raises RunInProgress: another run holds the database.
     """
-    run.status, run.lock = Status.QUEUED, run.lock_name
-    history.claim(run)
-    get_executor().submit(carry_out_queued, str(run.pk))
+    run.lock = run.lock_name
+    executor = get_executor()
+    history.enqueue(run, executor)
+    if executor.in_process:
+        waiting.add(str(run.pk))
+    try:
+        executor.submit(carry_out_queued, str(run.pk))
+    except BaseException:
+        waiting.remove(str(run.pk))
+        history.reap(run, gettext("The executor did not take it."))
+        raise
     return run
 
 
 def carry_out_queued(run_id: str) -> bool:
     """Carry out one queued run; what executors call. Its outcome is in its row; false when no such run is queued."""
-    if not history.begin_queued(run_id):
+    has_begun = history.begin_queued(run_id)
+    waiting.remove(run_id)
+    if not has_begun:
         return False
     run = BackupRun.objects.get(pk=run_id)
     try:

@@ -16,8 +16,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from ..exceptions import BackupError, gettext_noop
-from ..executors import get_executor
-from ..models import BackupRun, Kind, Status
+from ..executors import Executor
+from ..models import UNTAKEN_AFTER, BackupRun, Kind, Status
 
 logger = logging.getLogger("django_rclone_admin")
 
@@ -71,7 +71,6 @@ def claim(run: BackupRun) -> None:
 
     :raises RunInProgress: another one is active.
     """
-    run.host, run.pid, run.heartbeat_at = socket.gethostname(), os.getpid(), timezone.now()
     holder = None
     for _attempt in range(3):
         try:
@@ -94,8 +93,24 @@ def begin(run: BackupRun, *, recorded: bool) -> None:
     :raises RunInProgress: another run is active on its database.
     """
     run.status, run.started_at = Status.RUNNING, run.started_at or timezone.now()
+    run.host, run.pid, run.heartbeat_at = socket.gethostname(), os.getpid(), timezone.now()
     if recorded:
         claim(run)
+
+
+def enqueue(run: BackupRun, executor: Executor) -> None:
+    """Insert a run that waits for an executor.
+
+    Who gives signs of life for it until it begins is in the row: our process; nobody, but not for long; or, without any
+    heartbeat, a queue of tasks, which may be long.
+
+    :raises RunInProgress: another run is active on its database.
+    """
+    run.status, run.host = Status.QUEUED, socket.gethostname()
+    # Of a process that we start, nobody knows before it begins, and ours may well end first.
+    run.pid = os.getpid() if executor.in_process else None
+    run.heartbeat_at = timezone.now() if executor.in_process or executor.begins_at_once else None
+    claim(run)
 
 
 def begin_queued(run_id: str) -> bool:
@@ -111,13 +126,13 @@ def begin_queued(run_id: str) -> bool:
     return changed == 1
 
 
-def reap(run: BackupRun) -> None:
-    """Mark a run whose process is gone as interrupted, and free its lock."""
-    run.end(
-        Status.INTERRUPTED,
-        _("The process that worked on it ended without a word."),
-        _("Run it again. What it left on the remote is removed by the next backup."),
-    )
+def reap(run: BackupRun, message: str = "") -> None:
+    """Mark a run whose process is gone as interrupted, and free its lock.
+
+    :param message: why; what is known from the row by default.
+    """
+    why, hint = _cause_of_death(run)
+    run.end(Status.INTERRUPTED, message or why, hint)
     run.write_log(run.message)
     # Only if it has not beaten since: it may have been written a moment ago, by itself or by another reaper.
     BackupRun.objects.filter(
@@ -129,6 +144,23 @@ def reap(run: BackupRun) -> None:
         log=run.log,
         lock=None,
         finished_at=run.finished_at,
+    )
+
+
+def _cause_of_death(run: BackupRun) -> tuple[str, str]:
+    """Return as much as the row of a dead run tells, and a hint."""
+    if run.status == Status.RUNNING:
+        return (
+            _("The process that worked on it ended without a word."),
+            _("Run it again. What it left on the remote is removed by the next backup."),
+        )
+    if run.heartbeat_at:
+        return _("The process in which it waited ended before it had begun."), _(
+            "Nothing was done. Run it again."
+        )
+    return (
+        _("No worker has begun it within %(hours)d hours.") % {"hours": UNTAKEN_AFTER // timedelta(hours=1)},
+        _("Nothing was done. See that a worker of the task queue runs, then run it again."),
     )
 
 
@@ -172,8 +204,6 @@ def _is_gone(run: BackupRun) -> bool:
         return True
     if BackupRun.objects.stale().filter(pk=run.pk).exists():
         return True
-    if run.status == Status.QUEUED and not get_executor().in_process:
-        return False
     if run.host != socket.gethostname() or run.pid is None or _process_exists(run.pid):
         return False
     assert run.heartbeat_at is not None

@@ -23,6 +23,7 @@ from ..exceptions import BackupError, Cancelled, Interrupted, gettext_noop
 from ..models import BackupRun, Status
 from ..site import forget_listing, get_catalog
 from . import history
+from .waiting import waiting
 
 logger = logging.getLogger("django_rclone_admin")
 
@@ -213,6 +214,7 @@ def stop_all(error: BackupError) -> bool:
 
 def stop_at_exit() -> None:
     """When the process ends: stop what still works in its threads, and give it time to clean up after itself."""
+    waiting.give_up()
     if not stop_all(Interrupted(gettext_noop("The process that worked on it was shut down."))):
         return
     deadline = time.monotonic() + EXIT_SECONDS

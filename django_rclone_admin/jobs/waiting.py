@@ -1,0 +1,87 @@
+"""Runs that wait in this process for a free thread: a sign of life for each, as long as the process lives."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+
+from django.db import DatabaseError, connections
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from ..models import BackupRun, BackupRunQuerySet, Status
+from . import history
+
+logger = logging.getLogger("django_rclone_admin")
+
+BEAT = 1.0
+"""Seconds between two signs of life; those who look for dead runs expect one every ``history.PULSE``."""
+
+
+class Waiting:
+    """The ids of the runs that wait here, and a thread that is there as long as there are some."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget them all: after a fork they wait in the process that we come from."""
+        self._ids: set[str] = set()
+        self._keeper: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    def add(self, run_id: str) -> None:
+        """Give signs of life for a queued run from now on."""
+        with self._lock:
+            self._ids.add(run_id)
+            if self._keeper is None:
+                self._keeper = threading.Thread(target=self._beat, name="waiting runs", daemon=True)
+                self._keeper.start()
+
+    def remove(self, run_id: str) -> None:
+        """Give no more: the run has begun, or will not."""
+        with self._lock:
+            self._ids.discard(run_id)
+
+    def give_up(self) -> None:
+        """When the process ends: say of every run that still waits that it was not begun, so that nobody begins it."""
+        with self._lock:
+            left, self._ids = list(self._ids), set()
+        if not left:
+            return
+        try:
+            for run in _rows(left):
+                history.reap(run, _("The process in which it waited was shut down before it had begun."))
+        except DatabaseError as error:  # then whoever looks next misses its heartbeat
+            logger.warning("The end of runs that had not begun could not be recorded: %s", error)
+
+    def _beat(self) -> None:
+        try:
+            while True:
+                time.sleep(BEAT)
+                with self._lock:
+                    if not self._ids:
+                        self._keeper = None
+                        return
+                    waiting = list(self._ids)
+                _write_beat(waiting)
+        finally:
+            connections.close_all()
+
+
+def _write_beat(run_ids: list[str]) -> None:
+    try:
+        _rows(run_ids).update(heartbeat_at=timezone.now())
+    except DatabaseError as error:  # busy, or being restored this very moment: the next beat will do
+        logger.debug("A heartbeat was missed: %s", error)
+        connections[history.database()].close()  # the server may have ended it
+
+
+def _rows(run_ids: list[str]) -> BackupRunQuerySet:
+    return BackupRun.objects.using(history.database()).filter(pk__in=run_ids, status=Status.QUEUED)
+
+
+waiting = Waiting()
+os.register_at_fork(after_in_child=waiting.clear)

@@ -1,0 +1,31 @@
+"""Executors with which a queued run waits for as long as a test needs."""
+
+from collections.abc import Callable
+
+from django_rclone_admin.executors import ProcessExecutor, TasksExecutor, ThreadExecutor
+
+NAMES = {
+    each: f"{__name__}.{each}"
+    for each in ("BusyThreadExecutor", "FailingProcessExecutor", "IdleTasksExecutor")
+}
+"""Dotted paths, for the setting ``EXECUTOR``."""
+
+
+class BusyThreadExecutor(ThreadExecutor):
+    """Never has a thread that is free."""
+
+    workers = 0
+
+
+class FailingProcessExecutor(ProcessExecutor):
+    """Starts processes that end before they have begun anything."""
+
+    def submit(self, work: Callable[[str], object], run_id: str) -> None:
+        pass
+
+
+class IdleTasksExecutor(TasksExecutor):
+    """Has a queue that no worker looks into."""
+
+    def submit(self, work: Callable[[str], object], run_id: str) -> None:
+        pass
