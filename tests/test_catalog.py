@@ -235,7 +235,7 @@ def test_names_that_cannot_be_decrypted_are_never_an_empty_catalog(make_remote, 
 def stored(catalog, hours, **changes):
     """Return a listed backup, so many hours before noon, without a remote."""
     name = NAMING.render(database="default", taken_at=NOON - timedelta(hours=hours), extension="dump")
-    [found] = catalog.arrange([Entry(name=name, size=4, modified=NOON)])
+    [found] = catalog.arrange([Entry(name=name, size=4, stamp="")])
     trigger = changes.pop("trigger", None)
     held = manifest(name, trigger=trigger) if trigger else None
     return dataclasses.replace(found, manifest=held, **changes)

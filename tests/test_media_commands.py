@@ -345,13 +345,38 @@ def test_list_that_leads_outside_is_refused(shop, media, path):
     assert read(shop.home / "place") == before
 
 
-def test_list_with_a_wrong_byte_is_refused(shop, media):
-    name = f"media-versions/{back_up(shop)}"
+def spoil_list(shop: Shop, backup: str) -> None:
+    """Change a byte of a file list and leave its size."""
+    name = f"media-versions/{backup}"
     content = bytearray(shop.remote.read(name))
     content[-1] ^= 1
     shop.remote.write(name, bytes(content))
+
+
+def test_list_with_a_wrong_byte_is_refused(shop, media):
+    spoil_list(shop, back_up(shop))
     assert_failed(restore(shop, "--exact"), "")
     assert read(media) == FILES
+
+
+def test_list_with_a_wrong_byte_does_not_stop_the_next_backup(shop, media):
+    spoil_list(shop, back_up(shop))
+    write(media, {"new.jpg": b"new"})
+    back_up(shop)
+    (media / "new.jpg").unlink()
+    assert restore(shop).code == 0
+    assert read(media) == {**FILES, "new.jpg": b"new"}
+
+
+def test_mirror_that_is_not_as_the_last_list_says_is_repaired(shop, media):
+    """What is in the way there is not in the list."""
+    back_up(shop)
+    mirror = shop.remote.root / "media"
+    (mirror / "a.jpg").unlink()
+    write(mirror, {"a.jpg/inner": b"in a folder", "folder": b"a file"})
+    write(media, {"folder/inner": b"in a folder"})
+    back_up(shop)
+    assert read(mirror) == {**FILES, "folder/inner": b"in a folder"}
 
 
 def forge(shop: Shop, name: str, files: list[dict[str, object]]) -> None:

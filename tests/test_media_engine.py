@@ -1,6 +1,6 @@
 """What is decided about media files without touching any: pure functions."""
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 
 import pytest
 
@@ -17,12 +17,23 @@ def files(*names: str, size: int = 1, time: str = NOON) -> list[MediaFile]:
 
 
 def test_listing_becomes_a_list_in_order_with_times_in_utc():
-    east = timezone(timedelta(hours=2))
     entries = [
-        Entry(name="b", size=2, modified=datetime(2026, 11, 22, 14, tzinfo=east)),
-        Entry(name="a", size=1, modified=None),
+        Entry(name="c", size=2, stamp="2026-11-22T14:00:00+02:00"),
+        Entry(name="b", size=2, stamp="2026-11-22T12:00:00.123456789Z"),
+        Entry(name="a", size=1, stamp=""),
     ]
-    assert media.from_entries(entries) == [*files("a", time=""), *files("b", size=2)]
+    wanted = [*files("a", time=""), *files("b", size=2, time=entries[1].stamp), *files("c", size=2)]
+    assert media.from_entries(entries) == wanted
+
+
+@pytest.mark.parametrize("stamp", ["2026-11-22T14:00:00+02:00", "2026-11-22T12:00:00.000000001Z"])
+def test_time_of_an_object_is_worked_out_of_what_the_remote_says(stamp):
+    assert Entry(name="a", size=1, stamp=stamp).modified == datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("stamp", ["", "yesterday"])
+def test_object_need_not_have_a_time(stamp):
+    assert Entry(name="a", size=1, stamp=stamp).modified is None
 
 
 def test_list_is_read_as_it_was_written():
@@ -138,7 +149,7 @@ def test_empty_backup_is_not_restored():
 
 def test_versions_are_sorted_by_their_folder():
     entries = [
-        Entry(name=name, size=number, modified=datetime.now(UTC))
+        Entry(name=name, size=number, stamp="")
         for number, name in enumerate(["1/a", "1/b/c", "2/a", "media-2026.jsonl.zst"])
     ]
     assert media.by_folder(entries) == {"1": {"a": 0, "b/c": 1}, "2": {"a": 2}}

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC
+from typing import NamedTuple
 
 from ..exceptions import BackupDamaged, RestoreRefused, UsageError
 from ..exceptions import gettext_noop as _
@@ -21,12 +22,13 @@ NAME = "media"
 """What stands for the alias of a database in the names of file lists."""
 LEFTOVER = re.compile(r"\.[0-9a-z]{8}\.partial$", re.IGNORECASE)
 """What rclone calls a file while it copies it. One that is there afterwards is left of a run that died."""
+OUTSIDE = re.compile(r"(^|/)\.{0,2}(/|$)")
+"""A path with a part that is empty, “.” or “..”: it is outside of its folder, or has another name too."""
 
 ENCODE = json.JSONEncoder(ensure_ascii=False).encode
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MediaFile:
+class MediaFile(NamedTuple):
     """One file of a list. The path is as rclone writes it: what no name may hold is replaced by a picture of it."""
 
     path: str
@@ -55,15 +57,13 @@ class Difference:
 
 def from_entries(entries: Iterable[Entry]) -> list[MediaFile]:
     """Turn a listing into a file list, in the order of the paths."""
-    files = [
-        MediaFile(
-            path=each.name,
-            size=each.size,
-            time=each.modified.astimezone(UTC).isoformat() if each.modified else "",
-        )
-        for each in entries
-    ]
-    return sorted(files, key=lambda each: each.path)
+    return sorted(MediaFile(each.name, each.size, _in_utc(each)) for each in entries)
+
+
+def _in_utc(entry: Entry) -> str:
+    if entry.stamp.endswith("Z"):
+        return entry.stamp
+    return entry.modified.astimezone(UTC).isoformat() if entry.modified else ""
 
 
 def with_times(files: Iterable[MediaFile], known: Iterable[MediaFile]) -> list[MediaFile]:
@@ -72,7 +72,7 @@ def with_times(files: Iterable[MediaFile], known: Iterable[MediaFile]) -> list[M
     The times of a listing are those of the source, and at many remotes those of the upload.
     """
     times = {each.path: each.time for each in known}
-    return [MediaFile(path=each.path, size=each.size, time=times.get(each.path, "")) for each in files]
+    return [MediaFile(each.path, each.size, times.get(each.path, "")) for each in files]
 
 
 def parse(lines: Iterable[bytes]) -> Iterator[MediaFile]:
@@ -80,17 +80,18 @@ def parse(lines: Iterable[bytes]) -> Iterator[MediaFile]:
 
     :raises BackupDamaged: a line can't be read, or its path leads out of the media folder.
     """
-    for line in lines:
-        try:
-            values = json.loads(line)
-            file = MediaFile(path=str(values["path"]), size=int(values["size"]), time=str(values["time"]))
-        except (ValueError, KeyError, TypeError) as error:
-            raise BackupDamaged(_("The file list of the media backup can't be read.")) from error
-        if file.path.startswith("/") or not set(file.path.split("/")).isdisjoint({"", ".", ".."}):
-            raise BackupDamaged(
-                _("The file list names a path outside of the media folder: %(path)s"), path=repr(file.path)
-            )
-        yield file
+    try:
+        # All at once takes a third of the time of one by one.
+        for values in json.loads(b"[" + b",".join(lines) + b"]"):
+            file = MediaFile(str(values["path"]), int(values["size"]), str(values["time"]))
+            if OUTSIDE.search(file.path):
+                raise BackupDamaged(
+                    _("The file list names a path outside of the media folder: %(path)s"),
+                    path=repr(file.path),
+                )
+            yield file
+    except (ValueError, KeyError, TypeError) as error:
+        raise BackupDamaged(_("The file list of the media backup can't be read.")) from error
 
 
 def compare(old: Iterable[MediaFile], new: Iterable[MediaFile]) -> Difference:

@@ -42,9 +42,11 @@ class Mirror:
 
     def __init__(self, rclone: Rclone, place: str, excludes: Sequence[str] = ()) -> None:
         variable = f"RCLONE_CONFIG_{LOCAL.upper()}"
+        local = {f"{variable}_TYPE": "alias", f"{variable}_REMOTE": place}
         self.rclone = replace(
             rclone,
-            env={**rclone.env, f"{variable}_TYPE": "alias", f"{variable}_REMOTE": place},
+            # The time zone is for the times of the listing: then none of them has to be converted.
+            env={**rclone.env, **local, "TZ": "UTC"},
             timeout=LISTING_SECONDS,
         )
         self.filters = [f"--exclude={pattern}" for pattern in excludes]

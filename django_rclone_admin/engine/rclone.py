@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple
 
 from ..exceptions import (
     BackupError,
@@ -65,7 +65,6 @@ PROBLEMS: tuple[tuple[str, type[RemoteError], str], ...] = (
     ),
 )
 
-
 NOISE = re.compile(r"(NOTICE: (?!Failed)|.*(using defaults|Attempt ))")
 """Lines of error output that explain nothing: the notices of a healthy run. The last line of a failure is one too."""
 
@@ -96,15 +95,23 @@ def _message(line: str) -> str:
     return str(entry.get("msg", "")) if entry.get("level") in ("error", "critical", "fatal") else ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One object of a listing."""
+class Entry(NamedTuple):
+    """One object of a listing. A tuple, and nothing worked out before it is asked for: there may be a million."""
 
     name: str
     size: int
     """Bytes."""
-    modified: datetime | None
-    """When the remote says it changed, aware; ``None`` where it says nothing. Never used to order backups."""
+    stamp: str
+    """When the remote says it changed, ISO 8601 with up to nine digits of a second's fraction; or nothing."""
+
+    @property
+    def modified(self) -> datetime | None:
+        """When the remote says it changed, aware; ``None`` where it says nothing. Never used to order backups."""
+        try:
+            # Python 3.11 reads six digits of a second's fraction.
+            return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", self.stamp))
+        except ValueError:
+            return None
 
 
 class NameTaken(RemoteError):
@@ -163,7 +170,10 @@ class Rclone:
             )
         if done.status == NO_FOLDER:
             return None
-        return [_entry(item) for item in json.loads(check(done).output)]
+        return [
+            Entry(item["Path"], item["Size"], item.get("ModTime") or "")
+            for item in json.loads(check(done).output)
+        ]
 
     def size(self, path: str) -> int | None:
         """Return the size of one object in bytes, or ``None`` when it is not there."""
@@ -318,13 +328,3 @@ def check(done: Completed) -> Completed:
     if done.status:
         raise explain("rclone", done.status, done.errors)
     return done
-
-
-def _entry(item: dict[str, Any]) -> Entry:
-    modified = item.get("ModTime") or ""
-    try:
-        # Python 3.11 reads six digits of a second's fraction; rclone writes up to nine.
-        when = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", modified))
-    except ValueError:
-        when = None
-    return Entry(name=item["Path"], size=item["Size"], modified=when)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Self
 
 import django
 from django.conf import settings as django_settings
@@ -18,6 +21,7 @@ from ..conf import get_settings
 from ..engine import media
 from ..engine.catalog import Catalog, State, StoredObject, latest
 from ..engine.compression import ZSTD, Decompressor, Meter, Stage
+from ..engine.control import Control
 from ..engine.files import FileSource, StreamSink
 from ..engine.manifest import Manifest
 from ..engine.media import Difference, MediaFile
@@ -25,7 +29,7 @@ from ..engine.mirror import Mirror
 from ..engine.naming import Naming
 from ..engine.store import Upload, sweep
 from ..engine.transfer import CommandSource, transfer
-from ..exceptions import BackupNotFound, RemoteError, UsageError, gettext_noop
+from ..exceptions import BackupDamaged, BackupNotFound, RemoteError, UsageError, gettext_noop
 from . import history
 from .job import Job
 
@@ -95,78 +99,112 @@ def compare_for_backup(catalog: Catalog) -> Difference:
 
     :raises UsageError: it would be refused.
     """
-    mirror, settings = get_mirror(catalog), get_settings()
-    here, there = local_files(mirror), media.from_entries(mirror.remote_files(settings.media_backup_dir))
-    media.check_source(here, there, settings.media_max_delete_percent)
+    mirror = get_mirror(catalog)
+    here, there = local_files(mirror), media_in(mirror)
+    media.check_source(here, there, get_settings().media_max_delete_percent)
+    last = _last_list(catalog, media_catalog(catalog).objects())
     # The times of what is in no list are not known, and then the sizes have to do.
-    return media.compare(media.with_times(there, [*here, *_last_list(catalog)]), here)
+    return media.compare(media.with_times(there, [*here, *last]), here)
 
 
 def back_up_media(job: Job) -> str:
     """Sync the mirror, keep what goes from it, and store the file list."""
-    settings, mirror, catalog = get_settings(), get_mirror(job.catalog), media_catalog(job.catalog)
+    mirror, catalog = get_mirror(job.catalog), media_catalog(job.catalog)
+    folder = get_settings().media_backup_dir
     job.announce(signals.pre_media_backup)
     job.stage(_("Looking at the media files"))
     with ThreadPoolExecutor(1) as beside:
-        listing = beside.submit(mirror.remote_files, settings.media_backup_dir)
+        looking = beside.submit(_Before.look, mirror, catalog)
         here = local_files(mirror)
-        there = media.from_entries(listing.result())
-    media.check_source(here, there, settings.media_max_delete_percent)
-    lists = catalog.objects()
-    sweep(catalog, lists, history.is_over, timezone.now())
+        before = looking.result()
+    sweep(catalog, before.lists, history.is_over, timezone.now())
     job.stage(_("Copying"))
-    taken_at = _copy(job, mirror, _next_time(mirror, catalog, lists), here, there)
+    taken_at = _copy(job, mirror, before, here)
     job.stage(_("Writing the file list"))
-    files = media.from_entries(mirror.remote_files(settings.media_backup_dir))
-    files = media.with_times(files, here)
+    files = media.with_times(media.from_entries(mirror.remote_files(folder)), here)
     _store_list(job, catalog, taken_at, files)
     job.tell(signals.post_media_backup)
     size = sum(each.size for each in files)
     return _("Backed up %(count)d files, %(size)s.") % {"count": len(files), "size": wording.size(size)}
 
 
-def _copy(
-    job: Job, mirror: Mirror, now: datetime, here: Sequence[MediaFile], there: Sequence[MediaFile]
-) -> datetime:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Before:
+    """What is on the remote before a backup."""
+
+    lists: list[StoredObject]
+    files: list[MediaFile]
+    """Of the last list. To read it is quicker than to list the mirror, and it says the times too; but a run that died
+    after it may have changed the mirror. Without a list, those of the mirror."""
+    taken_at: datetime
+    """After every earlier run, whatever the clock does."""
+    keeps_times: bool
+
+    @classmethod
+    def look(cls, mirror: Mirror, catalog: Catalog) -> Self:
+        lists = catalog.objects()
+        earlier = [parse_stamp(name) for name in mirror.folders(catalog.folder)]
+        earlier += [each.manifest.taken_at for each in lists if each.manifest]
+        return cls(
+            lists=lists,
+            files=_last_list(catalog, lists) or media_in(mirror),
+            taken_at=max([timezone.now(), *(time for time in earlier if time)]),
+            keeps_times=mirror.keeps_times(),
+        )
+
+
+def _copy(job: Job, mirror: Mirror, before: _Before, here: Sequence[MediaFile]) -> datetime:
     """Make the mirror equal to the media files; no two steps put what they replace into the same folder.
 
-    :param now: the time of the first step.
-    :returns: the time of the last one.
+    :returns: the time of the last step.
+    :raises UsageError: too much would go.
     """
-    folder = get_settings().media_backup_dir
-    steps: list[Callable[[str], None]] = []
-    if gone := media.obstacles(there, here):
-        steps.append(lambda into: mirror.retire(folder, gone, versions=into, control=job.control))
-    if not mirror.keeps_times():
-        changed = media.compare(media.with_times(there, _last_list(job.catalog)), here).changed
-        # The sync compares sizes alone then, so what kept its size has to be named.
-        steps.append(lambda into: mirror.renew(folder, changed, versions=into, control=job.control))
-    steps += [lambda into: mirror.sync(folder, versions=into, control=job.control)]
-    lists = media_catalog(job.catalog)
-    for step in steps:
-        for attempts_left in range(ATTEMPTS - 1, -1, -1):
-            now += timedelta(microseconds=1)
-            try:
-                step(lists.path(now.astimezone(UTC).strftime(STAMP)))
-                break
-            except RemoteError as error:
-                if not attempts_left:
-                    raise
-                job.note(_("Trying again after: %(error)s") % {"error": wording.describe(error)[0]})
+    media.check_source(here, before.files, get_settings().media_max_delete_percent)
+    lists, there, now = media_catalog(job.catalog), before.files, before.taken_at
+    for attempts_left in range(ATTEMPTS - 1, -1, -1):
+        try:
+            for step in _steps(mirror, there, here, job.control, keeps_times=before.keeps_times):
+                now += timedelta(microseconds=1)
+                step(versions=lists.path(now.astimezone(UTC).strftime(STAMP)))
+            break
+        except RemoteError as error:
+            if not attempts_left:
+                raise
+            job.note(_("Trying again after: %(error)s") % {"error": wording.describe(error)[0]})
+            there = media.with_times(media_in(mirror), before.files)
     return now
 
 
-def _last_list(catalog: Catalog) -> list[MediaFile]:
-    """Return the file list of the last media backup; an empty one when there is none."""
-    backup = find_media(catalog, None)
-    return read_list(catalog, backup) if backup else []
+def _steps(
+    mirror: Mirror,
+    there: Sequence[MediaFile],
+    here: Sequence[MediaFile],
+    control: Control,
+    *,
+    keeps_times: bool,
+) -> Iterator[Callable[..., None]]:
+    """Give what has to be done one after the other, each taking the folder for what it replaces."""
+    folder = get_settings().media_backup_dir
+    if gone := media.obstacles(there, here):
+        yield functools.partial(mirror.retire, folder, gone, control=control)
+    # A sync compares sizes alone when the remote keeps no times, so what kept its size has to be named.
+    if not keeps_times and (changed := media.compare(there, here).changed):
+        yield functools.partial(mirror.renew, folder, changed, control=control)
+    yield functools.partial(mirror.sync, folder, control=control)
 
 
-def _next_time(mirror: Mirror, catalog: Catalog, lists: Sequence[StoredObject]) -> datetime:
-    """Return the time of this run: now, but after every earlier run, whatever the clock does."""
-    earlier = [parse_stamp(name) for name in mirror.folders(catalog.folder)]
-    earlier += [each.manifest.taken_at for each in lists if each.manifest]
-    return max([timezone.now(), *(time for time in earlier if time)])
+def _last_list(catalog: Catalog, lists: Sequence[StoredObject]) -> list[MediaFile]:
+    """Return the file list of the last media backup; an empty one when there is none that can be read."""
+    backup = latest(_usable(lists), media.NAME)
+    try:
+        return read_list(catalog, backup) if backup else []
+    except BackupDamaged:
+        return []
+
+
+def media_in(mirror: Mirror) -> list[MediaFile]:
+    """Return the files of the mirror, but for those that are excluded now."""
+    return media.from_entries(mirror.remote_files(get_settings().media_backup_dir))
 
 
 def parse_stamp(stamp: str) -> datetime | None:
@@ -233,9 +271,7 @@ def find_media(catalog: Catalog, name: str | None) -> StoredObject | None:
 
     :raises BackupNotFound: there is none of that name.
     """
-    lists = media_catalog(catalog)
-    # Without its manifest a list can't be believed: nobody knows which versions are later.
-    listed = [each for each in lists.objects() if each.state is State.COMPLETE]
+    listed = _usable(media_catalog(catalog).objects())
     if name is None:
         return latest(listed, media.NAME)
     for each in listed:
@@ -246,3 +282,8 @@ def find_media(catalog: Catalog, name: str | None) -> StoredObject | None:
         hint=gettext_noop("See what there is with “manage.py listbackups --media”."),
         name=name,
     )
+
+
+def _usable(lists: Sequence[StoredObject]) -> list[StoredObject]:
+    """Return the lists that can be believed: without its manifest, nobody knows which versions are later than one."""
+    return [each for each in lists if each.state is State.COMPLETE]
