@@ -21,7 +21,7 @@ from django.utils import timezone
 from .engine.catalog import StoredObject
 
 LISTED = frozenset({"path", "name", "kind", "database", "taken_at", "size", "pinned"})
-"""The fields that the listing alone can tell; for the others the manifest is needed."""
+"""The fields that the listing alone can tell; for the others the manifest is needed, and for the size of media."""
 
 Test = Callable[[StoredObject], bool]
 Getter = Callable[[StoredObject], Any]
@@ -63,6 +63,8 @@ def refuse(what: str) -> NotSupportedError:
 def getter(field: models.Field[Any, Any]) -> Getter:
     """Return what gets the value of a field from an object; what no manifest tells is the field's default."""
     name = field.name
+    if name == "size":
+        return operator.attrgetter("total_size")
     if name in LISTED:
         return operator.attrgetter(name)
     if name == "state":

@@ -113,7 +113,7 @@ def check() -> Health:
 
 
 def _check_database(alias: str, objects: Sequence[StoredObject]) -> DatabaseHealth:
-    mine = [each for each in objects if each.database == alias and each.taken_at]
+    mine = [each for each in objects if (each.kind, each.database) == ("database", alias) and each.taken_at]
     # The listing alone does not tell damaged backups, nor those that were made before a restore.
     newest = site.with_manifests(mine[:DAYS])
     last = latest(newest, alias) or latest(mine, alias)

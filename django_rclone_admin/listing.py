@@ -1,8 +1,8 @@
 """A QuerySet over the listing of the remote.
 
-Django builds the query as for any model; :mod:`~django_rclone_admin.evaluation` answers it over one cached
-``rclone lsjson``. Manifests are read by one further call, and only for the rows that are returned, unless the query
-itself asks about something that only they know.
+Django builds the query as for any model; :mod:`~django_rclone_admin.evaluation` answers it over one cached listing:
+one ``rclone lsjson`` of the databases and one of the media. Manifests are read by one further call for each, and only
+for the rows that are returned, unless the query itself asks about something that only they know.
 """
 
 from __future__ import annotations
@@ -55,14 +55,22 @@ def matching(query: Query, shown: Collection[str] = (), *, ordered: bool = True)
         raise refuse("an annotation, a union or a group")
     test, order = condition(query.where, _selected), orderings(query) if ordered else []
     asked = fields_in(query.where) | {field.name for field, _reverse, _nulls in order} | {*shown}
-    objects = [each for each in site.cached_objects() if each.state in BACKUPS]
-    if not asked <= LISTED:
-        objects = site.with_manifests(objects)
+    objects = _knowing(asked, [each for each in site.cached_objects() if each.state in BACKUPS])
     if query.where:
         objects = [each for each in objects if test(each)]
     if ordered and "?" in query.order_by:
         random.shuffle(objects)
     sort(objects, order)
+    return objects
+
+
+def _knowing(asked: Collection[str], objects: list[StoredObject]) -> list[StoredObject]:
+    """Return the objects with those manifests that are needed to know these fields."""
+    if not LISTED.issuperset(asked):
+        return site.with_manifests(objects)
+    if "size" in asked and (media := [each for each in objects if each.kind == "media"]):
+        known = {each.path: each for each in site.with_manifests(media)}
+        return [known.get(each.path, each) for each in objects]
     return objects
 
 
@@ -80,11 +88,10 @@ def _tuples(query: Query, names: Sequence[str]) -> list[tuple[Any, ...]]:
     fields = [field_of(query, name) for name in names]
     if query.distinct and any(isinstance(field, models.JSONField) for field in fields):
         raise refuse("“distinct” on this field")
-    is_listed = {field.name for field in fields} <= LISTED
-    objects = matching(query, {field.name for field in fields} if query.distinct else ())
+    asked = {field.name for field in fields}
+    objects = matching(query, asked if query.distinct else ())
     if not query.distinct:
-        objects = _limited(query, objects)
-        objects = objects if is_listed else site.with_manifests(objects)
+        objects = _knowing(asked, _limited(query, objects))
     gets = [getter(field) for field in fields]
     tuples = [tuple(get(each) for get in gets) for each in objects]
     return _limited(query, list(dict.fromkeys(tuples))) if query.distinct else tuples
@@ -187,7 +194,7 @@ class BackupQuerySet(models.QuerySet["Backup"]):
         return sorted({truncate(each.astimezone(zone), kind) for each in times}, reverse=order == "DESC")
 
     def delete(self) -> tuple[int, dict[str, int]]:
-        """Take these backups off the remote, with their manifests and pins."""
+        """Take these backups off the remote, with their manifests, their pins and what only they need."""
         from . import api  # api uses the models
 
         deleted = api.delete_backups([row.path for row in rows(self.query)])

@@ -196,6 +196,7 @@ class Backup(models.Model):
         "trigger",
         "run",
         "host",
+        "files",
     )
 
     path = models.CharField(_("path"), max_length=500, primary_key=True)
@@ -222,6 +223,7 @@ class Backup(models.Model):
     trigger = models.CharField(_("started from"), max_length=20, choices=Trigger.choices, blank=True)
     run = models.CharField(_("run"), max_length=40, blank=True)
     host = models.CharField(_("host"), max_length=255, blank=True)
+    files = models.BigIntegerField(_("files"), null=True)
 
     objects = BackupQuerySet.as_manager()
 
@@ -248,7 +250,7 @@ class Backup(models.Model):
         raise NotSupportedError("A backup is made by a run, and never changed.")
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
-        """Take the backup off the remote, with its manifest and its pin."""
+        """Take the backup off the remote, with its manifest and its pin, and the versions of files that only it needs."""
         return Backup.objects.filter(path=self.path).delete()
 
     def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
@@ -258,5 +260,10 @@ class Backup(models.Model):
 
     @property
     def is_restorable(self) -> bool:
-        """Whether a restore may be tried."""
-        return self.state in (self.State.COMPLETE, self.State.LEGACY)
+        """Whether a restore may be tried. Without its manifest, nobody knows which versions a media backup needs."""
+        return self.state == self.State.COMPLETE or (self.state == self.State.LEGACY and not self.is_media)
+
+    @property
+    def is_media(self) -> bool:
+        """Whether it is one of the media files."""
+        return self.kind == self.Kind.MEDIA

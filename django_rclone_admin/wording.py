@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
+from django.utils.formats import number_format
 from django.utils.timesince import timesince
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 
 from .exceptions import BackupError
 
@@ -27,6 +28,15 @@ def _translate(template: str, params: dict[str, object]) -> str:
 def size(count: int | None) -> str:
     """Return a number of bytes as people read it."""
     return "–" if count is None else filesizeformat(count).replace("\xa0", " ")
+
+
+def files(count: int | None) -> str:
+    """Return a number of files."""
+    if count is None:
+        return "–"
+    return ngettext("%(count)s file", "%(count)s files", count) % {
+        "count": number_format(count, force_grouping=True)
+    }
 
 
 def duration(time: timedelta | None) -> str:

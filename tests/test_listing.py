@@ -1,5 +1,6 @@
 """``Backup.objects`` gives the answers that SQL gives about a table with the same rows, and asks rclone at most twice."""
 
+import json
 import operator
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -35,7 +36,9 @@ def catalogue(
     """A remote with backups of every kind, and a table that has them as rows."""
     log = tmp_path_factory.mktemp("catalogue") / "calls.log"
     backups = Backups(remote=storage.remote("local"), configure=lambda **values: None, log=log)
-    rows = [_put(backups, number) for number in range(24)]
+    rows = [_put(backups, number) for number in range(24)] + [
+        _put_media(backups, number) for number in range(4)
+    ]
     with django_db_blocker.unblock():
         with connection.schema_editor() as editor:
             editor.create_model(Backup)
@@ -72,6 +75,26 @@ def _put(backups: Backups, number: int) -> Backup:
     for field, value in asdict(manifest).items():
         if field in Backup.FROM_MANIFEST:
             setattr(row, field, value)
+    return row
+
+
+def _put_media(backups: Backups, number: int) -> Backup:
+    """Put a media backup there, and return what has to be read back."""
+    taken_at = datetime(2026, 1, 5, 23, 30, 1, tzinfo=UTC) - timedelta(hours=31 * number)
+    files = {f"{each}.jpg": bytes(number) for each in range(number)}
+    label, has_manifest = LABELS[number + 1], number != 2
+    path = backups.put_media(
+        taken_at, files, manifest=has_manifest, pinned=number == 1, raw_size=number, label=label
+    )
+    name = path.removeprefix("media-versions/")
+    row = Backup(name=name, path=path, kind="media", database="media", taken_at=taken_at, pinned=number == 1)
+    if not has_manifest:
+        row.size, row.state = len(backups.remote.read(path)), "legacy"
+        return row
+    for field, value in json.loads(backups.remote.read(f"{path}.manifest.json")).items():
+        if field in Backup.FROM_MANIFEST:
+            setattr(row, field, Backup._meta.get_field(field).to_python(value) if value else value)
+    row.size, row.state = number * number, "complete"
     return row
 
 
@@ -304,7 +327,8 @@ def test_a_backup_knows_what_the_listing_and_its_manifest_say(both):
         values = [[getattr(row, field.attname) for field in Backup._meta.fields] for row in (found, expected)]
         assert values[0] == values[1]
         assert (found._state.adding, str(found)) == (False, expected.name)
-        assert found.is_restorable == (expected.state != "damaged")
+        is_legacy_media = (expected.kind, expected.state) == ("media", "legacy")
+        assert found.is_restorable == (expected.state != "damaged" and not is_legacy_media)
         found.label = "changed"
         found.refresh_from_db()
         assert found.label == expected.label
@@ -383,6 +407,10 @@ def test_what_cannot_be_answered_is_refused(backups, action):
 # -- calls of rclone ----------------------------------------------------------------------------------------------------
 
 
+LISTING = ["lsjson", "lsjson"]
+"""The calls that tell what is there: one for the databases, and beside it one for the media."""
+
+
 @pytest.fixture
 def counted(backups, tmp_path):
     """A remote with three backups whose calls are counted."""
@@ -392,12 +420,29 @@ def counted(backups, tmp_path):
     return backups
 
 
-def test_a_listing_takes_one_lsjson_and_one_cat(counted):
+def test_a_listing_takes_one_lsjson_of_each_kind_and_one_cat(counted):
     assert len(list(Backup.objects.all())) == 3
-    assert counted.calls() == ["lsjson", "cat"]
+    assert counted.calls() == [*LISTING, "cat"]
     assert Backup.objects.filter(label="1 days ago").order_by("state").get().taken_at == DAY - timedelta(
         days=1
     )
+    assert counted.calls() == []
+
+
+def test_media_take_one_cat_more_and_a_site_without_media_no_call_at_all(counted, settings):
+    counted.put_media()
+    assert [each.files for each in Backup.objects.all()] == [1, None, None, None]
+    assert counted.calls() == [*LISTING, "cat", "cat"]
+    settings.MEDIA_ROOT = ""
+    assert Backup.objects.count() == 3
+    assert counted.calls() == ["lsjson"]
+
+
+def test_the_size_of_media_is_all_that_a_question_about_sizes_reads(counted):
+    counted.put_media(DAY, {"a": bytes(40), "b": bytes(2)})
+    assert Backup.objects.aggregate(Sum("size")) == {"size__sum": 342}
+    assert counted.calls() == [*LISTING, "cat"]
+    assert Backup.objects.order_by("size").values_list("kind", "size").first() == ("media", 42)
     assert counted.calls() == []
 
 
@@ -406,7 +451,7 @@ def test_manifests_are_read_only_where_they_are_needed(counted):
     assert Backup.objects.values_list("name", "size").first()[1] == 100
     assert Backup.objects.aggregate(Max("taken_at")) == {"taken_at__max": DAY}
     assert Backup.objects.dates("taken_at", "year") == [date(2026, 1, 1)]
-    assert counted.calls() == ["lsjson"]
+    assert counted.calls() == LISTING
     assert Backup.objects.latest("taken_at").label == "0 days ago"
     assert counted.calls() == ["cat"]
     assert list(Backup.objects.filter(state="damaged")) == []
@@ -416,7 +461,7 @@ def test_manifests_are_read_only_where_they_are_needed(counted):
 def test_a_manifest_that_cannot_be_read_is_not_tried_again_and_again(counted):
     counted.put(manifest=b"not a manifest", database="broken")
     assert Backup.objects.get(database="broken").state == "damaged"
-    assert counted.calls() == ["lsjson", "cat"]
+    assert counted.calls() == [*LISTING, "cat"]
     assert Backup.objects.get(database="broken").state == "damaged"
     assert counted.calls() == []
 
@@ -431,7 +476,7 @@ def test_our_writes_and_a_refresh_empty_the_cache(counted):
     assert counted.calls() == []
     api.refresh()
     assert Backup.objects.count() == 4
-    assert counted.calls() == ["lsjson"]
+    assert counted.calls() == LISTING
     Backup.objects.filter(pk__in=[each.pk for each in others]).delete()
     assert Backup.objects.count() == 2
 
@@ -439,7 +484,7 @@ def test_our_writes_and_a_refresh_empty_the_cache(counted):
 def test_without_a_cache_every_question_is_asked_of_the_remote(counted):
     counted.configure(LISTING_CACHE_SECONDS=0)
     assert [Backup.objects.count(), Backup.objects.count()] == [3, 3]
-    assert counted.calls() == ["lsjson", "lsjson"]
+    assert counted.calls() == [*LISTING, *LISTING]
 
 
 def test_another_remote_has_another_listing(counted, tmp_path):
@@ -455,11 +500,11 @@ def test_a_remote_that_is_down_is_an_error_and_is_not_asked_again_at_once(counte
         with pytest.raises(RemoteUnreachable) as caught:
             question()
         assert caught.value.hint
-    assert counted.calls() == ["lsjson"]
+    assert counted.calls() == LISTING
     api.refresh()
     with pytest.raises(RemoteUnreachable):
         Backup.objects.count()
-    assert counted.calls() == ["lsjson"]
+    assert counted.calls() == LISTING
     counted.configure(**good, RCLONE_FLAGS=[])
     assert Backup.objects.count() == 3
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
@@ -15,24 +14,20 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import path, reverse
 from django.utils.http import content_disposition_header
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from .. import api, wording
-from ..engine.catalog import State
 from ..exceptions import BackupError, BackupNotFound
-from ..models import Backup, BackupRun, Trigger
+from ..models import Backup, BackupRun
 from .columns import BackupColumns, DatabaseFilter
-from .forms import RestoreForm, RunBackupForm
-from .pages import APP, Pages, demand, may, rendered, say_error, says_errors
+from .forms import RunBackupForm
+from .pages import APP, DETAIL, LIST, RUN, demand, may, rendered, say_error, says_errors, who
 from .progress import Progress
+from .restores import Restores
 from .streams import streaming
-
-LIST, DETAIL = f"admin:{APP}_backup_changelist", f"admin:{APP}_backup_change"
-RUN = f"admin:{APP}_backuprun_change"
 
 
 def _active_runs() -> list[Progress]:
@@ -40,12 +35,12 @@ def _active_runs() -> list[Progress]:
 
 
 @admin.register(Backup)
-class BackupAdmin(BackupColumns, Pages):
+class BackupAdmin(BackupColumns, Restores):
     """Lists what is on the remote."""
 
     change_list_template = f"admin/{APP}/backup/change_list.html"
     change_form_template = f"admin/{APP}/backup/change_form.html"
-    list_display = ("shown_name", "database", "shown_taken", "shown_size", "shown_state")
+    list_display = ("shown_name", "shown_source", "shown_taken", "shown_size", "shown_state")
     list_filter = (DatabaseFilter, "kind", "state", "taken_at")
     search_fields = ("name", "database", "label")
     date_hierarchy = "taken_at"
@@ -57,7 +52,7 @@ class BackupAdmin(BackupColumns, Pages):
             {
                 "fields": (
                     "name",
-                    "database",
+                    "shown_source",
                     "shown_taken",
                     "shown_size",
                     "shown_state",
@@ -79,11 +74,13 @@ class BackupAdmin(BackupColumns, Pages):
             },
         ),
     )
+    media_fieldsets = (
+        fieldsets[0],
+        (_("Origin"), {"fields": ("trigger", "shown_run", "host", "django_version", "package_version")}),
+        (_("List of the files"), {"fields": ("shown_raw_size", "compression", "sha256", "path")}),
+    )
 
     # -- permissions ------------------------------------------------------------------------------------------------
-
-    def has_restore_permission(self, request: HttpRequest) -> bool:
-        return may(request, "restore")
 
     def has_pin_permission(self, request: HttpRequest) -> bool:
         return may(request, "pin")
@@ -123,6 +120,9 @@ class BackupAdmin(BackupColumns, Pages):
         request.lists_nothing = True  # type: ignore[attr-defined]
         return super().changelist_view(request, context)
 
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.media_fieldsets if obj and obj.is_media else super().get_fieldsets(request, obj)
+
     @says_errors
     def change_view(
         self,
@@ -140,16 +140,6 @@ class BackupAdmin(BackupColumns, Pages):
         return super().change_view(request, object_id, form_url, context)
 
     # -- actions ----------------------------------------------------------------------------------------------------
-
-    @admin.action(description=_("Restore selected"), permissions=["restore"])
-    def restore_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        chosen = list(queryset)
-        if len(chosen) != 1:
-            self.message_user(
-                request, _("Choose one backup: a restore replaces one database."), messages.ERROR
-            )
-            return None
-        return redirect(f"{reverse(f'admin:{APP}_backup_restore')}?{urlencode({'path': chosen[0].path})}")
 
     @admin.action(description=_("Pin selected"), permissions=["pin"])
     def pin_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
@@ -180,6 +170,16 @@ class BackupAdmin(BackupColumns, Pages):
     ) -> HttpResponse:
         return super().delete_view(request, object_id, extra_context)
 
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        self._delete(request, [obj.path])
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        self._delete(request, list(queryset.values_list("pk", flat=True)))
+
+    def _delete(self, request: HttpRequest, paths: list[str]) -> None:
+        # What only a deleted media backup needed may be much, and is removed after the page was sent.
+        api.delete_backups(paths, wait=False, **who(request))
+
     @says_errors
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
@@ -189,14 +189,11 @@ class BackupAdmin(BackupColumns, Pages):
     # -- further pages ----------------------------------------------------------------------------------------------
 
     def get_urls(self) -> list[Any]:
-        def page(route: str, view: Any, name: str) -> Any:
-            return path(route, self.admin_site.admin_view(view), name=f"{APP}_backup_{name}")
-
+        page = self.route
         return [
             page("run/", self.run_now_view, "run_now"),
             page("refresh/", require_POST(self.refresh_view), "refresh"),
             page("health/", self.health_view, "health"),
-            page("restore/", self.restore_view, "restore"),
             page("<path:object_id>/download/", self.download_view, "download"),
             page("<path:object_id>/pin/", require_POST(self.pin_view), "pin"),
             *super().get_urls(),
@@ -207,8 +204,8 @@ class BackupAdmin(BackupColumns, Pages):
         demand(request, "run")
         form = RunBackupForm(request.POST if request.method == "POST" else None)
         if not form.is_valid():
-            return self._page(request, "run_now", {"title": _("Run backup now"), "form": form})
-        options = {"label": form.cleaned_data["label"], **self._who(request)}
+            return self.page(request, "run_now", {"title": _("Run backup now"), "form": form})
+        options = {"label": form.cleaned_data["label"], **who(request)}
         starts: list[tuple[str, Callable[..., BackupRun]]] = [
             (
                 database,
@@ -240,10 +237,6 @@ class BackupAdmin(BackupColumns, Pages):
         messages.success(request, message)
         return run
 
-    @staticmethod
-    def _who(request: HttpRequest) -> dict[str, str]:
-        return {"trigger": Trigger.ADMIN, "requested_by": request.user.get_username()}
-
     def refresh_view(self, request: HttpRequest) -> HttpResponse:
         """Ask the remote again."""
         demand(request, "view")
@@ -254,33 +247,6 @@ class BackupAdmin(BackupColumns, Pages):
         """The panel above the list, loaded after the page so that a slow remote never holds it up."""
         demand(request, "view")
         return TemplateResponse(request, f"admin/{APP}/includes/health.html", {"health": api.health()})
-
-    @says_errors
-    def restore_view(self, request: HttpRequest) -> HttpResponse:
-        """Say what a restore will do; carry it out when the name of the database was typed."""
-        demand(request, "restore")
-        plan = api.plan_restore(request.POST.get("path") or request.GET.get("path", ""))
-        form = RestoreForm(request.POST if request.method == "POST" else None, target=plan.target)
-        if form.is_valid():
-            return self._restore(request, plan.backup.path)
-        context = {
-            "title": gettext("Restore %(database)s?") % {"database": plan.target},
-            "plan": plan,
-            "form": form,
-            "sessions_inside": api.holds_sessions(plan.target),
-            "is_legacy": plan.backup.state is State.LEGACY,
-        }
-        return self._page(request, "restore", context)
-
-    def _restore(self, request: HttpRequest, backup_path: str) -> HttpResponse:
-        run = api.start_restore_database(
-            backup_path, trigger=Trigger.ADMIN, requested_by=request.user.get_username()
-        )
-        self.log_change(request, run, gettext("Restore of %(path)s started.") % {"path": backup_path})
-        if may(request, "view", "backuprun"):
-            return redirect(RUN, run.pk)
-        messages.success(request, gettext("The restore has started."))
-        return redirect(LIST)
 
     @says_errors
     def download_view(self, request: HttpRequest, object_id: str) -> HttpResponse | StreamingHttpResponse:
@@ -311,14 +277,3 @@ class BackupAdmin(BackupColumns, Pages):
             return Backup.objects.get(path=unquote(object_id))
         except (Backup.DoesNotExist, BackupNotFound) as error:
             raise Http404 from error
-
-    def _page(self, request: HttpRequest, name: str, context: dict[str, Any]) -> HttpResponse:
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "media": self.media,
-            "has_view_permission": may(request, "view"),
-            "original": context["title"],  # the end of the breadcrumbs
-            **context,
-        }
-        return TemplateResponse(request, f"admin/{APP}/backup/{name}.html", context)

@@ -18,17 +18,20 @@ from .pages import APP, badge, is_uuid, moment
 
 
 class DatabaseFilter(admin.SimpleListFilter):
-    """By database: those configured here and those that have backups."""
+    """By database: those configured here and those that have backups. Media files are another kind."""
 
     title = _("database")
     parameter_name = "database"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        listed = model_admin.get_queryset(request).values_list("database", flat=True).distinct()
+        databases = model_admin.get_queryset(request).filter(kind=Backup.Kind.DATABASE)
+        listed = databases.values_list("database", flat=True).distinct()
         return [(each, each) for each in sorted({*listed, *api.all_databases()})]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(database=self.value()) if self.value() else queryset
+        if not self.value():
+            return queryset
+        return queryset.filter(kind=Backup.Kind.DATABASE, database=self.value())
 
 
 class BackupColumns:
@@ -44,13 +47,26 @@ class BackupColumns:
             '<span class="dra-name">{}</span>{}{}', backup.name, star if backup.pinned else "", label
         )
 
+    @admin.display(description=_("database"), ordering="database")
+    def shown_source(self, backup: Backup) -> str:
+        return gettext("media files") if backup.is_media else backup.database
+
     @admin.display(description=_("taken"), ordering="taken_at")
     def shown_taken(self, backup: Backup) -> str:
         return moment(backup.taken_at)
 
     @admin.display(description=_("size"), ordering="size")
     def shown_size(self, backup: Backup) -> str:
-        return format_html('<span class="dra-number">{}</span>', wording.size(backup.size))
+        files = format_html(' <span class="dra-quiet">{}</span>', wording.files(backup.files))
+        return format_html(
+            '<span class="dra-number">{}{}</span>',
+            wording.size(backup.size),
+            "" if backup.files is None else files,
+        )
+
+    @admin.display(description=_("content"))
+    def shown_files(self, backup: Backup) -> str:
+        return wording.files(backup.files)
 
     @admin.display(description=_("state"), ordering="state")
     def shown_state(self, backup: Backup) -> str:

@@ -15,13 +15,15 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.template.defaultfilters import date as format_date
-from django.template.response import SimpleTemplateResponse
+from django.template.response import SimpleTemplateResponse, TemplateResponse
+from django.urls import path
 from django.utils import timezone
 from django.utils.html import format_html
 
 from .. import wording
 from ..conf import get_settings
 from ..exceptions import BackupError
+from ..models import Trigger
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[models.Model]
@@ -29,6 +31,8 @@ else:
     ModelAdmin = admin.ModelAdmin
 
 APP = "django_rclone_admin"
+LIST, DETAIL = f"admin:{APP}_backup_changelist", f"admin:{APP}_backup_change"
+RUN = f"admin:{APP}_backuprun_change"
 P = ParamSpec("P")
 R = TypeVar("R", bound=HttpResponseBase)
 
@@ -47,6 +51,11 @@ def demand(request: HttpRequest, verb: str, model: str = "backup") -> None:
     """
     if not may(request, verb, model):
         raise PermissionDenied
+
+
+def who(request: HttpRequest) -> dict[str, Any]:
+    """Return what a run that starts here says of its origin."""
+    return {"trigger": Trigger.ADMIN, "requested_by": request.user.get_username()}
 
 
 def say_error(request: HttpRequest, error: Exception) -> None:
@@ -119,3 +128,20 @@ class Pages(ModelAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         return False
+
+    def route(self, address: str, view: Callable[..., HttpResponseBase], name: str) -> Any:
+        """Return the URL of a further page of the model."""
+        name = f"{APP}_{self.opts.model_name}_{name}"
+        return path(address, self.admin_site.admin_view(view), name=name)
+
+    def page(self, request: HttpRequest, name: str, context: dict[str, Any]) -> HttpResponse:
+        """Return a page that is none of Django's own, by its template among those of the model."""
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "media": self.media,
+            "has_view_permission": may(request, "view"),
+            "original": context["title"],  # the end of the breadcrumbs
+            **context,
+        }
+        return TemplateResponse(request, f"admin/{APP}/{self.opts.model_name}/{name}.html", context)

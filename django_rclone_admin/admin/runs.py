@@ -19,13 +19,12 @@ from django.views.decorators.http import require_POST
 
 from .. import api, wording
 from ..exceptions import BackupError
-from ..models import BackupRun, Kind, Trigger
-from .pages import APP, Pages, badge, demand, is_uuid, may, moment, say_error
+from ..models import BackupRun, Kind
+from .pages import APP, RUN, Pages, badge, demand, is_uuid, may, moment, say_error, who
 from .progress import Progress
 
 STOP_POLLING = 286
 """htmx polls no more after an answer with this status."""
-RUN = f"admin:{APP}_backuprun_change"
 
 
 @admin.register(BackupRun)
@@ -181,9 +180,7 @@ class BackupRunAdmin(Pages):
         if run.kind == Kind.DB_RESTORE:
             return redirect(f"{reverse(f'admin:{APP}_backup_restore')}?{urlencode({'path': run.path})}")
         try:
-            again = api.start_backup_database(
-                run.database, label=run.label, trigger=Trigger.ADMIN, requested_by=request.user.get_username()
-            )
+            again = api.start_backup_database(run.database, label=run.label, **who(request))
         except api.RunInProgress as error:
             messages.info(request, wording.describe(error)[0])
             return redirect(RUN, error.run.pk if error.run else run_id)
@@ -201,9 +198,7 @@ class BackupRunAdmin(Pages):
             messages.error(request, gettext("Only the last restore of a database can be undone."))
             return redirect(RUN, run_id)
         try:
-            undo = api.start_undo_restore(
-                run.database, trigger=Trigger.ADMIN, requested_by=request.user.get_username()
-            )
+            undo = api.start_undo_restore(run.database, **who(request))
         except BackupError as error:
             say_error(request, error)
             return redirect(RUN, run_id)

@@ -16,7 +16,8 @@ from ..jobs.backup import back_up
 from ..jobs.job import Progress
 from ..jobs.prune import decide_all
 from ..models import BackupRun, Kind, Trigger
-from ..site import find_backup, find_backups, forget_listing, get_catalog
+from ..site import find_backups, forget_listing, get_catalog, get_catalogs
+from .media import prune_media_versions
 from .runs import clean_up, do, queue
 
 
@@ -81,18 +82,25 @@ def prune(
     return clean_up(database, trigger=trigger, requested_by=requested_by)
 
 
-def delete_backups(paths: Iterable[str]) -> int:
+def delete_backups(
+    paths: Iterable[str], *, wait: bool = True, trigger: str = Trigger.API, requested_by: str = ""
+) -> int:
     """Take backups off the remote, with their manifests and pins; return how many there were.
 
+    With a media backup go the versions of files that no other one needs, by a run of its own.
+
+    :param wait: until those are gone too; else that run is queued.
     :raises BackupNotFound: one of them is not in the listing; nothing was removed then.
     """
-    catalog = get_catalog()
-    found = find_backups(catalog, paths)
+    catalogs = get_catalogs()
+    found = find_backups(catalogs, paths)
     try:
         for each in found:
-            remove(catalog, each)
+            remove(catalogs[0], each)
     finally:
         forget_listing()
+    if any(each.kind == "media" for each in found):
+        prune_media_versions(wait=wait, trigger=trigger, requested_by=requested_by)
     return len(found)
 
 
@@ -101,19 +109,20 @@ def pin_backup(path: str, *, pinned: bool = True) -> None:
 
     :raises BackupNotFound: it is not in the listing.
     """
-    catalog = get_catalog()
-    set_pin(catalog, find_backup(catalog, path), pinned=pinned)
+    catalogs = get_catalogs()
+    [backup] = find_backups(catalogs, [path])
+    set_pin(catalogs[0], backup, pinned=pinned)
     forget_listing()
 
 
 def open_backup(path: str) -> tuple[StoredObject, Iterator[bytes]]:
-    """Return a backup and its stored bytes, as a stream.
+    """Return a backup and its stored bytes, as a stream; those of a media backup are the list of its files.
 
     :raises BackupNotFound: it is not in the listing.
     """
-    catalog = get_catalog()
-    backup = find_backup(catalog, path)
-    return backup, read(catalog, backup)
+    catalogs = get_catalogs()
+    [backup] = find_backups(catalogs, [path])
+    return backup, read(catalogs[0], backup)
 
 
 def health() -> Health:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import functools
+import logging
 
 from ..engine.catalog import BACKUPS, StoredObject
 from ..engine.media import NAME, Difference
 from ..engine.retention import Decision
+from ..jobs.history import RunInProgress
 from ..jobs.job import Progress
-from ..jobs.media import back_up_media, compare_for_backup, find_media, media_catalog
-from ..jobs.prune_media import decide_media
-from ..jobs.prune_media import prune_media as prune_job
+from ..jobs.media import back_up_media, compare_for_backup, find_media
+from ..jobs.prune_media import decide_media, prune_versions
 from ..jobs.restore_media import MediaPlan, plan_media_restore
 from ..jobs.restore_media import restore_media as restore_job
 from ..models import BackupRun, Kind, Trigger
-from ..site import get_catalog
-from .runs import do, queue
+from ..site import get_catalog, media_catalog
+from .runs import clean_up_media, do, queue
+
+logger = logging.getLogger("django_rclone_admin")
 
 
 def list_media(*, everything: bool = False) -> list[StoredObject]:
@@ -46,9 +48,16 @@ def backup_media(
     return do(_run(Kind.MEDIA_BACKUP, label, trigger, requested_by), back_up_media, progress)
 
 
-def start_backup_media(*, label: str = "", trigger: str = Trigger.API, requested_by: str = "") -> BackupRun:
-    """Queue a media backup and return its run at once."""
-    return queue(_run(Kind.MEDIA_BACKUP, label, trigger, requested_by))
+def start_backup_media(
+    *, label: str = "", trigger: str = Trigger.API, requested_by: str = "", clean: bool = False
+) -> BackupRun:
+    """Queue a media backup and return its run at once.
+
+    :param clean: remove what the retention does not keep, once the backup has succeeded.
+    """
+    run = _run(Kind.MEDIA_BACKUP, label, trigger, requested_by)
+    run.options = {"clean": clean}
+    return queue(run)
 
 
 def plan_restore_media(name: str | None = None) -> MediaPlan:
@@ -106,8 +115,21 @@ def prune_media(
     """
     if dry_run:
         return decide_media(get_catalog())
-    decisions: list[Decision] = []
+    return clean_up_media(trigger=trigger, requested_by=requested_by)
+
+
+def prune_media_versions(
+    *, wait: bool = True, trigger: str = Trigger.API, requested_by: str = ""
+) -> BackupRun | None:
+    """Remove the versions of files that no media backup needs any more.
+
+    :param wait: do it here and now, instead of queueing it.
+    :returns: the run; ``None`` when another run holds the media, and the next clean-up will do it.
+    """
     run = _run(Kind.PRUNE, "", trigger, requested_by)
     run.database = NAME
-    do(run, functools.partial(prune_job, decisions=decisions))
-    return decisions
+    try:
+        return do(run, prune_versions) if wait else queue(run)
+    except RunInProgress as error:
+        logger.info("Old versions of media files stay until the next clean-up: %s", error)
+        return None

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from django.utils import timezone
 from django.utils.translation import gettext
 
+from ..engine.media import NAME
 from ..engine.retention import Decision
 from ..exceptions import BackupError
 from ..executors import get_executor
@@ -17,6 +18,8 @@ from ..jobs.backup import back_up
 from ..jobs.job import Job, Progress, carry_out
 from ..jobs.media import back_up_media
 from ..jobs.prune import prune as prune_job
+from ..jobs.prune_media import prune_media as prune_media_job
+from ..jobs.prune_media import prune_versions
 from ..jobs.restore import restore, undo
 from ..jobs.restore_media import restore_media
 from ..jobs.waiting import waiting
@@ -30,9 +33,9 @@ WORK: dict[str, Callable[[Job], str]] = {
     Kind.DB_RESTORE: restore,
     Kind.MEDIA_BACKUP: back_up_media,
     Kind.MEDIA_RESTORE: restore_media,
-    Kind.PRUNE: prune_job,
+    Kind.PRUNE: prune_versions,
 }
-"""What carries out a run, by its kind; everything else that it needs is in the run's row."""
+"""What carries out a queued run, by its kind; everything else that it needs is in the run's row."""
 
 
 def do(run: BackupRun, work: Callable[[Job], str], progress: Progress | None = None) -> BackupRun:
@@ -80,7 +83,10 @@ def carry_out_queued(run_id: str) -> bool:
     try:
         carry_out(run, undo if "kept" in run.options else WORK[run.kind])
         if run.options.get("clean"):
-            clean_up(run.database, trigger=run.trigger, requested_by=run.requested_by)
+            if run.kind == Kind.MEDIA_BACKUP:
+                clean_up_media(trigger=run.trigger, requested_by=run.requested_by)
+            else:
+                clean_up(run.database, trigger=run.trigger, requested_by=run.requested_by)
     except BackupError as error:
         logger.warning("%s failed: %s", run, error)
     return True
@@ -111,4 +117,12 @@ def clean_up(database: str, *, trigger: str, requested_by: str) -> list[Decision
     decisions: list[Decision] = []
     run = BackupRun(kind=Kind.PRUNE, database=database, trigger=trigger, requested_by=requested_by)
     do(run, functools.partial(prune_job, decisions=decisions))
+    return decisions
+
+
+def clean_up_media(*, trigger: str, requested_by: str) -> list[Decision]:
+    """Remove the media backups that the retention does not keep, as a run of its own."""
+    decisions: list[Decision] = []
+    run = BackupRun(kind=Kind.PRUNE, database=NAME, trigger=trigger, requested_by=requested_by)
+    do(run, functools.partial(prune_media_job, decisions=decisions))
     return decisions

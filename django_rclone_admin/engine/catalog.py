@@ -34,7 +34,7 @@ BACKUPS = (State.COMPLETE, State.LEGACY, State.DAMAGED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredObject:
-    """One object in the folder of the database backups."""
+    """One object in a folder of backups."""
 
     name: str
     path: str
@@ -52,6 +52,13 @@ class StoredObject:
     has_manifest: bool = False
     manifest: Manifest | None = field(default=None, repr=False)
     kind: str = "database"
+
+    @property
+    def total_size(self) -> int:
+        """Bytes of what was backed up: of a media backup those of all its files, once its manifest was read."""
+        if self.manifest and self.manifest.files is not None:
+            return self.manifest.files_size or 0
+        return self.size
 
     @property
     def is_safety(self) -> bool:
@@ -119,7 +126,7 @@ class Catalog:
             kind=self.kind,
             state=State.FOREIGN if partial_run(entry.name) is None else State.INCOMPLETE,
         )
-        if parsed is None:
+        if parsed is None or (self.kind == "media" and parsed.database != "media"):
             return stored
         has_manifest = entry.name + MANIFEST in names
         state = State.DAMAGED if entry.size <= 0 else State.COMPLETE if has_manifest else State.LEGACY

@@ -99,7 +99,9 @@ class Manifest:
         names = [known.get("tables", []), *known.get("migrations", {}).values()]
         if not all(isinstance(each, list) and all(isinstance(name, str) for name in each) for each in names):
             raise TypeError("names")
-        if not all(0 <= known[key] < LIMIT for key in ("size", "raw_size")):
+        counts = [known[key] for key in ("size", "raw_size")]
+        counts += [known.get(key) or 0 for key in ("files", "files_size")]
+        if not all(0 <= count < LIMIT for count in counts):
             raise ValueError("size")
         if not all(known[key].tzinfo for key in ("taken_at", "finished_at")):
             raise ValueError("naive")

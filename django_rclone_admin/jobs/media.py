@@ -26,10 +26,10 @@ from ..engine.files import FileSource, StreamSink
 from ..engine.manifest import Manifest
 from ..engine.media import Difference, MediaFile
 from ..engine.mirror import Mirror
-from ..engine.naming import Naming
 from ..engine.store import Upload, sweep
 from ..engine.transfer import CommandSource, transfer
 from ..exceptions import BackupDamaged, BackupNotFound, RemoteError, UsageError, gettext_noop
+from ..site import media_catalog
 from . import history
 from .job import Job
 
@@ -72,12 +72,6 @@ def get_mirror(catalog: Catalog) -> Mirror:
             ),
         )
     return Mirror(catalog.rclone, get_place(), get_settings().media_exclude)
-
-
-def media_catalog(catalog: Catalog) -> Catalog:
-    """Return the catalog of the file lists, on the same remote."""
-    naming = Naming("{database}-{datetime}.{ext}", "%Y-%m-%d-%H%M%S")
-    return Catalog(catalog.rclone, naming, get_settings().media_versions_dir, kind="media")
 
 
 def local_files(mirror: Mirror) -> list[MediaFile]:

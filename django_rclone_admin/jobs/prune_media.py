@@ -15,8 +15,9 @@ from ..engine.mirror import Mirror
 from ..engine.retention import Decision, decide
 from ..engine.store import remove
 from ..exceptions import BackupDamaged
+from ..site import media_catalog
 from .job import Job
-from .media import get_mirror, media_catalog, read_list
+from .media import get_mirror, read_list
 from .restore_media import later_versions
 
 
@@ -31,20 +32,30 @@ def prune_media(job: Job, decisions: list[Decision] | None = None) -> str:
     :param decisions: is filled with what was decided.
     """
     job.stage(_("Looking at the remote"))
-    lists, mirror = media_catalog(job.catalog), get_mirror(job.catalog)
     decided = decide_media(job.catalog)
-    kept = [each.backup for each in decided if each.keep]
+    gone = [each.backup for each in decided if not each.keep]
+    message = _remove(job, gone, kept=[each.backup for each in decided if each.keep])
+    if decisions is not None:
+        decisions += decided
+    return message
+
+
+def prune_versions(job: Job) -> str:
+    """Remove the versions of files that no media backup needs any more, after some were deleted."""
+    job.stage(_("Looking at the remote"))
+    return _remove(job, [], kept=[each.backup for each in decide_media(job.catalog)])
+
+
+def _remove(job: Job, gone: Sequence[StoredObject], kept: Sequence[StoredObject]) -> str:
+    lists, mirror = media_catalog(job.catalog), get_mirror(job.catalog)
     paths = unneeded_versions(job, lists, mirror, kept)
-    for decision in decided:
-        if not decision.keep:
-            job.stage(_("Removing %(name)s") % {"name": decision.backup.name})
-            remove(lists, decision.backup)
+    for backup in gone:
+        job.stage(_("Removing %(name)s") % {"name": backup.name})
+        remove(lists, backup)
     if paths:
         job.stage(_("Removing old versions of files"))
         mirror.remove(lists.folder, paths, control=job.control)
-    if decisions is not None:
-        decisions += decided
-    counts = {"count": len(decided) - len(kept), "files": len(paths)}
+    counts = {"count": len(gone), "files": len(paths)}
     return _("Removed %(count)d media backups and %(files)d old versions of files.") % counts
 
 

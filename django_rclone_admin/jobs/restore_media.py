@@ -15,8 +15,9 @@ from ..engine.catalog import Catalog, StoredObject
 from ..engine.media import Difference, MediaFile
 from ..engine.mirror import Mirror
 from ..exceptions import RemoteError, gettext_noop
+from ..site import media_catalog
 from .job import Job
-from .media import STAMP, find_media, get_mirror, get_place, media_catalog, parse_stamp, read_list
+from .media import STAMP, find_media, get_mirror, get_place, parse_stamp, read_list
 from .media_aside import Aside
 
 

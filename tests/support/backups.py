@@ -1,11 +1,14 @@
 """Backups that nobody took: objects and manifests written straight to the remote of this very process."""
 
-from collections.abc import Callable
+import hashlib
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from django_rclone_admin.engine.compression import ZSTD, Compressor
 from django_rclone_admin.engine.manifest import Manifest
 from tests.support import programs
 from tests.support.remotes import Remote
@@ -53,6 +56,40 @@ class Backups:
         self.paths.append(path)
         return path
 
+    def put_media(
+        self,
+        taken_at: datetime = DAY,
+        content: Mapping[str, bytes] | None = None,
+        *,
+        manifest: bool = True,
+        pinned: bool = False,
+        **values: Any,
+    ) -> str:
+        """Put a media backup there, and its files into the mirror, and return its path."""
+        files = {"photo.jpg": b"a photo"} if content is None else content
+        name = f"media-{taken_at:%Y-%m-%d-%H%M%S}.jsonl.zst"
+        path = f"media-versions/{name}"
+        stored = file_list(files, taken_at)
+        for each, content in files.items():
+            self.remote.write(f"media/{each}", content)
+        self.remote.write(path, stored)
+        if manifest:
+            usual = {
+                "engine": "media",
+                "connector": "rclone",
+                "sha256": hashlib.sha256(stored).hexdigest(),
+                "tables": [],
+                "migrations": {},
+                "files": len(files),
+                "files_size": sum(map(len, files.values())),
+            }
+            about = manifest_of(name, "media", taken_at, len(stored), **usual | values)
+            self.remote.write(f"{path}.manifest.json", about.to_bytes())
+        if pinned:
+            self.remote.write(f"{path}.keep", b"")
+        self.paths.append(path)
+        return path
+
     def take_down(self) -> None:
         """From now on nothing answers at the remote."""
         self.configure(
@@ -71,6 +108,16 @@ class Backups:
         lines = self.log.read_text().splitlines()
         self.log.write_text("")
         return [next(word for word in line.split() if not word.startswith("-")) for line in lines]
+
+
+def file_list(files: Mapping[str, bytes], time: datetime) -> bytes:
+    """Return the stored list of files of a media backup, all of them of one time."""
+    lines = [
+        {"path": path, "size": len(content), "time": time.isoformat()} for path, content in files.items()
+    ]
+    compress = Compressor(ZSTD, None)
+    text = b"".join(json.dumps(line, ensure_ascii=False).encode() + b"\n" for line in lines) or b"\n"
+    return b"".join(compress.feed(text)) + compress.finish()
 
 
 def manifest_of(name: str, database: str, taken_at: datetime, size: int, **values: Any) -> Manifest:

@@ -51,12 +51,7 @@ def _row(each: StoredObject) -> tuple[str, str, str, str, str]:
     # A name comes from outside: what is not printable must not reach the terminal.
     name = "".join(letter if letter.isprintable() else "�" for letter in each.name)
     state = f"{each.state} ({_('pinned')})" if each.pinned else str(each.state)
-    return name, each.database, taken, wording.size(_size(each)), state
-
-
-def _size(each: StoredObject) -> int:
-    """Return the size for people: of a media backup that of all its files, not of the list of them."""
-    return each.manifest.files_size or 0 if each.manifest and each.manifest.files is not None else each.size
+    return name, each.database, taken, wording.size(each.total_size), state
 
 
 def _as_dict(each: StoredObject) -> dict[str, object]:
@@ -66,7 +61,7 @@ def _as_dict(each: StoredObject) -> dict[str, object]:
         "kind": each.kind,
         "database": each.database,
         "taken_at": each.taken_at.isoformat() if each.taken_at else None,
-        "size": _size(each),
+        "size": each.total_size,
         "state": str(each.state),
         "pinned": each.pinned,
     }
