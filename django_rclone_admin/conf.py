@@ -17,6 +17,7 @@ from django.core.signals import setting_changed
 from .engine.naming import Naming
 from .engine.retention import RetentionPolicy
 from .exceptions import UsageError
+from .exceptions import gettext_noop as _
 
 NAME = "DJANGO_RCLONE"
 
@@ -80,6 +81,24 @@ class Settings:
         """
         return Naming(self.db_filename_template, self.db_date_format)
 
+    @property
+    def folders(self) -> tuple[str, str, str]:
+        """The folders of media files, of their versions and of databases; empty or ending in a slash.
+
+        :raises UsageError: a media backup would take other backups for media files.
+        """
+        media, versions, databases = (
+            f"{folder.strip('/')}/".lstrip("/")
+            for folder in (self.media_backup_dir, self.media_versions_dir, self.db_backup_dir)
+        )
+        nested = media.startswith(versions) or versions.startswith(media) or databases.startswith(media)
+        if nested or databases == versions:
+            raise UsageError(
+                _("The folders of the media files and of other backups lie in each other."),
+                hint=_("Give MEDIA_BACKUP_DIR, MEDIA_VERSIONS_DIR and DB_BACKUP_DIR folders of their own."),
+            )
+        return media, versions, databases
+
     def strategy(self, database: str) -> Strategy | None:
         """The configured restore strategy of a database, or ``None`` where its connector decides."""
         if isinstance(self.restore_strategy, dict):
@@ -139,7 +158,7 @@ def _problems_of_values(values: dict[str, Any]) -> list[tuple[str, str]]:
         found.append(
             (f"{NAME}[“COMPRESSION_LEVEL”] is out of range.", f"Use a number from {lowest} to {highest}.")
         )
-    for check in ("policy", "naming"):
+    for check in ("policy", "naming", "folders"):
         try:
             getattr(candidate, check)
         except UsageError as error:

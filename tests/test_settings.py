@@ -111,6 +111,31 @@ def test_retention_that_could_keep_nothing_is_refused(values):
     assert "1 or more" in hint
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"MEDIA_BACKUP_DIR": ""},
+        {"MEDIA_BACKUP_DIR": "backups", "DB_BACKUP_DIR": "backups/db"},
+        {"MEDIA_BACKUP_DIR": "db/"},
+        {"MEDIA_VERSIONS_DIR": "media/versions"},
+        {"MEDIA_VERSIONS_DIR": "db"},
+        {"MEDIA_VERSIONS_DIR": ""},
+    ],
+)
+def test_folders_that_lie_in_each_other_are_refused(values):
+    [(sentence, hint)] = problems(REMOTE | values)
+
+    assert "lie in each other" in sentence
+    assert "MEDIA_BACKUP_DIR" in hint
+
+
+@pytest.mark.parametrize(
+    "values", [{"DB_BACKUP_DIR": ""}, {"DB_BACKUP_DIR": "media-db"}, {"MEDIA_BACKUP_DIR": "db/media"}]
+)
+def test_folders_beside_each_other_are_fine(values):
+    assert problems(REMOTE | values) == []
+
+
 def test_retention_with_a_part_of_a_backup_is_refused():
     [(sentence, _)] = problems(REMOTE | {"RETENTION": {"last": 2.5}})
 

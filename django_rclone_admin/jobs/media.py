@@ -54,23 +54,7 @@ def get_place() -> str:
 
 
 def get_mirror(catalog: Catalog) -> Mirror:
-    """Return the mirror of the site's media files.
-
-    :raises UsageError: the settings would have it take other backups for media files.
-    """
-    settings = get_settings()
-    mirror, versions, databases = (
-        f"{folder.strip('/')}/".lstrip("/")
-        for folder in (settings.media_backup_dir, settings.media_versions_dir, settings.db_backup_dir)
-    )
-    overlaps = mirror.startswith(versions) or versions.startswith(mirror)
-    if overlaps or databases.startswith(mirror) or databases == versions:
-        raise UsageError(
-            gettext_noop("The folders of the media files and of other backups lie in each other."),
-            hint=gettext_noop(
-                "Give MEDIA_BACKUP_DIR, MEDIA_VERSIONS_DIR and DB_BACKUP_DIR folders of their own."
-            ),
-        )
+    """Return the mirror of the site's media files."""
     return Mirror(catalog.rclone, get_place(), get_settings().media_exclude)
 
 

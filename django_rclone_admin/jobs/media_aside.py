@@ -22,6 +22,7 @@ from ..exceptions import BackupError, RestoreRefused, gettext_noop
 from .job import Job
 
 REPLACED, REMOVED = "replaced", "removed"
+MARK = "-before-restore-"
 
 
 class Aside:
@@ -38,6 +39,11 @@ class Aside:
         self._always = not mirror.keeps_times()
 
     def __enter__(self) -> Self:
+        """Say what restores left that nobody could finish: no one but a person knows whether it is still wanted."""
+        for left in _folders_beside(self._place) if self._place else ():
+            self._job.note(
+                _("A restore that was killed left what it had overwritten in %(folder)s.") % {"folder": left}
+            )
         return self
 
     def __exit__(
@@ -97,8 +103,16 @@ class Aside:
 
 def _folder_beside(place: Path) -> Path:
     """Return a new folder's path beside the media folder, on the same file system, or a temporary one."""
-    parent = place.parent if os.access(place.parent, os.W_OK) else Path(tempfile.gettempdir())
-    return parent / f".{place.name}-before-restore-{uuid.uuid4().hex[:8]}"
+    return _beside(place) / f".{place.name}{MARK}{uuid.uuid4().hex[:8]}"
+
+
+def _folders_beside(place: Path) -> list[Path]:
+    """Return such folders of earlier restores."""
+    return sorted(each for each in _beside(place).iterdir() if each.name.startswith(f".{place.name}{MARK}"))
+
+
+def _beside(place: Path) -> Path:
+    return place.parent if os.access(place.parent, os.W_OK) else Path(tempfile.gettempdir())
 
 
 def _links(place: Path) -> set[str]:
