@@ -1,4 +1,4 @@
-"""Is the site safe? One answer for each database, from the listing of the remote and the history of the runs."""
+"""Is the site safe? One answer for each database and one for the media files, from the listing and the history."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import IntEnum
+from pathlib import Path
 
+from django.conf import settings as django_settings
 from django.core.cache import cache
 from django.db import DatabaseError
 from django.utils import timezone
@@ -18,6 +20,7 @@ from . import site, wording
 from .conf import get_settings
 from .connectors.registry import all_databases, get_connector
 from .engine.catalog import State, StoredObject, latest
+from .engine.media import NAME
 from .exceptions import BackupError
 from .models import BackupRun, Kind, Status
 
@@ -53,9 +56,10 @@ class Day:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseHealth:
-    """How safe one database is."""
+    """How safe one database is, or the media files."""
 
     database: str
+    """Its alias, or ``media``."""
     vendor: str
     level: Level
     reason: str
@@ -65,6 +69,7 @@ class DatabaseHealth:
     sizes: list[int] = field(default_factory=list)
     """Bytes of its last backups, oldest first."""
     days: list[Day] = field(default_factory=list)
+    kind: str = "database"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,10 +82,17 @@ class Health:
     remote: str
     """The remote as people may see it."""
     databases: list[DatabaseHealth] = field(default_factory=list)
+    media: DatabaseHealth | None = None
+    """``None`` where there are no media files to lose."""
     hint: str = ""
     version: str = ""
     free: int | None = None
     """Bytes free on the remote, where it can tell."""
+
+    @property
+    def parts(self) -> list[DatabaseHealth]:
+        """All that was judged."""
+        return [*self.databases, *([self.media] if self.media else [])]
 
 
 def check() -> Health:
@@ -88,7 +100,8 @@ def check() -> Health:
     remote = site.get_rclone().label
     try:
         objects = site.cached_objects()
-        found = [_check_database(alias, objects) for alias in all_databases()]
+        databases = [_check_database(alias, objects) for alias in all_databases()]
+        media = _check_media(objects)
         version, free = _about_remote()
     except BackupError as error:
         sentence, hint = wording.describe(error)
@@ -99,13 +112,14 @@ def check() -> Health:
             hint=hint,
             remote=remote,
         )
-    level = max((each.level for each in found), default=Level.UNKNOWN)
-    sentence, detail = _headline(found)
+    parts = [*databases, *([media] if media else [])]
+    sentence, detail = _headline(parts)
     return Health(
-        level=level,
+        level=max((each.level for each in parts), default=Level.UNKNOWN),
         sentence=sentence,
         detail=detail,
-        databases=found,
+        databases=databases,
+        media=media,
         remote=remote,
         version=version,
         free=free,
@@ -114,20 +128,51 @@ def check() -> Health:
 
 def _check_database(alias: str, objects: Sequence[StoredObject]) -> DatabaseHealth:
     mine = [each for each in objects if (each.kind, each.database) == ("database", alias) and each.taken_at]
+    runs = _recent_runs(kind=Kind.DB_BACKUP, database=alias)
+    return _check(alias, get_connector(alias).vendor_name, mine, runs)
+
+
+def _check_media(objects: Sequence[StoredObject]) -> DatabaseHealth | None:
+    """Judge the media files as a database, if there are any here or on the remote and the settings want it."""
+    # One without a manifest can't be restored.
+    mine = [each for each in objects if each.kind == "media" and each.taken_at and each.has_manifest]
+    if get_settings().health.get(NAME) is False or not (mine or _has_media_files()):
+        return None
+    return _check(NAME, "", mine, _recent_runs(kind=Kind.MEDIA_BACKUP), kind="media")
+
+
+def _has_media_files() -> bool:
+    """Whether there is anything to lose; of files in object storage that is taken for granted."""
+    if get_settings().media_source:
+        return True
+    try:
+        return bool(django_settings.MEDIA_ROOT) and any(Path(django_settings.MEDIA_ROOT).iterdir())
+    except OSError:
+        return False
+
+
+def _check(
+    alias: str,
+    vendor: str,
+    mine: Sequence[StoredObject],
+    runs: Sequence[tuple[str, datetime]],
+    *,
+    kind: str = "database",
+) -> DatabaseHealth:
     # The listing alone does not tell damaged backups, nor those that were made before a restore.
-    newest = site.with_manifests(mine[:DAYS])
+    newest = site.with_manifests(list(mine[:DAYS]))
     last = latest(newest, alias) or latest(mine, alias)
-    runs = _recent_runs(alias)
     level, reason = _judge(alias, newest, last, runs)
-    sizes = [each.size for each in reversed(newest) if not each.is_safety and each.state is not State.DAMAGED]
+    good = [each for each in reversed(newest) if not each.is_safety and each.state is not State.DAMAGED]
     return DatabaseHealth(
         database=alias,
-        vendor=get_connector(alias).vendor_name,
+        vendor=vendor,
         level=level,
         reason=reason,
         last=last,
-        sizes=sizes,
+        sizes=[each.total_size for each in good],
         days=_strip([*newest, *mine[DAYS:]], runs),
+        kind=kind,
     )
 
 
@@ -144,7 +189,8 @@ def _judge(
     age = timezone.now() - last.taken_at
     if age > timedelta(hours=limits["max_age_hours"]):
         return Level.CRITICAL, _("The last backup is %(time)s old.") % {"time": timesince(last.taken_at)}
-    if last.size < limits["min_size"]:
+    is_empty_folder = bool(last.manifest and last.manifest.files == 0)
+    if last.total_size < limits["min_size"] and not is_empty_folder:
         return Level.CRITICAL, _("The last backup is too small.")
     if newest[0].state is State.DAMAGED:
         return Level.WARNING, _("The newest backup is damaged; an older one is good.")
@@ -152,17 +198,17 @@ def _judge(
         return Level.WARNING, _("The last run did not succeed.")
     earlier = [each for each in newest if each.name != last.name and each.state is State.COMPLETE]
     drop = 1 - limits["max_size_drop_percent"] / 100
-    if earlier and last.size < earlier[0].size * drop:
+    if earlier and last.total_size < earlier[0].total_size * drop:
         return Level.WARNING, _("The last backup is much smaller than the one before it.")
     if last.state is State.LEGACY:
         return Level.WARNING, _("The last backup can't be checked: it has no manifest.")
     return Level.OK, ""
 
 
-def _recent_runs(alias: str) -> list[tuple[str, datetime]]:
-    """Return status and time of the ended backups of a database, newest first."""
+def _recent_runs(**which: str) -> list[tuple[str, datetime]]:
+    """Return status and time of the backups of the last days that have ended, newest first."""
     since = timezone.now() - timedelta(days=DAYS)
-    ended = BackupRun.objects.filter(kind=Kind.DB_BACKUP, database=alias, created_at__gte=since).exclude(
+    ended = BackupRun.objects.filter(**which, created_at__gte=since).exclude(
         status__in=[Status.QUEUED, Status.RUNNING]
     )
     try:
@@ -184,15 +230,22 @@ def _headline(found: Sequence[DatabaseHealth]) -> tuple[str, str]:
     bad = [each for each in found if each.level is not Level.OK]
     if bad:
         worst = max(bad, key=lambda each: each.level)
-        detail = " ".join(f"{each.database}: {each.reason}" for each in bad)
+        detail = " ".join(f"{_name(each)}: {each.reason}" for each in bad)
         sentence = _("Something needs you.") if worst.level is Level.CRITICAL else _("Have a look.")
         return sentence, detail
     oldest = min(each.last.taken_at for each in found if each.last and each.last.taken_at) if found else None
     if oldest is None:
         return _("There is no database to back up."), ""
-    count = ngettext("%(count)d database", "%(count)d databases", len(found)) % {"count": len(found)}
+    databases = sum(each.kind == "database" for each in found)
+    count = ngettext("%(count)d database", "%(count)d databases", databases) % {"count": databases}
+    if databases < len(found):
+        count = _("%(databases)s and the media files") % {"databases": count}
     detail = _("%(count)s, the oldest backup: %(ago)s.") % {"count": count, "ago": wording.ago(oldest)}
     return _("Everything is backed up."), detail
+
+
+def _name(part: DatabaseHealth) -> str:
+    return _("media files") if part.kind == "media" else part.database
 
 
 def _about_remote() -> tuple[str, int | None]:

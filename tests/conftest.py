@@ -159,6 +159,7 @@ def backups(settings: Any, tmp_path: Path, remote: Remote, rclone_binary: str) -
     def configure(**values: object) -> None:
         settings.DJANGO_RCLONE = {**settings.DJANGO_RCLONE, **values}
 
+    settings.MEDIA_ROOT = str(tmp_path / "uploads")  # not that of whoever runs the tests
     settings.DJANGO_RCLONE = {
         "RCLONE_BINARY": rclone_binary,
         "EXECUTOR": "django_rclone_admin.executors.ImmediateExecutor",

@@ -1,13 +1,17 @@
-"""Media backups in the admin: listed, pinned, deleted."""
+"""Media backups in the admin: listed, judged, run, pinned, deleted."""
 
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from django_rclone_admin import api
+from django_rclone_admin.engine.control import Control
+from django_rclone_admin.jobs.job import Job
 from django_rclone_admin.models import Backup, BackupRun, Kind, Status
 from tests.support.backups import DAY, Backups
 from tests.test_dashboard_pages import get, logged, post, url
@@ -83,6 +87,101 @@ def test_hostile_numbers_of_files_make_damaged_backups(admin_client, backups, me
         backups.put_media(DAY - timedelta(days=days), **values)
     assert set(Backup.objects.values_list("state", flat=True)) == {"damaged"}
     get(admin_client, url("backup_changelist"))
+
+
+# -- judged and run -----------------------------------------------------------------------------------------------------
+
+
+def card(client: Client) -> str:
+    """Return what the card of the media files says, or nothing when there is none."""
+    return get(client, url("backup_health")).text.partition(" media files ")[2]
+
+
+def test_the_media_files_have_a_card_when_there_is_something_to_lose(admin_client, backups, media):
+    for database in ("default", "analytics"):
+        backups.put(timezone.now(), database=database)
+    assert "Everything is backed up." in get(admin_client, url("backup_health")).text
+    assert card(admin_client) == ""
+    (media / "photo.jpg").write_text("a photo")
+    assert card(admin_client).startswith("in danger No backup yet There is no backup.")
+    assert "media files: There is no backup." in get(admin_client, url("backup_health")).text
+    backups.configure(HEALTH={"media": False})
+    assert card(admin_client) == ""
+    backups.configure(HEALTH={})
+    backups.put_media(timezone.now() - timedelta(hours=30), {"a": bytes(1000)})
+    api.refresh()
+    assert "in danger 1 day ago 1000 bytes · 1 file The last backup is" in card(admin_client)
+    backups.configure(HEALTH={"media": {"max_age_hours": 50}})
+    assert card(admin_client).startswith("safe 1 day ago")
+    text = get(admin_client, url("backup_health")).text
+    assert "2 databases and the media files, the oldest backup: 1 day ago." in text
+    backups.put_media(timezone.now(), {"a": bytes(10)})
+    api.refresh()
+    assert "check just now 10 bytes · 1 file" in card(admin_client)
+    assert "much smaller than the one before" in card(admin_client)
+    backups.put_media(timezone.now() + timedelta(minutes=1), {})
+    api.refresh()
+    assert "too small" not in card(admin_client)
+    backups.remote.remove(f"{backups.paths.pop()}.manifest.json")
+    # One that can't be restored does not make it better.
+    backups.put_media(timezone.now() + timedelta(hours=1), manifest=False)
+    api.refresh()
+    assert "check just now 10 bytes · 1 file" in card(admin_client)
+
+
+def test_media_in_object_storage_are_taken_for_granted(admin_client, backups, media):
+    backups.configure(MEDIA_SOURCE=":memory:uploads")
+    assert card(admin_client).startswith("in danger")
+
+
+@with_commits
+def test_media_are_backed_up_with_the_button_and_the_failure_is_seen(admin_client, backups, media):
+    (media / "photo.jpg").write_bytes(bytes(2000))
+    page = post(admin_client, url("backup_run_now"), media="on", label="before the move")
+    assert "Backup of “media files” started." in page.text
+    assert "Backing up the media files succeeded Backed up 1 files, 2.0 KB." in page.text
+    assert "2.0 KB in the backup, 2.0 KB of it copied" in page.text
+    backup = Backup.objects.get()
+    assert (backup.kind, backup.label, backup.files, backup.size) == ("media", "before the move", 1, 2000)
+    assert card(admin_client).startswith("safe just now 2.0 KB · 1 file")
+    (media / "photo.jpg").unlink()
+    page = post(admin_client, url("backup_run_now"), media="on")
+    assert "There are no media files, but the backup has 1" in page.text
+    assert card(admin_client).startswith("check just now")
+    assert "The last run did not succeed." in card(admin_client)
+
+
+@with_commits
+def test_media_are_cleaned_up_after_the_backup_if_that_was_chosen(admin_client, backups, media):
+    backups.configure(DB_CLEANUP_KEEP=1)
+    take(media, a="one")
+    post(admin_client, url("backup_run_now"), media="on")
+    assert Backup.objects.count() == 2
+    page = post(admin_client, url("backup_run_now"), media="on", clean="on")
+    assert page.text.count("Backing up the media files succeeded") == 1
+    assert Backup.objects.count() == 1
+    assert BackupRun.objects.get(kind=Kind.PRUNE).message.startswith("Removed 2 media backups")
+
+
+@with_commits
+def test_a_second_click_leads_to_the_media_backup_that_is_at_work(admin_client, backups, media):
+    backups.configure(EXECUTOR="tests.test_dashboard_permissions.IdleExecutor")
+    admin_client.post(url("backup_run_now"), {"media": "on"})
+    page = post(admin_client, url("backup_run_now"), media="on")
+    assert "“media” is held by a media backup since" in page.text
+    assert BackupRun.objects.count() == 1
+
+
+def test_a_run_says_how_many_files_it_has_moved(backups):
+    control = Control()
+    job = Job(BackupRun(kind=Kind.MEDIA_BACKUP), control, recorded=False)
+    job.stage("Copying")
+    control.files_done, control.files_total, control.bytes_done = 3, 40, 99
+    job.look()
+    assert (job.run.message, job.run.bytes_done) == ("Copying: 3 of 40 files", 99)
+    job.stage("Writing the file list")
+    job.look()
+    assert job.run.message == "Writing the file list"
 
 
 # -- pinned and deleted -------------------------------------------------------------------------------------------------

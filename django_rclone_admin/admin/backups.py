@@ -205,13 +205,9 @@ class BackupAdmin(BackupColumns, Restores):
         form = RunBackupForm(request.POST if request.method == "POST" else None)
         if not form.is_valid():
             return self.page(request, "run_now", {"title": _("Run backup now"), "form": form})
-        options = {"label": form.cleaned_data["label"], **who(request)}
+        options = {key: form.cleaned_data[key] for key in ("label", "clean")} | who(request)
         starts: list[tuple[str, Callable[..., BackupRun]]] = [
-            (
-                database,
-                functools.partial(api.start_backup_database, database, clean=form.cleaned_data["clean"]),
-            )
-            for database in form.chosen
+            (database, functools.partial(api.start_backup_database, database)) for database in form.chosen
         ]
         if form.cleaned_data["media"]:
             starts.append((gettext("media files"), api.start_backup_media))
@@ -221,7 +217,7 @@ class BackupAdmin(BackupColumns, Restores):
         return redirect(LIST)
 
     def _start(
-        self, request: HttpRequest, name: str, start: Callable[..., BackupRun], options: dict[str, str]
+        self, request: HttpRequest, name: str, start: Callable[..., BackupRun], options: dict[str, Any]
     ) -> BackupRun | None:
         try:
             run = start(**options)

@@ -43,6 +43,11 @@ class Progress:
     @property
     def amount(self) -> str:
         """How many bytes have moved."""
+        if not self.run.is_active and self.run.kind == Kind.MEDIA_BACKUP and self.run.size is not None:
+            return _("%(size)s in the backup, %(moved)s of it copied") % {
+                "size": wording.size(self.run.size),
+                "moved": wording.size(self.run.bytes_done),
+            }
         if not self.run.is_active and self.run.size is not None:
             return _("%(size)s stored, %(raw)s uncompressed") % {
                 "size": wording.size(self.run.size),

@@ -21,6 +21,8 @@ class Control:
         self.bytes_done = 0
         self.bytes_total: int | None = None
         """An estimate, from the last run of the same kind."""
+        self.files_done, self.files_total = 0, 0
+        """How many files have moved, of how many, where that is what moves."""
         self.stall_timeout = stall_timeout
         self._error: BackupError | None = None
         self._aborts: list[Callable[[], None]] = []

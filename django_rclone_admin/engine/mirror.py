@@ -150,6 +150,9 @@ class Mirror:
                 control.touch()
                 control.bytes_done = before + int(stats.get("bytes", 0))
                 control.bytes_total = before + int(stats.get("totalBytes", 0))
+                control.files_done, control.files_total = (
+                    int(stats.get(key, 0)) for key in ("transfers", "totalTransfers")
+                )
 
         follow(command, control, on_line, stdin=stdin)
 

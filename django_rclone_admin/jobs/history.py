@@ -84,7 +84,7 @@ def claim(run: BackupRun) -> None:
                 reap(holder)
         else:
             return
-    raise RunInProgress(run.database, holder)
+    raise RunInProgress(run.database or "media", holder)
 
 
 def begin(run: BackupRun, *, recorded: bool) -> None:

@@ -52,6 +52,7 @@ class Job:
 
     def __init__(self, run: BackupRun, control: Control, *, recorded: bool) -> None:
         self.run, self.control, self.recorded = run, control, recorded
+        self._stage = ""
 
     @functools.cached_property
     def catalog(self) -> Catalog:
@@ -61,8 +62,16 @@ class Job:
     def stage(self, message: str) -> None:
         """Say what is going on now; the heartbeat writes it to the row."""
         self.control.check()
-        self.run.message = message
+        self.control.files_total = 0
+        self._stage = self.run.message = message
         self.run.write_log(message)
+
+    def look(self) -> None:
+        """Have the row say how far the work is."""
+        self.run.bytes_done, self.run.bytes_total = self.control.bytes_done, self.control.bytes_total
+        if self.control.files_total:
+            files = {"done": self.control.files_done, "total": self.control.files_total}
+            self.run.message = _("%(stage)s: %(done)d of %(total)d files") % {"stage": self._stage, **files}
 
     def note(self, message: str) -> None:
         """Add a line to the log."""
@@ -175,7 +184,7 @@ def _beat(job: Job, progress: Progress | None, done: threading.Event) -> None:
     written = 0.0
     try:
         while not done.wait(TICK):
-            job.run.bytes_done, job.run.bytes_total = job.control.bytes_done, job.control.bytes_total
+            job.look()
             if progress:
                 progress(job.run)
             if job.recorded and time.monotonic() - written >= BEAT:
