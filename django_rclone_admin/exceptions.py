@@ -110,6 +110,12 @@ class RemoteUnreachable(RemoteError):
     )
 
 
+class RemoteBusy(RemoteError):
+    """The remote answers, and says that it can't do it now."""
+
+    default_hint = _("It is the storage's own trouble, and nothing was changed: try again later.")
+
+
 class RemoteDenied(RemoteError):
     """The remote refuses our credentials or lacks a permission."""
 

@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from django_rclone_admin.engine.complaints import explain
 from django_rclone_admin.engine.control import Control
-from django_rclone_admin.engine.rclone import ALIAS, Rclone, explain
+from django_rclone_admin.engine.rclone import ALIAS, Rclone
 from django_rclone_admin.exceptions import (
     Cancelled,
     ProgramMissing,
+    RemoteBusy,
     RemoteDenied,
     RemoteError,
     RemoteFull,
@@ -97,10 +99,16 @@ def test_object_that_does_not_arrive_whole_is_an_error(local, tmp_path):
         ("dial tcp: lookup nas: no such host", RemoteUnreachable),
         ("dial tcp 127.0.0.1:1: connect: connection refused", RemoteUnreachable),
         ("read tcp: i/o timeout", RemoteUnreachable),
+        ("Update ReadFrom failed: connection lost", RemoteUnreachable),
+        ("operation error S3: UploadPart, https response error StatusCode: 503, SlowDown", RemoteBusy),
+        ("googleapi: Error 500: Backend Error", RemoteBusy),
+        ("Put: 502 Bad Gateway", RemoteBusy),
+        ("HTTP error 429 (429 Too Many Requests) returned body", RemoteBusy),
         ("AccessDenied: Access Denied", RemoteDenied),
         ("ssh: unable to authenticate, attempted methods", RemoteDenied),
         ("HTTP error 401 (401 Unauthorized)", RemoteDenied),
         ("failed to copy default-2026-05-07-150733.dump: object 1507 is odd", RemoteError),
+        ("upload of default-2026-05-07-500.dump: 500 bytes are missing", RemoteError),
         ("something else", RemoteError),
     ],
 )

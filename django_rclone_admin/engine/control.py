@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterator
 from ..exceptions import BackupError, Stalled
 from ..exceptions import gettext_noop as _
 
+LOOK = 0.2
+"""Seconds between looks, while waiting, whether the work was stopped."""
+
 
 class Control:
     """Counts bytes, carries the stage, and stops the work from any thread by ending its programs.
@@ -53,6 +56,17 @@ class Control:
         """Raise the error that the work was stopped with, if it was."""
         if self._error is not None:
             raise self._error
+
+    def sleep(self, seconds: float) -> None:
+        """Wait; a stop ends that.
+
+        Not by an event, which could not be set by a signal handler that has interrupted the waiting for it.
+        """
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self.check()
+            time.sleep(min(left, LOOK))
+        self.check()
 
     @contextlib.contextmanager
     def guard(self, abort: Callable[[], None]) -> Iterator[None]:

@@ -13,17 +13,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from ..exceptions import (
-    BackupError,
-    RemoteDenied,
-    RemoteError,
-    RemoteFull,
-    RemoteUnknown,
-    RemoteUnreachable,
-    UsageError,
-)
+from ..exceptions import RemoteDenied, RemoteError, UsageError
 from ..exceptions import gettext_noop as _
-from .command import Command, Completed, last_words, program_failed, redact, run
+from .command import Command, Completed, redact, run
+from .complaints import explain
 from .control import Control
 from .secrecy import PARAMETERS, find_secrets, split_flags
 
@@ -38,61 +31,6 @@ CONTROL_FLAGS = ("--retries=1", "--low-level-retries=2", "--contimeout=15s", "--
 """Fail soon: refused connections are retried for 11 minutes on S3 by default."""
 STREAM_FLAGS = ("--low-level-retries=3", "--contimeout=15s", "--timeout=0")
 """A dump that waits for a lock sends nothing for a while: our stall timeout is the judge, not rclone's idle timeout."""
-
-PROBLEMS: tuple[tuple[str, type[RemoteError], str], ...] = (
-    (r"didn't find section in config", RemoteUnknown, _("rclone knows no remote of the configured name.")),
-    (
-        r"no space left|quota|insufficient storage|disk full|\b507\b",
-        RemoteFull,
-        _("The remote is full: %(output)s"),
-    ),
-    (
-        (
-            r"access ?denied|forbidden|unauthori[sz]ed|unable to authenticate|ssh-agent|invalidaccesskey|signaturedoesnotmatch|"
-            r"permission denied|invalid credentials|\b401\b|\b403\b|couldn't decrypt|bad password|"
-            r"input too short when rev|login incorrect|\b530\b"
-        ),
-        RemoteDenied,
-        _("The remote refuses us: %(output)s"),
-    ),
-    (
-        (
-            r"refused|no such host|i/o timeout|network is unreachable|no route to host|connection reset|timed? ?out|"
-            r"server misbehaving|couldn't connect|broken pipe|unexpected EOF"
-        ),
-        RemoteUnreachable,
-        _("The remote can't be reached: %(output)s"),
-    ),
-)
-
-NOISE = re.compile(r"(NOTICE: (?!Failed)|.*(using defaults|Attempt ))")
-"""Lines of error output that explain nothing: the notices of a healthy run. The last line of a failure is one too."""
-
-
-def explain(name: str, status: int, output: str) -> BackupError:
-    """Turn rclone's exit status and error output into a typed error."""
-    if status < 0:
-        return program_failed(name, status, output)
-    output = "\n".join(map(_message, output.splitlines()))
-    lines = [re.sub(r"^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\s+", "", line) for line in output.splitlines()]
-    text = last_words("\n".join(line for line in lines if not NOISE.match(line)))
-    for pattern, error, template in PROBLEMS:
-        if re.search(pattern, output, re.IGNORECASE):
-            return error(template, output=text)
-    return RemoteError(
-        _("rclone failed with exit status %(status)s: %(output)s"), status=status, output=text or "-"
-    )
-
-
-def _message(line: str) -> str:
-    """Return the text of a line of rclone's log, which may be JSON; nothing for what is no complaint."""
-    if not line.startswith("{"):
-        return line
-    try:
-        entry = json.loads(line)
-    except ValueError:
-        return line
-    return str(entry.get("msg", "")) if entry.get("level") in ("error", "critical", "fatal") else ""
 
 
 class Entry(NamedTuple):

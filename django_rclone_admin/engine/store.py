@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from ..exceptions import BackupError, EmptyDump, RemoteError
@@ -79,6 +79,8 @@ class Upload:
     level: int | None
     run: str
     """Makes the name of the upload in flight unique."""
+    left: list[str] = field(default_factory=list)
+    """Paths that attempts before this one could not remove; this one does when it has succeeded, or adds its own."""
 
     def send(self, source: Source, control: Control) -> tuple[str, Stored]:
         """Upload and rename; the manifest is the caller's, by :meth:`seal`.
@@ -100,6 +102,7 @@ class Upload:
         path = self.catalog.path(manifest.name)
         with self._removing([path, path + MANIFEST]):  # without a manifest it would look like a backup of old
             self.catalog.rclone.write(path + MANIFEST, manifest.to_bytes())
+        self._remove(set(self.left) - {path, path + MANIFEST})
 
     def _publish(self, temporary: str, written: list[str]) -> str:
         """Give the upload a free name, and return that."""
@@ -122,12 +125,18 @@ class Upload:
         try:
             yield
         except BaseException:
-            # The work may have been stopped; this must run all the same, and soon end.
-            patient = dataclasses.replace(self.catalog.rclone, control=None, timeout=20)
-            for path in paths:
-                with contextlib.suppress(BackupError):
-                    patient.delete(path)
+            self._remove(paths)
             raise
+
+    def _remove(self, paths: Iterable[str]) -> None:
+        """Remove objects, and remember those that can't be removed now."""
+        # The work may have been stopped; this must run all the same, and soon end.
+        patient = dataclasses.replace(self.catalog.rclone, control=None, timeout=20)
+        for path in paths:
+            try:
+                patient.delete(path)
+            except BackupError:
+                self.left.append(path)
 
     def _name(self, number: int) -> str:
         extension = self.extension + SUFFIXES[self.compression]

@@ -41,11 +41,17 @@ def back_up(job: Job, output: Path | IO[bytes] | None = None) -> str:
     if swept := sweep(job.catalog, objects, history.is_over, timezone.now()):
         job.note(_("Removed %(count)d unfinished uploads of earlier runs.") % {"count": swept})
     job.control.bytes_total = _expected_size(job, objects)
-    upload = _upload(job, connector)
-    job.stage(_("Dumping and uploading"))
-    name, stored = upload.send(connector.source(), job.control)
-    job.stage(_("Writing the manifest"))
-    upload.seal(_manifest(job, connector, facts, upload, name, stored))
+    left: list[str] = []
+
+    def store(_number: int) -> tuple[str, Stored]:
+        upload = _upload(job, connector, left)
+        job.stage(_("Dumping and uploading"))
+        name, stored = upload.send(connector.source(), job.control)
+        job.stage(_("Writing the manifest"))
+        upload.seal(_manifest(job, connector, facts, upload, name, stored))
+        return name, stored
+
+    name, stored = job.persist(store)
     _record(job, stored)
     run.path = job.catalog.path(name)
     job.tell(signals.post_db_backup, database=run.database, path=run.path)
@@ -59,7 +65,7 @@ def _expected_size(job: Job, objects: list[StoredObject]) -> int | None:
     return last.manifest.raw_size if last and last.manifest else None
 
 
-def _upload(job: Job, connector: Connector) -> Upload:
+def _upload(job: Job, connector: Connector, left: list[str]) -> Upload:
     settings = get_settings()
     return Upload(
         catalog=job.catalog,
@@ -69,6 +75,7 @@ def _upload(job: Job, connector: Connector) -> Upload:
         compression=settings.compression,
         level=settings.compression_level,
         run=str(job.run.pk),
+        left=left,
     )
 
 

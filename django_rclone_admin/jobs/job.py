@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from django.db import DatabaseError, Error, InterfaceError, OperationalError, connections
 from django.dispatch import Signal
@@ -19,6 +20,7 @@ from .. import signals, wording
 from ..conf import get_settings
 from ..engine.catalog import Catalog
 from ..engine.control import Control
+from ..engine.retry import PASSING, Kinds, retry
 from ..exceptions import BackupError, Cancelled, Interrupted, gettext_noop
 from ..models import BackupRun, Status
 from ..site import forget_listing, get_catalog
@@ -33,6 +35,7 @@ TICK, BEAT = 0.25, 1.0
 EXIT_SECONDS = 9.0
 """How long the end of the process waits for its runs; servers kill a worker that takes much longer."""
 
+T = TypeVar("T")
 Progress = Callable[[BackupRun], None]
 
 running: dict[str, Control] = {}
@@ -76,6 +79,18 @@ class Job:
     def note(self, message: str) -> None:
         """Add a line to the log."""
         self.run.write_log(message)
+
+    def persist(self, attempt: Callable[[int], T], *, on: Kinds = PASSING) -> T:
+        """Do something that a passing trouble of the remote may spoil; see :func:`~..engine.retry.retry`."""
+
+        def tell(error: BackupError, pause: float) -> None:
+            values = {"seconds": pause, "error": wording.describe(error)[0]}
+            if pause:
+                self.stage(_("Trying again in %(seconds)d seconds after: %(error)s") % values)
+            else:
+                self.note(_("Trying again after: %(error)s") % values)
+
+        return retry(attempt, self.control, tell, on=on)
 
     def announce(self, signal: Signal, **values: object) -> None:
         """Send a signal whose receivers may veto.

@@ -35,8 +35,6 @@ from .job import Job
 
 STAMP = "%Y-%m-%d-%H%M%S-%f"
 """The name of the folder with what one run replaced: the time of the run, exact enough to sort all runs."""
-ATTEMPTS = 3
-"""How often each step of a backup is tried."""
 
 
 def get_place() -> str:
@@ -100,7 +98,7 @@ def back_up_media(job: Job) -> str:
     taken_at = _copy(job, mirror, before, here)
     job.stage(_("Writing the file list"))
     files = media.with_times(media.from_entries(mirror.remote_files(folder)), here)
-    _store_list(job, catalog, taken_at, files)
+    job.persist(lambda _number: _store_list(job, catalog, taken_at, files))
     job.tell(signals.post_media_backup)
     size = sum(each.size for each in files)
     return _("Backed up %(count)d files, %(size)s.") % {"count": len(files), "size": wording.size(size)}
@@ -138,18 +136,17 @@ def _copy(job: Job, mirror: Mirror, before: _Before, here: Sequence[MediaFile]) 
     :raises UsageError: too much would go.
     """
     media.check_source(here, before.files, get_settings().media_max_delete_percent)
-    lists, there, now = media_catalog(job.catalog), before.files, before.taken_at
-    for attempts_left in range(ATTEMPTS - 1, -1, -1):
-        try:
-            for step in _steps(mirror, there, here, job.control, keeps_times=before.keeps_times):
-                now += timedelta(microseconds=1)
-                step(versions=lists.path(now.astimezone(UTC).strftime(STAMP)))
-            break
-        except RemoteError as error:
-            if not attempts_left:
-                raise
-            job.note(_("Trying again after: %(error)s") % {"error": wording.describe(error)[0]})
-            there = media.with_times(media_in(mirror), before.files)
+    lists, now = media_catalog(job.catalog), before.taken_at
+
+    def copy(number: int) -> None:
+        nonlocal now
+        there = media.with_times(media_in(mirror), before.files) if number else before.files
+        for step in _steps(mirror, there, here, job.control, keeps_times=before.keeps_times):
+            now += timedelta(microseconds=1)
+            step(versions=lists.path(now.astimezone(UTC).strftime(STAMP)))
+
+    # Whatever rclone complains of: a file may have changed while it was read, and what was copied need not be again.
+    job.persist(copy, on=(RemoteError,))
     return now
 
 

@@ -38,18 +38,26 @@ class StorageServer:
             credentials = {"RCLONE_AUTH_KEY": f'"{USER},{PASSWORD}"'}
         else:
             credentials = {"RCLONE_USER": USER, "RCLONE_PASS": PASSWORD}
+        self._log, self._env = folder / "log", environment() | {"HOME": str(folder)} | credentials
+        self.port = 0
+        self.start()
+
+    def start(self) -> None:
+        """Start the server; once more, on the same port."""
         # Credentials travel by the environment, so that no look at the process list finds them. A cache of folders
         # would hide what a test changes on the disk, but with a time of 0, rclone 1.75 spins after the first upload.
+        address = ["--addr", f"127.0.0.1:{self.port}", "--dir-cache-time", "1ms"]
         self.server = Server(
-            [binary, "serve", kind, str(self.root), "--addr", "127.0.0.1:0", "--dir-cache-time", "1ms"],
-            log=folder / "log",
-            env=environment() | {"HOME": str(folder)} | credentials,
+            [self.binary, "serve", self.kind, str(self.root), *address], log=self._log, env=self._env
         )
         try:
             self.port = self.server.wait_until(self._listening_port)
         except BaseException:
-            self.server.stop()
+            self.stop()
             raise
+
+    def stop(self) -> None:
+        self.server.stop()
 
     def remote(self, name: str) -> Remote:
         """Return a remote on this server for one test."""
@@ -81,7 +89,7 @@ class Storage:
     def __exit__(self, *exception: object) -> None:
         self.sockets.close()
         for server in self.servers.values():
-            server.server.stop()
+            server.stop()
 
     def remote(self, kind: str) -> Remote:
         """Return a new, empty remote of one of ``KINDS``."""
