@@ -16,11 +16,10 @@ from typing import IO
 from ..exceptions import BackupError, ProgramFailed, ProgramMissing, Stalled
 from ..exceptions import gettext_noop as _
 from .control import Control
+from .tail import Tail
 
-TAIL_BYTES = 16 * 1024
-"""How much of a program's error output is kept: its last words are what explains a failure."""
-LAST_WORDS_SECONDS = 1.0
-"""How long to wait for them after the program has ended."""
+A_FEW_BYTES = 16 * 1024
+"""More than this is work; less may be what keeps a dead connection open."""
 
 Explain = Callable[[str, int, str], BackupError]
 """Turns (program name, exit status, error output) into an error for people."""
@@ -108,7 +107,7 @@ class Process:
                 hint=command.missing_hint,
                 program=command.name,
             ) from error
-        self._stderr = _Tail(self._popen.stderr, on_line)
+        self._stderr = Tail(self._popen.stderr, on_line)
 
     @property
     def pid(self) -> int:
@@ -140,13 +139,32 @@ class Process:
         self._stderr.settle()
         return status
 
-    def check(self) -> None:
+    def check(self, control: Control | None = None) -> None:
         """Wait for the end.
 
+        :param control: is told that the work is alive whenever the process has moved bytes.
         :raises BackupError: the exit status is not 0.
         """
-        if status := self.wait():
+        seen = 0
+        while True:
+            try:
+                status = self.wait(timeout=1 if control else None)
+                break
+            except TimeoutExpired:
+                assert control
+                if (moved := self._moved()) - seen > A_FEW_BYTES:
+                    seen = moved
+                    control.touch()
+        if status:
             raise self.failure(status)
+
+    def _moved(self) -> int:
+        """Return how many bytes it has read and written by now, network included; 0 where the system does not tell."""
+        try:
+            counts = Path(f"/proc/{self.pid}/io").read_text().split()
+        except OSError:  # only Linux has it; or it has ended just now
+            return 0
+        return int(counts[counts.index("rchar:") + 1]) + int(counts[counts.index("wchar:") + 1])
 
     def failure(self, status: int) -> BackupError:
         """Return the error that explains this exit status."""
@@ -165,38 +183,6 @@ class Process:
                 with contextlib.suppress(OSError):
                     pipe.close()
         self.wait()
-
-
-class _Tail(threading.Thread):
-    """Reads a pipe to its end, so that the writer never blocks, and keeps the last bytes."""
-
-    def __init__(self, pipe: IO[bytes] | None, on_line: Callable[[str], None] | None) -> None:
-        super().__init__(daemon=True)
-        assert pipe is not None
-        self._pipe = pipe
-        self._on_line = on_line
-        self._kept = b""
-        self._patience = LAST_WORDS_SECONDS
-        self.start()
-
-    def run(self) -> None:
-        line = b""
-        with self._pipe:
-            while chunk := self._pipe.read(65536):
-                self._kept = (self._kept + chunk)[-TAIL_BYTES:]
-                if self._on_line:
-                    *lines, line = (line + chunk).split(b"\n")
-                    for each in lines:
-                        self._on_line(each.decode(errors="replace"))
-
-    def settle(self) -> None:
-        """Wait for the end of the pipe, but not for ever: what the program left running may hold it open."""
-        self.join(self._patience)
-        self._patience = 0
-
-    @property
-    def text(self) -> str:
-        return self._kept.decode(errors="replace")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

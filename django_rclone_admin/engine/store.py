@@ -90,7 +90,7 @@ class Upload:
         rclone, temporary = self.catalog.rclone, self.catalog.path(partial(self._name(1), self.run))
         written = [temporary]
         with self._removing(written):
-            sink = CommandSink(rclone.upload(temporary))
+            sink = CommandSink(rclone.upload(temporary), control=control)
             stored = pour(source, sink, compression=self.compression, level=self.level, control=control)
             _check_size(rclone, temporary, stored.size)
             name = self._publish(temporary, written)

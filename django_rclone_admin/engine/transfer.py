@@ -174,10 +174,20 @@ class CommandSink:
 
     :param prologue: bytes sent before the data.
     :param epilogue: bytes sent after it, only when the data is known to be whole.
+    :param control: is told that the work is alive while the program moves bytes after the end of its input: an rclone
+        that had to spool them, for a storage that takes no streams, sends them only then.
     """
 
-    def __init__(self, command: Command, *, prologue: bytes = b"", epilogue: bytes = b"") -> None:
+    def __init__(
+        self,
+        command: Command,
+        *,
+        prologue: bytes = b"",
+        epilogue: bytes = b"",
+        control: Control | None = None,
+    ) -> None:
         self.command = command
+        self._control = control
         self._prologue, self._epilogue = prologue, epilogue
         self._process: Process | None = None
         self._said: list[bytes] = []
@@ -205,7 +215,7 @@ class CommandSink:
         assert self._process is not None
         self.write(self._epilogue)
         self._process.stdin.close()
-        self._process.check()
+        self._process.check(self._control)
         self._join()
 
     def abort(self) -> None:

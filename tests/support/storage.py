@@ -26,10 +26,14 @@ on_every_remote = pytest.mark.parametrize("remote", KINDS, indirect=True)
 
 
 class StorageServer:
-    """``rclone serve KIND`` of a folder, on a loopback port that the system chooses."""
+    """``rclone serve KIND`` of a folder, on a loopback port that the system chooses.
 
-    def __init__(self, binary: str, kind: str, folder: Path) -> None:
+    :param bandwidth: bytes a second that it takes, as rclone writes them.
+    """
+
+    def __init__(self, binary: str, kind: str, folder: Path, *, bandwidth: str = "off") -> None:
         self.binary = binary
+        self.bandwidth = bandwidth
         self.kind = kind
         self.root = folder / "root"
         (self.root / BUCKET).mkdir(parents=True)
@@ -46,9 +50,10 @@ class StorageServer:
         """Start the server; once more, on the same port."""
         # Credentials travel by the environment, so that no look at the process list finds them. A cache of folders
         # would hide what a test changes on the disk, but with a time of 0, rclone 1.75 spins after the first upload.
-        address = ["--addr", f"127.0.0.1:{self.port}", "--dir-cache-time", "1ms"]
+        options = ["--addr", f"127.0.0.1:{self.port}", "--dir-cache-time", "1ms"]
+        options += ["--bwlimit", self.bandwidth]
         self.server = Server(
-            [self.binary, "serve", self.kind, str(self.root), *address], log=self._log, env=self._env
+            [self.binary, "serve", self.kind, str(self.root), *options], log=self._log, env=self._env
         )
         try:
             self.port = self.server.wait_until(self._listening_port)

@@ -1,0 +1,44 @@
+"""The last words of a program: the end of its error output."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import IO
+
+TAIL_BYTES = 16 * 1024
+"""How much of a program's error output is kept: its last words are what explains a failure."""
+LAST_WORDS_SECONDS = 1.0
+"""How long to wait for them after the program has ended."""
+
+
+class Tail(threading.Thread):
+    """Reads a pipe to its end, so that the writer never blocks, and keeps the last bytes."""
+
+    def __init__(self, pipe: IO[bytes] | None, on_line: Callable[[str], None] | None) -> None:
+        super().__init__(daemon=True)
+        assert pipe is not None
+        self._pipe = pipe
+        self._on_line = on_line
+        self._kept = b""
+        self._patience = LAST_WORDS_SECONDS
+        self.start()
+
+    def run(self) -> None:
+        line = b""
+        with self._pipe:
+            while chunk := self._pipe.read(65536):
+                self._kept = (self._kept + chunk)[-TAIL_BYTES:]
+                if self._on_line:
+                    *lines, line = (line + chunk).split(b"\n")
+                    for each in lines:
+                        self._on_line(each.decode(errors="replace"))
+
+    def settle(self) -> None:
+        """Wait for the end of the pipe, but not for ever: what the program left running may hold it open."""
+        self.join(self._patience)
+        self._patience = 0
+
+    @property
+    def text(self) -> str:
+        return self._kept.decode(errors="replace")
