@@ -3,7 +3,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class RcloneAdminConfig(AppConfig):
-    """The app: its name in the admin, and its system checks."""
+    """The app: its name in the admin, its system checks, and what it does when the process is told to end."""
 
     name = "django_rclone_admin"
     verbose_name = _("Backups")
@@ -11,3 +11,6 @@ class RcloneAdminConfig(AppConfig):
 
     def ready(self) -> None:
         from . import checks  # noqa: F401  (registers them)
+        from .jobs import shutdown  # needs the models
+
+        shutdown.watch_signals()

@@ -107,6 +107,7 @@ class TasksExecutor:
 
 
 _executors: dict[str, Executor] = {}
+os.register_at_fork(after_in_child=_executors.clear)  # a forked process has none of our threads
 
 
 def get_executor() -> Executor:

@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 
 from django_rclone_admin import api
+from django_rclone_admin.exceptions import BackupError
 from django_rclone_admin.models import BackupRun, Status
 from tests.support.databases import HISTORY
 from tests.support.executors import NAMES
@@ -17,6 +18,7 @@ from tests.support.waiting import wait_for
 QUEUE = """
 import sys
 from django_rclone_admin import api
+from django_rclone_admin.exceptions import BackupError
 api.start_backup_database()
 print("queued", flush=True)
 sys.stdin.read()
@@ -102,7 +104,7 @@ def test_process_that_never_begins_is_missed_before_long(backups):
     assert rows.get().status == Status.INTERRUPTED
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)
 def test_run_that_the_executor_refuses_does_not_hold_the_database(backups, monkeypatch):
     def refuse(self, work, run_id):
         raise OSError("The queue is down.")
@@ -111,7 +113,7 @@ def test_run_that_the_executor_refuses_does_not_hold_the_database(backups, monke
         "tests.support.executors.IdleTasksExecutor.submit", refuse
     )  # no queue here to take down
     backups.configure(EXECUTOR=NAMES["IdleTasksExecutor"])
-    with pytest.raises(OSError, match="The queue is down"):
+    with pytest.raises(BackupError, match=r"^The executor did not take the run: The queue is down\.$"):
         api.start_backup_database()
     run = BackupRun.objects.get()
     assert (run.status, run.lock, run.message) == (Status.INTERRUPTED, None, "The executor did not take it.")

@@ -6,13 +6,14 @@ import functools
 import logging
 from collections.abc import Callable
 
+from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext
 
 from ..engine.media import NAME
 from ..engine.retention import Decision
-from ..exceptions import BackupError
-from ..executors import get_executor
+from ..exceptions import BackupError, gettext_noop
+from ..executors import Executor, get_executor
 from ..jobs import history
 from ..jobs.backup import back_up
 from ..jobs.job import Job, Progress, carry_out
@@ -55,32 +56,45 @@ def do(run: BackupRun, work: Callable[[Job], str], progress: Progress | None = N
 
 
 def queue(run: BackupRun) -> BackupRun:
-    """Claim the database and hand the work to the executor.
+    """Claim the database and hand the work to the executor, once what is being written is committed.
 
     :raises RunInProgress: another run holds the database.
+    :raises BackupError: the executor did not take it.
     """
     run.lock = run.lock_name
     executor = get_executor()
     history.enqueue(run, executor)
+    # Before that, neither another thread nor another process sees the row.
+    transaction.on_commit(functools.partial(_submit, run, executor), using=history.database())
+    return run
+
+
+def _submit(run: BackupRun, executor: Executor) -> None:
     if executor.in_process:
         waiting.add(str(run.pk))
     try:
         executor.submit(carry_out_queued, str(run.pk))
-    except BaseException:
+    except Exception as error:
         waiting.remove(str(run.pk))
+        run.refresh_from_db()
+        if run.status != Status.QUEUED:
+            raise  # it was taken at once, and has ended with an error of its own
         history.reap(run, gettext("The executor did not take it."))
-        raise
-    return run
+        raise BackupError(
+            gettext_noop("The executor did not take the run: %(reason)s"),
+            hint=gettext_noop(
+                "Nothing was done. See that what EXECUTOR needs is running, such as the server of its queue."
+            ),
+            reason=" ".join(str(error).split()),
+        ) from error
 
 
 def carry_out_queued(run_id: str) -> bool:
     """Carry out one queued run; what executors call. Its outcome is in its row; false when no such run is queued."""
-    has_begun = history.begin_queued(run_id)
-    waiting.remove(run_id)
-    if not has_begun:
-        return False
-    run = BackupRun.objects.get(pk=run_id)
     try:
+        if not history.begin_queued(run_id):
+            return False
+        run = BackupRun.objects.get(pk=run_id)
         carry_out(run, undo if "kept" in run.options else WORK[run.kind])
         if run.options.get("clean"):
             if run.kind == Kind.MEDIA_BACKUP:
@@ -89,6 +103,8 @@ def carry_out_queued(run_id: str) -> bool:
                 clean_up(run.database, trigger=run.trigger, requested_by=run.requested_by)
     except BackupError as error:
         logger.warning("%s failed: %s", run, error)
+    finally:
+        waiting.remove(run_id)
     return True
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import functools
 import logging
 import threading
@@ -25,15 +24,11 @@ from ..exceptions import BackupError, Cancelled, Interrupted, gettext_noop
 from ..models import BackupRun, Status
 from ..site import forget_listing, get_catalog
 from . import history
-from .waiting import waiting
 
 logger = logging.getLogger("django_rclone_admin")
 
 TICK, BEAT = 0.25, 1.0
 """Seconds between looks at the progress, and between writes of it."""
-
-EXIT_SECONDS = 9.0
-"""How long the end of the process waits for its runs; servers kill a worker that takes much longer."""
 
 T = TypeVar("T")
 Progress = Callable[[BackupRun], None]
@@ -234,16 +229,3 @@ def stop_all(error: BackupError) -> bool:
     for control in controls:
         control.stop(error)
     return bool(controls)
-
-
-def stop_at_exit() -> None:
-    """When the process ends: stop what still works in its threads, and give it time to clean up after itself."""
-    waiting.give_up()
-    if not stop_all(Interrupted(gettext_noop("The process that worked on it was shut down."))):
-        return
-    deadline = time.monotonic() + EXIT_SECONDS
-    while running and time.monotonic() < deadline:
-        time.sleep(0.05)
-
-
-atexit.register(stop_at_exit)

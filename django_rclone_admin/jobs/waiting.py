@@ -21,7 +21,7 @@ BEAT = 1.0
 
 
 class Waiting:
-    """The ids of the runs that wait here, and a thread that is there as long as there are some."""
+    """The ids of the runs that wait here, until they are over, and a thread that is there as long as there are some."""
 
     def __init__(self) -> None:
         self.clear()
@@ -40,8 +40,11 @@ class Waiting:
                 self._keeper = threading.Thread(target=self._beat, name="waiting runs", daemon=True)
                 self._keeper.start()
 
+    def __bool__(self) -> bool:
+        return bool(self._ids)
+
     def remove(self, run_id: str) -> None:
-        """Give no more: the run has begun, or will not."""
+        """Give no more: the run is over, or will not begin. One that has begun gives its own."""
         with self._lock:
             self._ids.discard(run_id)
 

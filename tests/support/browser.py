@@ -1,22 +1,18 @@
 """A real browser, and the shop's real site in a process of its own."""
 
-import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
-from urllib.request import urlopen
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright
 
 from tests.support import leaks
-from tests.support.servers import free_port, missing
-from tests.support.site import REPOSITORY, Shop
+from tests.support.servers import missing
+from tests.support.site import Shop
 from tests.support.waiting import wait_for
+from tests.support.web import WebServer
 
 FLAGS = (
     "--no-sandbox",
@@ -79,31 +75,7 @@ class Visitor:
 @contextmanager
 def serving(shop: Shop) -> Iterator[tuple[str, Path]]:
     """Run the shop's site; give its address and its log."""
-    address, log = f"127.0.0.1:{free_port()}", shop.home / "runserver.log"
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            [sys.executable, "manage.py", "runserver", "--noreload", address],
-            cwd=REPOSITORY,
-            env=shop.environment | {"SHOP_SETTINGS": json.dumps(shop.settings)},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-    try:
-        wait_for(lambda: server.poll() is not None or _answers(f"http://{address}/admin/login/"))
-        assert server.poll() is None, log.read_text()
-        yield f"http://{address}", log
+    with WebServer(shop, "runserver") as server:
+        yield server.address, server.log
         # What a page that was left has asked for is still at work.
-        wait_for(lambda: not leaks.descendants(server.pid), 10)
-    finally:
-        server.terminate()
-        server.wait(10)
-
-
-def _answers(address: str) -> bool:
-    try:
-        with urlopen(address, timeout=10):  # noqa: S310  (our own address)
-            return True
-    except (URLError, OSError):
-        return False
+        wait_for(lambda: not leaks.descendants(server.process.pid), 10)

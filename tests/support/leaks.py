@@ -36,11 +36,17 @@ def children() -> set[int]:
 
 def descendants(pid: int) -> set[int]:
     """Return the ids of what a process started, and of what that started."""
+    found = children_of(pid)
+    return found.union(*map(descendants, found))
+
+
+def children_of(pid: int) -> set[int]:
+    """Return the ids of what a process started and that has not ended."""
     found: set[int] = set()
     with suppress(OSError):  # it has ended
         for listing in Path(f"/proc/{pid}/task").glob("*/children"):
             found.update(map(int, listing.read_text().split()))
-    return found.union(*map(descendants, found))
+    return found
 
 
 def bury(pids: Iterable[int], grace: float = 5) -> None:

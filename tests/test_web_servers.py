@@ -1,0 +1,180 @@
+"""What becomes of a backup when the web server that was asked for it recycles, reloads, stops or loses its worker."""
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from signal import SIGHUP, SIGKILL, SIGTERM
+from time import monotonic
+
+import pytest
+
+from tests.support import leaks, programs, web
+from tests.support.databases import HISTORY
+from tests.support.faults import add_noise
+from tests.support.programs import UPLOAD, Held
+from tests.support.site import Shop
+from tests.support.waiting import wait_for
+from tests.support.web import Member, WebServer
+
+pytestmark = pytest.mark.slow
+
+THREAD, PROCESS = (f"django_rclone_admin.executors.{name}Executor" for name in ("Thread", "Process"))
+RUN_NOW = "/admin/django_rclone_admin/backup/run/"
+RUNS = "/admin/django_rclone_admin/backuprun/"
+SERVERS = ["gunicorn-sync", "gunicorn-gthread", "uvicorn", "uvicorn-workers"]
+
+on_every_server = pytest.mark.parametrize("kind", SERVERS)
+
+
+def recycle(server: WebServer, member: Member, workers: set[int]) -> None:
+    """Ask for pages until the workers have had enough of it."""
+
+    def are_gone() -> bool:
+        if not server.is_over and workers & server.workers():
+            # A worker that ends takes no more connections; with one worker, nobody does for a moment.
+            server.answers()
+        return not workers & server.workers() or server.is_over
+
+    wait_for(are_gone)
+
+
+def signals(number: int, *, master: bool) -> Callable[..., None]:
+    def send(server: WebServer, member: Member, workers: set[int]) -> None:
+        for pid in {server.process.pid} if master else workers:
+            os.kill(pid, number)
+        wait_for(lambda: server.is_over or not workers & server.workers())
+
+    return send
+
+
+def kill_group(server: WebServer, member: Member, workers: set[int]) -> None:
+    os.killpg(server.process.pid, SIGKILL)
+    server.process.wait(10)
+
+
+EVENTS: dict[str, Callable[..., None]] = {
+    "recycled": recycle,
+    "master-HUP": signals(SIGHUP, master=True),
+    "worker-TERM": signals(SIGTERM, master=False),
+    "worker-KILL": signals(SIGKILL, master=False),
+    "master-TERM": signals(SIGTERM, master=True),
+    "group-KILL": kill_group,
+}
+GENTLE = ["recycled", "master-HUP", "worker-TERM", "master-TERM"]
+"""Events in which a process can still say a word."""
+
+
+@pytest.fixture
+def held(tmp_path: Path, rclone_binary: str) -> Held:
+    """An rclone that stops in the middle of the upload."""
+    return programs.hold_input(tmp_path / "bin", "rclone", rclone_binary, after=500_000, when=UPLOAD)
+
+
+@pytest.fixture
+def open_shop(make_shop: Callable[..., Shop], held: Held) -> Callable[..., Shop]:
+    def open_(executor: str, **django_rclone: object) -> Shop:
+        usual = {"EXECUTOR": executor, "RCLONE_BINARY": str(held.program), "STALE_AFTER": 3}
+        shop = make_shop("sqlite", **usual | django_rclone)
+        add_noise(shop)
+        web.use_quick_passwords(shop)
+        return shop
+
+    return open_
+
+
+def runs(shop: Shop) -> list[tuple[str, str | None]]:
+    """Return status and lock of all runs, the oldest first."""
+    return shop.execute(f"SELECT status, lock FROM {HISTORY} ORDER BY created_at")
+
+
+def heartbeat(shop: Shop) -> str:
+    [(found,)] = shop.execute(f"SELECT heartbeat_at FROM {HISTORY}")
+    return str(found)
+
+
+def assert_next_backup_works(shop: Shop, held: Held) -> None:
+    """And nothing unfinished is left on the remote after it."""
+    held.release()
+    result = shop.manage("dbbackup")
+    assert result.code == 0, result.err
+    assert [name for name in shop.names() if "partial" in name] == []
+    assert runs(shop)[-1] == ("succeeded", None)
+
+
+@on_every_server
+@pytest.mark.parametrize("event", GENTLE)
+def test_thread_ends_with_its_worker_in_good_order(open_shop, held, kind, event):
+    shop = open_shop(THREAD)
+    arguments = [web.RECYCLE[kind]] if event == "recycled" else []
+    with WebServer(shop, kind, *arguments) as server:
+        member = Member(server)
+        member.post(RUN_NOW, databases="default")
+        held.wait()
+        [(worker,)] = shop.execute(f"SELECT pid FROM {HISTORY}")
+        assert worker in server.workers()
+        started = monotonic()
+        EVENTS[event](server, member, {worker})
+        wait_for(lambda: runs(shop) == [("interrupted", None)], 10)
+        assert monotonic() - started < 10
+        assert shop.names() == []
+        if event in ("recycled", "master-HUP") and kind != "uvicorn":
+            assert server.answers()
+    assert "Traceback" not in server.log.read_text()
+    assert_next_backup_works(shop, held)
+
+
+@on_every_server
+def test_thread_of_a_killed_worker_is_found_dead_by_whoever_looks_next(open_shop, held, kind):
+    shop = open_shop(THREAD)
+    with ExitStack() as stack:
+        server = stack.enter_context(WebServer(shop, kind))
+        member = Member(server)
+        member.post(RUN_NOW, databases="default")
+        held.wait()
+        [(worker,)] = shop.execute(f"SELECT pid FROM {HISTORY}")
+        orphans = leaks.descendants(worker)
+        EVENTS["worker-KILL"](server, member, {worker})
+        if server.is_over:  # somebody starts it again
+            server = stack.enter_context(WebServer(shop, kind))
+            member = Member(server)
+        wait_for(server.is_whole)
+        assert runs(shop) == [("running", "db:default")]
+        wait_for(lambda: member.read(RUNS) and runs(shop) == [("interrupted", None)])
+    leaks.bury(orphans)
+    assert_next_backup_works(shop, held)
+
+
+@on_every_server
+def test_process_outlives_everything_that_happens_to_the_server(open_shop, held, kind):
+    shop = open_shop(PROCESS)
+    with ExitStack() as stack:
+        server = stack.enter_context(WebServer(shop, kind, web.RECYCLE[kind]))
+        member = Member(server)
+        member.post(RUN_NOW, databases="default")
+        held.wait()
+        for event in EVENTS.values():
+            if server.is_over:
+                server = stack.enter_context(WebServer(shop, kind, web.RECYCLE[kind]))
+            wait_for(server.is_whole)
+            event(server, member, server.workers())
+            assert runs(shop) == [("running", "db:default")]
+            before = heartbeat(shop)
+            wait_for(lambda: heartbeat(shop) > before)  # noqa: B023
+        assert server.is_over
+    held.release()
+    [(process,)] = shop.execute(f"SELECT pid FROM {HISTORY}")
+    leaks.bury({process}, 30)
+    assert runs(shop) == [("succeeded", None)]
+    assert [each["state"] for each in shop.manage("listbackups", "--json").json] == ["complete"]
+
+
+def test_runs_that_wait_for_a_thread_end_with_the_worker_too(open_shop, held):
+    shop = open_shop("tests.support.web.OneThread")
+    with WebServer(shop, "gunicorn-sync") as server:
+        Member(server).post(RUN_NOW)
+        held.wait()
+        assert sorted(status for status, _lock in runs(shop)) == ["queued", "running"]
+        EVENTS["master-TERM"](server, None, server.workers())
+        assert runs(shop) == [("interrupted", None), ("interrupted", None)]
+    assert shop.names() == []
