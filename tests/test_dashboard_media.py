@@ -1,4 +1,4 @@
-"""Media backups in the admin: listed, judged, run, pinned, deleted."""
+"""Media backups in the admin: listed, judged, run, restored, pinned, deleted."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +13,9 @@ from django_rclone_admin import api
 from django_rclone_admin.engine.control import Control
 from django_rclone_admin.jobs.job import Job
 from django_rclone_admin.models import Backup, BackupRun, Kind, Status
+from tests.support import programs
 from tests.support.backups import DAY, Backups
+from tests.support.html import read_page
 from tests.test_dashboard_pages import get, logged, post, url
 
 pytestmark = pytest.mark.django_db(databases=["default", "analytics"])
@@ -182,6 +184,129 @@ def test_a_run_says_how_many_files_it_has_moved(backups):
     job.stage("Writing the file list")
     job.look()
     assert job.run.message == "Writing the file list"
+
+
+# -- restored -----------------------------------------------------------------------------------------------------------
+
+
+def difference(client: Client, **query: str) -> str:
+    """Return what the confirmation says will change, once it was asked to find out."""
+    text = get(client, url("backup_restore"), compare="1", **query).text
+    return text.partition(" What changes ")[2].partition(" You lose ")[0]
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()
+    }
+
+
+@with_commits
+def test_media_are_restored_through_a_confirmation_that_says_what_changes(admin_client, backups, media):
+    path = take(media, a="one", b="one", c="one")
+    take(media, a="two", b="two")
+    (media / "c").unlink()
+    (media / "new").write_text("since then")
+    before = contents(media)
+    page = get(admin_client, url("backup_change", path))
+    assert any(f"restore/?path={path.replace('/', '%2F')}" in link for link in page.links())
+    # The page does not wait for the remote: it asks for the difference, by htmx or by a link.
+    backups.count_calls(media.parent)
+    page = get(admin_client, url("backup_restore"), path=path)
+    assert "Comparing the backup with the files here" in page.text
+    assert backups.calls() == []
+    [asked] = [each.attributes["hx-get"] for each in page.elements if "hx-get" in each.attributes]
+    assert asked in page.links()
+    assert "Type “media” to confirm" in page.text
+    assert difference(admin_client, path=path) == (
+        "Added: 1 file c Replaced: 2 files a , b Not in the backup, removed only if you say so below: 1 file new"
+    )
+    for typed in ("", "Media", "yes", "default"):
+        response = admin_client.post(url("backup_restore"), {"path": path, "confirm": typed, "exact": "on"})
+        assert response.status_code == 200
+        assert "That is not it" in read_page(response).text or not typed
+    assert contents(media) == before
+    assert not BackupRun.objects.filter(kind=Kind.MEDIA_RESTORE).exists()
+
+    page = post(admin_client, url("backup_restore"), path=path, confirm=" media ")
+    assert "Restoring the media files succeeded" in page.text
+    assert contents(media) == {"a": "one", "b": "one", "c": "one", "new": "since then"}
+    run = BackupRun.objects.get(kind=Kind.MEDIA_RESTORE)
+    assert (run.path, run.requested_by, run.options) == (path, "admin", {"exact": False})
+    page = post(admin_client, url("backuprun_retry", run.pk))
+    assert "Restore the media files?" in page.text
+    post(admin_client, url("backup_restore"), path=path, confirm="media", exact="on")
+    assert contents(media) == {"a": "one", "b": "one", "c": "one"}
+    assert difference(admin_client, path=path) == "Nothing: the files here are those of the backup."
+    assert logged() == [f"Restore of {path} started."] * 2
+
+
+@with_commits
+def test_a_single_file_is_restored_and_nothing_else(admin_client, backups, media):
+    path = take(media, a="one", b="one")
+    take(media, a="two", b="two")
+    (media / "c").write_text("since then")
+    # What is lost of other files does not matter for this one.
+    backups.remote.remove("media/b")
+    for name in backups.remote.names("media-versions"):
+        if name.endswith("/b"):
+            backups.remote.remove(name)
+    assert "missing on the remote" in difference(admin_client, path=path)
+    assert difference(admin_client, path=path, file="a") == "Replaced: 1 file a"
+    page = get(admin_client, url("backup_restore"), path=path, file="a")
+    assert "Restore a?" in page.text
+    assert "Also remove" not in page.text
+    page = post(admin_client, url("backup_restore"), path=path, file="a", confirm="media", exact="on")
+    assert "Restoring the media files succeeded" in page.text
+    assert contents(media) == {"a": "one", "b": "two", "c": "since then"}
+    run = BackupRun.objects.get(kind=Kind.MEDIA_RESTORE)
+    assert run.options == {"files": ["a"]}
+    assert "Restore a?" in post(admin_client, url("backuprun_retry", run.pk)).text
+    for file in ("nothing", "../a", "/etc/passwd", "a/", "A"):
+        query = {"path": path, "file": file}
+        assert admin_client.get(url("backup_restore"), query).status_code == 404
+        assert admin_client.post(url("backup_restore"), {**query, "confirm": "media"}).status_code == 404
+    assert BackupRun.objects.filter(kind=Kind.MEDIA_RESTORE).count() == 1
+
+
+@with_commits
+def test_a_file_takes_the_place_of_a_folder_when_it_is_restored_alone(backups, media):
+    path = take(media, a="a file")
+    (media / "a").unlink()
+    (media / "a").mkdir()
+    (media / "a" / "inner").write_text("in the way")
+    (media / "b").write_text("stays")
+    api.restore_media(path, files=["a"])
+    assert contents(media) == {"a": "a file", "b": "stays"}
+
+
+def test_media_that_cannot_be_restored_are_refused(admin_client, backups, media):
+    damaged, unsealed = backups.put_media(), backups.put_media(DAY - timedelta(days=1), manifest=False)
+    backups.remote.write(damaged, b"cut")
+    for path in (damaged, unsealed):
+        response = admin_client.get(url("backup_restore"), {"path": path}, follow=True)
+        assert "is damaged and was not restored" in read_page(response).text
+        page = post(admin_client, url("backup_restore"), path=path, confirm="media")
+        assert "is damaged and was not restored" in page.text
+        assert not any("restore/" in link for link in get(admin_client, url("backup_change", path)).links())
+    assert not BackupRun.objects.exists()
+
+
+def test_a_comparison_that_takes_too_long_is_given_up(admin_client, backups, media, monkeypatch, tmp_path):
+    path = backups.put_media()
+    program = programs.hang(tmp_path / "bin", "rclone", backups.remote.binary, when="recursive.*:media$")
+    backups.configure(RCLONE_BINARY=str(program))
+    monkeypatch.setattr(
+        "django_rclone_admin.admin.restores.COMPARE_SECONDS", 1
+    )  # else the test takes minutes
+    assert "The remote did not answer within 1 seconds." in difference(admin_client, path=path)
+
+
+def test_media_restores_heed_the_setting_that_takes_restores_out(admin_client, backups, media):
+    path = backups.put_media()
+    backups.configure(ADMIN_RESTORE=False)
+    assert admin_client.get(url("backup_restore"), {"path": path}).status_code == 403
+    assert admin_client.post(url("backup_restore"), {"path": path, "confirm": "media"}).status_code == 403
 
 
 # -- pinned and deleted -------------------------------------------------------------------------------------------------

@@ -204,10 +204,24 @@ def test_without_the_right_to_see_runs_the_list_hides_them(site):
 
 def test_only_backups_and_restores_can_be_tried_again(site):
     client = member("operator", "run_backup", "restore_backup", "view_backuprun")
-    for kind in set(Kind.values) - {Kind.DB_BACKUP, Kind.DB_RESTORE}:
+    backups = {Kind.DB_BACKUP, Kind.MEDIA_BACKUP}
+    for kind in set(Kind.values) - backups - {Kind.DB_RESTORE, Kind.MEDIA_RESTORE}:
         run = BackupRun.objects.create(kind=kind, status=Status.FAILED, database="analytics", path="db/x")
         assert client.post(reverse(f"admin:{APP}_backuprun_retry", args=[run.pk])).status_code in (403, 404)
     assert not BackupRun.objects.filter(status=Status.QUEUED).exists()
+
+
+@pytest.mark.parametrize(
+    "kind, needed", [(Kind.MEDIA_BACKUP, "run_backup"), (Kind.MEDIA_RESTORE, "restore_backup")]
+)
+def test_media_are_tried_again_with_the_permission_for_it(site, kind, needed):
+    run = BackupRun.objects.create(kind=kind, status=Status.FAILED, path="media-versions/x")
+    address = reverse(f"admin:{APP}_backuprun_retry", args=[run.pk])
+    answers = {
+        each: member(each, each).post(address).status_code for each in PERMISSIONS if each != "view_backuprun"
+    }
+    assert {each for each, answer in answers.items() if answer == 302} == {needed}
+    assert set(answers.values()) == {302, 403}
 
 
 def test_a_post_without_a_csrf_token_is_refused(site):

@@ -1,4 +1,4 @@
-"""The two forms of the dashboard."""
+"""The forms of the dashboard."""
 
 from __future__ import annotations
 
@@ -47,6 +47,8 @@ class RunBackupForm(forms.Form):
 class RestoreForm(forms.Form):
     """The alias of the database, typed by hand."""
 
+    wrong_word = _("That is not the name of the database. Type “%(database)s”.")
+
     confirm = forms.CharField(
         strip=True,
         widget=forms.TextInput(
@@ -62,8 +64,16 @@ class RestoreForm(forms.Form):
     def clean_confirm(self) -> str:
         typed: str = self.cleaned_data["confirm"]
         if typed != self.target:
-            raise forms.ValidationError(
-                _("That is not the name of the database. Type “%(database)s”."),
-                params={"database": self.target},
-            )
+            raise forms.ValidationError(self.wrong_word, params={"database": self.target})
         return typed
+
+
+class RestoreMediaForm(RestoreForm):
+    """The word “media”, typed by hand, and whether what is not in the backup goes."""
+
+    wrong_word = _("That is not it. Type “%(database)s”.")
+    exact = forms.BooleanField(
+        label=_("Also remove the files that are not in the backup"),
+        required=False,
+        help_text=_("Off, they stay. Excluded files always stay."),
+    )

@@ -7,16 +7,21 @@ from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from .. import api
+from .. import api, wording
 from ..engine.catalog import State
-from .forms import RestoreForm
+from ..exceptions import BackupDamaged, BackupError, gettext_noop
+from ..models import Backup, BackupRun
+from .forms import RestoreForm, RestoreMediaForm
 from .pages import APP, LIST, RUN, Pages, demand, may, says_errors, who
+
+COMPARE_SECONDS = 120
+"""How long a page may look for what a media restore would change."""
 
 
 class Restores(Pages):
@@ -42,10 +47,14 @@ class Restores(Pages):
     def restore_view(self, request: HttpRequest) -> HttpResponse:
         """Say what a restore will do; carry it out when the name of the database was typed."""
         demand(request, "restore")
-        plan = api.plan_restore(request.POST.get("path") or request.GET.get("path", ""))
+        path = request.POST.get("path") or request.GET.get("path", "")
+        if media := Backup.objects.filter(kind=Backup.Kind.MEDIA, path=path).first():
+            return self._confirm_media(request, media)
+        plan = api.plan_restore(path)
         form = RestoreForm(request.POST if request.method == "POST" else None, target=plan.target)
         if form.is_valid():
-            return self._restore(request, plan.backup.path)
+            run = api.start_restore_database(plan.backup.path, **who(request))
+            return self._watch(request, run, plan.backup.path)
         context = {
             "title": gettext("Restore %(database)s?") % {"database": plan.target},
             "plan": plan,
@@ -55,9 +64,36 @@ class Restores(Pages):
         }
         return self.page(request, "restore", context)
 
-    def _restore(self, request: HttpRequest, backup_path: str) -> HttpResponse:
-        run = api.start_restore_database(backup_path, **who(request))
-        self.log_change(request, run, gettext("Restore of %(path)s started.") % {"path": backup_path})
+    def _confirm_media(self, request: HttpRequest, backup: Backup) -> HttpResponse:
+        """The same for media files: all of a backup, or the one that the query names."""
+        if not backup.is_restorable:
+            raise BackupDamaged(
+                gettext_noop("The backup %(name)s is damaged and was not restored."), name=backup.name
+            )
+        file = request.POST.get("file") or request.GET.get("file", "")
+        files = [file] if file else None
+        if file and not any(each.path == file for each in api.list_media_files(backup.path)):
+            raise Http404
+        form = RestoreMediaForm(request.POST if request.method == "POST" else None, target=backup.kind)
+        if file:  # nothing else is touched then
+            del form.fields["exact"]
+        if form.is_valid():
+            exact = form.cleaned_data.get("exact", False)
+            run = api.start_restore_media(backup.path, exact=exact, files=files, **who(request))
+            return self._watch(request, run, f"{backup.path}: {file}" if file else backup.path)
+        title = gettext("Restore %(name)s?") % {"name": file} if file else gettext("Restore the media files?")
+        context = {"title": title, "backup": backup, "form": form, "file": file}
+        # The page comes at once; what the restore would change takes a while to find out, and is asked for by htmx.
+        if "compare" in request.GET:
+            try:
+                context["plan"] = api.plan_restore_media(backup.path, files=files, timeout=COMPARE_SECONDS)
+            except BackupError as error:
+                context["problem"], context["hint"] = wording.describe(error)
+        return self.page(request, "restore_media", context)
+
+    def _watch(self, request: HttpRequest, run: BackupRun, what: str) -> HttpResponse:
+        """Log that a restore has started, and lead to its page."""
+        self.log_change(request, run, gettext("Restore of %(path)s started.") % {"path": what})
         if may(request, "view", "backuprun"):
             return redirect(RUN, run.pk)
         messages.success(request, gettext("The restore has started."))

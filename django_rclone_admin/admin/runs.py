@@ -23,6 +23,7 @@ from ..models import BackupRun, Kind
 from .pages import APP, RUN, Pages, badge, demand, is_uuid, may, moment, say_error, who
 from .progress import Progress
 
+BACKUPS, RESTORES = (Kind.DB_BACKUP, Kind.MEDIA_BACKUP), (Kind.DB_RESTORE, Kind.MEDIA_RESTORE)
 STOP_POLLING = 286
 """htmx polls no more after an answer with this status."""
 
@@ -174,13 +175,17 @@ class BackupRunAdmin(Pages):
     def retry_view(self, request: HttpRequest, run_id: Any) -> HttpResponse:
         """Do the same again: a backup at once, a restore through its confirmation."""
         run = get_object_or_404(BackupRun, pk=run_id)
-        demand(request, "restore" if run.kind == Kind.DB_RESTORE else "run")
-        if run.kind not in (Kind.DB_BACKUP, Kind.DB_RESTORE):
+        demand(request, "restore" if run.kind in RESTORES else "run")
+        if run.kind not in (*RESTORES, *BACKUPS):
             raise PermissionDenied
-        if run.kind == Kind.DB_RESTORE:
-            return redirect(f"{reverse(f'admin:{APP}_backup_restore')}?{urlencode({'path': run.path})}")
+        if run.kind in RESTORES:
+            query = [("path", run.path), *(("file", file) for file in run.options.get("files", []))]
+            return redirect(f"{reverse(f'admin:{APP}_backup_restore')}?{urlencode(query)}")
         try:
-            again = api.start_backup_database(run.database, label=run.label, **who(request))
+            if run.kind == Kind.MEDIA_BACKUP:
+                again = api.start_backup_media(label=run.label, **who(request))
+            else:
+                again = api.start_backup_database(run.database, label=run.label, **who(request))
         except api.RunInProgress as error:
             messages.info(request, wording.describe(error)[0])
             return redirect(RUN, error.run.pk if error.run else run_id)
@@ -215,8 +220,8 @@ class BackupRunAdmin(Pages):
         }
 
     def _may_retry(self, request: HttpRequest, run: BackupRun) -> bool:
-        if run.is_active or run.kind not in (Kind.DB_BACKUP, Kind.DB_RESTORE):
+        if run.is_active or run.kind not in (*RESTORES, *BACKUPS):
             return False
-        if run.kind == Kind.DB_RESTORE:
+        if run.kind in RESTORES:
             return bool(run.path) and may(request, "restore")
         return may(request, "run")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator, Sequence
 
 from ..engine.catalog import BACKUPS, StoredObject
-from ..engine.media import NAME, Difference
+from ..engine.media import NAME, Difference, MediaFile
 from ..engine.retention import Decision
 from ..jobs.history import RunInProgress
 from ..jobs.job import Progress
@@ -13,6 +14,7 @@ from ..jobs.media import back_up_media, compare_for_backup, find_media
 from ..jobs.prune_media import decide_media, prune_versions
 from ..jobs.restore_media import MediaPlan, plan_media_restore
 from ..jobs.restore_media import restore_media as restore_job
+from ..media_files import limited, list_files, read_file
 from ..models import BackupRun, Kind, Trigger
 from ..site import get_catalog, media_catalog
 from .runs import clean_up_media, do, queue
@@ -60,20 +62,27 @@ def start_backup_media(
     return queue(run)
 
 
-def plan_restore_media(name: str | None = None) -> MediaPlan:
+def plan_restore_media(
+    name: str | None = None, *, files: Sequence[str] | None = None, timeout: float | None = None
+) -> MediaPlan:
     """Say what a media restore would do, and change nothing.
 
     :param name: of a media backup; the latest by default.
-    :raises BackupNotFound: there is none of that name.
+    :param files: the paths of the only files to restore.
+    :param timeout: seconds that it may take.
+    :raises BackupNotFound: there is none of that name, or it has not these files.
     :raises BackupDamaged: files of it are missing on the remote.
+    :raises Stalled: it took too long.
     """
-    return plan_media_restore(get_catalog(), name)
+    with limited(timeout) as control:
+        return plan_media_restore(get_catalog(control), name, files)
 
 
 def restore_media(
     name: str | None = None,
     *,
     exact: bool = False,
+    files: Sequence[str] | None = None,
     trigger: str = Trigger.API,
     requested_by: str = "",
     progress: Progress | None = None,
@@ -82,27 +91,35 @@ def restore_media(
 
     :param name: of a media backup; the latest by default.
     :param exact: also remove what is not in the backup.
+    :param files: the paths of the only files to restore; nothing is removed then.
     :raises BackupError: it failed; what had been overwritten was put back.
     """
-    return do(_restore_run(name, exact, trigger, requested_by), restore_job, progress)
+    return do(_restore_run(name, exact, files, trigger, requested_by), restore_job, progress)
 
 
 def start_restore_media(
-    name: str | None = None, *, exact: bool = False, trigger: str = Trigger.API, requested_by: str = ""
+    name: str | None = None,
+    *,
+    exact: bool = False,
+    files: Sequence[str] | None = None,
+    trigger: str = Trigger.API,
+    requested_by: str = "",
 ) -> BackupRun:
     """Queue a media restore and return its run at once."""
-    return queue(_restore_run(name, exact, trigger, requested_by))
+    return queue(_restore_run(name, exact, files, trigger, requested_by))
 
 
 def _run(kind: str, label: str, trigger: str, requested_by: str) -> BackupRun:
     return BackupRun(kind=kind, label=label, trigger=trigger, requested_by=requested_by)
 
 
-def _restore_run(name: str | None, exact: bool, trigger: str, requested_by: str) -> BackupRun:
+def _restore_run(
+    name: str | None, exact: bool, files: Sequence[str] | None, trigger: str, requested_by: str
+) -> BackupRun:
     backup = find_media(get_catalog(), name)
     run = _run(Kind.MEDIA_RESTORE, "", trigger, requested_by)
     run.path = backup.path if backup else ""
-    run.options = {"exact": exact}
+    run.options = {"exact": exact} if files is None else {"files": list(files)}
     return run
 
 
@@ -133,3 +150,24 @@ def prune_media_versions(
     except RunInProgress as error:
         logger.info("Old versions of media files stay until the next clean-up: %s", error)
         return None
+
+
+def list_media_files(path: str) -> list[MediaFile]:
+    """Return the files of a media backup, in the order of their paths.
+
+    :param path: of the backup, as it is listed.
+    :raises BackupNotFound: it is not in the listing.
+    :raises BackupDamaged: its list can't be read.
+    """
+    return list_files(path)
+
+
+def open_media_file(path: str, file: str) -> tuple[MediaFile, Iterator[bytes]]:
+    """Return a file of a media backup and its bytes, as a stream.
+
+    :param path: of the backup, as it is listed.
+    :param file: the path of the file, as it is in the list of the backup.
+    :raises BackupNotFound: the backup has no such file.
+    :raises BackupDamaged: its bytes are missing on the remote.
+    """
+    return read_file(path, file)

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 from typing import NamedTuple
 
-from ..exceptions import BackupDamaged, RestoreRefused, UsageError
+from ..exceptions import BackupDamaged, BackupNotFound, RestoreRefused, UsageError
 from ..exceptions import gettext_noop as _
 from .rclone import Entry
 
@@ -180,6 +180,22 @@ def locate(
             hint=_("Nothing was changed. Choose another media backup from “listbackups --media”."),
             count=len(lost),
             path=repr(lost[0]),
+        )
+    return found
+
+
+def choose(files: Iterable[MediaFile], paths: Collection[str]) -> list[MediaFile]:
+    """Return those files of a list that have these paths.
+
+    :raises BackupNotFound: it has not all of them.
+    """
+    wanted = set(paths)
+    found = [each for each in files if each.path in wanted]
+    if missing := wanted - {each.path for each in found}:
+        raise BackupNotFound(
+            _("The media backup has no file %(path)s."),
+            hint=_("Look at the list of its files."),
+            path=repr(min(missing)),
         )
     return found
 

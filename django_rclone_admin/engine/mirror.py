@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from .command import follow
+from .command import Command, follow
 from .control import Control
-from .rclone import NO_FOLDER, Entry, Rclone, at, check
+from .rclone import NO_FOLDER, STREAM_FLAGS, Entry, Rclone, at, check
 
 LOCAL = "djangorcloneadminlocal"
 """The name under which rclone sees the media files of the site, for the same reasons as ``rclone.ALIAS``."""
@@ -58,9 +58,25 @@ class Mirror:
         """
         return self.rclone.list(f"{LOCAL}:", recursive=True, filters=[] if everything else self.filters)
 
-    def remote_files(self, folder: str, *, everything: bool = False) -> list[Entry]:
-        """Return the files below a folder of the remote; one that is not there yet is empty."""
-        return self.rclone.entries(folder, recursive=True, filters=[] if everything else self.filters)
+    def remote_files(
+        self, folder: str, *, everything: bool = False, only: Iterable[str] | None = None, within: str = ""
+    ) -> list[Entry]:
+        """Return the files below a folder of the remote; one that is not there yet is empty.
+
+        :param everything: the excluded ones too.
+        :param only: the paths to look for, whatever is excluded.
+        :param within: a pattern of the folders that these are in.
+        """
+        filters = [] if everything else self.filters
+        if only is not None:
+            filters = [_pattern(path, within) for path in only]
+        return self.rclone.entries(folder, recursive=True, filters=filters)
+
+    def read(self, folder: str, path: str) -> Command:
+        """Return the command that writes a file below a folder of the remote to its standard output."""
+        if ODD.search(path):
+            return self.rclone.command([*STREAM_FLAGS, "cat", _pattern(path)], at(folder))
+        return self.rclone.download(f"{folder}/{path}")
 
     def folders(self, folder: str) -> list[str]:
         """Return the names of the folders in a folder of the remote, which need not be there yet."""
@@ -157,9 +173,9 @@ class Mirror:
         follow(command, control, on_line, stdin=stdin)
 
 
-def _pattern(path: str) -> str:
+def _pattern(path: str, within: str = "") -> str:
     """Return the flag that chooses one file by a pattern."""
-    return "--include=/" + re.sub(r"([\\\[\]{}*?])", r"\\\1", path)
+    return f"--include=/{within}" + re.sub(r"([\\\[\]{}*?])", r"\\\1", path)
 
 
 def _stats(line: str) -> dict[str, Any]:

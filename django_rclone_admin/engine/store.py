@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from ..exceptions import BackupError, EmptyDump, RemoteError
 from ..exceptions import gettext_noop as _
 from .catalog import Catalog, State, StoredObject
+from .command import Command
 from .compression import SUFFIXES, Compressor, Meter, Stage
 from .control import Control
 from .manifest import Manifest
@@ -167,12 +168,20 @@ def remove(catalog: Catalog, backup: StoredObject) -> None:
         catalog.rclone.delete(backup.path + PIN)
 
 
-def read(catalog: Catalog, backup: StoredObject) -> Iterator[bytes]:
-    """Give the stored bytes of a backup as they come, and end the program when nobody wants more.
+def read(catalog: Catalog, backup: StoredObject) -> Generator[bytes, None, None]:
+    """Give the stored bytes of a backup as they come.
 
     :raises RemoteError: they can't be read to their end.
     """
-    source = CommandSource(catalog.rclone.download(backup.path))
+    return stream(catalog.rclone.download(backup.path))
+
+
+def stream(command: Command) -> Generator[bytes, None, None]:
+    """Give what a program writes as it comes, and end the program when nobody wants more.
+
+    :raises BackupError: it failed.
+    """
+    source = CommandSource(command)
     try:
         source.open()
         while chunk := source.read():

@@ -25,9 +25,10 @@ from ..engine.control import Control
 from ..engine.files import FileSource, StreamSink
 from ..engine.manifest import Manifest
 from ..engine.media import Difference, MediaFile
-from ..engine.mirror import Mirror
+from ..engine.mirror import LISTING_SECONDS, Mirror
+from ..engine.rclone import at, check
 from ..engine.store import Upload, sweep
-from ..engine.transfer import CommandSource, transfer
+from ..engine.transfer import transfer
 from ..exceptions import BackupDamaged, BackupNotFound, RemoteError, UsageError, gettext_noop
 from ..site import media_catalog
 from . import history
@@ -237,7 +238,9 @@ def read_list(catalog: Catalog, backup: StoredObject) -> list[MediaFile]:
     buffer = io.BytesIO()
     sha256 = backup.manifest.sha256 if backup.manifest else None
     stages: list[Stage] = [Meter(size=backup.size, sha256=sha256), Decompressor()]
-    transfer(CommandSource(catalog.rclone.download(backup.path)), StreamSink(buffer), stages=stages)
+    # Whole before it is unpacked: so it can be stopped, and ends some day, even where nobody watches.
+    done = catalog.rclone.call(["cat"], at(backup.path), timeout=LISTING_SECONDS)
+    transfer(FileSource(io.BytesIO(check(done).output)), StreamSink(buffer), stages=stages)
     return list(media.parse(line for line in buffer.getvalue().splitlines() if line))
 
 

@@ -35,25 +35,30 @@ class MediaPlan:
     """Files of the site that stand where a folder has to be, or in a folder that has to be a file."""
 
 
-def plan_media_restore(catalog: Catalog, name: str | None) -> MediaPlan:
+def plan_media_restore(catalog: Catalog, name: str | None, only: Sequence[str] | None = None) -> MediaPlan:
     """Find out what a restore would do, and where every byte of it is.
 
+    :param only: paths of files; all others stay as they are.
     :raises BackupDamaged: files of the backup are missing on the remote.
+    :raises BackupNotFound: it has not these files.
     :raises RestoreRefused: there is nothing to restore.
     """
-    mirror, lists = get_mirror(catalog), media_catalog(catalog)
+    mirror = get_mirror(catalog)
     backup = find_media(catalog, name)
-    there = mirror.remote_files(get_settings().media_backup_dir, everything=True)
     if backup is None:
-        files, later = media.from_entries(there), []
+        files = media.from_entries(mirror.remote_files(get_settings().media_backup_dir, everything=True))
     else:
         files = read_list(catalog, backup)
-        later = later_versions(backup, media.by_folder(mirror.remote_files(lists.folder, everything=True)))
+    if only is not None:
+        files = media.choose(files, only)
     media.check_restore(files)
-    places = media.locate(files, later, {each.name: each.size for each in there})
+    places = find_places(catalog, backup, files, only)
     here = media.from_entries(mirror.local_files(everything=True) or [])
-    difference = media.compare(here, files)
-    if mirror.filters:  # what is excluded is never removed
+    concerned = here if only is None else [each for each in here if each.path in only]
+    difference = media.compare(concerned, files)
+    if only is not None:
+        difference = replace(difference, removed=[])
+    elif mirror.filters:  # what is excluded is never removed
         counted = {each.name for each in mirror.local_files() or []}
         difference = replace(difference, removed=[each for each in difference.removed if each in counted])
     return MediaPlan(
@@ -63,6 +68,31 @@ def plan_media_restore(catalog: Catalog, name: str | None) -> MediaPlan:
         difference=difference,
         obstacles=media.obstacles(here, files),
     )
+
+
+def find_places(
+    catalog: Catalog,
+    backup: StoredObject | None,
+    files: Sequence[MediaFile],
+    only: Sequence[str] | None = None,
+) -> dict[str | None, list[str]]:
+    """Say where the bytes of files of a backup are, see :func:`engine.media.locate`.
+
+    :param only: the paths to look for, where it is not worth while to list everything.
+    :raises BackupDamaged: some are nowhere.
+    """
+    mirror, lists = get_mirror(catalog), media_catalog(catalog)
+    there = mirror.remote_files(get_settings().media_backup_dir, everything=True, only=only)
+    later: list[tuple[str, Mapping[str, int]]] = []
+    if backup is not None:
+        versions = mirror.remote_files(lists.folder, everything=True, only=only, within="*/")
+        later = later_versions(backup, media.by_folder(versions))
+    return media.locate(files, later, {each.name: each.size for each in there})
+
+
+def get_root(catalog: Catalog, place: str | None) -> str:
+    """Return the folder of the remote that a place of :func:`find_places` is."""
+    return get_settings().media_backup_dir if place is None else media_catalog(catalog).path(place)
 
 
 def later_versions(
@@ -80,14 +110,13 @@ def restore_media(job: Job) -> str:
     run = job.run
     job.announce(signals.pre_media_restore)
     job.stage(_("Looking at the media backup"))
-    plan = plan_media_restore(job.catalog, run.path or None)
-    mirror, lists = get_mirror(job.catalog), media_catalog(job.catalog)
+    plan = plan_media_restore(job.catalog, run.path or None, run.options.get("files"))
+    mirror = get_mirror(job.catalog)
     with Aside(job, mirror, get_place(), plan.difference.added) as aside:
         job.stage(_("Copying"))
         aside.make_way(plan.files, plan.obstacles)
-        for folder, paths in plan.places.items():
-            root = get_settings().media_backup_dir if folder is None else lists.path(folder)
-            aside.fetch(root, paths)
+        for place, paths in plan.places.items():
+            aside.fetch(get_root(job.catalog, place), paths)
         _check_arrival(mirror, plan.files)
         removed = plan.difference.removed if run.options.get("exact") else []
         if removed:

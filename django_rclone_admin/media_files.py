@@ -1,0 +1,90 @@
+"""The files of media backups: looked at, and read one by one."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+
+from . import site
+from .engine import media
+from .engine.catalog import State, StoredObject
+from .engine.control import Control
+from .engine.media import MediaFile
+from .engine.store import stream
+from .exceptions import BackupDamaged, BackupNotFound, Stalled
+from .exceptions import gettext_noop as _
+from .jobs.media import get_mirror, read_list
+from .jobs.restore_media import find_places, get_root
+
+KEPT = 3
+"""How many lists this process remembers; that of 100,000 files takes about 30 MB."""
+
+_lists: OrderedDict[tuple[str, str], list[MediaFile]] = OrderedDict()
+"""The lists that were read last, by path and SHA-256 of the stored list: what has this is this."""
+
+
+@contextmanager
+def limited(seconds: float | None) -> Iterator[Control]:
+    """Give a control that is stopped after some time, whatever is at work then."""
+    control = Control()
+    error = Stalled(
+        _("The remote did not answer within %(seconds)d seconds."),
+        hint=_("Nothing was changed. Check the network and the remote, then try again."),
+        seconds=seconds,
+    )
+    timer = threading.Timer(seconds or 0, control.stop, [error])
+    timer.daemon = True
+    if seconds is not None:
+        timer.start()
+    try:
+        yield control
+    finally:
+        timer.cancel()
+
+
+def list_files(path: str) -> list[MediaFile]:
+    """Return the files of a media backup, by one call of rclone the first time.
+
+    :raises BackupNotFound: it is not in the listing.
+    :raises BackupDamaged: it, or its list, can't be read.
+    """
+    return _files_of(_find(path))
+
+
+def read_file(path: str, name: str) -> tuple[MediaFile, Generator[bytes, None, None]]:
+    """Return a file of a media backup, and its bytes as they come.
+
+    :raises BackupNotFound: the backup is not in the listing, or has no such file.
+    :raises BackupDamaged: the bytes are not on the remote.
+    """
+    backup = _find(path)
+    [file] = media.choose(_files_of(backup), [name])
+    catalog = site.get_catalog(timeout=site.PAGE_TIMEOUT)
+    with limited(site.PAGE_TIMEOUT) as control:
+        [place] = find_places(site.get_catalog(control), backup, [file], [name])
+    return file, stream(get_mirror(catalog).read(get_root(catalog, place), name))
+
+
+def _find(path: str) -> StoredObject:
+    found = [each for each in site.cached_objects() if each.kind == "media" and each.path == path]
+    if not found:
+        raise BackupNotFound(_("There is no media backup “%(name)s” on the remote."), name=path)
+    [backup] = site.with_manifests(found)
+    if backup.state is not State.COMPLETE:
+        raise BackupDamaged(_("The media backup %(name)s is not whole."), name=backup.name)
+    return backup
+
+
+def _files_of(backup: StoredObject) -> list[MediaFile]:
+    assert backup.manifest
+    key = (backup.path, backup.manifest.sha256)
+    files = _lists.pop(key, None)
+    if files is None:
+        with limited(site.PAGE_TIMEOUT) as control:
+            files = read_list(site.get_catalog(control), backup)
+    _lists[key] = files
+    while len(_lists) > KEPT:
+        _lists.popitem(last=False)
+    return files
