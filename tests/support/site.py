@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -107,6 +107,33 @@ class Shop:
         )
         self.processes.append(process)
         return process
+
+    def serve(self, *arguments: str, log: Path, before: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+        """Start Python with these arguments for the shop's project, to work in the background; see ``end``.
+
+        :param before: a program that starts it, with its arguments.
+        """
+        environment = {"DJANGO_SETTINGS_MODULE": "tests.site.settings", "PYTHONPATH": str(REPOSITORY)}
+        with log.open("wb") as output:
+            return subprocess.Popen(
+                [*before, sys.executable, *arguments],
+                cwd=self.home,  # servers put files where they are started
+                env=self.environment | environment | {"SHOP_SETTINGS": json.dumps(self.settings)},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    def end(self, process: subprocess.Popen[bytes]) -> None:
+        """Stop what ``serve`` started, and may have ended; what it was asked to do has to end with it."""
+        process.terminate()
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            self._kill(process)
+            process.wait()
+            raise
 
     def kill(self, process: subprocess.Popen[bytes]) -> Result:
         """End a ``manage.py`` as a lack of memory does; what it started has to end by itself."""

@@ -1,11 +1,5 @@
 """The shop's real site, in the web servers that people run, and somebody who is signed in there."""
 
-import json
-import os
-import signal
-import subprocess
-import sys
-from contextlib import suppress
 from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import Self
@@ -45,22 +39,13 @@ class WebServer:
     """One server of the shop's site: one of ``SERVERS``."""
 
     def __init__(self, shop: Shop, kind: str, *arguments: str) -> None:
-        self.kind = kind
+        self.shop, self.kind = shop, kind
         host, port = "127.0.0.1", free_port()
         self.address = f"http://{host}:{port}"
         self.log = shop.home / f"{kind}-{port}.log"
         places = {"host": host, "port": port, "address": f"{host}:{port}", "repository": REPOSITORY}
-        environment = {"DJANGO_SETTINGS_MODULE": "tests.site.settings", "PYTHONPATH": str(REPOSITORY)}
-        with self.log.open("wb") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", *(each.format(**places) for each in SERVERS[kind]), *arguments],
-                cwd=shop.home,  # servers put files where they are started
-                env=shop.environment | environment | {"SHOP_SETTINGS": json.dumps(shop.settings)},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+        command = [each.format(**places) for each in SERVERS[kind]]
+        self.process = shop.serve("-m", *command, *arguments, log=self.log)
 
     def __enter__(self) -> Self:
         wait_for(lambda: self.is_over or self.is_whole())
@@ -69,14 +54,7 @@ class WebServer:
 
     def __exit__(self, *exception: object) -> None:
         """Stop the server, which may have ended; what it was asked to do has to end with it."""
-        self.process.terminate()
-        try:
-            self.process.wait(15)
-        except subprocess.TimeoutExpired:
-            with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-            raise
+        self.shop.end(self.process)
 
     def answers(self) -> bool:
         """Whether the site can be used."""
@@ -93,7 +71,8 @@ class WebServer:
     def is_whole(self) -> bool:
         """Whether the site can be used, and every process of it has begun."""
         workers, log = self.workers(), self.log.read_text()
-        return bool(workers) and all(f"{pid}" in log for pid in workers) and self.answers()
+        started = all(f"{pid}" in log for pid in workers - {self.process.pid})
+        return bool(workers) and started and self.answers()
 
     def workers(self) -> set[int]:
         """Return the ids of the processes that answer requests."""
