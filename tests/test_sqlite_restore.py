@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from django_rclone_admin.engine import sqlite
+from django_rclone_admin.engine import sqlite_copy
 from django_rclone_admin.engine.control import Control
 from django_rclone_admin.engine.files import FileSource, StreamSink
 from django_rclone_admin.engine.sqlite import Loader, Snapshot, SqlText
@@ -103,7 +103,8 @@ while True:
 
 @FORMATS
 @pytest.mark.parametrize("mode", ["DELETE", "WAL"])
-def test_dump_under_a_writer_is_consistent(tmp_path, source, mode):
+def test_dump_under_a_writer_is_consistent(tmp_path, source, mode, monkeypatch):
+    monkeypatch.setattr(sqlite_copy, "PAGES", 20)  # many steps, as for a large file
     path = execute(
         tmp_path / "db", f"PRAGMA journal_mode={mode}", "PRAGMA synchronous=OFF",
         "CREATE TABLE account (id INTEGER PRIMARY KEY, amount)", "INSERT INTO account VALUES (1, 0), (2, 0)",
@@ -134,7 +135,7 @@ def test_reader_in_wal_mode_keeps_what_it_reads_during_a_restore(live, backup):
 
 @pytest.mark.parametrize("mode", ["DELETE", "WAL"])
 def test_restore_that_waits_too_long_for_a_writer_changes_nothing(live, backup, monkeypatch, mode):
-    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.3)
+    monkeypatch.setattr(sqlite_copy, "BUSY_SECONDS", 0.3)
     execute(live, f"PRAGMA journal_mode={mode}")
     with connected(live) as writer:
         writer.execute("BEGIN IMMEDIATE")
@@ -149,7 +150,7 @@ def test_restore_that_waits_too_long_for_a_writer_changes_nothing(live, backup, 
 
 
 def test_dump_that_waits_too_long_for_a_lock_is_explained(live, monkeypatch):
-    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.3)
+    monkeypatch.setattr(sqlite_copy, "BUSY_SECONDS", 0.3)
     with connected(live) as writer:
         writer.execute("BEGIN EXCLUSIVE")
 
@@ -181,6 +182,59 @@ def test_restore_that_waits_for_a_lock_can_be_stopped(live, backup):
             transfer(FileSource(io.BytesIO(backup)), Loader(str(live)), control=control)
 
     assert time.monotonic() - started < 2
+    assert holds(live) == [(b"before",)]
+
+
+@pytest.fixture
+def interrupted(monkeypatch):
+    """A control that is told to stop in the middle of a copy, for which no timer is exact enough."""
+    control, look = Control(), sqlite_copy._Patience.look
+
+    def stop(patience, status, remaining=0, total=0):
+        if 0 < remaining < total:
+            control.stop(Cancelled("You asked for it."))
+        look(patience, status, remaining, total)
+
+    monkeypatch.setattr(sqlite_copy, "PAGES", 1)
+    monkeypatch.setattr(sqlite_copy._Patience, "look", stop)
+    return control
+
+
+@FORMATS
+def test_dump_can_be_stopped_in_the_middle_of_the_copy(tmp_path, source, interrupted):
+    database = filled(tmp_path / "db")
+    with pytest.raises(Cancelled):
+        transfer(source(str(database)), StreamSink(io.BytesIO()), control=interrupted)
+
+
+@pytest.mark.parametrize("mode", ["DELETE", "WAL"])
+def test_restore_that_is_stopped_in_the_middle_of_the_copy_leaves_no_trace(tmp_path, live, mode, interrupted):
+    backup = filled(tmp_path / "other").read_bytes()
+    execute(live, f"PRAGMA journal_mode={mode}")
+    before = live.read_bytes()
+    with pytest.raises(Cancelled):
+        transfer(FileSource(io.BytesIO(backup)), Loader(str(live)), control=interrupted)
+
+    assert holds(live) == [(b"before",)]
+    assert live.read_bytes() == before
+    assert query(live, "PRAGMA integrity_check") == [(b"ok",)]
+
+
+def test_statement_of_sql_text_that_never_ends_can_be_stopped(live):
+    control = Control()
+    endless = (
+        b"SELECT sum(i) FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT 1 FROM n) SELECT i FROM n);\n"
+    )
+    threading.Timer(0.3, control.stop, [Cancelled("You asked for it.")]).start()
+    started = time.monotonic()
+    with pytest.raises(Cancelled):
+        transfer(
+            FileSource(io.BytesIO(endless + b"-- more\n" * 100)),
+            Loader(str(live), is_text=True),
+            control=control,
+        )
+
+    assert time.monotonic() - started < 3
     assert holds(live) == [(b"before",)]
 
 

@@ -9,7 +9,8 @@ import tempfile
 from pathlib import Path
 
 from ..engine.control import Control
-from ..engine.sqlite import MAGIC, Loader, Snapshot, SqlText, connect, explained, tables
+from ..engine.sqlite import MAGIC, Loader, Snapshot, SqlText, explained, tables
+from ..engine.sqlite_copy import connect
 from ..engine.transfer import Sink, Source
 from ..exceptions import RestoreRefused, UsageError, WrongFormat
 from ..exceptions import gettext_noop as _

@@ -9,34 +9,18 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sqlite3
-import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
 from ..exceptions import BackupDamaged, ProgramFailed, UsageError
 from ..exceptions import gettext_noop as _
+from .sqlite_copy import Copier, connect
 from .sqltext import Script, dump_lines, quote
 from .temporary import private_folder
 
 MAGIC = b"SQLite format 3\0"
 CHUNK = 1 << 20
-BUSY_SECONDS = 30
-"""How long to wait for the locks of others."""
-
-
-def connect(path: str) -> sqlite3.Connection:
-    """Open a database by file name or ``file:`` URI, in autocommit mode."""
-    connection = sqlite3.connect(
-        path,
-        uri=path.startswith("file:"),
-        timeout=BUSY_SECONDS,
-        isolation_level=None,
-        check_same_thread=False,
-    )
-    connection.execute("PRAGMA foreign_keys=OFF")
-    return connection
 
 
 def tables(connection: sqlite3.Connection) -> list[str]:
@@ -82,53 +66,6 @@ def check_integrity(connection: sqlite3.Connection, damaged: str) -> None:
         answer = str(error)
     if answer != "ok":
         raise BackupDamaged(damaged, hint=_("SQLite says: %(answer)s"), answer=" ".join(answer.split()))
-
-
-class Copier:
-    """Replaces one database by another in one transaction, and can be told to give up."""
-
-    def __init__(self) -> None:
-        self._aborted = threading.Event()
-        self._connections: list[sqlite3.Connection] = []
-        self._closing = (
-            threading.RLock()
-        )  # one that a signal handler of the thread which holds it can take, too
-
-    @contextlib.contextmanager
-    def connect(self, path: str) -> Iterator[sqlite3.Connection]:
-        """Open a database whose statements end when we are told to give up."""
-        with contextlib.closing(connect(path)) as connection:
-            self._connections.append(connection)
-            try:
-                yield connection
-            finally:
-                with self._closing:
-                    self._connections.remove(connection)
-
-    def copy(self, source: sqlite3.Connection, target: sqlite3.Connection) -> None:
-        """Copy a database.
-
-        :raises sqlite3.OperationalError: others hold one of the two for longer than we wait.
-        """
-        deadline = time.monotonic() + BUSY_SECONDS
-
-        def be_patient(status: int, remaining: int, total: int) -> None:
-            # Python would try for ever, and SQLite's own waiting can't be interrupted.
-            is_busy = status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-            if is_busy and (self._aborted.is_set() or time.monotonic() > deadline):
-                raise sqlite3.OperationalError("database is locked")
-
-        for connection in (source, target):
-            connection.execute("PRAGMA busy_timeout=200")
-        # Any smaller step begins anew whenever somebody writes.
-        source.backup(target, pages=-1, progress=be_patient, sleep=0.05)
-
-    def abort(self) -> None:
-        """Give up. Called from another thread; a copy that has begun is finished first."""
-        self._aborted.set()
-        with self._closing:
-            for connection in self._connections:
-                connection.interrupt()
 
 
 def _empty(connection: sqlite3.Connection, names: Iterable[str]) -> None:
@@ -239,7 +176,7 @@ class Loader:
         self._folder = private_folder()
         staged = self._folder / "staged.sqlite3"
         if self._is_text:
-            self._script = Script(connect(str(staged)))
+            self._script = Script(self._copier.watch(connect(str(staged))))
             self._write = self._script.execute
         else:
             self._stream = staged.open("wb")
