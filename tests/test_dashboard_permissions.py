@@ -40,6 +40,8 @@ backup_refresh           view_backup        405  302
 backup_run_now           run_backup         200  302
 backup_restore           restore_backup     200  200
 backup_download          download_backup    200  200
+backup_files             view_backup        200  200
+backup_file              download_backup    200  200
 backup_pin               pin_backup         405  302
 backuprun_changelist     view_backuprun     200  200
 backuprun_add            -                  -    -
@@ -75,7 +77,8 @@ def site(backups: Backups) -> dict[str, Any]:
     """A backup and a run; the arguments of the pages about them, by the first word of the page's name."""
     backups.configure(EXECUTOR=f"{__name__}.IdleExecutor", LISTING_CACHE_SECONDS=600)
     run = BackupRun.objects.create(kind=Kind.DB_BACKUP, status=Status.RUNNING, database="default")
-    return {"backup": quote(backups.put()), "backuprun": quote(run.pk), "backups": backups, "run": run}
+    about = {"backup": quote(backups.put()), "media": quote(backups.put_media()), "backuprun": quote(run.pk)}
+    return {**about, "backups": backups, "run": run}
 
 
 def member(name: str, *permissions: str, is_staff: bool = True) -> Client:
@@ -93,7 +96,9 @@ def member(name: str, *permissions: str, is_staff: bool = True) -> Client:
 def address(site: dict[str, Any], page: str) -> str:
     model, _, view = page.partition("_")
     about_one = view not in ("changelist", "add", "health", "refresh", "run_now", "restore")
-    return reverse(f"admin:{APP}_{page}", args=[site[model]] if about_one else [])
+    one = site["media" if view in ("files", "file") else model]
+    found = reverse(f"admin:{APP}_{page}", args=[one] if about_one else [])
+    return f"{found}?file=photo.jpg" if view == "file" else found
 
 
 def ask(client: Client, site: dict[str, Any], page: str, method: str) -> int:

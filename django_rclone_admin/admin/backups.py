@@ -11,23 +11,23 @@ from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ERROR_FLAG
 from django.db import NotSupportedError
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.utils.http import content_disposition_header
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from .. import api, wording
-from ..exceptions import BackupError, BackupNotFound
+from ..exceptions import BackupError
 from ..models import Backup, BackupRun
 from .columns import BackupColumns, DatabaseFilter
+from .files import Files
 from .forms import RunBackupForm
-from .pages import APP, DETAIL, LIST, RUN, demand, may, rendered, say_error, says_errors, who
+from .pages import APP, DETAIL, LIST, RUN, demand, lookup, may, rendered, say_error, says_errors, who
 from .progress import Progress
 from .restores import Restores
-from .streams import streaming
+from .streams import download
 
 
 def _active_runs() -> list[Progress]:
@@ -35,7 +35,7 @@ def _active_runs() -> list[Progress]:
 
 
 @admin.register(Backup)
-class BackupAdmin(BackupColumns, Restores):
+class BackupAdmin(BackupColumns, Restores, Files):
     """Lists what is on the remote."""
 
     change_list_template = f"admin/{APP}/backup/change_list.html"
@@ -248,28 +248,15 @@ class BackupAdmin(BackupColumns, Restores):
     def download_view(self, request: HttpRequest, object_id: str) -> HttpResponse | StreamingHttpResponse:
         """Stream the stored bytes, as they are on the remote."""
         demand(request, "download")
-        backup = self._lookup(object_id)
+        backup = lookup(object_id)
         stored, stream = api.open_backup(backup.path)
         self.log_change(request, backup, gettext("Downloaded."))
-        response = streaming(request, stream)
-        response["Content-Length"] = str(stored.size)
-        response["Content-Disposition"] = content_disposition_header(True, stored.name)
-        return response
+        return download(request, stored.name, stored.size, stream)
 
     @says_errors
     def pin_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Pin a backup, or unpin it."""
         demand(request, "pin")
-        backup = self._lookup(object_id)
+        backup = lookup(object_id)
         self._set_pins(request, [backup], pinned=not backup.pinned)
         return redirect(DETAIL, object_id)
-
-    def _lookup(self, object_id: str) -> Backup:
-        """Find a backup in the listing.
-
-        :raises Http404: the listing has no such backup.
-        """
-        try:
-            return Backup.objects.get(path=unquote(object_id))
-        except (Backup.DoesNotExist, BackupNotFound) as error:
-            raise Http404 from error

@@ -9,9 +9,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db import models
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.template.defaultfilters import date as format_date
@@ -22,8 +23,8 @@ from django.utils.html import format_html
 
 from .. import wording
 from ..conf import get_settings
-from ..exceptions import BackupError
-from ..models import Trigger
+from ..exceptions import BackupError, BackupNotFound
+from ..models import Backup, Trigger
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[models.Model]
@@ -56,6 +57,17 @@ def demand(request: HttpRequest, verb: str, model: str = "backup") -> None:
 def who(request: HttpRequest) -> dict[str, Any]:
     """Return what a run that starts here says of its origin."""
     return {"trigger": Trigger.ADMIN, "requested_by": request.user.get_username()}
+
+
+def lookup(object_id: str) -> Backup:
+    """Find a backup in the listing, by its key as the URL has it.
+
+    :raises Http404: the listing has no such backup.
+    """
+    try:
+        return Backup.objects.get(path=unquote(object_id))
+    except (Backup.DoesNotExist, BackupNotFound) as error:
+        raise Http404 from error
 
 
 def say_error(request: HttpRequest, error: Exception) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, StreamingHttpResponse
+from django.utils.http import content_disposition_header
 
 
 class AsyncChunks:
@@ -39,3 +40,13 @@ def streaming(request: HttpRequest, chunks: Iterator[bytes]) -> StreamingHttpRes
     """Return the response that sends the chunks of a generator as they come."""
     content: Any = AsyncChunks(chunks) if isinstance(request, ASGIRequest) else chunks  # type: ignore[arg-type]
     return StreamingHttpResponse(content, content_type="application/octet-stream")
+
+
+def download(request: HttpRequest, name: str, size: int, chunks: Iterator[bytes]) -> StreamingHttpResponse:
+    """Return the response that sends a file of this name and size."""
+    response = streaming(request, chunks)
+    response["Content-Length"] = str(size)
+    # A name from a remote may hold what no header may.
+    header = content_disposition_header(True, "".join(each if each.isprintable() else "_" for each in name))
+    response["Content-Disposition"] = header
+    return response

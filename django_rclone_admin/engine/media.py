@@ -11,12 +11,13 @@ import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import MAXYEAR, UTC, datetime
 from typing import NamedTuple
 
 from ..exceptions import BackupDamaged, BackupNotFound, RestoreRefused, UsageError
 from ..exceptions import gettext_noop as _
-from .rclone import Entry
+from .manifest import LIMIT
+from .rclone import Entry, read_stamp
 
 NAME = "media"
 """What stands for the alias of a database in the names of file lists."""
@@ -24,6 +25,7 @@ LEFTOVER = re.compile(r"\.[0-9a-z]{8}\.partial$", re.IGNORECASE)
 """What rclone calls a file while it copies it. One that is there afterwards is left of a run that died."""
 OUTSIDE = re.compile(r"(^|/)\.{0,2}(/|$)")
 """A path with a part that is empty, “.” or “..”: it is outside of its folder, or has another name too."""
+UNREADABLE = _("The file list of the media backup can't be read.")
 
 ENCODE = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -36,6 +38,12 @@ class MediaFile(NamedTuple):
     """Bytes."""
     time: str
     """When it was modified, ISO 8601 in UTC; empty where the remote does not keep it."""
+
+    @property
+    def modified(self) -> datetime | None:
+        """The same as a time, aware; ``None`` where it is none that every calendar can show."""
+        when = read_stamp(self.time)
+        return when if when and when.tzinfo and 1 < when.year < MAXYEAR else None
 
     def to_line(self) -> bytes:
         """Return the line of JSON that is stored."""
@@ -89,9 +97,11 @@ def parse(lines: Iterable[bytes]) -> Iterator[MediaFile]:
                     _("The file list names a path outside of the media folder: %(path)s"),
                     path=repr(file.path),
                 )
+            if not 0 <= file.size < LIMIT:
+                raise BackupDamaged(UNREADABLE)
             yield file
-    except (ValueError, KeyError, TypeError) as error:
-        raise BackupDamaged(_("The file list of the media backup can't be read.")) from error
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        raise BackupDamaged(UNREADABLE) from error
 
 
 def compare(old: Iterable[MediaFile], new: Iterable[MediaFile]) -> Difference:

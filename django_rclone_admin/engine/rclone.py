@@ -45,11 +45,16 @@ class Entry(NamedTuple):
     @property
     def modified(self) -> datetime | None:
         """When the remote says it changed, aware; ``None`` where it says nothing. Never used to order backups."""
-        try:
-            # Python 3.11 reads six digits of a second's fraction.
-            return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", self.stamp))
-        except ValueError:
-            return None
+        return read_stamp(self.stamp)
+
+
+def read_stamp(stamp: str) -> datetime | None:
+    """Return the time that rclone wrote, or ``None`` when it is none."""
+    try:
+        # Python 3.11 reads six digits of a second's fraction.
+        return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", stamp))
+    except ValueError:
+        return None
 
 
 class NameTaken(RemoteError):

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -61,17 +61,27 @@ class Backups:
         taken_at: datetime = DAY,
         content: Mapping[str, bytes] | None = None,
         *,
+        lines: Iterable[object] | None = None,
+        mirrored: bool = True,
         manifest: bool = True,
         pinned: bool = False,
         **values: Any,
     ) -> str:
-        """Put a media backup there, and its files into the mirror, and return its path."""
+        """Put a media backup there, and its files into the mirror, and return its path.
+
+        :param lines: what its list says instead of these files.
+        :param mirrored: whether the files are there.
+        """
         files = {"photo.jpg": b"a photo"} if content is None else content
         name = f"media-{taken_at:%Y-%m-%d-%H%M%S}.jsonl.zst"
         path = f"media-versions/{name}"
-        stored = file_list(files, taken_at)
-        for each, content in files.items():
-            self.remote.write(f"media/{each}", content)
+        usual_lines = (
+            {"path": path, "size": len(content), "time": taken_at.isoformat()}
+            for path, content in sorted(files.items())
+        )
+        stored = file_list(usual_lines if lines is None else lines)
+        for each, bytes_ in files.items() if mirrored else ():
+            self.remote.write(f"media/{each}", bytes_)
         self.remote.write(path, stored)
         if manifest:
             usual = {
@@ -110,11 +120,8 @@ class Backups:
         return [next(word for word in line.split() if not word.startswith("-")) for line in lines]
 
 
-def file_list(files: Mapping[str, bytes], time: datetime) -> bytes:
-    """Return the stored list of files of a media backup, all of them of one time."""
-    lines = [
-        {"path": path, "size": len(content), "time": time.isoformat()} for path, content in files.items()
-    ]
+def file_list(lines: Iterable[object]) -> bytes:
+    """Return the stored list of files of a media backup."""
     compress = Compressor(ZSTD, None)
     text = b"".join(json.dumps(line, ensure_ascii=False).encode() + b"\n" for line in lines) or b"\n"
     return b"".join(compress.feed(text)) + compress.finish()
