@@ -135,7 +135,11 @@ def refuse_together(options: dict[str, Any], *names: str) -> None:
     """
     given = [f"--{name.replace('_', '-')}" for name in names if options[name]]
     if len(given) > 1:
-        raise UsageError(noop("%(options)s can't be used together."), options=" and ".join(given))
+        raise UsageError(
+            noop("%(options)s can't be used together."),
+            hint=noop("Give one of them, or run the command once for each."),
+            options=" and ".join(given),
+        )
 
 
 @contextlib.contextmanager
