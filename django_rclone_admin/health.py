@@ -161,7 +161,7 @@ def _check(
 ) -> DatabaseHealth:
     # The listing alone does not tell damaged backups, nor those that were made before a restore.
     newest = site.with_manifests(list(mine[:DAYS]))
-    last = latest(newest, alias) or latest(mine, alias)
+    last = latest(newest, alias) or latest(mine[DAYS:], alias)
     level, reason = _judge(alias, newest, last, runs)
     good = [each for each in reversed(newest) if not each.is_safety and each.state is not State.DAMAGED]
     return DatabaseHealth(
@@ -206,10 +206,13 @@ def _judge(
 
 
 def _recent_runs(**which: str) -> list[tuple[str, datetime]]:
-    """Return status and time of the backups of the last days that have ended, newest first."""
+    """Return status and time of the backups of the last days that have ended, newest first.
+
+    What somebody cancelled was ended on purpose: that is no failure.
+    """
     since = timezone.now() - timedelta(days=DAYS)
     ended = BackupRun.objects.filter(**which, created_at__gte=since).exclude(
-        status__in=[Status.QUEUED, Status.RUNNING]
+        status__in=[Status.QUEUED, Status.RUNNING, Status.CANCELLED]
     )
     try:
         return list(ended.order_by("-created_at").values_list("status", "created_at"))

@@ -102,7 +102,10 @@ def back_up_media(job: Job) -> str:
     job.persist(lambda _number: _store_list(job, catalog, taken_at, files))
     job.tell(signals.post_media_backup)
     size = sum(each.size for each in files)
-    return _("Backed up %(count)d files, %(size)s.") % {"count": len(files), "size": wording.size(size)}
+    return _("Backed up %(files)s, %(size)s.") % {
+        "files": wording.files(len(files)),
+        "size": wording.size(size),
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

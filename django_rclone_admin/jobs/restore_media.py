@@ -8,7 +8,7 @@ from datetime import UTC
 
 from django.utils.translation import gettext as _
 
-from .. import signals
+from .. import signals, wording
 from ..conf import get_settings
 from ..engine import media
 from ..engine.catalog import Catalog, StoredObject
@@ -124,9 +124,9 @@ def restore_media(job: Job) -> str:
             aside.take_away(removed)
     job.tell(signals.post_media_restore)
     changed = len(plan.difference.added) + len(plan.difference.changed)
-    return _("Restored %(changed)d files, removed %(removed)d.") % {
-        "changed": changed,
-        "removed": len(removed),
+    return _("Restored %(changed)s, removed %(removed)s.") % {
+        "changed": wording.files(changed),
+        "removed": wording.files(len(removed)),
     }
 
 
