@@ -197,6 +197,7 @@ class Backup(models.Model):
         "run",
         "host",
         "files",
+        "group",
     )
 
     path = models.CharField(_("path"), max_length=500, primary_key=True)
@@ -224,6 +225,7 @@ class Backup(models.Model):
     run = models.CharField(_("run"), max_length=40, blank=True)
     host = models.CharField(_("host"), max_length=255, blank=True)
     files = models.BigIntegerField(_("files"), null=True)
+    group = models.CharField(_("made together"), max_length=40, blank=True)
 
     objects = BackupQuerySet.as_manager()
 

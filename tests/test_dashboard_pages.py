@@ -300,7 +300,7 @@ def test_hostile_manifests_are_shown_safely(admin_client, backups):
 WRONG = (
     {"tables": "shop"}, {"tables": [1, None]}, {"tables": None}, {"migrations": ["x"]}, {"migrations": {"x": 1}},
     {"label": {"a": 1}}, {"run": 7}, {"size": -1}, {"raw_size": 10**400}, {"host": None}, {"trigger": []}, {"format": "1"},
-    {"format": 99}, {"taken_at": "2026-01-01T00:00:00"}, {"finished_at": 5}, {"name": []},
+    {"format": 99}, {"group": 7}, {"taken_at": "2026-01-01T00:00:00"}, {"finished_at": 5}, {"name": []},
 )  # fmt: skip
 """What a manifest may not say."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -58,6 +59,7 @@ class BackupAdmin(BackupColumns, Restores, Files):
                     "shown_state",
                     "shown_pin",
                     "label",
+                    "shown_others",
                 )
             },
         ),
@@ -211,6 +213,7 @@ class BackupAdmin(BackupColumns, Restores, Files):
         ]
         if form.cleaned_data["media"]:
             starts.append((gettext("media files"), api.start_backup_media))
+        options["group"] = str(uuid.uuid4()) if len(starts) > 1 else ""
         runs = [run for name, start in starts if (run := self._start(request, name, start, options))]
         if len(runs) == 1 and may(request, "view", "backuprun"):
             return redirect(RUN, runs[0].pk)

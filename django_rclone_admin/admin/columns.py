@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.utils import quote
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
+from django.utils.http import urlencode
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from .. import api, wording
 from ..models import Backup, BackupRun
-from .pages import APP, badge, is_uuid, moment
+from .pages import APP, DETAIL, LIST, badge, is_uuid, moment
+
+NEAR = timedelta(days=1)
+"""How far the times of backups that were started together may be from each other: some wait, or list many files."""
 
 
 class DatabaseFilter(admin.SimpleListFilter):
@@ -34,6 +40,10 @@ class DatabaseFilter(admin.SimpleListFilter):
         return queryset.filter(kind=Backup.Kind.DATABASE, database=self.value())
 
 
+def _source(backup: Backup) -> str:
+    return gettext("media files") if backup.is_media else backup.database
+
+
 class BackupColumns:
     """The columns; a mix-in for the model's admin."""
 
@@ -47,9 +57,32 @@ class BackupColumns:
             '<span class="dra-name">{}</span>{}{}', backup.name, star if backup.pinned else "", label
         )
 
+    @admin.display(description=_("made together with"))
+    def shown_others(self, backup: Backup) -> str:
+        if not backup.group:
+            return "–"
+        # Only the manifests of about the same time are read.
+        near = (backup.taken_at - NEAR, backup.taken_at + NEAR)
+        others = Backup.objects.filter(taken_at__range=near).exclude(pk=backup.pk)
+        links = [
+            (reverse(DETAIL, args=[quote(each.pk)]), _source(each), each.name)
+            for each in others
+            if each.group == backup.group
+        ]
+        return format_html_join(", ", '<a href="{}">{}</a> <span class="dra-quiet">{}</span>', links) or "–"
+
     @admin.display(description=_("database"), ordering="database")
     def shown_source(self, backup: Backup) -> str:
-        return gettext("media files") if backup.is_media else backup.database
+        if not backup.group:
+            return _source(backup)
+        return format_html(
+            '{} <a class="dra-badge" href="{}?{}" title="{}">{}</a>',
+            _source(backup),
+            reverse(LIST),
+            urlencode({"group": backup.group}),
+            _("Made together with others: show them all"),
+            _("together"),
+        )
 
     @admin.display(description=_("taken"), ordering="taken_at")
     def shown_taken(self, backup: Backup) -> str:

@@ -182,10 +182,11 @@ class BackupRunAdmin(Pages):
             query = [("path", run.path), *(("file", file) for file in run.options.get("files", []))]
             return redirect(f"{reverse(f'admin:{APP}_backup_restore')}?{urlencode(query)}")
         try:
+            options = {"label": run.label, "group": run.options.get("group", ""), **who(request)}
             if run.kind == Kind.MEDIA_BACKUP:
-                again = api.start_backup_media(label=run.label, **who(request))
+                again = api.start_backup_media(**options)
             else:
-                again = api.start_backup_database(run.database, label=run.label, **who(request))
+                again = api.start_backup_database(run.database, **options)
         except api.RunInProgress as error:
             messages.info(request, wording.describe(error)[0])
             return redirect(RUN, error.run.pk if error.run else run_id)

@@ -58,14 +58,16 @@ def start_backup_database(
     trigger: str = Trigger.API,
     requested_by: str = "",
     clean: bool = False,
+    group: str = "",
 ) -> BackupRun:
     """Queue a backup and return its run at once.
 
     :param clean: remove what the retention does not keep, once the backup has succeeded.
+    :param group: the same for all backups that are started together.
     :raises RunInProgress: another run holds the database.
     """
     run = _backup_run(database, label=label, trigger=trigger, requested_by=requested_by)
-    run.options = {"clean": clean}
+    run.options = {"clean": clean, "group": group}
     return queue(run)
 
 

@@ -51,14 +51,20 @@ def backup_media(
 
 
 def start_backup_media(
-    *, label: str = "", trigger: str = Trigger.API, requested_by: str = "", clean: bool = False
+    *,
+    label: str = "",
+    trigger: str = Trigger.API,
+    requested_by: str = "",
+    clean: bool = False,
+    group: str = "",
 ) -> BackupRun:
     """Queue a media backup and return its run at once.
 
     :param clean: remove what the retention does not keep, once the backup has succeeded.
+    :param group: the same for all backups that are started together.
     """
     run = _run(Kind.MEDIA_BACKUP, label, trigger, requested_by)
-    run.options = {"clean": clean}
+    run.options = {"clean": clean, "group": group}
     return queue(run)
 
 

@@ -63,6 +63,8 @@ class Manifest:
     """Of a media backup: how many files it has. ``size`` is then that of the stored file list."""
     files_size: int | None = None
     """Of a media backup: bytes of all its files."""
+    group: str = ""
+    """The same for all backups that were started together, for instance of a database and of the media."""
     format: int = FORMAT
 
     def to_bytes(self) -> bytes:
@@ -71,6 +73,8 @@ class Manifest:
         values |= {key: values[key].isoformat() for key in ("taken_at", "finished_at")}
         if self.files is None:
             del values["files"], values["files_size"]
+        if not self.group:
+            del values["group"]
         return json.dumps({"format": values.pop("format"), **values}, ensure_ascii=False).encode() + b"\n"
 
     @classmethod

@@ -152,4 +152,5 @@ def _manifest(
         trigger=run.trigger,
         run=str(run.pk),
         host=socket.gethostname(),
+        group=run.options.get("group", ""),
     )

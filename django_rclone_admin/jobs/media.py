@@ -226,6 +226,7 @@ def _store_list(job: Job, catalog: Catalog, taken_at: datetime, files: Sequence[
             trigger=run.trigger,
             run=str(run.pk),
             host=socket.gethostname(),
+            group=run.options.get("group", ""),
             files=len(files),
             files_size=sum(file.size for file in files),
         )

@@ -80,6 +80,7 @@ class Migration(migrations.Migration):
                 ("run", models.CharField(blank=True, max_length=40, verbose_name="run")),
                 ("host", models.CharField(blank=True, max_length=255, verbose_name="host")),
                 ("files", models.BigIntegerField(null=True, verbose_name="files")),
+                ("group", models.CharField(blank=True, max_length=40, verbose_name="made together")),
             ],
             options={
                 "verbose_name": "backup",
