@@ -18,7 +18,7 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture(autouse=True)
 def only_default(backups: Backups) -> None:
-    backups.configure(DATABASES=["default"])
+    backups.configure(DATABASES=["default"], LISTING_CACHE_SECONDS=0)
 
 
 def put(backups: Backups, age: timedelta = HOUR, **values: Any) -> str:
