@@ -1,62 +1,32 @@
 """Whatever goes wrong between us and MariaDB: the live schema is exactly as before or exactly as in the backup."""
 
-import os
-import random
 import signal
-import subprocess
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
-from time import monotonic
 
-import pymysql
 import pytest
 
 from django_rclone_admin.engine.mysql import DumpText
-from tests.support import leaks, programs
+from tests.support import programs
 from tests.support.faults import add_noise, assert_failed, nothing_changes
 from tests.support.mysql import PASSWORD
+from tests.support.mysql_shop import back_up_and_change, open_shop, restore, use_programs
 from tests.support.programs import DOWNLOAD
 from tests.support.servers import free_port
-from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.mysql
-
-OURS = "--skip-column-names"
-"""An argument of the client when it carries out our own statements."""
-LOADING = rf"^(?!.*{OURS})"
-
-DEFINITIONS = (
-    "CREATE TRIGGER cheap BEFORE INSERT ON shop_product FOR EACH ROW SET NEW.price = 1",
-    "CREATE VIEW prices AS SELECT id, price FROM shop_product",
-    "CREATE PROCEDURE sell() DELETE FROM shop_product",
-)
-OTHERS = (
-    "DROP TRIGGER cheap",
-    "CREATE TRIGGER dear BEFORE INSERT ON shop_product FOR EACH ROW SET NEW.price = 99",
-    "CREATE OR REPLACE VIEW prices AS SELECT id, name FROM shop_product",
-    "CREATE OR REPLACE PROCEDURE sell() SELECT 2",
-    "DELETE FROM shop_orderline",
-    "CREATE TABLE newer (id INT)",
-)
 
 
 @pytest.fixture
 def shop(make_shop, mysql_server):
-    shop = make_shop("mysql", SAFETY_BACKUP=False)
-    yield shop
-    # Nothing but what is kept for undo may be left on the server.
-    left = [name for name in mysql_server.schemas(f"{shop.name}_dra_") if not name.endswith("_kept")]
-    assert left == []
+    with open_shop(make_shop, mysql_server, SAFETY_BACKUP=False) as shop:
+        yield shop
 
 
 @pytest.fixture
 def backed_up(shop):
     """The shop, with a backup, and changed since then so that a restore would be seen."""
-    for statement in DEFINITIONS:
-        shop.execute(statement)
-    assert shop.manage("dbbackup").code == 0
-    for statement in OTHERS:
-        shop.execute(statement)
+    back_up_and_change(shop)
     return shop
 
 
@@ -67,16 +37,6 @@ def dump(shop, tmp_path):
     assert shop.manage("dbbackup", f"--output-path={path}").code == 0
     shop.execute("DELETE FROM shop_orderline")
     return path
-
-
-def use_programs(shop, program):
-    shop.settings["DJANGO_RCLONE"].setdefault("CONNECTOR_OPTIONS", {})["default"] = {
-        "BIN_DIR": str(program.parent)
-    }
-
-
-def restore(shop, *arguments):
-    return shop.manage("dbrestore", "--noinput", *arguments)
 
 
 # -- dumps --------------------------------------------------------------------------------------------------------------
@@ -206,150 +166,3 @@ def _command_lines():
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
             yield file.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-
-
-# -- kills --------------------------------------------------------------------------------------------------------------
-
-
-def test_restore_changes_nothing_when_its_client_is_killed(backed_up, tmp_path, mysql_server):
-    real = mysql_server.bin_dir / "mariadb"
-    use_programs(backed_up, programs.cut_input(tmp_path / "bin", "mariadb", real, after=20_000, when=LOADING))
-    before = mysql_server.text(backed_up.name)
-    with nothing_changes(backed_up):
-        assert_failed(restore(backed_up), "^mariadb was killed")
-    assert mysql_server.text(backed_up.name) == before
-
-
-def test_next_restore_removes_what_a_killed_one_left(backed_up, tmp_path, rclone_binary, mysql_server):
-    add_noise(backed_up)
-    assert backed_up.manage("dbbackup").code == 0
-    wanted = mysql_server.text(backed_up.name)
-    backed_up.execute("DELETE FROM noise")
-    wrecked = mysql_server.text(backed_up.name)
-    held = programs.hold_output(tmp_path / "bin", "rclone", rclone_binary, after=500_000, when=DOWNLOAD)
-    backed_up.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(held.program)
-    process = backed_up.start("dbrestore", "--noinput")
-    held.wait()
-    assert backed_up.kill(process).code == -signal.SIGKILL
-    assert mysql_server.text(backed_up.name) == wrecked
-    assert len(mysql_server.schemas(f"{backed_up.name}_dra_")) == 1
-
-    backed_up.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = rclone_binary
-    assert restore(backed_up).code == 0
-    assert mysql_server.text(backed_up.name) == wanted
-
-
-CUT = """
-script = sys.argv[0] + ".script"
-if {ours!r} in arguments and not os.path.exists(script):
-    lines = sys.stdin.buffer.read().splitlines(keepends=True)
-    open(script, "wb").write(b"".join(lines))
-    process = start(stdin=PIPE)
-    process.stdin.write(b"".join(lines[:{lines}]))
-    process.stdin.close()
-    process.wait()
-    os.kill(os.getpid(), signal.SIGKILL)
-"""
-
-
-@pytest.mark.slow
-def test_client_that_dies_on_the_way_through_the_exchange(backed_up, tmp_path, mysql_server):
-    """Before the tables changed places it is all taken back, and from then on it is finished."""
-    name, real = backed_up.name, mysql_server.bin_dir / "mariadb"
-
-    def killed_after(lines):
-        folder = tmp_path / f"after{lines}"
-        use_programs(backed_up, programs.wrapper(folder, "mariadb", real, CUT.format(ours=OURS, lines=lines)))
-        return restore(backed_up), (folder / "mariadb.script").read_text().splitlines()
-
-    before = mysql_server.text(name)
-    result, script = killed_after(0)
-    [exchange] = [number for number, line in enumerate(script) if line.startswith("RENAME TABLE")]
-    assert any(line.startswith("DROP TRIGGER") for line in script[:exchange])
-    for lines in (3, exchange):
-        assert_failed(result, "mariadb was killed")
-        assert mysql_server.text(name) == before
-        result, _script = killed_after(lines)
-    assert_failed(result, "mariadb was killed")
-    assert mysql_server.text(name) == before
-
-    after = []
-    for lines in (exchange + 1, (exchange + len(script)) // 2, len(script)):
-        result, _script = killed_after(lines)
-        assert result.code == 0, result.err
-        after.append(mysql_server.text(name))
-        undone = backed_up.manage("dbrestore", "--undo", "--noinput")
-        assert undone.code == 0, undone.err
-        assert mysql_server.text(name) == before
-    assert after == after[:1] * 3
-
-
-def test_what_a_killed_client_waits_for_does_not_happen_later(backed_up, mysql_server):
-    name = backed_up.name
-    before = mysql_server.text(name)
-    with closing(mysql_server.superuser_connection()) as connection, connection.cursor() as cursor:
-        cursor.execute("BEGIN")
-        cursor.execute(f"SELECT * FROM `{name}`.shop_product LIMIT 1")
-        process = backed_up.start("dbrestore", "--noinput")
-        wait_for(lambda: _waiting(mysql_server, name))
-        assert_failed(_kill("mariadb", process, backed_up, mysql_server), "mariadb was killed")
-        assert _waiting(mysql_server, name) == 0
-    assert mysql_server.text(name) == before
-
-
-def _waiting(server, name):
-    """Return how many connections wait until they may have the tables of a schema."""
-    with closing(server.superuser_connection()) as connection, connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM information_schema.PROCESSLIST WHERE STATE LIKE 'Waiting for table%%' AND DB LIKE %s",
-            [f"{name}_dra%"],
-        )
-        return cursor.fetchone()[0]
-
-
-@pytest.mark.slow
-def test_kills_at_any_moment(backed_up, mysql_server):
-    name, seen = backed_up.name, {"before": 0, "after": 0}
-    started = monotonic()
-    assert restore(backed_up).code == 0
-    lasts = monotonic() - started
-    after = mysql_server.text(name)
-    for number in range(10):
-        if mysql_server.text(name) == after:
-            for statement in OTHERS:
-                backed_up.execute(statement)
-        backed_up.execute(f"UPDATE shop_product SET price = {number}")
-        before = mysql_server.text(name)
-        process = backed_up.start("dbrestore", "--noinput")
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(random.uniform(0.3, 1.0) * lasts)
-        result = _kill(
-            ("ourselves", "rclone", "mariadb", "connection")[number % 4], process, backed_up, mysql_server
-        )
-        now = mysql_server.text(name)
-        assert now in (before, after)
-        if result.code >= 0:
-            assert (now == after) is (result.code == 0)
-        seen["after" if now == after else "before"] += 1
-    assert sum(seen.values()) == 10
-    assert restore(backed_up).code == 0
-    assert mysql_server.text(name) == after
-
-
-def _kill(victim, process, shop, server):
-    """Kill one of those that take part in a restore, and return the result of our process."""
-    if victim == "ourselves":
-        return shop.kill(process)  # its programs come to their end
-    if victim == "connection":
-        with closing(server.superuser_connection()) as connection, connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT ID FROM information_schema.PROCESSLIST WHERE DB LIKE %s", [f"{shop.name}_dra%"]
-            )
-            for (number,) in cursor.fetchall():
-                with suppress(pymysql.Error):  # it has ended by itself
-                    cursor.execute(f"KILL {number}")
-    for pid in leaks.descendants(process.pid):
-        with suppress(OSError):
-            if Path(f"/proc/{pid}/comm").read_text().strip() == victim:
-                os.kill(pid, signal.SIGKILL)
-    return shop.finish(process)

@@ -1,0 +1,56 @@
+"""A shop on MariaDB that has a trigger, a view and a procedure, for what can go wrong with its restores."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.mysql import MariaDBServer
+from tests.support.site import Result, Shop
+
+OURS = "--skip-column-names"
+"""An argument of the client when it carries out our own statements."""
+LOADING = rf"^(?!.*{OURS})"
+"""The client loads a dump."""
+
+DEFINITIONS = (
+    "CREATE TRIGGER cheap BEFORE INSERT ON shop_product FOR EACH ROW SET NEW.price = 1",
+    "CREATE VIEW prices AS SELECT id, price FROM shop_product",
+    "CREATE PROCEDURE sell() DELETE FROM shop_product",
+)
+OTHERS = (
+    "DROP TRIGGER cheap",
+    "CREATE TRIGGER dear BEFORE INSERT ON shop_product FOR EACH ROW SET NEW.price = 99",
+    "CREATE OR REPLACE VIEW prices AS SELECT id, name FROM shop_product",
+    "CREATE OR REPLACE PROCEDURE sell() SELECT 2",
+    "DELETE FROM shop_orderline",
+    "CREATE TABLE newer (id INT)",
+)
+
+
+@contextmanager
+def open_shop(make_shop, server: MariaDBServer, **django_rclone: object) -> Iterator[Shop]:
+    """Open a shop; fail when anything is left on the server in the end but what is kept for undo."""
+    shop = make_shop("mysql", **django_rclone)
+    yield shop
+    left = [name for name in server.schemas(f"{shop.name}_dra_") if not name.endswith("_kept")]
+    assert left == []
+
+
+def back_up_and_change(shop: Shop) -> None:
+    """Make a backup, and change so much since then that a restore would be seen."""
+    for statement in DEFINITIONS:
+        shop.execute(statement)
+    assert shop.manage("dbbackup").code == 0
+    for statement in OTHERS:
+        shop.execute(statement)
+
+
+def use_programs(shop: Shop, program: Path) -> None:
+    """Use the programs beside this one."""
+    options = {"default": {"BIN_DIR": str(program.parent)}}
+    shop.settings["DJANGO_RCLONE"].setdefault("CONNECTOR_OPTIONS", {}).update(options)
+
+
+def restore(shop: Shop, *arguments: str) -> Result:
+    """Restore, and ask nobody."""
+    return shop.manage("dbrestore", "--noinput", *arguments)
