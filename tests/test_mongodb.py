@@ -113,6 +113,19 @@ def test_failure_is_explained_without_the_secret(make, tmp_path):
     assert not (tmp_path / "archive").exists()
 
 
+def test_restore_says_whether_anything_may_have_changed(make, tmp_path):
+    """mongorestore drops and fills collection by collection, so the first byte may have changed something."""
+    connector = make(PLAIN)
+    sink = connector.sink(MAGIC, Control(), "in_place")
+    sink.open()
+    try:
+        assert not connector.is_half_done(sink)
+        sink.write(MAGIC)
+        assert connector.is_half_done(sink)
+    finally:
+        sink.close()
+
+
 def test_other_formats_are_refused(make):
     with pytest.raises(WrongFormat):
         make(PLAIN).sink(b"-- MariaDB dump 10.19", Control(), "in_place")

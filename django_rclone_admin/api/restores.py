@@ -9,18 +9,19 @@ from typing import IO
 
 from django.apps import apps
 from django.conf import settings as django_settings
-from django.db import router
+from django.db import DatabaseError, router
 
 from ..conf import get_settings
 from ..connectors.registry import get_connector
 from ..engine.catalog import State, latest
-from ..exceptions import BackupNotFound
+from ..exceptions import BackupError, BackupNotFound
 from ..exceptions import gettext_noop as _
-from ..jobs import history
+from ..jobs import history, undo
+from ..jobs.facts import ask
 from ..jobs.job import Job, Progress
 from ..jobs.plan import RestorePlan, choose_strategy, make_plan
-from ..jobs.restore import restore, undo
-from ..models import BackupRun, Kind, Status, Trigger
+from ..jobs.restore import put_back, restore
+from ..models import BackupRun, Kind, Trigger
 from ..site import find_backup, get_catalog
 from .backups import list_backups
 from .runs import do, queue
@@ -122,11 +123,14 @@ def start_undo_restore(
 
 def is_undoable(run: BackupRun) -> bool:
     """Whether this run is the last restore of its database, and what it replaced was kept."""
-    if run.kind != Kind.DB_RESTORE or run.status != Status.SUCCEEDED:
+    if run.kind != Kind.DB_RESTORE or run.is_active:
         return False
-    return run == history.last_restore(run.database) and bool(
-        run.options.get("kept") or run.options.get("safety")
-    )
+    if not (run.options.get(undo.KEPT) or run.options.get(undo.SAFETY)):
+        return False
+    try:
+        return run == undo.last_restore(run.database)
+    except (BackupError, DatabaseError):  # its server is asked, and does not answer
+        return False
 
 
 def holds_sessions(database: str) -> bool:
@@ -168,13 +172,16 @@ def _restore_run(
 
 def _undo_run(database: str, trigger: str, requested_by: str) -> tuple[BackupRun, Callable[[Job], str]]:
     """Find what the last restore kept: the replaced data itself on the server, else the backup made before it."""
-    get_connector(database)
-    last = history.last_restore(database)
-    if last and last.options.get("kept"):
+    ask(
+        get_connector(database)
+    )  # otherwise “nothing was kept” is all that there were to say of a server that is gone
+    history.release(database)
+    last = undo.last_restore(database)
+    if last and last.options.get(undo.KEPT):
         run = BackupRun(kind=Kind.DB_RESTORE, database=database, trigger=trigger, requested_by=requested_by)
-        run.options = {"kept": last.options["kept"]}
-        return run, undo
-    path = last.options.get("safety") if last else None
+        run.options = {undo.PUT_BACK: last.options[undo.KEPT]}
+        return run, put_back
+    path = last.options.get(undo.SAFETY) if last else None
     if path is None:
         # A new server has no history, but the remote knows. Where there is a history, an older one would be wrong.
         found = [] if last else list_backups(database)
@@ -186,4 +193,6 @@ def _undo_run(database: str, trigger: str, requested_by: str) -> tuple[BackupRun
                 database=database,
             )
         path = kept[0].path
-    return _restore_run(path, None, None, None, None, trigger, requested_by), restore
+    # Who could not restore in another way can't undo in another way either.
+    strategy = last.options.get("strategy") if last else None
+    return _restore_run(path, None, None, strategy, None, trigger, requested_by), restore

@@ -21,8 +21,9 @@ from ..jobs.media import back_up_media
 from ..jobs.prune import prune as prune_job
 from ..jobs.prune_media import prune_media as prune_media_job
 from ..jobs.prune_media import prune_versions
-from ..jobs.restore import restore, undo
+from ..jobs.restore import put_back, restore
 from ..jobs.restore_media import restore_media
+from ..jobs.undo import PUT_BACK
 from ..jobs.waiting import waiting
 from ..models import BackupRun, Kind, Status
 
@@ -46,12 +47,7 @@ def do(run: BackupRun, work: Callable[[Job], str], progress: Progress | None = N
     :raises BackupError: it failed.
     """
     run.status, run.lock = Status.RUNNING, run.lock_name
-    recorded = history.has_table()
-    if not recorded:
-        logger.warning(
-            "The run is not recorded: there is no table for it, or no way to it. Run “manage.py migrate”."
-        )
-    history.begin(run, recorded=recorded)
+    history.begin(run, recorded=history.will_record(run))
     return carry_out(run, work, progress=progress)
 
 
@@ -95,7 +91,7 @@ def carry_out_queued(run_id: str) -> bool:
         if not history.begin_queued(run_id):
             return False
         run = BackupRun.objects.get(pk=run_id)
-        carry_out(run, undo if "kept" in run.options else WORK[run.kind])
+        carry_out(run, put_back if PUT_BACK in run.options else WORK[run.kind])
         if run.options.get("clean"):
             if run.kind == Kind.MEDIA_BACKUP:
                 clean_up_media(trigger=run.trigger, requested_by=run.requested_by)

@@ -122,12 +122,27 @@ class Connector:
         """Return the tables that the committed restore removed because the backup does not know them."""
         return []
 
+    def is_half_done(self, sink: Sink) -> bool:
+        """Whether a restore that has not been committed may have changed something: where it is not all or nothing."""
+        return False
+
     def kept(self, sink: Sink) -> str:
-        """Return the name under which the server still has what the committed restore replaced, or an empty string."""
+        """Return the name under which the server will have what the restore replaces, or an empty string.
+
+        It is written down before the sink is opened: a process that dies can say nothing.
+        """
         return ""
 
-    def put_back(self, kept: str) -> None:
-        """Undo a restore: put back what :meth:`kept` named, all of it or nothing."""
+    def has_kept(self, name: str) -> bool:
+        """Whether the server has what was live under this name: whether that restore or undo has happened."""
+        return False
+
+    def name_to_keep(self) -> str:
+        """Return a new name under which :meth:`put_back` can keep what is live now."""
+        raise NotImplementedError
+
+    def put_back(self, kept: str, aside: str) -> None:
+        """Undo a restore: put back what :meth:`kept` named, all of it or nothing, and keep what is live as ``aside``."""
         raise NotImplementedError
 
     def discard(self, kept: str) -> None:

@@ -32,10 +32,6 @@ PROBLEMS: tuple[tuple[str, str], ...] = (
     ),
     (r"[Uu]nauthorized|not authorized", _("The database user lacks a right; see the message.")),
 )
-HALF_DONE = _(
-    "A restore of MongoDB is not all or nothing: the database may hold a part of the backup now. "
-    "Restore again, or put back the backup that was made before with “dbrestore --undo”."
-)
 
 
 def explain(name: str, status: int, output: str) -> BackupError:
@@ -43,12 +39,21 @@ def explain(name: str, status: int, output: str) -> BackupError:
     error = program_failed(
         name, status, "\n".join(re.sub(r"^\S+\t", "", each) for each in output.splitlines())
     )
-    if name == "mongorestore":
-        error.hint_template = HALF_DONE
     for pattern, hint in PROBLEMS:
         if re.search(pattern, output):
             error.hint_template = hint
     return error
+
+
+class RestoreSink(SecretSink):
+    """The input of mongorestore, which drops and fills each collection as soon as it comes."""
+
+    is_begun = False
+    """Whether it has had any data."""
+
+    def write(self, data: bytes) -> None:
+        self.is_begun = self.is_begun or bool(data)
+        super().write(data)
 
 
 class MongoDumpConnector(Connector):
@@ -80,7 +85,10 @@ class MongoDumpConnector(Connector):
         arguments += [f"--nsExclude={database_name(self.live)}.{each}" for each in self.history_tables]
         arguments += self.list_option("RESTORE_ARGS")
         make = functools.partial(self._command, "mongorestore", self.live, arguments)
-        return SecretSink(make, secret(self.live))
+        return RestoreSink(make, secret(self.live))
+
+    def is_half_done(self, sink: Sink) -> bool:
+        return isinstance(sink, RestoreSink) and sink.is_begun
 
     def facts(self) -> Facts:
         connection, version = connections[self.alias], ""

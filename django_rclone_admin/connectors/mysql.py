@@ -19,7 +19,7 @@ from ..exceptions import gettext_noop as _
 from . import mysql_swap
 from .base import Connector, Facts
 from .mysql_in_place import InPlaceSink
-from .mysql_server import Server
+from .mysql_server import KEPT, Server
 
 CLIENT, DUMP = ("mariadb", "mysql"), ("mariadb-dump", "mysqldump")
 """The two names of each program."""
@@ -105,6 +105,9 @@ class MysqlDumpConnector(Connector):
         self.check_head(head)
         return mysql_swap.SwapSink(self) if strategy == "swap" else InPlaceSink(self)
 
+    def is_half_done(self, sink: Sink) -> bool:
+        return isinstance(sink, InPlaceSink) and sink.is_begun
+
     def vanished(self, sink: Sink) -> list[str]:
         assert isinstance(sink, mysql_swap.SwapSink | InPlaceSink)
         return sink.vanished
@@ -112,8 +115,16 @@ class MysqlDumpConnector(Connector):
     def kept(self, sink: Sink) -> str:
         return sink.kept if isinstance(sink, mysql_swap.SwapSink) else ""
 
-    def put_back(self, kept: str) -> None:
-        mysql_swap.put_back(self, kept)
+    def has_kept(self, name: str) -> bool:
+        server = Server(self)
+        with server.cursor() as cursor:
+            return server.has_kept(cursor, name)
+
+    def name_to_keep(self) -> str:
+        return Server(self).new_name() + KEPT
+
+    def put_back(self, kept: str, aside: str) -> None:
+        mysql_swap.put_back(self, kept, aside)
 
     def discard(self, kept: str) -> None:
         Server(self).drop(kept)

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 from ..engine.mysql import DumpText
 from ..engine.transfer import CommandSink
-from ..exceptions import BackupError
-from ..exceptions import gettext_noop as _
 from .mysql_definitions import quote, read
 from .mysql_server import Server
-
-HALF_DONE = _(
-    "This strategy is not all or nothing: the database may hold a part of the backup now. "
-    "Restore again, or put back the backup that was made before with “dbrestore --undo”."
-)
 
 
 class InPlaceSink:
@@ -32,23 +23,23 @@ class InPlaceSink:
         self._server = Server(connector)
         self._text = DumpText()
         self._loader = CommandSink(connector.load(self._server.live))
-        self._is_begun = False
+        self.is_begun = False
+        """Whether the client has had anything to carry out."""
         self.vanished: list[str] = []
 
     def open(self) -> None:
         self._loader.open()
 
     def write(self, data: bytes) -> None:
-        with self._explained():
-            for piece in self._text.feed(data):
-                self._is_begun = True
-                self._loader.write(piece)
+        for piece in self._text.feed(data):
+            self.is_begun = True
+            self._loader.write(piece)
 
     def commit(self) -> None:
-        with self._explained():
-            self._loader.write(self._text.finish())
-            self._loader.commit()
-            self._drop_others()
+        self.is_begun = True
+        self._loader.write(self._text.finish())
+        self._loader.commit()
+        self._drop_others()
 
     def _drop_others(self) -> None:
         """Drop the tables and views that the backup does not know."""
@@ -67,12 +58,3 @@ class InPlaceSink:
 
     def close(self) -> None:
         self._loader.close()
-
-    @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except BackupError as error:
-            if self._is_begun:
-                error.hint_template = HALF_DONE
-            raise

@@ -127,13 +127,17 @@ class Server:
         )
         return cursor.fetchone() is not None
 
+    def has_kept(self, cursor: Any, schema: str) -> bool:
+        """Whether a schema holds what was live before an exchange: that is what has put this table there."""
+        return self.has_table(cursor, schema, BEFORE)
+
     # -- what runs that died have left ------------------------------------------------------------------------------
 
     def sweep(self) -> None:
         """Undo what was not finished, and drop the schemas of runs that have ended without doing so."""
         for schema in self._belonging():
             with self.cursor() as cursor:
-                is_kept = schema.endswith(KEPT) and self.has_table(cursor, schema, BEFORE)
+                is_kept = schema.endswith(KEPT) and self.has_kept(cursor, schema)
             if is_kept:
                 self.repair(schema)
             else:

@@ -81,24 +81,20 @@ class SwapSink:
                 self._server.clear(self._new)
 
 
-def put_back(connector: Any, kept: str) -> None:
-    """Exchange the live tables with kept ones; what was live is then kept under that name."""
+def put_back(connector: Any, kept: str, aside: str) -> None:
+    """Exchange the live tables with kept ones; what was live is then kept as ``aside``."""
     server = Server(connector)
     server.sweep()
     with server.cursor() as cursor:
-        if not server.has_table(cursor, kept, BEFORE):
+        if not server.has_kept(cursor, kept):
             raise BackupNotFound(
                 _("The tables that the restore replaced are not there any more."),
                 hint=_("Nothing was changed. Restore the backup that was made before it."),
             )
         definitions = stored(cursor, f"{quote(kept)}.{BEFORE}")
-    aside = server.new_name()
     exchange(server, kept, aside, definitions)
-    with contextlib.suppress(BackupError), server.cursor() as cursor:
-        cursor.execute(
-            _rename([(aside, kept, each, each) for each in [*server.tables(cursor, aside), BEFORE]])
-        )
-        server.drop(aside)
+    with contextlib.suppress(BackupError):  # the undo has succeeded; the next restore sweeps
+        server.drop(kept)
 
 
 def exchange(server: Server, incoming: str, outgoing: str, new: list[Definition]) -> None:
@@ -159,7 +155,7 @@ def _settle(server: Server, done: Completed, incoming: str, outgoing: str, after
     number = done.output.split(b"\n", 1)[0]
     server.end_connections(incoming, outgoing, number=int(number) if number.isdigit() else 0)
     with server.cursor() as cursor:
-        has_happened = server.has_table(cursor, outgoing, BEFORE)
+        has_happened = server.has_kept(cursor, outgoing)
     if not has_happened:
         server.repair(incoming)
         server.drop(outgoing)

@@ -18,7 +18,7 @@ from .base import Connector, Facts
 from .libpq import connection_environment, explain, quote
 from .postgresql_in_place import EPILOGUE, OneTransaction, prologue, vanished
 from .postgresql_server import Server
-from .postgresql_swap import SwapSink, put_back
+from .postgresql_swap import SwapSink, name_to_keep, put_back
 
 MAGIC = b"PGDMP"
 TABLES = """
@@ -92,8 +92,14 @@ class PgDumpConnector(Connector):
     def kept(self, sink: Sink) -> str:
         return sink.kept if isinstance(sink, SwapSink) else ""
 
-    def put_back(self, kept: str) -> None:
-        put_back(self, kept)
+    def has_kept(self, name: str) -> bool:
+        return Server(self.alias).exists(name)
+
+    def name_to_keep(self) -> str:
+        return name_to_keep(self.live["NAME"])
+
+    def put_back(self, kept: str, aside: str) -> None:
+        put_back(self, kept, aside)
 
     def discard(self, kept: str) -> None:
         Server(self.alias).drop(kept)

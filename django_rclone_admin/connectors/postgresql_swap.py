@@ -46,8 +46,8 @@ class SwapSink:
         self._connector, self._control = connector, control
         self._server = Server(connector.alias)
         self._live: str = connector.live["NAME"]
-        mark = uuid.uuid4().hex[:8]
-        self._new, self.kept = name_beside(self._live, NEW, mark), name_beside(self._live, KEPT, mark)
+        self._new = name_beside(self._live, NEW, uuid.uuid4().hex[:8])
+        self.kept = name_to_keep(self._live)
         self.vanished: list[str] = []
         self._loader: ChainSink | None = None
         self._folder: Path | None = None
@@ -180,8 +180,13 @@ class History:
             return bool(cursor.fetchone()[0])
 
 
-def put_back(connector: Any, kept: str) -> None:
-    """Swap the live database with a kept one; what was live is then kept under that name."""
+def name_to_keep(live: str) -> str:
+    """Return a new name for what is live now."""
+    return name_beside(live, KEPT, uuid.uuid4().hex[:8])
+
+
+def put_back(connector: Any, kept: str, aside: str) -> None:
+    """Swap the live database with a kept one; what was live is then kept as ``aside``."""
     server, live = Server(connector.alias), connector.live["NAME"]
     history = History(connector, server)
     with explained():
@@ -192,6 +197,5 @@ def put_back(connector: Any, kept: str) -> None:
                 name=kept,
             )
         history.copy(live, kept)
-    aside = name_beside(live, NEW, uuid.uuid4().hex[:8])
-    server.rename([(live, aside), (kept, live), (aside, kept)])
-    history.catch_up(kept, live)
+    server.rename([(live, aside), (kept, live)])
+    history.catch_up(aside, live)

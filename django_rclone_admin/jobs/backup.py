@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import IO
 
 import django
-from django.db import DatabaseError, connections
+from django.db import connections
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
@@ -23,8 +23,8 @@ from ..engine.files import FileSink, StreamSink
 from ..engine.manifest import Manifest
 from ..engine.store import Stored, Upload, pour, sweep
 from ..engine.transfer import Sink
-from ..exceptions import ProgramFailed, gettext_noop
 from . import history
+from .facts import ask
 from .job import Job
 
 
@@ -95,22 +95,6 @@ def _to_file(job: Job, connector: Connector, output: Path | IO[bytes]) -> str:
 def _record(job: Job, stored: Stored) -> None:
     job.run.size, job.run.raw_size, job.run.sha256 = stored.size, stored.raw_size, stored.sha256
     job.control.bytes_total = stored.raw_size
-
-
-def ask(connector: Connector) -> Facts:
-    """Ask a database about itself.
-
-    :raises ProgramFailed: it can't be reached.
-    """
-    try:
-        return connector.facts()
-    except DatabaseError as error:
-        raise ProgramFailed(
-            gettext_noop("The database “%(database)s” can't be reached: %(reason)s"),
-            hint=gettext_noop("Nothing was changed. Check that the server runs and that DATABASES is right."),
-            database=connector.alias,
-            reason=" ".join(str(error).split()),
-        ) from error
 
 
 def applied_migrations(alias: str) -> dict[str, list[str]]:

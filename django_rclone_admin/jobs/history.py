@@ -9,7 +9,15 @@ import time
 import uuid
 from datetime import timedelta
 
-from django.db import DatabaseError, IntegrityError, connections, router, transaction
+from django.db import (
+    DatabaseError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    connections,
+    router,
+    transaction,
+)
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
@@ -18,6 +26,7 @@ from django.utils.translation import gettext as _
 from ..exceptions import BackupError, gettext_noop
 from ..executors import Executor
 from ..models import UNTAKEN_AFTER, BackupRun, Kind, Status
+from .facts import unreachable
 
 logger = logging.getLogger("django_rclone_admin")
 
@@ -64,6 +73,28 @@ def has_table(alias: str | None = None) -> bool:
         return BackupRun._meta.db_table in connection.introspection.table_names()
     except DatabaseError:
         return False
+
+
+def will_record(run: BackupRun) -> bool:
+    """Whether a run is going to be recorded; where it is not, the log says why.
+
+    :raises ProgramFailed: the history is in the database that the run is about, and that can't be reached.
+    """
+    alias = database()
+    try:
+        if BackupRun._meta.db_table in connections[alias].introspection.table_names():
+            return True
+    except DatabaseError as error:
+        told = unreachable(alias, error)
+        is_gone = isinstance(error, OperationalError | InterfaceError)
+        if is_gone and run.database == alias and run.kind in (Kind.DB_BACKUP, Kind.DB_RESTORE):
+            raise told from error
+        logger.warning("The run is not recorded, and locks out no other: %s", told)
+        return False
+    logger.warning(
+        "The run is not recorded: the history has no table in “%s” yet. Run “manage.py migrate”.", alias
+    )
+    return False
 
 
 def claim(run: BackupRun) -> None:
@@ -164,18 +195,19 @@ def _cause_of_death(run: BackupRun) -> tuple[str, str]:
     )
 
 
+def release(alias: str) -> None:
+    """Mark the run that holds a database as interrupted, if its process is gone; this may take a heartbeat's time."""
+    if not has_table():
+        return
+    for run in BackupRun.objects.filter(lock=f"db:{alias}"):
+        if run.is_active and _is_gone(run):
+            reap(run)
+
+
 def reap_stale() -> None:
     """Mark all runs whose heart stopped; called by whoever looks at the history."""
     for run in BackupRun.objects.stale():
         reap(run)
-
-
-def last_restore(alias: str) -> BackupRun | None:
-    """Return the last restore of a database that succeeded, as far as the history knows."""
-    if not has_table():
-        return None
-    done = BackupRun.objects.filter(database=alias, kind=Kind.DB_RESTORE, status=Status.SUCCEEDED)
-    return done.order_by("-created_at").first()
 
 
 def is_over(run_id: str) -> bool | None:

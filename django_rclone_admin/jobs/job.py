@@ -112,19 +112,29 @@ class Job:
         The work is over, and its outcome does not hang on the record of it. A connection may well be gone by now: a
         restore by swap ends all of them.
         """
+        try:
+            self._write(self.run.save)
+        except Error as error:
+            logger.warning("The end of a run could not be recorded: %s", error)
+
+    def save_options(self) -> None:
+        """Write the options to the row at once, for whoever looks at it when this process is no more.
+
+        :raises django.db.Error: they could not be written.
+        """
+        self._write(functools.partial(self.run.save, update_fields=["options"]))
+
+    def _write(self, save: Callable[[], object]) -> None:
         if not self.recorded:
             return
         connection = connections[history.database()]
         try:
-            try:
-                self.run.save()
-            except (OperationalError, InterfaceError):
-                if connection.in_atomic_block:
-                    raise
-                connection.close()
-                self.run.save()
-        except Error as error:
-            logger.warning("The end of a run could not be recorded: %s", error)
+            save()
+        except (OperationalError, InterfaceError):
+            if connection.in_atomic_block:
+                raise
+            connection.close()
+            save()
 
 
 def carry_out(

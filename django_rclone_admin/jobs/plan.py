@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from django.db import DatabaseError, connections
 from django.db.migrations.loader import MigrationLoader
 from django.utils import timezone
 
@@ -17,6 +16,7 @@ from ..exceptions import BackupDamaged, BackupNotFound, RestoreRefused, UsageErr
 from ..exceptions import gettext_noop as _
 from ..models import BackupRun, Kind, Status
 from . import history
+from .facts import ask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,11 +60,12 @@ def make_plan(
     :param is_elsewhere: the caller wants the backup of another database in ``target``.
     :raises RestoreRefused: it is of another database or of another engine.
     :raises BackupDamaged: it can't be trusted.
+    :raises ProgramFailed: the target can't be reached.
     """
     settings = get_settings()
     connector = get_connector(target)
     refuse(backup, connector, is_elsewhere=is_elsewhere)
-    facts = _facts(connector)
+    facts = ask(connector)
     refuse_old_server(backup, connector, facts)
     manifest = backup.manifest
     unknown, missing = compare_migrations(manifest.migrations) if manifest else ([], [])
@@ -153,15 +154,6 @@ def choose_strategy(database: str, wanted: str | None) -> str:
             available=", ".join(available),
         )
     return strategy
-
-
-def _facts(connector: Connector) -> Facts:
-    """Ask the target; one that is not there yet, or has not answered, has nothing to lose or will fail by itself."""
-    try:
-        return connector.facts()
-    except DatabaseError:
-        connections[connector.alias].close()
-        return Facts()
 
 
 def compare_migrations(applied: dict[str, list[str]]) -> tuple[list[str], list[str]]:

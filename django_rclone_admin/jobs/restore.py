@@ -16,12 +16,24 @@ from ..engine.catalog import StoredObject
 from ..engine.compression import Decompressor, Meter, Stage
 from ..engine.files import FileSource
 from ..engine.transfer import CommandSource, Sink, Source, transfer
+from ..exceptions import BackupError
+from ..exceptions import gettext_noop as noop
 from ..models import BackupRun, Kind, Status, Trigger
 from ..site import find_backup
-from . import history
-from .backup import ask, back_up
+from . import history, undo
+from .backup import back_up
+from .facts import ask
 from .job import Job, carry_out
 from .plan import choose_strategy, refuse, refuse_old_server
+
+HALF_DONE = noop(
+    "The database may hold a part of the backup now: this way of restoring is not all or nothing. "
+    "Put back what was there with “dbrestore --undo”, or restore again."
+)
+HALF_DONE_UNSAFE = noop(
+    "The database may hold a part of the backup now: this way of restoring is not all or nothing, and no backup was "
+    "made before. Restore again."
+)
 
 
 def restore(job: Job, source: Path | IO[bytes] | None = None) -> str:
@@ -52,14 +64,16 @@ def restore(job: Job, source: Path | IO[bytes] | None = None) -> str:
     return _success(run, backup, vanished)
 
 
-def undo(job: Job) -> str:
+def put_back(job: Job) -> str:
     """Put back what a restore replaced, where the server has kept it."""
-    run, kept = job.run, job.run.options["kept"]
+    run = job.run
     connector = get_connector(run.database)
     job.announce(signals.pre_db_restore, database=run.database, path=run.path)
     job.stage(_("Putting back what was replaced"))
     connections[run.database].close()
-    connector.put_back(kept)
+    undo.remember(job, connector.name_to_keep())
+    connector.put_back(run.options[undo.PUT_BACK], run.options[undo.KEPT])
+    undo.forget(job)
     _put_history_right(job)
     job.tell(signals.post_db_restore, database=run.database)
     return _("“%(database)s” is again what it was before the restore.") % {"database": run.database}
@@ -91,15 +105,23 @@ def _load(
 
     def choose(head: bytes) -> Sink:
         chosen.append(connector.sink(head, job.control, strategy))
+        undo.remember(job, connector.kept(chosen[0]))
         return chosen[0]
 
     job.stage(_("Restoring"))
     raw = Meter()
     stages: list[Stage] = [expected, Decompressor(), raw]
-    transfer(source, choose, stages=stages, control=job.control)
+    try:
+        transfer(source, choose, stages=stages, control=job.control)
+    except BaseException as error:
+        if not chosen or not connector.is_half_done(chosen[0]):
+            undo.forget(job)
+        elif isinstance(error, BackupError):
+            # Whoever raised it could not know what the sink has done with the bytes until then.
+            error.hint_template = HALF_DONE if job.run.options.get(undo.SAFETY) else HALF_DONE_UNSAFE
+        raise
+    undo.forget(job)
     job.run.size, job.run.raw_size, job.run.sha256 = expected.size, raw.size, expected.sha256
-    if kept := connector.kept(chosen[0]):
-        job.run.options["kept"] = kept
     return connector.vanished(chosen[0])
 
 
@@ -119,7 +141,7 @@ def _safety_backup(job: Job, connector: Connector) -> None:
     )
     history.begin(run, recorded=job.recorded)
     carry_out(run, back_up, control=job.control)
-    job.run.options["safety"] = run.path
+    job.run.options[undo.SAFETY] = run.path
     job.note(run.message)
     job.control.bytes_done = 0
 
@@ -127,11 +149,11 @@ def _safety_backup(job: Job, connector: Connector) -> None:
 def _discard_older(job: Job, connector: Connector) -> None:
     """Give back the room of what an earlier restore kept, now that this one can be undone instead."""
     run = job.run
-    mine = run.options.get("kept")
+    mine = run.options.get(undo.KEPT)
     try:
-        last = history.last_restore(run.database)
-        kept = last.options.get("kept") if last else None
-        if kept and kept != mine and (mine or run.options.get("safety")):
+        last = undo.last_restore(run.database)
+        kept = last.options.get(undo.KEPT) if last else None
+        if kept and kept != mine and (mine or run.options.get(undo.SAFETY)):
             connector.discard(kept)
     except Exception as error:  # noqa: BLE001  (the restore is committed)
         history.logger.warning("What an earlier restore kept could not be removed: %s", error)

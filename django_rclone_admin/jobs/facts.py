@@ -1,0 +1,31 @@
+"""What is asked of a database before the work on it; and how it is said that nobody answers."""
+
+from __future__ import annotations
+
+from django.db import DatabaseError, connections
+
+from ..connectors.base import Connector, Facts
+from ..exceptions import ProgramFailed
+from ..exceptions import gettext_noop as _
+
+
+def ask(connector: Connector) -> Facts:
+    """Ask a database about itself.
+
+    :raises ProgramFailed: it can't be reached.
+    """
+    try:
+        return connector.facts()
+    except DatabaseError as error:
+        raise unreachable(connector.alias, error) from error
+
+
+def unreachable(alias: str, error: Exception) -> ProgramFailed:
+    """Return what to say of a database that does not answer."""
+    connections[alias].close()
+    return ProgramFailed(
+        _("The database “%(database)s” can't be reached: %(reason)s"),
+        hint=_("Nothing was changed. Check that the server runs and that DATABASES is right."),
+        database=alias,
+        reason=" ".join(str(error).split()),
+    )

@@ -1,0 +1,63 @@
+"""MySQL in place is not all or nothing: what a failure says must be what is true, and it can be taken back."""
+
+import pytest
+
+from tests.support import programs
+from tests.support.faults import add_noise, assert_failed
+from tests.support.mysql_shop import open_shop
+from tests.support.programs import DOWNLOAD
+
+pytestmark = pytest.mark.mysql
+
+IN_PLACE = ("dbrestore", "--noinput", "--strategy=in_place")
+
+
+@pytest.fixture
+def shop(make_shop, mysql_server):
+    """A shop with a large backup, and changes since then."""
+    with open_shop(make_shop, mysql_server) as shop:
+        add_noise(shop)
+        assert shop.manage("dbbackup").code == 0
+        shop.execute("UPDATE shop_product SET price = 2000")
+        shop.execute("CREATE TABLE newer AS SELECT * FROM shop_product")
+        yield shop
+
+
+def break_download(shop, folder, rclone, after):
+    program = programs.cut_output(folder / "bin", "rclone", rclone, after=after, status=9, when=DOWNLOAD)
+    shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(program)
+
+
+def test_download_that_breaks_in_the_middle_is_told_as_it_is_and_can_be_undone(shop, tmp_path, rclone_binary):
+    before = shop.rows()
+    break_download(shop, tmp_path, rclone_binary, 1_200_000)
+    result = shop.manage(*IN_PLACE)
+    assert_failed(result, "rclone")
+    assert "Nothing was changed" not in result.err
+    assert "may hold a part of the backup now" in result.err
+    assert "“dbrestore --undo”" in result.err
+    assert shop.rows() != before
+
+    shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = rclone_binary
+    undone = shop.manage("dbrestore", "--noinput", "--undo")
+    assert undone.code == 0, undone.err
+    assert shop.rows() == before
+
+
+def test_without_a_safety_backup_no_undo_is_promised(shop, tmp_path, rclone_binary):
+    break_download(shop, tmp_path, rclone_binary, 1_200_000)
+    result = shop.manage(*IN_PLACE, "--no-safety-backup")
+    assert_failed(result, "rclone")
+    assert "may hold a part of the backup now" in result.err
+    assert "no backup was made before" in result.err
+    assert "--undo" not in result.err
+
+
+def test_download_that_never_begins_has_changed_nothing(shop, tmp_path, rclone_binary):
+    before = shop.rows()
+    break_download(shop, tmp_path, rclone_binary, 0)
+    result = shop.manage(*IN_PLACE, "--no-safety-backup")
+    assert_failed(result, "rclone")
+    assert "may hold a part" not in result.err
+    assert "Nothing was changed" in result.err
+    assert shop.rows() == before

@@ -1,0 +1,53 @@
+"""A database server that does not answer is what a command says, in one sentence, and nothing besides."""
+
+import pytest
+
+from tests.support.faults import assert_failed
+from tests.support.servers import free_port
+
+
+@pytest.fixture(
+    params=[
+        pytest.param("postgresql", marks=pytest.mark.postgresql),
+        pytest.param("mysql", marks=pytest.mark.mysql),
+    ]
+)
+def shop(request, make_shop):
+    """A shop with a backup, whose server is gone."""
+    shop = make_shop(request.param)
+    for alias in ("default", "analytics"):
+        assert shop.manage("dbbackup", f"--database={alias}").code == 0
+    entry = shop.settings["DATABASES"]["default"]
+    port, entry["PORT"] = entry["PORT"], free_port()
+    yield shop
+    entry["PORT"] = port
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["dbbackup"],
+        ["dbrestore", "--noinput"],
+        ["dbrestore", "--dry-run"],
+        ["dbrestore", "--undo", "--noinput"],
+    ],
+    ids=["backup", "restore", "dry-run", "undo"],
+)
+def test_server_that_is_gone_is_said_and_nothing_else(shop, command):
+    result = shop.manage(*command)
+    assert_failed(result, "^The database “default” can't be reached: ")
+    assert "migrate" not in result.err
+    assert "safety backup" not in result.out
+
+
+def test_other_databases_are_backed_up_without_a_record(shop):
+    """The history is in the database that is gone; the backup of another one is made all the same."""
+    count = len(shop.names())
+    result = shop.manage("dbbackup", "--database=analytics")
+    assert result.code == 0, result.err
+    assert (
+        "The run is not recorded, and locks out no other: The database “default” can't be reached"
+        in result.err
+    )
+    assert "migrate" not in result.err
+    assert len(shop.names()) == count + 2
