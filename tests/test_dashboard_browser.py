@@ -144,7 +144,7 @@ def test_a_backup_is_watched_and_restored(open_site, database):
     expect(run_of(page, "succeeded")).to_be_visible()
     assert page.evaluate("window.isStillTheSamePage")
     assert shop.rows(ignore=["django_session", "django_admin_log"]) == before
-    expect(page.get_by_role("button", name="Undo this restore")).to_be_visible()
+    expect(page.get_by_role("link", name="Undo this restore")).to_be_visible()
 
 
 def test_the_list_shows_what_its_button_started(open_site):

@@ -423,11 +423,12 @@ def test_backup_restore_undo_and_retry_do_their_work_and_are_logged(admin_client
     assert Backup.objects.filter(trigger=Trigger.SAFETY).count() == 1
     assert logged() == [f"Restore of {backup.path} started."]
 
-    assert url("backuprun_undo", restored.pk) in page.forms()
-    page = post(admin_client, url("backuprun_undo", restored.pk))
+    undo = url("backuprun_undo", restored.pk)
+    assert undo in page.links()
+    page = post(admin_client, undo, confirm="default")
     assert "Restoring default succeeded" in page.text
     assert django_user_model.objects.filter(username="newcomer").exists()
-    assert "Only the last restore" in post(admin_client, url("backuprun_undo", restored.pk)).text
+    assert "Only the last restore" in post(admin_client, undo, confirm="default").text
 
     page = post(admin_client, url("backuprun_retry", made.pk))
     assert "Backing up default succeeded" in page.text

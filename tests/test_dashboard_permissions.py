@@ -51,7 +51,7 @@ backuprun_delete         -                  -    -
 backuprun_progress       view_backuprun     200  200
 backuprun_cancel         cancel_backuprun   405  302
 backuprun_retry          run_backup         405  302
-backuprun_undo           restore_backup     405  302
+backuprun_undo           restore_backup     302  302
 """
 """What somebody with just that permission gets; ``-`` is refused to everybody.
 

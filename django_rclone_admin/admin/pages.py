@@ -152,7 +152,7 @@ class Pages(ModelAdmin):
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "media": self.media,
-            "has_view_permission": may(request, "view"),
+            "has_view_permission": self.has_view_permission(request),
             "original": context["title"],  # the end of the breadcrumbs
             **context,
         }

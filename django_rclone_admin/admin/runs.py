@@ -20,6 +20,7 @@ from django.views.decorators.http import require_POST
 from .. import api, wording
 from ..exceptions import BackupError
 from ..models import BackupRun, Kind
+from .forms import RestoreForm
 from .pages import APP, RUN, Pages, badge, demand, is_uuid, may, moment, say_error, who
 from .progress import Progress
 
@@ -134,7 +135,7 @@ class BackupRunAdmin(Pages):
             # No admin_view: somebody whose session a restore has replaced must not poll a sign-in page for ever.
             path("<uuid:run_id>/progress/", never_cache(self.progress_view), name=f"{name}progress"),
             path("<uuid:run_id>/cancel/", view(require_POST(self.cancel_view)), name=f"{name}cancel"),
-            path("<uuid:run_id>/undo/", view(require_POST(self.undo_view)), name=f"{name}undo"),
+            path("<uuid:run_id>/undo/", view(self.undo_view), name=f"{name}undo"),
             path("<uuid:run_id>/retry/", view(require_POST(self.retry_view)), name=f"{name}retry"),
             *super().get_urls(),
         ]
@@ -197,17 +198,29 @@ class BackupRunAdmin(Pages):
         return redirect(RUN, again.pk)
 
     def undo_view(self, request: HttpRequest, run_id: Any) -> HttpResponse:
-        """Put back what a restore replaced."""
+        """Say what undoing a restore does; carry it out when the name of the database was typed."""
         demand(request, "restore")
         run = get_object_or_404(BackupRun, pk=run_id)
         if not api.is_undoable(run):
             messages.error(request, gettext("Only the last restore of a database can be undone."))
             return redirect(RUN, run_id)
+        form = RestoreForm(request.POST if request.method == "POST" else None, target=run.database)
+        if form.is_valid():
+            return self._undo(request, run)
+        context = {
+            "title": gettext("Undo the restore of %(database)s?") % {"database": run.database},
+            "run": run,
+            "form": form,
+            "sessions_inside": api.holds_sessions(run.database),
+        }
+        return self.page(request, "undo", context)
+
+    def _undo(self, request: HttpRequest, run: BackupRun) -> HttpResponse:
         try:
             undo = api.start_undo_restore(run.database, **who(request))
         except BackupError as error:
             say_error(request, error)
-            return redirect(RUN, run_id)
+            return redirect(RUN, run.pk)
         self.log_change(request, undo, gettext("Undo of a restore started."))
         return redirect(RUN, undo.pk)
 
