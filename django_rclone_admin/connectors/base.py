@@ -107,6 +107,12 @@ class Connector:
         self.check_head(head)
         return CommandSink(self.restore_command())
 
+    def check_restore_options(self) -> None:
+        """Refuse options with which a restore would not bring everything back.
+
+        :raises UsageError: there is one.
+        """
+
     def check_room(self, size: int) -> None:
         """Refuse a restore for which there is no room.
 

@@ -17,12 +17,20 @@ from ..engine.command import Command, program_failed, run
 from ..engine.control import Control
 from ..engine.secret_file import SecretSink, SecretSource
 from ..engine.transfer import Sink, Source
-from ..exceptions import BackupError, WrongFormat
+from ..exceptions import BackupError, UsageError, WrongFormat
 from ..exceptions import gettext_noop as _
 from .base import Connector, Facts
 
 MAGIC = b"\x6d\xe2\x99\x81"
 """The first bytes of an archive. Source: mongo-tools, ``common/archive/archive.go``, ``MagicNumber``."""
+
+PARTIAL = frozenset(
+    {
+        "dryRun", "nsInclude", "nsExclude", "nsFrom", "nsTo", "db", "d", "collection", "c", "excludeCollection",
+        "excludeCollectionsWithPrefix", "archive", "dir", "config", "help", "version",
+    }
+)  # fmt: skip
+"""Arguments of mongorestore that make it restore a part, something else, or nothing, and end well."""
 
 PROBLEMS: tuple[tuple[str, str], ...] = (
     (r"AuthenticationFailed|auth error|Authentication failed", _("Check USER, PASSWORD and authSource.")),
@@ -78,6 +86,18 @@ class MongoDumpConnector(Connector):
         arguments += self.list_option("DUMP_ARGS")
         make = functools.partial(self._command, "mongodump", self.replica, arguments)
         return SecretSource(make, secret(self.replica))
+
+    def check_restore_options(self) -> None:
+        for argument in self.list_option("RESTORE_ARGS"):
+            if argument.partition("=")[0].strip("-") in PARTIAL:
+                raise UsageError(
+                    _(
+                        "RESTORE_ARGS of “%(database)s” has an argument with which a restore might not be whole: %(argument)s."
+                    ),
+                    hint=_("Take it out; a restore replaces the database as a whole."),
+                    database=self.alias,
+                    argument=argument.partition("=")[0],
+                )
 
     def sink(self, head: bytes, control: Control, strategy: str) -> Sink:
         self.check_head(head)

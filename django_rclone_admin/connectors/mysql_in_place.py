@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..engine.mysql import DumpText
-from ..engine.transfer import CommandSink
+from ..engine.mysql import DumpText, LoaderSink
 from .mysql_definitions import quote, read
 from .mysql_server import Server
+
+ASIDE = "_dra_aside_"
+"""Begins the name that a table of the dump gets where it must not touch the live one; it is dropped in the end."""
 
 
 class InPlaceSink:
@@ -21,8 +23,9 @@ class InPlaceSink:
     def __init__(self, connector: Any) -> None:
         self._connector = connector
         self._server = Server(connector)
-        self._text = DumpText()
-        self._loader = CommandSink(connector.load(self._server.live))
+        # A dump of another program may have our history; it must not take the place of the live one.
+        self._text = DumpText(renamed={name: ASIDE + name[-40:] for name in connector.history_tables})
+        self._loader = LoaderSink(connector.load(self._server.live))
         self.is_begun = False
         """Whether the client has had anything to carry out."""
         self.vanished: list[str] = []
@@ -45,12 +48,14 @@ class InPlaceSink:
         """Drop the tables and views that the backup does not know."""
         live = self._server.live
         with self._server.cursor() as cursor:
-            self.vanished = sorted(set(self._server.tables(cursor, live)) - self._text.tables)
+            wanted = {name for name in self._text.tables if not name.startswith(ASIDE)}
+            others = sorted(set(self._server.tables(cursor, live)) - wanted)
+            self.vanished = [name for name in others if not name.startswith(ASIDE)]
             views = [each.name for each in read(cursor, live) if each.kind == "VIEW"]
             cursor.execute("SET SESSION foreign_key_checks = 0")
             for name in sorted(set(views) - self._text.tables):
                 cursor.execute(f"DROP VIEW {quote(name)}")
-            for name in self.vanished:
+            for name in others:
                 cursor.execute(f"DROP TABLE {quote(name)}")
 
     def abort(self) -> None:

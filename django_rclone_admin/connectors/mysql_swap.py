@@ -16,8 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..engine.command import Completed
-from ..engine.mysql import DumpText
-from ..engine.transfer import CommandSink
+from ..engine.mysql import DumpText, LoaderSink
 from ..exceptions import BackupError, BackupNotFound, ProgramFailed
 from ..exceptions import gettext_noop as _
 from .mysql_definitions import Definition, difference, quote, read, store, stored, triggers
@@ -40,7 +39,7 @@ class SwapSink:
         self._server = Server(connector)
         self._new = self._server.new_name()
         self._text = DumpText(silence_events=True)
-        self._loader = CommandSink(connector.load(self._new))
+        self._loader = LoaderSink(connector.load(self._new))
         self._is_done = False
         self.kept = self._new + KEPT
         self.vanished: list[str] = []

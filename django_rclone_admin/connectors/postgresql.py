@@ -12,15 +12,45 @@ from ..engine.chain import ChainSink
 from ..engine.command import Command, run
 from ..engine.control import Control
 from ..engine.transfer import CommandSink, CommandSource, Sink, transfer
-from ..exceptions import WrongFormat
+from ..exceptions import UsageError, WrongFormat
 from ..exceptions import gettext_noop as _
 from .base import Connector, Facts
 from .libpq import connection_environment, explain, quote
+from .postgresql_contents import WithoutTables
 from .postgresql_in_place import EPILOGUE, OneTransaction, prologue, vanished
 from .postgresql_server import Server
 from .postgresql_swap import SwapSink, name_to_keep, put_back
 
 MAGIC = b"PGDMP"
+HARMLESS = frozenset(
+    {
+        "--verbose",
+        "-v",
+        "--no-comments",
+        "--no-publications",
+        "--no-security-labels",
+        "--no-subscriptions",
+        "--no-table-access-method",
+        "--no-tablespaces",
+        "--no-owner",
+        "-O",
+        "--no-privileges",
+        "--no-acl",
+        "-x",
+        "--no-policies",
+        "--no-statistics",
+        "--statistics",
+        "--role",
+        "--superuser",
+        "--disable-triggers",
+        "--enable-row-security",
+        "--use-set-session-authorization",
+        "--restrict-key",
+        "--exit-on-error",
+        "-e",
+    }
+)
+"""Arguments of pg_restore that leave out no table and no row. Others make it restore a part, and end well."""
 TABLES = """
 SELECT CASE WHEN schemaname = ANY (current_schemas(false)) THEN tablename ELSE schemaname || '.' || tablename END
 FROM pg_catalog.pg_tables WHERE schemaname !~ '^pg_' AND schemaname <> 'information_schema' ORDER BY 1
@@ -73,7 +103,13 @@ class PgDumpConnector(Connector):
         )
         begin += self.empty_more()
         self._psql = CommandSink(self.psql(self.live["NAME"], "--file=-"), prologue=begin, epilogue=EPILOGUE)
-        return ChainSink(self._to_sql(), self._psql, control, stages=[OneTransaction()])
+
+        def load(*arguments: str) -> Sink:
+            return ChainSink(self._to_sql(*arguments), self._psql, control, stages=[OneTransaction()])
+
+        return (
+            WithoutTables(self._list_contents, load, self.history_tables) if self.history_tables else load()
+        )
 
     def loader(self, database: str, control: Control) -> ChainSink:
         """Return what loads an archive into an empty database of this server, but for its indexes and constraints."""
@@ -167,6 +203,22 @@ class PgDumpConnector(Connector):
         return self._program(
             "pg_restore", *options, *self.list_option("RESTORE_ARGS"), *arguments, connect=False
         )
+
+    def _list_contents(self, file: str) -> Command:
+        return self._program("pg_restore", "--list", file, connect=False)
+
+    def check_restore_options(self) -> None:
+        for argument in self.list_option("RESTORE_ARGS"):
+            if argument.partition("=")[0] not in HARMLESS:
+                raise UsageError(
+                    _(
+                        "RESTORE_ARGS of “%(database)s” has an argument with which a restore might not be whole: %(argument)s."
+                    ),
+                    hint=_("These are allowed: %(allowed)s."),
+                    database=self.alias,
+                    argument=argument.partition("=")[0],
+                    allowed=", ".join(sorted(HARMLESS)),
+                )
 
     def _set_role(self) -> bytes:
         role = _role(self.live)

@@ -10,11 +10,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import shutil
 import uuid
 from datetime import timedelta
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from django.db import DatabaseError
 from django.utils import timezone
@@ -22,16 +20,14 @@ from django.utils import timezone
 from ..engine.chain import ChainSink
 from ..engine.command import run_to_end
 from ..engine.control import Control
-from ..engine.temporary import private_folder
-from ..exceptions import BackupNotFound, ProgramFailed
+from ..exceptions import BackupNotFound
 from ..exceptions import gettext_noop as _
 from .libpq import quote
+from .postgresql_contents import Head
 from .postgresql_server import Server, explained, name_beside
 
 logger = logging.getLogger("django_rclone_admin")
 
-HEAD_BYTES = 64 << 20
-"""How much of the archive is kept for its table of contents; a table takes about 1 kB there."""
 NEW, KEPT = "_dra_new_", "_dra_kept_"
 """In the names of the database that is being filled, and of the one that was replaced."""
 
@@ -50,9 +46,7 @@ class SwapSink:
         self.kept = name_to_keep(self._live)
         self.vanished: list[str] = []
         self._loader: ChainSink | None = None
-        self._folder: Path | None = None
-        self._head: IO[bytes] | None = None
-        self._room = HEAD_BYTES
+        self._head = Head()
         self._is_done = False
 
     def open(self) -> None:
@@ -61,38 +55,21 @@ class SwapSink:
                 self._server.drop(left)
             self._server.create_like(self._live, self._new)
         self._connector.prepare(self._new)
-        self._folder = private_folder()
-        self._head = (self._folder / "head").open("wb", buffering=0)
+        self._head.open()
         loader: ChainSink = self._connector.loader(self._new, self._control)
         loader.open()
         self._loader = loader
 
     def write(self, data: bytes) -> None:
         assert self._loader is not None
-        if self._room > 0:
-            self._keep(data[: self._room])
+        self._head.keep(data)
         self._loader.write(data)
-
-    def _keep(self, data: bytes) -> None:
-        assert self._head is not None
-        self._room -= len(data)
-        try:
-            while data:
-                data = data[self._head.write(data) :]
-        except OSError as error:
-            raise ProgramFailed(
-                _("The head of the archive could not be written: %(reason)s."),
-                hint=_("Nothing was changed. The folder for temporary files needs 64 MB of room."),
-                reason=error.strerror,
-            ) from error
 
     def commit(self) -> None:
         assert self._loader is not None
-        assert self._head is not None
-        self._head.close()
         self._loader.commit()
         jobs = max(1, min(4, os.cpu_count() or 1))
-        indexes = ("--exit-on-error", "--section=post-data", f"--jobs={jobs}", self._head.name)
+        indexes = ("--exit-on-error", "--section=post-data", f"--jobs={jobs}", str(self._head.path))
         run_to_end(self._connector.pg_restore(self._new, *indexes), self._control)
         analyze = ("--command=SET statement_timeout = 0", "--command=ANALYZE")
         run_to_end(self._connector.psql(self._new, *analyze), self._control)
@@ -123,10 +100,7 @@ class SwapSink:
     def close(self) -> None:
         if self._loader:
             self._loader.close()
-        if self._head:
-            self._head.close()
-        if self._folder:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        self._head.close()
         if not self._is_done:
             # The next restore drops it otherwise; what has failed already is what people must hear of.
             with contextlib.suppress(DatabaseError):
@@ -147,6 +121,9 @@ class History:
         for table in self._tables:
             if self._exists(table, source):
                 self._connector.copy_table(table, source, target)
+            else:  # a dump of another program may have brought one
+                with self._server.cursor(target) as cursor:
+                    cursor.execute(f"DROP TABLE IF EXISTS {quote(table)}")
 
     def catch_up(self, source: str, target: str) -> None:
         """Bring over what was written since :meth:`copy`: the last heartbeats of the runs at work.

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from typing import IO
 
 from ..exceptions import ProgramFailed, WrongFormat
 from ..exceptions import gettext_noop as _
 from .command import Command, Completed, Process
-from .transfer import CommandSource
+from .transfer import CommandSink, CommandSource
 
 END = b"-- Dump completed"
 """Begins the last line; both programs write it only after everything else succeeded."""
@@ -28,21 +30,31 @@ EVENT = re.compile(
     rb"^(/\*!50106 CREATE\*/ .*?EVENT (`(?:[^`]|``)+`) ON SCHEDULE .*? ON COMPLETION (?:NOT )?PRESERVE) ENABLE\b",
     re.MULTILINE,
 )
+STATEMENT = (
+    rb"^((?:/\*!\d+ )?(?:DROP TABLE IF EXISTS|CREATE TABLE(?: IF NOT EXISTS)?|LOCK TABLES|ALTER TABLE|INSERT(?: IGNORE)? INTO"
+    rb"|REPLACE INTO) )%b"
+)
+"""The beginning of the lines that are about one table."""
 ENABLED = re.compile(r"( ON COMPLETION (?:NOT )?PRESERVE) (?:ENABLE|DISABLE)\b")
 
 
 class DumpText:
     """A stage that lets the text of a dump through, and looks at where its lines begin.
 
+    :param renamed: tables that get another name, with all statements about them.
     :param silence_events: have the events created disabled, so that none of them works on rows that are not live yet.
     """
 
-    def __init__(self, *, silence_events: bool = False) -> None:
+    def __init__(self, *, silence_events: bool = False, renamed: Mapping[str, str] | None = None) -> None:
         self.tables: set[str] = set()
         """Names of the tables and views that it creates."""
         self.enabled_events: set[str] = set()
         """Names of the events that it would have created enabled."""
         self._silence_events = silence_events
+        self._renamed = {
+            re.compile(STATEMENT % re.escape(_quoted(old)), re.MULTILINE): rb"\1" + _quoted(new)
+            for old, new in (renamed or {}).items()
+        }
         self._rest = b""
         self._tail = b""
         self._is_inside_line = False
@@ -91,12 +103,38 @@ class DumpText:
                 _("The backup says by itself into which database it goes."),
                 hint=_("Nothing was changed. It was made with --databases; load it with the client program."),
             )
+        for pattern, replacement in self._renamed.items():
+            text = pattern.sub(replacement, text)
         self.tables.update(_plain(name) for name in TABLE.findall(text))
         return EVENT.sub(self._silenced, text) if self._silence_events else text
 
     def _silenced(self, match: re.Match[bytes]) -> bytes:
         self.enabled_events.add(_plain(match[2]))
         return match[1] + b" DISABLE"
+
+
+class LoaderSink(CommandSink):
+    """The input of the client program; it has succeeded when it has carried out the last statement, which is ours.
+
+    Some arguments make it end well without having read anything.
+    """
+
+    def __init__(self, command: Command) -> None:
+        self._mark = f"dra_{uuid.uuid4().hex}"
+        super().__init__(command, epilogue=f"\nSELECT '{self._mark}';\n".encode())
+
+    def commit(self) -> None:
+        super().commit()
+        if self._mark not in self.output:
+            raise ProgramFailed(
+                _("%(program)s ended well, but has not carried out the whole backup."),
+                hint=_("Nothing was changed. Look at RESTORE_ARGS in CONNECTOR_OPTIONS."),
+                program=self.command.name,
+            )
+
+    def _listen(self, pipe: IO[bytes]) -> None:
+        while chunk := pipe.read(65536):  # only its end matters
+            self._said = [*self._said[-1:], chunk]
 
 
 class DumpSource:
@@ -170,6 +208,10 @@ def run_script(command: Command, script: str) -> Completed:
         finally:
             process.close()
     return Completed(status=status, output=output, errors=process.errors)
+
+
+def _quoted(name: str) -> bytes:
+    return b"`" + name.replace("`", "``").encode() + b"`"
 
 
 def _plain(name: bytes) -> str:

@@ -64,6 +64,7 @@ def make_plan(
     """
     settings = get_settings()
     connector = get_connector(target)
+    connector.check_restore_options()
     refuse(backup, connector, is_elsewhere=is_elsewhere)
     facts = ask(connector)
     refuse_old_server(backup, connector, facts)

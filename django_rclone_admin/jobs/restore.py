@@ -40,6 +40,7 @@ def restore(job: Job, source: Path | IO[bytes] | None = None) -> str:
     """Replace the run's database by a backup from the remote, or by a local file or stream."""
     run = job.run
     connector = get_connector(run.database)
+    connector.check_restore_options()
     strategy = choose_strategy(run.database, run.options.get("strategy"))
     backup = None
     if source is None:
