@@ -1,4 +1,4 @@
-"""Spatial databases: real PostGIS behind the shop, and real SpatiaLite files, without GeoDjango's libraries."""
+"""Spatial databases: real PostGIS behind the shop, and real SpatiaLite files, below GeoDjango."""
 
 import hashlib
 import subprocess
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from django_rclone_admin.connectors.registry import MAPPING
-from django_rclone_admin.connectors.sqlite import SqliteBackupConnector
+from django_rclone_admin.connectors.sqlite import SqliteBackupConnector, SqliteConnector
 from django_rclone_admin.engine.control import Control
 from django_rclone_admin.engine.files import FileSink, FileSource
 from django_rclone_admin.engine.transfer import transfer
@@ -175,12 +175,13 @@ def spatialite(path: Path, *statements: str) -> str:
     return missing(f"SpatiaLite can't be used: {done.stderr.splitlines()[-1]}")
 
 
-def test_spatialite_comes_back_with_its_indexes_and_triggers(tmp_path):
+@pytest.mark.parametrize("kind", [SqliteBackupConnector, SqliteConnector], ids=["copy", "text"])
+def test_spatialite_comes_back_with_its_indexes_and_triggers(tmp_path, kind):
     """We load no SpatiaLite ourselves: its functions and virtual tables are unknown to the connector."""
     path = tmp_path / "map.sqlite3"
     spatialite(path, *MAP)
     wanted = spatialite(path, LOOK)
-    connector = SqliteBackupConnector("default", {"NAME": str(path)}, history_tables=(HISTORY,))
+    connector = kind("default", {"NAME": str(path)}, history_tables=(HISTORY,))
     transfer(connector.source(), FileSink(tmp_path / "backup"))
     spatialite(
         path,
