@@ -128,6 +128,10 @@ class Connector:
         """Return the tables that the committed restore removed because the backup does not know them."""
         return []
 
+    def is_atomic(self, strategy: str) -> bool:
+        """Whether a restore by one of ``strategies`` that fails has changed nothing."""
+        return True
+
     def is_half_done(self, sink: Sink) -> bool:
         """Whether a restore that has not been committed may have changed something: where it is not all or nothing."""
         return False

@@ -107,6 +107,9 @@ class MongoDumpConnector(Connector):
         make = functools.partial(self._command, "mongorestore", self.live, arguments)
         return RestoreSink(make, secret(self.live))
 
+    def is_atomic(self, strategy: str) -> bool:
+        return False
+
     def is_half_done(self, sink: Sink) -> bool:
         return isinstance(sink, RestoreSink) and sink.is_begun
 

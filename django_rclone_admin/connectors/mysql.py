@@ -105,6 +105,9 @@ class MysqlDumpConnector(Connector):
         self.check_head(head)
         return mysql_swap.SwapSink(self) if strategy == "swap" else InPlaceSink(self)
 
+    def is_atomic(self, strategy: str) -> bool:
+        return strategy == "swap"
+
     def is_half_done(self, sink: Sink) -> bool:
         return isinstance(sink, InPlaceSink) and sink.is_begun
 

@@ -30,6 +30,8 @@ class RestorePlan:
     facts: Facts
     """Of the target as it is now."""
     strategy: str
+    is_atomic: bool
+    """Whether a failure leaves everything as it was."""
     safety_backup: bool
     vanishing: list[str] = field(default_factory=list)
     """Tables that are there now and not in the backup."""
@@ -70,13 +72,15 @@ def make_plan(
     refuse_old_server(backup, connector, facts)
     manifest = backup.manifest
     unknown, missing = compare_migrations(manifest.migrations) if manifest else ([], [])
+    chosen = choose_strategy(target, strategy)
     wanted = settings.safety_backup if safety_backup is None else safety_backup
     return RestorePlan(
         backup=backup,
         target=target,
         vendor=connector.vendor_name,
         facts=facts,
-        strategy=choose_strategy(target, strategy),
+        strategy=chosen,
+        is_atomic=connector.is_atomic(chosen),
         safety_backup=wanted and bool(facts.tables),
         vanishing=sorted(set(facts.tables) - set(manifest.tables)) if manifest else [],
         unknown_migrations=unknown,

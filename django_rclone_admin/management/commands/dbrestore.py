@@ -118,6 +118,11 @@ class Command(BaseCommand):
             lines.append((_("Note"), _("This backup has no manifest: nothing can be checked beforehand.")))
         elif manifest.server_version:
             lines.insert(2, (_("Dumped from"), f"{manifest.engine} {manifest.server_version}"))
+        if not plan.is_atomic:
+            warning = _(
+                "This way of restoring is not all or nothing: a failure may leave a part of the backup."
+            )
+            lines.append((_("Note"), warning))
         for title, text in lines:
             if text:
                 self.say(f"  {title}: {text}")
