@@ -31,6 +31,8 @@ from .facts import unreachable
 logger = logging.getLogger("django_rclone_admin")
 
 APP = "django_rclone_admin"
+UNFINISHED = "unfinished"
+"""In the options of a run while it changes a database; left there only where nobody knows how far that came."""
 PULSE = 3.0
 """Seconds: a live run of this host writes its heartbeat more often than this."""
 
@@ -181,10 +183,10 @@ def reap(run: BackupRun, message: str = "") -> None:
 def _cause_of_death(run: BackupRun) -> tuple[str, str]:
     """Return as much as the row of a dead run tells, and a hint."""
     if run.status == Status.RUNNING:
-        return (
-            _("The process that worked on it ended without a word."),
-            _("Run it again. What it left on the remote is removed by the next backup."),
-        )
+        hint = _("Run it again. What it left on the remote is removed by the next backup.")
+        if run.options.get(UNFINISHED):
+            hint = _("The restore may have happened: see what the database holds before you run it again.")
+        return _("The process that worked on it ended without a word."), hint
     if run.heartbeat_at:
         return _("The process in which it waited ended before it had begun."), _(
             "Nothing was done. Run it again."

@@ -13,8 +13,6 @@ SAFETY = "safety"
 """The path of the backup that was made before."""
 PUT_BACK = "put_back"
 """Of an undo: the kept name that becomes live again."""
-UNFINISHED = "unfinished"
-"""Set while the database is being changed; still there afterwards only where nobody knows how far that came."""
 
 
 def remember(job: Job, kept: str) -> None:
@@ -22,7 +20,7 @@ def remember(job: Job, kept: str) -> None:
 
     A process that dies right after the change has no time for it, and the next undo would go back too far.
     """
-    job.run.options[UNFINISHED] = True
+    job.run.options[history.UNFINISHED] = True
     if kept:
         job.run.options[KEPT] = kept
     job.save_options()
@@ -30,7 +28,7 @@ def remember(job: Job, kept: str) -> None:
 
 def forget(job: Job) -> None:
     """Say that the restore has come to its end: all of it, or nothing."""
-    job.run.options.pop(UNFINISHED, None)
+    job.run.options.pop(history.UNFINISHED, None)
 
 
 def last_restore(alias: str) -> BackupRun | None:
@@ -47,4 +45,4 @@ def _has_happened(run: BackupRun) -> bool:
         return True
     if kept := run.options.get(KEPT):
         return get_connector(run.database).has_kept(kept)
-    return bool(run.options.get(UNFINISHED))
+    return bool(run.options.get(history.UNFINISHED))
