@@ -13,6 +13,8 @@ ADDRESS ?= 127.0.0.1:8000
 
 bin := $(VENV)/bin
 pytest := $(bin)/python -m pytest
+# The task queues need Django 5.2 or newer.
+queues := $(if $(filter 4.%,$(DJANGO)),,$(VENV)/.installed-queues)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -33,10 +35,10 @@ serve: $(VENV)/.installed-site  ## Run the shop's admin at http://127.0.0.1:8000
 	@$(bin)/python manage.py runserver $(ADDRESS)
 
 # Development mode goes by the environment: it must reach pytest's workers and the processes that tests start.
-test: $(VENV)/.installed-test  ## Run the tests
+test: $(VENV)/.installed-test $(queues)  ## Run the tests
 	PYTHONDEVMODE=1 $(pytest) -n $(WORKERS) -m "not soak" $(PYTEST_ARGS)
 
-soak: $(VENV)/.installed-test  ## Kill restores at random, restore under load, play random histories: minutes
+soak: $(VENV)/.installed-test $(queues)  ## Kill restores at random, restore under load, play random histories: minutes
 	PYTHONDEVMODE=1 $(pytest) -n $(WORKERS) -m soak $(PYTEST_ARGS)
 
 check: $(VENV)/.installed-test $(VENV)/.installed-check  ## Check style, types, migrations and Django's system checks

@@ -7,9 +7,9 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from django.conf import settings
 from django.db import connections
@@ -99,11 +99,13 @@ class TasksExecutor:
 
     in_process = False
     begins_at_once = False
+    using: Mapping[str, Any] = {}
+    """For subclasses: what the task shall use, such as another ``queue_name`` or ``backend``."""
 
     def submit(self, work: Callable[[str], object], run_id: str) -> None:
         from .tasks import carry_out  # needs the framework
 
-        carry_out.enqueue(run_id)
+        carry_out.using(**self.using).enqueue(run_id)
 
 
 _executors: dict[str, Executor] = {}

@@ -21,6 +21,7 @@ from django_rclone_admin.engine.catalog import State
 from django_rclone_admin.engine.manifest import Manifest
 from django_rclone_admin.engine.retention import RetentionPolicy
 from django_rclone_admin.exceptions import BackupError
+from tests.support.queues import QUEUES
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PACKAGE = "django_rclone_admin"
@@ -259,8 +260,9 @@ def test_dotted_paths_that_are_shown_exist(page):
 
 @every_page
 def test_commands_that_are_shown_exist_with_their_options(page):
+    known = {*get_commands(), *(queue.worker[1] for queue in QUEUES.values())}
     for name, options in commands_shown(page.read_text()):
-        assert name in get_commands(), f"{name} is no command"
+        assert name in known, f"{name} is no command"
         if name in COMMANDS:
             assert options <= options_of(name), f"{name} has no {options - options_of(name)}"
 

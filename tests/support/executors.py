@@ -1,4 +1,4 @@
-"""Executors with which a queued run waits for as long as a test needs."""
+"""Executors of a site of its own, and such with which a queued run waits for as long as a test needs."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ from django_rclone_admin.executors import ProcessExecutor, TasksExecutor, Thread
 
 NAMES = {
     each: f"{__name__}.{each}"
-    for each in ("BusyThreadExecutor", "FailingProcessExecutor", "IdleTasksExecutor")
+    for each in ("BusyThreadExecutor", "FailingProcessExecutor", "IdleTasksExecutor", "BackupQueue")
 }
 """Dotted paths, for the setting ``EXECUTOR``."""
 
@@ -29,3 +29,9 @@ class IdleTasksExecutor(TasksExecutor):
 
     def submit(self, work: Callable[[str], object], run_id: str) -> None:
         pass
+
+
+class BackupQueue(TasksExecutor):
+    """Has a queue of its own."""
+
+    using = {"queue_name": "backups"}

@@ -108,7 +108,9 @@ class Shop:
         self.processes.append(process)
         return process
 
-    def serve(self, *arguments: str, log: Path, before: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+    def serve(
+        self, *arguments: str, log: Path, before: Sequence[str] = (), env: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
         """Start Python with these arguments for the shop's project, to work in the background; see ``end``.
 
         :param before: a program that starts it, with its arguments.
@@ -118,7 +120,10 @@ class Shop:
             return subprocess.Popen(
                 [*before, sys.executable, *arguments],
                 cwd=self.home,  # servers put files where they are started
-                env=self.environment | environment | {"SHOP_SETTINGS": json.dumps(self.settings)},
+                env=self.environment
+                | environment
+                | {"SHOP_SETTINGS": json.dumps(self.settings)}
+                | dict(env or {}),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

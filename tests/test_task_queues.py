@@ -1,0 +1,169 @@
+"""Runs as tasks of real queues: asked for on one host, carried out on another, which share nothing but the database."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from signal import SIGKILL, SIGTERM
+
+import pytest
+
+from tests.support import leaks, programs, queues, web
+from tests.support.databases import HISTORY
+from tests.support.executors import NAMES
+from tests.support.faults import add_noise
+from tests.support.programs import UPLOAD, Held
+from tests.support.queues import OTHER_HOST, QUEUES, Worker
+from tests.support.site import Shop
+from tests.support.waiting import wait_for
+from tests.support.web import Member, WebServer
+
+pytestmark = pytest.mark.slow
+
+BACKUPS = "/admin/django_rclone_admin/backup/"
+RUN_NOW = f"{BACKUPS}run/"
+RUNS = "/admin/django_rclone_admin/backuprun/"
+
+CHANGED_BY_USE = ["auth_user", "django_session", "django_admin_log", "django_tasks_db_dbtaskresult"]
+"""Tables that signing in and asking for a run change."""
+
+on_every_queue = pytest.mark.parametrize("kind", QUEUES)
+
+
+@pytest.fixture
+def held(tmp_path: Path, rclone_binary: str) -> Held:
+    """An rclone that stops in the middle of the upload."""
+    return programs.hold_input(tmp_path / "bin", "rclone", rclone_binary, after=500_000, when=UPLOAD)
+
+
+@pytest.fixture
+def queue(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of a Redis server."""
+    with queues.redis(tmp_path) as address:
+        yield address
+
+
+@pytest.fixture
+def site(kind: str, make_shop, held: Held, queue: str) -> Shop:
+    """A shop on PostgreSQL whose runs are tasks."""
+    shop: Shop = make_shop(
+        "postgresql",
+        EXECUTOR="django_rclone_admin.executors.TasksExecutor",
+        RCLONE_BINARY=str(held.program),
+        STALE_AFTER=3,
+    )
+    shop.settings |= QUEUES[kind].settings(queue)
+    add_noise(shop)
+    web.use_quick_passwords(shop)
+    assert shop.manage("migrate", "--verbosity=0").code == 0
+    return shop
+
+
+def runs(shop: Shop) -> list[tuple[str, str | None]]:
+    """Return status and lock of all runs, the oldest first."""
+    return shop.execute(f"SELECT status, lock FROM {HISTORY} ORDER BY created_at")
+
+
+def last(shop: Shop, column: str) -> object:
+    [(found,)] = shop.execute(f"SELECT {column} FROM {HISTORY} ORDER BY created_at DESC LIMIT 1")
+    return found
+
+
+@on_every_queue
+def test_run_is_seen_cancelled_and_done_across_hosts(site, held, kind):
+    with WebServer(site, "gunicorn-gthread") as server, Worker(site, kind):
+        member = Member(server)
+        member.post(RUN_NOW, databases="default")
+        held.wait()
+        page = f"{RUNS}{last(site, 'id')}/"
+        wait_for(lambda: last(site, "bytes_done") > 0)
+        assert "Dumping and uploading" in member.read(f"{page}progress/")
+        assert last(site, "host") == OTHER_HOST
+        refused = member.post(RUN_NOW, databases="default")
+        assert "is held by a database backup since" in refused
+        assert f"on {OTHER_HOST}" in refused
+
+        member.post(f"{page}cancel/")
+        wait_for(lambda: runs(site) == [("cancelled", None)], 10)
+        wait_for(lambda: site.names() == [])
+
+        held.release()
+        member.post(RUN_NOW, databases="default")
+        wait_for(lambda: runs(site) == [("cancelled", None), ("succeeded", None)])
+        [backup] = site.manage("listbackups", "--json").json
+        assert backup["state"] == "complete"
+
+
+@on_every_queue
+def test_killed_worker_is_missed_by_the_other_host_and_leaves_the_lock(site, held, kind):
+    with WebServer(site, "gunicorn-gthread") as server:
+        member = Member(server)
+        with Worker(site, kind) as worker:
+            member.post(RUN_NOW, databases="default")
+            held.wait()
+            orphans = leaks.descendants(worker.process.pid)
+            for pid in {worker.process.pid, last(site, "pid")}:
+                os.kill(pid, SIGKILL)
+            worker.process.wait()
+            assert runs(site) == [("running", "db:default")]
+            wait_for(lambda: member.read(RUNS) and runs(site) == [("interrupted", None)])
+            leaks.bury(orphans)
+        held.release()
+        with Worker(site, kind):
+            member.post(RUN_NOW, databases="default")
+            wait_for(lambda: runs(site) == [("interrupted", None), ("succeeded", None)])
+    assert [name for name in site.names() if "partial" in name] == []
+
+
+@on_every_queue
+def test_worker_that_is_told_to_end_ends_its_run_first(site, held, kind):
+    with WebServer(site, "gunicorn-gthread") as server, Worker(site, kind) as worker:
+        Member(server).post(RUN_NOW, databases="default")
+        held.wait()
+        worker.process.send_signal(SIGTERM)
+        before = last(site, "heartbeat_at")
+        wait_for(lambda: last(site, "heartbeat_at") > before)
+        assert runs(site) == [("running", "db:default")]
+        held.release()
+        worker.process.wait(30)
+        assert runs(site) == [("succeeded", None)]
+
+
+@on_every_queue
+def test_restore_of_the_database_of_the_site_is_a_task_like_any_other(site, held, kind):
+    held.release()
+    assert site.manage("dbbackup").code == 0
+    [backup] = site.manage("listbackups", "--json").json
+    wanted = site.rows(ignore=CHANGED_BY_USE)
+    site.execute("UPDATE shop_product SET price = price + 1")
+    restores = f"SELECT status FROM {HISTORY} WHERE kind = 'db_restore'"
+    with ExitStack() as stack:
+        server = stack.enter_context(WebServer(site, "gunicorn-gthread"))
+        worker = stack.enter_context(Worker(site, kind))
+        Member(server).post(f"{BACKUPS}restore/", path=backup["path"], confirm="default")
+        wait_for(lambda: site.execute(restores) == [("succeeded",)])
+        assert site.rows(ignore=CHANGED_BY_USE) == wanted
+        if kind == "database":  # the worker finds that the row of its task is gone
+            assert worker.process.wait(30) == 1
+            stack.enter_context(Worker(site, kind))
+        Member(server).post(RUN_NOW, databases="default")
+        wait_for(lambda: (last(site, "trigger"), last(site, "status")) == ("admin", "succeeded"))
+
+
+@pytest.mark.parametrize("kind", ["database"])
+def test_backups_can_have_a_queue_and_a_worker_of_their_own(site, held, kind):
+    site.settings["TASKS"]["default"]["QUEUES"] = ["default", "backups"]
+    site.settings["DJANGO_RCLONE"]["EXECUTOR"] = NAMES["BackupQueue"]
+    held.release()
+    with WebServer(site, "gunicorn-gthread") as server, Worker(site, kind, "--queue-name=backups"):
+        Member(server).post(RUN_NOW, databases="default")
+        wait_for(lambda: runs(site) == [("succeeded", None)])
+
+
+@pytest.mark.parametrize("kind", ["rq"])
+def test_queue_that_is_down_is_an_error_that_says_so(site, kind):
+    site.settings["RQ_QUEUES"]["default"]["URL"] = "redis://127.0.0.1:9/0"
+    with WebServer(site, "gunicorn-gthread") as server:
+        page = Member(server).post(RUN_NOW, databases="default")
+    assert "The executor did not take the run:" in page
+    assert runs(site) == [("interrupted", None)]
