@@ -116,7 +116,13 @@ class WithoutTables:
         if done.status and not is_all and len(self._held) < HEAD_BYTES:
             self._next_try = 2 * len(self._held)
             return None
-        self._loader = loader = self._make(*([] if done.status else self._choice(done.output)))
+        arguments = [] if done.status else self._choice(done.output)
+        # Rows may be in it, and nobody would remove it if we were killed.
+        if arguments:
+            self._head.path.unlink()
+        else:
+            self._head.close()
+        self._loader = loader = self._make(*arguments)
         loader.open()
         loader.write(self._held)
         self._held = b""
