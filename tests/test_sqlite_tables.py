@@ -1,14 +1,14 @@
 """The tables that are not to be copied are not, and those that are to be kept are."""
 
-import os
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 import pytest
 
 from django_rclone_admin.engine.sqlite import Snapshot, SqlText
-from django_rclone_admin.engine.temporary import PREFIX, private_folder
+from django_rclone_admin.engine.temporary import PREFIX, private_folder, remove_folder
 from tests.support.sqlite import dump, execute, load, query
 
 FORMATS = pytest.mark.parametrize("source", [Snapshot, SqlText])
@@ -135,17 +135,35 @@ def test_copy_is_for_our_eyes_only(temporary):
     assert folder.parent == temporary
 
 
+HOLDING = """
+import sys, tempfile
+tempfile.tempdir = sys.argv[1]
+from django_rclone_admin.engine.temporary import private_folder
+print(private_folder(), flush=True)
+sys.stdin.read()
+"""
+
+
 def test_folders_of_living_processes_and_of_others_stay(temporary):
-    others = [
-        f"{PREFIX}{os.getppid()}-x",
-        f"{PREFIX}{os.getpid()}-x",
-        f"{PREFIX}x-1",
-        "other-1",
-        f"{PREFIX}1",
-    ]
+    """That a process lives is told by its lock: its number may be one of another container's."""
+    others = {"other-abcdefgh", f"{PREFIX}abc", f"{PREFIX}abcdefgh.txt"}
     for name in others:
         (temporary / name).mkdir()
+    (temporary / f"{PREFIX}abcdefgh").symlink_to(temporary / "other-abcdefgh")
+    command = [sys.executable, "-c", HOLDING, temporary]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        held = Path(process.stdout.readline().strip())
+        ours = private_folder()
+        remove_folder(private_folder())
 
-    private_folder()
+        assert {path.name for path in temporary.iterdir()} == {
+            *others,
+            f"{PREFIX}abcdefgh",
+            held.name,
+            ours.name,
+        }
+        process.kill()
 
-    assert {path.name for path in temporary.iterdir()} >= set(others)
+    remove_folder(private_folder())
+    remove_folder(ours)
+    assert {path.name for path in temporary.iterdir()} == {*others, f"{PREFIX}abcdefgh"}

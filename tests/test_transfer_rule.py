@@ -174,7 +174,8 @@ def test_output_of_the_sink_can_be_read_afterwards():
 
 
 RECORD = """
-import os, sys
+import os, signal, sys
+signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it lives on, as it does where the system can't have it end with us
 got = sys.stdin.buffer.read(10)
 with open(sys.argv[1], "wb", buffering=0) as record:  # waits for the test
     record.write(got)

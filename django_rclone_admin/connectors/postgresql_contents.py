@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
 from ..engine.command import Command, run
-from ..engine.temporary import private_folder
+from ..engine.temporary import private_folder, remove_folder
 from ..engine.transfer import Sink
 from ..exceptions import ProgramFailed
 from ..exceptions import gettext_noop as _
@@ -60,7 +59,7 @@ class Head:
         if self._file:
             self._file.close()
         if self._folder:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            remove_folder(self._folder)
             self._folder = None
 
 

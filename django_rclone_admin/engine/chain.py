@@ -37,7 +37,7 @@ class ChainSink:
         self._thread = threading.Thread(target=self._forward, daemon=True)
 
     def open(self) -> None:
-        self._process = Process(self._command, stdin=True, stdout=True)
+        self._process = Process(self._command, stdin=True, stdout=True, bound=True)
         self._output = _Output(self._process)
         self._thread.start()
 

@@ -16,6 +16,7 @@ from typing import IO
 from ..exceptions import BackupError, ProgramFailed, ProgramMissing, Stalled
 from ..exceptions import gettext_noop as _
 from .control import Control
+from .orphans import bind
 from .tail import Tail
 
 A_FEW_BYTES = 16 * 1024
@@ -78,6 +79,7 @@ class Process:
     :param stdin: we write to its standard input, or it is this file; otherwise it has none.
     :param stdout: we read its standard output; otherwise nobody does.
     :param on_line: called with each line of its error output, in another thread.
+    :param bound: it ends with the thread that starts it; a program without a pipe to us would go on when we are gone.
     :raises ProgramMissing: the program can't be found or run.
     """
 
@@ -88,11 +90,12 @@ class Process:
         stdin: bool | IO[bytes] = False,
         stdout: bool = False,
         on_line: Callable[[str], None] | None = None,
+        bound: bool = False,
     ) -> None:
         self.command = command
         try:
             self._popen = Popen(  # an argument list, never a shell
-                command.argv,
+                bind(command.argv, command.env) if bound else command.argv,
                 stdin=(PIPE if stdin else DEVNULL) if isinstance(stdin, bool) else stdin,
                 stdout=PIPE if stdout else DEVNULL,
                 stderr=PIPE,
@@ -256,7 +259,7 @@ def run_to_end(command: Command, control: Control) -> None:
 
     :raises BackupError: it failed, or the work was stopped.
     """
-    process = Process(command)
+    process = Process(command, bound=True)
     try:
         with control.guard(process.kill):
             while True:
@@ -278,7 +281,7 @@ def follow(command: Command, control: Control, on_line: Callable[[str], None], *
 
     :raises BackupError: it failed, or the work was stopped.
     """
-    process = Process(command, stdin=True, on_line=on_line)
+    process = Process(command, stdin=True, on_line=on_line, bound=True)
     try:
         with control.guard(process.kill), control.watch():
             _feed(process, stdin)

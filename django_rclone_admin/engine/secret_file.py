@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from .command import Command
-from .temporary import private_folder
+from .temporary import private_folder, remove_folder
 from .transfer import CommandSink, CommandSource
 
 
@@ -34,7 +33,7 @@ class SecretFile:
     def close(self) -> None:
         """Remove the file."""
         if self._folder:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            remove_folder(self._folder)
             self._folder = None
 
 

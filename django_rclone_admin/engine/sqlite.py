@@ -7,7 +7,6 @@ mode too, and a crash in its middle is rolled back by the next reader. Replacing
 from __future__ import annotations
 
 import contextlib
-import shutil
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from ..exceptions import BackupDamaged, ProgramFailed, UsageError
 from ..exceptions import gettext_noop as _
 from .sqlite_copy import Copier, connect
 from .sqltext import Script, dump_lines, quote
-from .temporary import private_folder
+from .temporary import private_folder, remove_folder
 
 MAGIC = b"SQLite format 3\0"
 CHUNK = 1 << 20
@@ -128,7 +127,7 @@ class Snapshot:
         if self._stream:
             self._stream.close()
         if self._folder:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            remove_folder(self._folder)
 
 
 class SqlText(Snapshot):
@@ -261,4 +260,4 @@ class Loader:
         if self._script:
             self._script.close()
         if self._folder:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            remove_folder(self._folder)

@@ -181,7 +181,9 @@ def stream(command: Command) -> Generator[bytes, None, None]:
 
     :raises BackupError: it failed.
     """
-    source = CommandSource(command)
+    source = CommandSource(
+        command, bound=False
+    )  # a web server may give each part of an answer to another thread
     try:
         source.open()
         while chunk := source.read():

@@ -3,31 +3,61 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
 
 PREFIX = "django-rclone-admin-"
+OURS = re.compile(rf"{PREFIX}[a-z0-9_]{{8}}")
+
+_locks: dict[Path, int] = {}
+"""The descriptors of our folders. The lock on each ends with us, and is seen by whoever shares the folder for temporary
+files, in whichever container: the number of a process means nothing there."""
 
 
 def private_folder() -> Path:
-    """Create a folder that only we can read, and sweep those that a killed process of ours left behind."""
-    base = Path(tempfile.gettempdir())
-    for left in base.glob(f"{PREFIX}[0-9]*-*"):
-        pid = left.name.removeprefix(PREFIX).split("-")[0]
-        with contextlib.suppress(OSError):  # another process sweeps, too
-            is_ours = left.stat(follow_symlinks=False).st_uid == os.getuid()
-            if pid.isdigit() and is_ours and not _is_alive(int(pid)):
+    """Create a folder that only we can read, and sweep those that a killed process of ours left behind.
+
+    It is to be removed by :func:`remove_folder`.
+    """
+    _sweep(Path(tempfile.gettempdir()))
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        try:
+            descriptor = os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:  # somebody was quick to sweep it
+            continue
+        _locks[folder] = descriptor
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:  # somebody is about to
+            remove_folder(folder)
+            continue
+        except OSError:  # a file system without locks: nobody gets one, so nobody sweeps
+            pass
+        if folder.exists():
+            return folder
+        remove_folder(folder)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a private folder with all that is in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if (descriptor := _locks.pop(folder, None)) is not None:
+        os.close(descriptor)
+
+
+def _sweep(base: Path) -> None:
+    for left in base.glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):  # another process sweeps, too; or it is not ours
+            if not OURS.fullmatch(left.name) or left.stat(follow_symlinks=False).st_uid != os.getuid():
+                continue
+            descriptor = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(left)
-    return Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+            finally:
+                os.close(descriptor)

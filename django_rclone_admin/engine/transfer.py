@@ -143,14 +143,18 @@ def _flush(stages: Sequence[Stage]) -> Iterable[bytes]:
 
 
 class CommandSource:
-    """The standard output of a program; it succeeded when the program exits with 0."""
+    """The standard output of a program; it succeeded when the program exits with 0.
 
-    def __init__(self, command: Command) -> None:
+    :param bound: the program ends with the thread that opens this, which has to read it to its end, too.
+    """
+
+    def __init__(self, command: Command, *, bound: bool = True) -> None:
         self.command = command
+        self._bound = bound
         self._process: Process | None = None
 
     def open(self) -> None:
-        self._process = Process(self.command, stdout=True)
+        self._process = Process(self.command, stdout=True, bound=self._bound)
 
     def read(self) -> bytes:
         assert self._process is not None
@@ -199,7 +203,7 @@ class CommandSink:
         return b"".join(self._said).decode(errors="replace")
 
     def open(self) -> None:
-        self._process = Process(self.command, stdin=True, stdout=True)
+        self._process = Process(self.command, stdin=True, stdout=True, bound=True)
         self._reader = threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True)
         self._reader.start()
         self.write(self._prologue)

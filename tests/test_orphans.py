@@ -1,0 +1,62 @@
+"""When we are killed, so are our programs, at whatever they wait for: no pipe tells one that waits for something else."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support import leaks, programs
+from tests.support.databases import connection
+from tests.support.programs import DOWNLOAD, UPLOAD
+from tests.support.waiting import wait_for
+
+
+def kill_when_it_runs(shop, name: str, *command: str) -> None:
+    """Run a command, kill it when a program of this name works for it, and see the program end."""
+    process = shop.start(*command)
+    wait_for(lambda: any(name in words(pid) for pid in leaks.descendants(process.pid)))
+    shop.kill(process)
+
+
+def words(pid: int) -> str:
+    try:
+        found = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return ""
+    # Before it is the program, it is the Python that becomes it.
+    return "" if b"-ISc" in found[:2] else b" ".join(found).decode()
+
+
+@pytest.mark.parametrize(
+    "shop, name, lock",
+    [
+        ("postgresql", "pg_dump", "BEGIN; LOCK TABLE shop_product IN ACCESS EXCLUSIVE MODE"),
+        ("mysql", "dump", "LOCK TABLES shop_product WRITE"),
+    ],
+    indirect=["shop"],
+    ids=["postgresql", "mysql"],
+)
+def test_dump_that_waits_for_a_lock(shop, name, lock):
+    with connection(shop.settings["DATABASES"]["default"]) as holder:
+        for statement in lock.split("; "):
+            holder.execute(statement)
+        kill_when_it_runs(shop, name, "dbbackup")
+    assert shop.names() == []
+
+
+@pytest.mark.parametrize("shop", ["sqlite", "postgresql", "mysql"], indirect=True)
+def test_upload_and_download_in_which_nothing_moves(shop, tmp_path, rclone_binary):
+    assert shop.manage("dbbackup").code == 0
+    rows, names = shop.rows(), shop.names()
+    program = programs.hang(tmp_path / "bin", "rclone", rclone_binary, when=f"{UPLOAD}|{DOWNLOAD}")
+    shop.settings["DJANGO_RCLONE"] |= {"RCLONE_BINARY": str(program), "SAFETY_BACKUP": False}
+    kill_when_it_runs(shop, " rcat ", "dbbackup")
+    kill_when_it_runs(shop, " cat --", "dbrestore", "--noinput")
+    assert (shop.rows(), shop.names()) == (rows, names)
+
+
+def test_media_files_on_their_way(shop):
+    media = shop.home / "media"
+    media.mkdir(exist_ok=True)
+    (media / "large").write_bytes(bytes(10_000_000))
+    shop.settings["DJANGO_RCLONE"]["RCLONE_FLAGS"] = ["--bwlimit=100k"]
+    kill_when_it_runs(shop, " sync ", "mediabackup")
