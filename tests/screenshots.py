@@ -4,6 +4,7 @@ A shop with a month of history is made in a temporary folder. The backups are ob
 manifests; nothing is in them, for nothing is restored.
 """
 
+import hashlib
 import json
 import os
 import socket
@@ -20,6 +21,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.support.backups import file_list
 from tests.support.remotes import find_rclone
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -52,7 +54,7 @@ def take_all(browser: Browser, address: str, images: Path) -> None:
     for theme in ("light", "dark"):
         page = sign_in(browser, address, theme, WIDE)
         take_list(page, address, images / f"list-{theme}.png")
-        detail = page.locator("#result_list tbody th a").first.get_attribute("href")
+        detail = page.locator('#result_list tbody th a[href*="default-"]').first.get_attribute("href")
         assert detail is not None
         take(page, address + detail.partition("?")[0], images / f"backup-{theme}.png")
         page.get_by_role("link", name="Restore", exact=True).click()
@@ -64,8 +66,10 @@ def take_all(browser: Browser, address: str, images: Path) -> None:
         page.locator("#result_list tbody th a").first.click()
         page.wait_for_selector(".dra-run.dra-failed")
         page.screenshot(path=images / f"failed-{theme}.png")
+        take_media(page, address, images, theme)
     page = sign_in(browser, address, "light", NARROW)
     take_list(page, address, images / "list-narrow.png")
+    take_media(page, address, images, "narrow")
     # Last, for these runs are cancelled, and the others should not show that.
     for theme in ("light", "dark"):
         take_running(sign_in(browser, address, theme, WIDE), address, images / f"running-{theme}.png")
@@ -80,6 +84,21 @@ def take_list(page: Page, address: str, file: Path) -> None:
     page.goto(f"{address}{BACKUPS}")
     page.wait_for_selector(".dra-card")
     page.screenshot(path=file)
+
+
+def take_media(page: Page, address: str, images: Path, suffix: str) -> None:
+    """Take the files of a media backup of last week, and the page before its restore."""
+    page.goto(f"{address}{BACKUPS}?kind__exact=media")
+    page.locator("#result_list tbody th a").nth(6).click()
+    page.get_by_role("link", name="Files", exact=True).click()
+    page.get_by_label("Path").fill("product")
+    page.get_by_label("Path").press("Enter")
+    page.wait_for_selector(".dra-files tbody tr")
+    page.screenshot(path=images / f"files-{suffix}.png")
+    page.get_by_role("link", name="Backup", exact=True).click()
+    page.get_by_role("link", name="Restore", exact=True).click()
+    page.wait_for_selector(".dra-changes")
+    page.screenshot(path=images / f"restore-media-{suffix}.png")
 
 
 def take_running(page: Page, address: str, file: Path) -> None:
@@ -126,7 +145,38 @@ def make_shop(home: Path) -> None:
     (folder / f"{names[-8]}.manifest.json").unlink()
     for suffix in ("", ".manifest.json"):
         (folder / f"{names[-13]}{suffix}").unlink()
+    fake_media(home)
     manage(home, "shell", "-c", HISTORY)
+
+
+def fake_media(home: Path) -> None:
+    """Back the media up, copy that backup for each day of a month, and change a few files since then."""
+    taken = json.loads(manage(home, "mediabackup", "--json"))
+    manifest = json.loads((home / "backups" / f"{taken['path']}.manifest.json").read_text())
+    folder, media = home / "backups" / "media-versions", home / "media"
+    files = sorted(path for path in media.rglob("*") if path.is_file())
+    for days in range(1, 29):
+        lines = [
+            {
+                "path": str(path.relative_to(media)),
+                "size": path.stat().st_size,
+                "time": datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(),
+            }
+            for path in files[: -3 * days]
+        ]
+        stored, size = file_list(lines), sum(path.stat().st_size for path in files[: -3 * days])
+        values = {"files": len(lines), "files_size": size, "sha256": hashlib.sha256(stored).hexdigest()}
+        name = fake_backup(folder, manifest | values, days, size=len(stored), extension="jsonl.zst")
+        (folder / name).write_bytes(stored)
+    first, second, third, *_others = files
+    first.unlink()
+    second.write_bytes(third.read_bytes())
+    (home / "media" / "holiday.jpg").write_bytes(third.read_bytes())
+    together = {"group": taken["id"], "label": "before the move"}
+    for path in (*folder.glob("*.json"), *(home / "backups" / "db").glob("*.json")):
+        values = json.loads(path.read_text())
+        if values["trigger"] == "command":
+            path.write_text(json.dumps(values | together) + "\n")
 
 
 HISTORY = """
@@ -135,8 +185,9 @@ from django.utils import timezone
 from django_rclone_admin.models import Backup, BackupRun, Kind, Status, Trigger
 BackupRun.objects.bulk_create(
     BackupRun(
-        kind=Kind.DB_BACKUP, status=Status.SUCCEEDED, database=each.database, path=each.path, trigger=Trigger.SCHEDULE,
-        created_at=each.taken_at, started_at=each.taken_at, size=each.size, raw_size=each.raw_size, host=each.host,
+        kind=Kind.MEDIA_BACKUP if each.is_media else Kind.DB_BACKUP, database="" if each.is_media else each.database,
+        status=Status.SUCCEEDED, path=each.path, trigger=Trigger.SCHEDULE, host=each.host, size=each.size,
+        created_at=each.taken_at, started_at=each.taken_at, raw_size=None if each.is_media else each.raw_size,
         finished_at=each.taken_at + timedelta(seconds=1 + each.size / 400_000),
     )
     for each in Backup.objects.filter(trigger=Trigger.SCHEDULE)
@@ -150,14 +201,18 @@ failed.save()
 """Has the history tell of the same month as the remote."""
 
 
-def fake_backup(folder: Path, manifest: dict[str, object], days: int, *, size: int) -> None:
+def fake_backup(
+    folder: Path, manifest: dict[str, object], days: int, *, size: int, extension: str = "sqlite3.zst"
+) -> str:
+    """Write a backup of that size with its manifest, and return its name."""
     taken_at = datetime.now(UTC).replace(hour=2, minute=0, second=0, microsecond=0) - timedelta(days=days - 1)
-    name = f"{manifest['database']}-{taken_at:%Y-%m-%d-%H%M%S}.sqlite3.zst"
+    name = f"{manifest['database']}-{taken_at:%Y-%m-%d-%H%M%S}.{extension}"
     with (folder / name).open("wb") as file:
         file.truncate(size)
     times = {key: taken_at.isoformat() for key in ("taken_at", "finished_at")}
     values = {**manifest, **times, "name": name, "size": size, "raw_size": size * 3, "trigger": "schedule"}
     (folder / f"{name}.manifest.json").write_text(json.dumps(values) + "\n")
+    return name
 
 
 def manage(home: Path, *arguments: str, settings: dict[str, object] | None = None, check: bool = True) -> str:

@@ -222,6 +222,67 @@ def test_a_remote_that_is_down_is_said_on_the_page(open_site):
     expect(page.get_by_role("button", name="Try again")).to_be_visible()
 
 
+# -- media --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("java_script_enabled", [True, False], ids=["script", "no-script"])
+def test_media_are_backed_up_looked_through_and_restored(open_site, java_script_enabled):
+    shop, visit = open_site("sqlite")
+    media = shop.home / "media"
+    before = {path: path.read_bytes() for path in media.rglob("*") if path.is_file()}
+    first, second, *_others = sorted(before)
+    page = visit(f"{LIST}run/", java_script_enabled=java_script_enabled).page
+    page.get_by_label("Media files").check()
+    page.get_by_label("default").check()
+    page.get_by_label("Label").fill("before the move")
+    page.get_by_role("button", name="Run backup now").click()
+    wait_for(lambda: len(shop.execute("SELECT 1 FROM django_rclone_admin_backuprun WHERE lock IS NULL")) == 2)
+    page.goto(LIST)
+    if java_script_enabled:
+        card = page.locator(".dra-card").filter(has_text="media files")
+        expect(card).to_contain_text("safe")
+        expect(card).to_contain_text(f"{len(before)} files")
+    expect(page.get_by_role("link", name="together", exact=True)).to_have_count(2)
+    first.unlink()
+    second.write_bytes(b"changed")
+    (media / "since then.txt").write_text("new")
+
+    page.get_by_role("row").filter(has_text="media files").locator("th a").click()
+    expect(page.get_by_role("link", name="default", exact=True)).to_be_visible()
+    page.get_by_role("link", name="Files", exact=True).click()
+    page.get_by_label("Path").fill(second.name)
+    page.get_by_role("button", name="Search").click()
+    row = page.get_by_role("row").filter(has_text=second.name)
+    with page.expect_download() as downloading:
+        row.get_by_role("link", name="Download").click()
+    assert downloading.value.suggested_filename == second.name
+    assert downloading.value.path().read_bytes() == before[second]
+    row.get_by_role("link", name="Restore").click()
+    confirm(page, "Restore this file", "Replaced: 1 file", java_script_enabled=java_script_enabled)
+    assert second.read_bytes() == before[second]
+    assert not first.exists()
+
+    page.goto(LIST)
+    choose(page, "media files", "Restore selected")
+    expect(page.get_by_role("heading", name="Restore the media files?")).to_be_visible()
+    confirm(page, "Restore the media files", "Added: 1 file", java_script_enabled=java_script_enabled)
+    assert {path: path.read_bytes() for path in media.rglob("*") if path.is_file()} == before
+
+
+def confirm(page: Page, button: str, change: str, *, java_script_enabled: bool) -> None:
+    """See what will change, which a page without JavaScript has to be asked for, type the word, and see it happen."""
+    if not java_script_enabled:
+        page.get_by_role("link", name="Show what will change").click()
+    expect(page.locator("#difference")).to_contain_text(change)
+    exact = page.get_by_label("Also remove")
+    if exact.count():
+        exact.check()
+    page.get_by_label("Type “media” to confirm").fill("media")
+    page.get_by_role("button", name=button).click()
+    page.wait_for_url(f"**{RUNS}**")
+    wait_for(lambda: (java_script_enabled or page.reload()) and run_of(page, "succeeded").count())
+
+
 # -- for everybody ------------------------------------------------------------------------------------------------------
 
 
@@ -318,6 +379,8 @@ def test_axe_finds_nothing_serious_on_any_page(open_site, scheme):
     shop.remote.write(f"db/{damaged}", b"cut")
     shop.remote.write(f"db/{pinned}.keep", b"")
     assert shop.manage("dbrestore", "--noinput", "--database=analytics").code == 0
+    media = shop.manage("mediabackup", "--json").json["path"]
+    (shop.home / "media" / "since then.txt").write_text("new")
     shop.settings["DJANGO_RCLONE"] = slow
     add_noise(shop)
     runs = dict(shop.execute("SELECT status, id FROM django_rclone_admin_backuprun ORDER BY created_at DESC"))
@@ -349,6 +412,9 @@ def test_axe_finds_nothing_serious_on_any_page(open_site, scheme):
     look(f"{LIST}db_2F{pinned}/delete/", "#content form")
     look(f"{LIST}db_2F{pinned}/history/", "#content")
     look(f"{LIST}restore/?path=db/{name}")
+    look(f"{LIST}{media.replace('/', '_2F')}/change/")
+    look(f"{LIST}{media.replace('/', '_2F')}/files/", ".dra-files table")
+    look(f"{LIST}restore/?path={media}", ".dra-changes")
     look(RUNS)
     look(f"{RUNS}{runs['failed']}/change/", ".dra-run.dra-failed")
     look(f"{RUNS}{runs['succeeded']}/change/", ".dra-run.dra-succeeded")

@@ -141,6 +141,7 @@ def test_media_are_backed_up_with_the_button_and_the_failure_is_seen(admin_clien
     (media / "photo.jpg").write_bytes(bytes(2000))
     page = post(admin_client, url("backup_run_now"), media="on", label="before the move")
     assert "Backup of “media files” started." in page.text
+    assert "?database=" not in get(admin_client, url("backuprun_changelist")).links()
     assert "Backing up the media files succeeded Backed up 1 file, 2.0 KB." in page.text
     assert "2.0 KB in the backup, 2.0 KB of it copied" in page.text
     backup = Backup.objects.get()

@@ -90,9 +90,9 @@ class BackupColumns:
 
     @admin.display(description=_("size"), ordering="size")
     def shown_size(self, backup: Backup) -> str:
-        files = format_html(' <span class="dra-quiet">{}</span>', wording.files(backup.files))
+        files = format_html(' <bdi class="dra-quiet">{}</bdi>', wording.files(backup.files))
         return format_html(
-            '<span class="dra-number">{}{}</span>',
+            '<span class="dra-number"><bdi>{}</bdi>{}</span>',
             wording.size(backup.size),
             "" if backup.files is None else files,
         )

@@ -43,6 +43,7 @@ class Files(Pages):
         demand(request, "view")
         backup = self._find(object_id)
         files, query = api.list_media_files(backup.path), request.GET.get("q", "").strip()
+        total = len(files)
         if query:
             words = query.casefold().split()
             files = [each for each in files if all(word in each.path.casefold() for word in words)]
@@ -56,6 +57,7 @@ class Files(Pages):
             "backup": backup,
             "page": page,
             "pages": paginator.get_elided_page_range(page.number),
+            "total": total,
             "query": query,
             "order": order,
             "columns": [("path", gettext("path")), ("size", gettext("size")), ("time", gettext("modified"))],

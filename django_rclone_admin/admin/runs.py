@@ -29,6 +29,14 @@ STOP_POLLING = 286
 """htmx polls no more after an answer with this status."""
 
 
+class DatabaseFilter(admin.AllValuesFieldListFilter):
+    """By database; runs of the media files have none."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.lookup_choices = self.lookup_choices.exclude(database="")
+
+
 @admin.register(BackupRun)
 class BackupRunAdmin(Pages):
     """The history, read-only; and the runs that are at work, live."""
@@ -44,7 +52,7 @@ class BackupRunAdmin(Pages):
         "shown_size",
         "shown_who",
     )
-    list_filter = ("status", "kind", "database", "trigger", "created_at")
+    list_filter = ("status", "kind", ("database", DatabaseFilter), "trigger", "created_at")
     search_fields = ("database", "path", "label", "message", "requested_by")
     date_hierarchy = "created_at"
     actions = None
