@@ -14,7 +14,7 @@ from ..engine.media import NAME
 from ..engine.retention import Decision
 from ..exceptions import BackupError, gettext_noop
 from ..executors import Executor, get_executor
-from ..jobs import history
+from ..jobs import history, shutdown
 from ..jobs.backup import back_up
 from ..jobs.job import Job, Progress, carry_out
 from ..jobs.media import back_up_media
@@ -67,6 +67,7 @@ def queue(run: BackupRun) -> BackupRun:
 
 def _submit(run: BackupRun, executor: Executor) -> None:
     if executor.in_process:
+        shutdown.watch_exit()
         waiting.add(str(run.pk))
     try:
         executor.submit(carry_out_queued, str(run.pk))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
+import functools
 import os
 import signal
+import threading
 import time
 from types import FrameType
+
+from django.db import connections
 
 from ..exceptions import Interrupted, gettext_noop
 from .job import running, stop_all
@@ -17,13 +20,26 @@ SECONDS = 9.0
 """How long the process waits for its runs; servers kill a worker that takes much longer."""
 
 SIGNALS = (signal.SIGTERM, signal.SIGHUP)
-"""They end a process at once, past ``atexit``, unless it handles them."""
+"""They end a process at once, unless it handles them."""
 
 
-def stop_at_exit() -> None:
-    """Say of the runs that have not begun that they won't, stop the others, and give them time to clean up."""
-    waiting.give_up()
-    stop_and_wait()
+@functools.cache  # once is enough
+def watch_exit() -> None:
+    """Have the runs of this process stopped when its main thread ends.
+
+    By the time of ``atexit`` it is too late: from Python 3.12 on no thread can be started then, and cleaning up needs
+    some. But what is no daemon is waited for before that.
+    """
+    threading.Thread(target=_await_exit, name="exit of the process").start()
+
+
+def _await_exit() -> None:
+    threading.main_thread().join()
+    try:
+        waiting.give_up()
+        stop_and_wait()
+    finally:
+        connections.close_all()
 
 
 def stop_and_wait() -> None:
@@ -38,8 +54,8 @@ def stop_and_wait() -> None:
 def watch_signals() -> None:
     """Have the signals that end this process stop its runs first, and then do what they did before.
 
-    A server that handles them may be gone by ``atexit``: uvicorn shuts down in good order, puts back the handlers that
-    it found, and sends itself the signal once more. Where nothing was handled, as in a script, there is no ``atexit``.
+    Also in a server that handles them: uvicorn shuts down in good order, but then puts back the handlers that it found,
+    and sends itself the signal once more.
     """
     for number in SIGNALS:
         previous = signal.getsignal(number)
@@ -59,5 +75,6 @@ class _Handler:
         signal.raise_signal(number)
 
 
-atexit.register(stop_at_exit)
-os.register_at_fork(after_in_child=running.clear)  # what runs is the parent's
+# In a forked process: what runs is the parent's, and its threads are not here.
+os.register_at_fork(after_in_child=running.clear)
+os.register_at_fork(after_in_child=watch_exit.cache_clear)
