@@ -226,7 +226,8 @@ def _write_beat(job: Job) -> None:
             message=run.message,
             log=run.log,
         )
-        if row.filter(cancel_requested_at__isnull=False).exists():
+        run.cancel_requested_at = row.values_list("cancel_requested_at", flat=True).first()
+        if run.cancel_requested_at:
             job.control.stop(Cancelled(gettext_noop("The run was cancelled.")))
     except DatabaseError as error:  # busy, or being restored this very moment: the next beat will do
         logger.debug("A heartbeat was missed: %s", error)

@@ -49,6 +49,13 @@ def children_of(pid: int) -> set[int]:
     return found
 
 
+def name(pid: int) -> str:
+    """Return the name of the program that a process is; an empty one when it has ended."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    return ""
+
+
 def bury(pids: Iterable[int], grace: float = 5) -> None:
     """Wait for orphans that we adopted: they have to end by themselves."""
     for pid in pids:

@@ -1,0 +1,82 @@
+"""Whoever may change the row of a run can cancel it, from any machine: it ends within seconds, wherever it is."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils.dateparse import parse_datetime
+
+from tests.support import leaks, programs
+from tests.support.databases import HISTORY, connection
+from tests.support.faults import add_noise, assert_failed, nothing_changes
+from tests.support.programs import DOWNLOAD, UPLOAD
+from tests.support.waiting import wait_for
+
+CANCEL = """
+from django_rclone_admin import api
+from django_rclone_admin.models import BackupRun
+api.cancel(BackupRun.objects.active().get())
+"""
+LIMIT = timedelta(seconds=6)
+"""Three seconds, and as much again for a machine that is busy."""
+
+BACKUP, RESTORE = ("dbbackup",), ("dbrestore", "--noinput", "--no-safety-backup")
+STAGES = {
+    "listing": (BACKUP, r"\blsjson\b(?!.*--stat)"),
+    "upload": (BACKUP, UPLOAD),
+    "size": (BACKUP, r"\blsjson\b.*--stat"),
+    "rename": (BACKUP, r"\bmoveto\b"),
+    "manifest": (BACKUP, r"\brcat\b.*manifest"),
+    "download": (RESTORE, DOWNLOAD),
+}
+"""The command, and the call of rclone that never ends."""
+
+
+def cancel(shop, process) -> None:
+    """Cancel the run of a process from another one, and see it end."""
+    assert shop.manage("shell", "-c", CANCEL).code == 0
+    assert_failed(shop.finish(process), "The run was cancelled")
+    query = f"SELECT status, cancel_requested_at, finished_at FROM {HISTORY} ORDER BY created_at DESC"
+    status, asked, ended = shop.execute(query)[0]
+    assert status == "cancelled"
+    if isinstance(asked, str):
+        asked, ended = parse_datetime(asked), parse_datetime(ended)
+    assert ended - asked < LIMIT
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("shop", ["sqlite"], indirect=True)
+def test_run_in_which_rclone_hangs(shop, tmp_path, rclone_binary, stage):
+    command, when = STAGES[stage]
+    assert shop.manage("dbbackup").code == 0
+    body = f'if re.search({when!r}, " ".join(arguments)): open(sys.argv[0] + ".held", "w"); signal.pause()'
+    program = programs.wrapper(tmp_path / "bin", "rclone", rclone_binary, body)
+    shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(program)
+    with nothing_changes(shop):
+        process = shop.start(*command)
+        programs.Held(program=program).wait()
+        cancel(shop, process)
+
+
+@pytest.mark.parametrize("command, name", [(BACKUP, "pg_dump"), (RESTORE, "psql")], ids=["backup", "restore"])
+@pytest.mark.parametrize("shop", ["postgresql"], indirect=True)
+def test_run_that_waits_for_a_lock_of_postgresql(shop, command, name):
+    add_noise(shop)
+    assert shop.manage("dbbackup").code == 0
+    rows = shop.rows()
+    with connection(shop.settings["DATABASES"]["default"]) as holder:
+        holder.execute("BEGIN")
+        holder.execute("LOCK TABLE shop_product IN ACCESS EXCLUSIVE MODE")
+        process = shop.start(*command)
+        wait_for(lambda: any(name in leaks.name(pid) for pid in leaks.descendants(process.pid)))
+        cancel(shop, process)
+    assert shop.rows() == rows
+
+
+@pytest.mark.parametrize("shop", ["mysql"], indirect=True)
+def test_backup_that_waits_for_a_lock_of_mysql(shop):
+    with connection(shop.settings["DATABASES"]["default"]) as holder:
+        holder.execute("LOCK TABLES shop_product WRITE")
+        process = shop.start("dbbackup")
+        wait_for(lambda: any("dump" in leaks.name(pid) for pid in leaks.descendants(process.pid)))
+        cancel(shop, process)
+    assert shop.names() == []
