@@ -38,7 +38,7 @@ serve: $(VENV)/.installed-site  ## Run the shop's admin at http://127.0.0.1:8000
 test: $(VENV)/.installed-test $(queues)  ## Run the tests
 	PYTHONDEVMODE=1 $(pytest) -n $(WORKERS) -m "not soak" $(PYTEST_ARGS)
 
-soak: $(VENV)/.installed-test $(queues)  ## Kill restores at random, restore under load, play random histories: minutes
+soak: $(VENV)/.installed-test $(queues)  ## Kill backups and restores at random, restore under load, play random histories: minutes
 	PYTHONDEVMODE=1 $(pytest) -n $(WORKERS) -m soak $(PYTEST_ARGS)
 
 check: $(VENV)/.installed-test $(VENV)/.installed-check  ## Check style, types, migrations and Django's system checks

@@ -1,5 +1,7 @@
 """Fixtures: real servers for a whole session, and remotes and shops for one test. ``tests.support`` has their parts."""
 
+import os
+import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -136,6 +138,14 @@ def make_shop(
             return shop
 
         yield make
+
+
+@pytest.fixture
+def chance() -> random.Random:
+    """What decides where a test kills at random; its seed is shown where the test fails, and can be given again."""
+    seed = int(os.environ.get("KILL_SEED") or random.SystemRandom().randrange(1 << 32))
+    print(f"KILL_SEED={seed}")  # noqa: T201 (shown where a test fails)
+    return random.Random(seed)
 
 
 @pytest.fixture

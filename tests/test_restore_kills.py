@@ -1,7 +1,6 @@
 """Restores that are killed at random moments: the data is that of before, or that of the backup; never between."""
 
 import os
-import random
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -24,14 +23,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.soak]
 MOMENTS = 10
 Victim = tuple[str, Callable[[], object]]
 HELPERS = {"rclone", "pg_restore", "psql", "pg_dump"}
-
-
-@pytest.fixture
-def chance() -> random.Random:
-    """What decides; its seed is shown where a test fails."""
-    seed = int(os.environ.get("KILL_SEED") or random.SystemRandom().randrange(1 << 32))
-    print(f"KILL_SEED={seed}")  # noqa: T201 (shown where a test fails)
-    return random.Random(seed)
 
 
 @pytest.mark.parametrize(
