@@ -191,3 +191,30 @@ def test_every_backup_of_a_local_history_is_restored_exactly(settings, storage, 
 @given(history=histories)
 def test_every_backup_of_a_history_elsewhere_is_restored_exactly(settings, storage, tmp_path, kind, history):
     play(settings, storage, kind, tmp_path, served(kind, history))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("doubt", ["the newest was deleted", "a run died"])
+@pytest.mark.django_db(transaction=True)
+def test_the_last_list_is_not_believed_where_the_mirror_may_differ(settings, storage, tmp_path, doubt):
+    """On a remote that keeps no times, rclone compares sizes alone; all files here are of the same size."""
+    media, remote = Media(tmp_path / "media"), storage.remote("webdav")
+    settings.MEDIA_ROOT = str(media.folder)
+    settings.DJANGO_RCLONE = {"RCLONE_BINARY": storage.binary, **remote.settings}
+    path = media.folder / "a.jpg"
+    if doubt == "a run died":
+        api.backup_media()
+        remote.write("media/a.jpg", b"two")
+        media.write("a.jpg", b"one")
+    else:
+        media.write("a.jpg", b"one")
+        time = path.stat().st_mtime_ns
+        api.backup_media()
+        media.write("a.jpg", b"two")
+        api.delete_backups([api.backup_media().path])
+        media.write("a.jpg", b"one")
+        os.utime(path, ns=(time, time))
+    name = api.backup_media().path
+    media.delete("a.jpg")
+    api.restore_media(name, exact=True)
+    assert path.read_bytes() == b"one"

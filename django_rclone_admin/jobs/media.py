@@ -115,7 +115,8 @@ class _Before:
     lists: list[StoredObject]
     files: list[MediaFile]
     """Of the last list. To read it is quicker than to list the mirror, and it says the times too; but a run that died
-    after it may have changed the mirror. Without a list, those of the mirror."""
+    after it may have changed the mirror. So without a list, and where rclone can compare no more than sizes, those of
+    the mirror, with the times that the last list knows, if no later run has replaced anything."""
     taken_at: datetime
     """After every earlier run, whatever the clock does."""
     keeps_times: bool
@@ -123,13 +124,18 @@ class _Before:
     @classmethod
     def look(cls, mirror: Mirror, catalog: Catalog) -> Self:
         lists = catalog.objects()
-        earlier = [parse_stamp(name) for name in mirror.folders(catalog.folder)]
-        earlier += [each.manifest.taken_at for each in lists if each.manifest]
+        runs = [time for name in mirror.folders(catalog.folder) if (time := parse_stamp(name))]
+        listed = [each.manifest.taken_at for each in lists if each.manifest]
+        files, keeps_times = _last_list(catalog, lists), mirror.keeps_times()
+        if not (files and keeps_times):
+            last = latest(_usable(lists), media.NAME)
+            is_last_word = last and last.manifest and all(time <= last.manifest.taken_at for time in runs)
+            files = media.with_times(media_in(mirror), files if is_last_word else [])
         return cls(
             lists=lists,
-            files=_last_list(catalog, lists) or media_in(mirror),
-            taken_at=max([timezone.now(), *(time for time in earlier if time)]),
-            keeps_times=mirror.keeps_times(),
+            files=files,
+            taken_at=max([timezone.now(), *runs, *listed]),
+            keeps_times=keeps_times,
         )
 
 
