@@ -29,15 +29,17 @@ _lists: OrderedDict[tuple[str, str], list[MediaFile]] = OrderedDict()
 def limited(seconds: float | None) -> Iterator[Control]:
     """Give a control that is stopped after some time, whatever is at work then."""
     control = Control()
+    if seconds is None:
+        yield control
+        return
     error = Stalled(
         _("The remote did not answer within %(seconds)d seconds."),
         hint=_("Nothing was changed. Check the network and the remote, then try again."),
         seconds=seconds,
     )
-    timer = threading.Timer(seconds or 0, control.stop, [error])
+    timer = threading.Timer(seconds, control.stop, [error])
     timer.daemon = True
-    if seconds is not None:
-        timer.start()
+    timer.start()
     try:
         yield control
     finally:
