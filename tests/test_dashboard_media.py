@@ -155,6 +155,15 @@ def test_media_are_backed_up_with_the_button_and_the_failure_is_seen(admin_clien
 
 
 @with_commits
+def test_site_without_media_files_is_not_asked_about_them(admin_client, settings, backups):
+    assert "Media files" in get(admin_client, url("backup_run_now")).text
+    settings.MEDIA_ROOT = ""
+    assert "Media files" not in get(admin_client, url("backup_run_now")).text
+    post(admin_client, url("backup_run_now"), databases="default", media="on")
+    assert [run.kind for run in BackupRun.objects.all()] == ["db_backup"]
+
+
+@with_commits
 def test_media_are_cleaned_up_after_the_backup_if_that_was_chosen(admin_client, backups, media):
     backups.configure(DB_CLEANUP_KEEP=1)
     take(media, a="one")

@@ -211,7 +211,7 @@ class BackupAdmin(BackupColumns, Restores, Files):
         starts: list[tuple[str, Callable[..., BackupRun]]] = [
             (database, functools.partial(api.start_backup_database, database)) for database in form.chosen
         ]
-        if form.cleaned_data["media"]:
+        if form.cleaned_data.get("media"):
             starts.append((gettext("media files"), api.start_backup_media))
         options["group"] = str(uuid.uuid4()) if len(starts) > 1 else ""
         runs = [run for name, start in starts if (run := self._start(request, name, start, options))]

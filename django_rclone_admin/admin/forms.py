@@ -8,6 +8,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from .. import api
+from ..site import has_media
 
 
 class RunBackupForm(forms.Form):
@@ -35,11 +36,13 @@ class RunBackupForm(forms.Form):
         field = self.fields["databases"]
         assert isinstance(field, forms.MultipleChoiceField)
         field.choices = [(alias, alias) for alias in api.all_databases()]
+        if not has_media():
+            del self.fields["media"]
 
     @property
     def chosen(self) -> list[str]:
         """The aliases to back up; all of them unless something was chosen."""
-        if self.cleaned_data["databases"] or self.cleaned_data["media"]:
+        if self.cleaned_data["databases"] or self.cleaned_data.get("media"):
             return list(self.cleaned_data["databases"])
         return api.all_databases()
 

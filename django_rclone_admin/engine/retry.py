@@ -8,7 +8,7 @@ from typing import TypeVar
 from ..exceptions import BackupError, RemoteBusy, RemoteDenied, RemoteFull, RemoteUnknown, RemoteUnreachable
 from .control import Control
 
-WAITS = (10.0, 60.0)
+WAITS = (3.0, 15.0)
 """Seconds before the second and the third attempt, which is the last."""
 PASSING = (RemoteUnreachable, RemoteBusy)
 """What may be over soon; after any other error a pause is of no use."""
