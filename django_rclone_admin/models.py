@@ -16,6 +16,8 @@ from .engine.catalog import State
 from .listing import BackupQuerySet
 
 LOG_CHARACTERS = 64_000
+UNFINISHED = "unfinished"
+"""In the options of a run while it changes a database; left there only where nobody knows how far that came."""
 UNTAKEN_AFTER = timedelta(days=1)
 """How long a run may wait in a queue of tasks. A worker that takes it later finds it ended, and does nothing."""
 
@@ -138,6 +140,11 @@ class BackupRun(models.Model):
         if self.started_at is None:
             return None
         return (self.finished_at or timezone.now()) - self.started_at
+
+    @property
+    def is_half_done(self) -> bool:
+        """Whether it has ended and may have changed a part of what it wanted to change."""
+        return not self.is_active and bool(self.options.get(UNFINISHED))
 
     @property
     def lock_name(self) -> str:

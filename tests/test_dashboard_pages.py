@@ -18,7 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from django_rclone_admin.models import Backup, BackupRun, Kind, Status, Trigger
+from django_rclone_admin.models import UNFINISHED, Backup, BackupRun, Kind, Status, Trigger
 from tests.support import programs
 from tests.support.backups import DAY
 from tests.support.html import Page, read_page
@@ -379,6 +379,13 @@ def test_a_backup_of_a_database_that_is_not_configured_is_refused(admin_client, 
     response = admin_client.get(url("backup_restore"), {"path": path}, follow=True)
     assert response.redirect_chain == [(url("backup_changelist"), 302)]
     assert "elsewhere" in read_page(response).text
+
+
+@pytest.mark.parametrize("options, nothing_changed", [({}, True), ({UNFINISHED: True}, False)])
+def test_failed_restore_says_that_nothing_changed_only_if_that_is_so(admin_client, options, nothing_changed):
+    run = make_run(kind=Kind.DB_RESTORE, status=Status.FAILED, options=options)
+    page = get(admin_client, url("backuprun_change", run.pk))
+    assert ("as a whole or not at all" in page.text) is nothing_changed
 
 
 def test_a_site_can_take_restores_out_of_the_admin(admin_client, backups):

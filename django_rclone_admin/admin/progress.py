@@ -107,6 +107,7 @@ class Progress:
     def reassurance(self) -> str:
         """For a restore that did not succeed: what matters most then."""
         # Of one whose process died nobody knows how far it was: it may have committed in its last moment.
-        if self.run.kind != Kind.DB_RESTORE or self.run.status not in (Status.FAILED, Status.CANCELLED):
+        ended = self.run.status in (Status.FAILED, Status.CANCELLED) and not self.run.is_half_done
+        if self.run.kind != Kind.DB_RESTORE or not ended:
             return ""
         return _("The database is as it was before: a restore happens as a whole or not at all.")

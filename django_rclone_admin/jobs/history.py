@@ -25,14 +25,12 @@ from django.utils.translation import gettext as _
 
 from ..exceptions import BackupError, gettext_noop
 from ..executors import Executor
-from ..models import UNTAKEN_AFTER, BackupRun, Kind, Status
+from ..models import UNFINISHED, UNTAKEN_AFTER, BackupRun, Kind, Status
 from .facts import unreachable
 
 logger = logging.getLogger("django_rclone_admin")
 
 APP = "django_rclone_admin"
-UNFINISHED = "unfinished"
-"""In the options of a run while it changes a database; left there only where nobody knows how far that came."""
 PULSE = 3.0
 """Seconds: a live run of this host writes its heartbeat more often than this."""
 

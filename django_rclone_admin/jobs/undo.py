@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..connectors.registry import get_connector
-from ..models import ACTIVE, BackupRun, Kind, Status
+from ..models import ACTIVE, UNFINISHED, BackupRun, Kind, Status
 from . import history
 from .job import Job
 
@@ -20,7 +20,7 @@ def remember(job: Job, kept: str) -> None:
 
     A process that dies right after the change has no time for it, and the next undo would go back too far.
     """
-    job.run.options[history.UNFINISHED] = True
+    job.run.options[UNFINISHED] = True
     if kept:
         job.run.options[KEPT] = kept
     job.save_options()
@@ -28,7 +28,7 @@ def remember(job: Job, kept: str) -> None:
 
 def forget(job: Job) -> None:
     """Say that the restore has come to its end: all of it, or nothing."""
-    job.run.options.pop(history.UNFINISHED, None)
+    job.run.options.pop(UNFINISHED, None)
 
 
 def last_restore(alias: str) -> BackupRun | None:
@@ -45,4 +45,4 @@ def _has_happened(run: BackupRun) -> bool:
         return True
     if kept := run.options.get(KEPT):
         return get_connector(run.database).has_kept(kept)
-    return bool(run.options.get(history.UNFINISHED))
+    return run.is_half_done
