@@ -1,6 +1,7 @@
 """Whoever may change the row of a run can cancel it, from any machine: it ends within seconds, wherever it is."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.utils.dateparse import parse_datetime
@@ -20,6 +21,7 @@ LIMIT = timedelta(seconds=6)
 """Three seconds, and as much again for a machine that is busy."""
 
 BACKUP, RESTORE = ("dbbackup",), ("dbrestore", "--noinput", "--no-safety-backup")
+MEDIA_BACKUP, MEDIA_RESTORE = ("mediabackup",), ("mediarestore", "--noinput")
 STAGES = {
     "listing": (BACKUP, r"\blsjson\b(?!.*--stat)"),
     "upload": (BACKUP, UPLOAD),
@@ -43,18 +45,45 @@ def cancel(shop, process) -> None:
     assert ended - asked < LIMIT
 
 
+MEDIA_STAGES = {
+    "copying": (MEDIA_BACKUP, r"\bsync\b"),
+    "list": (MEDIA_BACKUP, r"\brcat\b"),
+    "restoring": (MEDIA_RESTORE, r"\bcopy\b"),
+}
+
+
+def cancel_in_hanging(shop, folder: Path, rclone: str, command: tuple[str, ...], when: str) -> None:
+    """Start a command, have a call of rclone hang for ever, and cancel the run then."""
+    body = f'if re.search({when!r}, " ".join(arguments)): open(sys.argv[0] + ".held", "w"); signal.pause()'
+    program = programs.wrapper(folder, "rclone", rclone, body)
+    shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(program)
+    process = shop.start(*command)
+    programs.Held(program=program).wait()
+    cancel(shop, process)
+
+
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("shop", ["sqlite"], indirect=True)
 def test_run_in_which_rclone_hangs(shop, tmp_path, rclone_binary, stage):
-    command, when = STAGES[stage]
     assert shop.manage("dbbackup").code == 0
-    body = f'if re.search({when!r}, " ".join(arguments)): open(sys.argv[0] + ".held", "w"); signal.pause()'
-    program = programs.wrapper(tmp_path / "bin", "rclone", rclone_binary, body)
-    shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(program)
     with nothing_changes(shop):
-        process = shop.start(*command)
-        programs.Held(program=program).wait()
-        cancel(shop, process)
+        cancel_in_hanging(shop, tmp_path / "bin", rclone_binary, *STAGES[stage])
+
+
+@pytest.mark.parametrize("stage", MEDIA_STAGES)
+@pytest.mark.parametrize("shop", ["sqlite"], indirect=True)
+def test_run_of_media_in_which_rclone_hangs(shop, tmp_path, rclone_binary, stage):
+    media = tmp_path / "media"
+    media.mkdir()
+    (media / "photo.jpg").write_bytes(b"first")
+    shop.settings["MEDIA_ROOT"] = str(media)
+    assert shop.manage("mediabackup").code == 0
+    (media / "photo.jpg").write_bytes(b"as it is now")
+    lists = shop.remote.names("media-versions")
+    cancel_in_hanging(shop, tmp_path / "bin", rclone_binary, *MEDIA_STAGES[stage])
+    assert (media / "photo.jpg").read_bytes() == b"as it is now"
+    assert [path.name for path in tmp_path.iterdir() if "before-restore" in path.name] == []
+    assert [name for name in shop.remote.names("media-versions") if "jsonl" in name] == lists
 
 
 @pytest.mark.parametrize("command, name", [(BACKUP, "pg_dump"), (RESTORE, "psql")], ids=["backup", "restore"])
