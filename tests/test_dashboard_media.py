@@ -1,5 +1,6 @@
 """Media backups in the admin: listed, judged, run, restored, pinned, deleted."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,8 @@ def test_media_backups_are_rows_of_the_list(admin_client, backups, media):
     assert f"{path.rpartition('/')[2]} ★ pinned holiday media files" in text
     assert "2.0 KB 2 files complete" in text
     assert get(admin_client, url("backup_changelist"), o="4.1", q="media").text.count("jsonl.zst") == 2
-    assert "1 backup " in get(admin_client, url("backup_changelist"), kind__exact="database").text
+    listed = get(admin_client, url("backup_changelist"), kind__exact="database").text
+    assert re.search(r"\b1 backup\b", listed)
     page = get(admin_client, url("backup_changelist"), kind__exact="media")
     assert "2 backups" in page.text
     assert "?database=media" not in " ".join(page.links())
@@ -80,7 +82,7 @@ def test_a_database_that_is_called_media_is_another_thing(admin_client, backups,
     backups.put(database="media")
     backups.put_media()
     text = get(admin_client, url("backup_changelist"), database="media").text
-    assert "1 backup " in text
+    assert re.search(r"\b1 backup\b", text)
     assert "jsonl" not in text
 
 

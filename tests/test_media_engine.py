@@ -78,6 +78,26 @@ def test_fractions_of_seconds_are_no_difference():
     assert media.compare(files("a"), files("a", time="2026-11-22T12:00:00.123456+00:00")).is_empty
 
 
+@pytest.mark.parametrize(
+    "one, other, same",
+    [
+        (".5Z", ".500000001Z", True),
+        (".123456+00:00", ".123456789Z", True),
+        (".123456789Z", ".123456790Z", False),
+        (".1Z", ".2Z", False),
+        ("Z", ".999999999Z", True),
+    ],
+)
+def test_times_count_as_exactly_as_both_are_known(one, other, same):
+    second = "2026-11-22T12:00:00"
+    assert media.compare(files("a", time=second + one), files("a", time=second + other)).is_empty is same
+
+
+def test_time_that_is_not_known_is_another_one():
+    assert media.compare(files("a", time=""), files("a")).changed == ["a"]
+    assert media.compare(files("a", time=""), files("a", time="")).is_empty
+
+
 def test_times_are_those_that_are_known():
     known = files("a", "c", time="2026-01-01T00:00:00+00:00")
     assert [each.time for each in media.with_times(files("a", "b"), known)] == [known[0].time, ""]

@@ -27,6 +27,9 @@ OUTSIDE = re.compile(r"(^|/)\.{0,2}(/|$)")
 """A path with a part that is empty, “.” or “..”: it is outside of its folder, or has another name too."""
 UNREADABLE = _("The file list of the media backup can't be read.")
 
+TIME = re.compile(r"^(.{0,19})(?:\.(\d+))?")
+"""The seconds and the fraction of a time; the first group has all of what is none."""
+
 ENCODE = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -105,17 +108,26 @@ def parse(lines: Iterable[bytes]) -> Iterator[MediaFile]:
 
 
 def compare(old: Iterable[MediaFile], new: Iterable[MediaFile]) -> Difference:
-    """Say what makes ``new`` of ``old``. Times count to the second: remotes keep no more."""
+    """Say what makes ``new`` of ``old``."""
     before, after = ({each.path: each for each in files} for files in (old, new))
     return Difference(
         added=sorted(after.keys() - before.keys()),
         changed=sorted(
             path
             for path in after.keys() & before.keys()
-            if (after[path].size, after[path].time[:19]) != (before[path].size, before[path].time[:19])
+            if after[path].size != before[path].size or not _is_same(after[path].time, before[path].time)
         ),
         removed=sorted(before.keys() - after.keys()),
     )
+
+
+def _is_same(one: str, other: str) -> bool:
+    """Whether two times are equal, as exactly as both are given: many remotes keep whole seconds, file systems more."""
+    if one == other:
+        return True
+    (seconds, digits), (other_seconds, other_digits) = (TIME.findall(each)[0] for each in (one, other))
+    exact = min(len(digits), len(other_digits))
+    return (seconds, digits[:exact]) == (other_seconds, other_digits[:exact])
 
 
 def check_source(source: Sequence[MediaFile], mirror: Sequence[MediaFile], most_percent: int) -> None:
