@@ -131,6 +131,15 @@ def test_restore_goes_back_to_the_backup_that_is_named(shop, media):
     assert_failed(restore(shop, "--at", "media-2001-01-01-000000"), "There is no media backup")
 
 
+def test_what_was_done_is_said_in_words(shop, media):
+    assert "media files: Backed up 6 files" in shop.manage("mediabackup").out
+    (media / "a.jpg").unlink()
+    write(media, {"empty": b"no more", "new.jpg": b"new"})
+    restored = restore(shop, "--exact").out
+    assert "Files to add: 1, to replace: 1, to remove: 1." in restored
+    assert "media files: Restored 2 files, removed 1 file." in restored
+
+
 @pytest.mark.parametrize("answer, code", [("y\n", 0), ("n\n", 1), ("", 1)], ids=["yes", "no", "end"])
 def test_restore_asks_first(shop, media, answer, code):
     back_up(shop)

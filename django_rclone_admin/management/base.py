@@ -88,7 +88,7 @@ class Command(BaseCommand):
     def report(self, run: BackupRun) -> None:
         """Print what a run has done, and how long it took."""
         seconds = run.duration.total_seconds() if run.duration else 0
-        self.say(f"{run.database}: {run.message} ({seconds:.1f} s)")
+        self.say(f"{run.database or _('media files')}: {run.message} ({seconds:.1f} s)")
         if self.verbosity > 1:
             self.say(run.log.rstrip())
 

@@ -39,5 +39,5 @@ class Command(BaseCommand):
     def _compare(self) -> object:
         found = api.compare_media()
         counts = {"added": len(found.added), "changed": len(found.changed), "removed": len(found.removed)}
-        self.say(_("Would add %(added)d files, replace %(changed)d, remove %(removed)d.") % counts)
+        self.say(_("Files to add: %(added)d, to replace: %(changed)d, to remove: %(removed)d.") % counts)
         return counts

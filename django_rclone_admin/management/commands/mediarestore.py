@@ -33,7 +33,7 @@ class Command(BaseCommand):
             "removed": len(found.removed) if options["exact"] else 0,
         }
         self.say(_("From: %(name)s") % {"name": counts["name"] or _("the mirror, which has no file list")})
-        self.say(_("Will add %(added)d files, replace %(changed)d, remove %(removed)d.") % counts)
+        self.say(_("Files to add: %(added)d, to replace: %(changed)d, to remove: %(removed)d.") % counts)
         if options["dry_run"]:
             return counts
         if not options["noinput"]:
