@@ -172,9 +172,8 @@ def _restore_run(
 
 def _undo_run(database: str, trigger: str, requested_by: str) -> tuple[BackupRun, Callable[[Job], str]]:
     """Find what the last restore kept: the replaced data itself on the server, else the backup made before it."""
-    ask(
-        get_connector(database)
-    )  # otherwise “nothing was kept” is all that there were to say of a server that is gone
+    # Otherwise “nothing was kept” is all that there were to say of a server that is gone.
+    ask(get_connector(database))
     history.release(database)
     last = undo.last_restore(database)
     if last and last.options.get(undo.KEPT):

@@ -79,7 +79,7 @@ def compare_for_backup(catalog: Catalog) -> Difference:
     mirror = get_mirror(catalog)
     here, there = local_files(mirror), media_in(mirror)
     media.check_source(here, there, get_settings().media_max_delete_percent)
-    last = _last_list(catalog, media_catalog(catalog).objects())
+    last = _list_of(catalog, _last(media_catalog(catalog).objects()))
     # The times of what is in no list are not known, and then the sizes have to do.
     return media.compare(media.with_times(there, [*here, *last]), here)
 
@@ -126,9 +126,9 @@ class _Before:
         lists = catalog.objects()
         runs = [time for name in mirror.folders(catalog.folder) if (time := parse_stamp(name))]
         listed = [each.manifest.taken_at for each in lists if each.manifest]
-        files, keeps_times = _last_list(catalog, lists), mirror.keeps_times()
+        last = _last(lists)
+        files, keeps_times = _list_of(catalog, last), mirror.keeps_times()
         if not (files and keeps_times):
-            last = latest(_usable(lists), media.NAME)
             is_last_word = last and last.manifest and all(time <= last.manifest.taken_at for time in runs)
             files = media.with_times(media_in(mirror), files if is_last_word else [])
         return cls(
@@ -178,9 +178,8 @@ def _steps(
     yield functools.partial(mirror.sync, folder, control=control)
 
 
-def _last_list(catalog: Catalog, lists: Sequence[StoredObject]) -> list[MediaFile]:
-    """Return the file list of the last media backup; an empty one when there is none that can be read."""
-    backup = latest(_usable(lists), media.NAME)
+def _list_of(catalog: Catalog, backup: StoredObject | None) -> list[MediaFile]:
+    """Return the file list of a media backup; an empty one when there is none, or when it can't be read."""
     try:
         return read_list(catalog, backup) if backup else []
     except BackupDamaged:
@@ -261,7 +260,7 @@ def find_media(catalog: Catalog, name: str | None) -> StoredObject | None:
     """
     listed = _usable(media_catalog(catalog).objects())
     if name is None:
-        return latest(listed, media.NAME)
+        return _last(listed)
     for each in listed:
         if name in (each.name, each.path, each.name.split(".")[0]):
             return each
@@ -275,3 +274,8 @@ def find_media(catalog: Catalog, name: str | None) -> StoredObject | None:
 def _usable(lists: Sequence[StoredObject]) -> list[StoredObject]:
     """Return the lists that can be believed: without its manifest, nobody knows which versions are later than one."""
     return [each for each in lists if each.state is State.COMPLETE]
+
+
+def _last(lists: Sequence[StoredObject]) -> StoredObject | None:
+    """Return the last of the lists that can be believed."""
+    return latest(_usable(lists), media.NAME)
