@@ -52,7 +52,7 @@ bench: $(VENV)/.installed-test  ## Run the benchmarks
 	$(pytest) -p no:randomly -s tests/benchmarks $(PYTEST_ARGS)
 
 docs: $(VENV)/.installed-test  ## Check that the documentation tells the truth
-	$(pytest) tests/test_docs.py $(PYTEST_ARGS)
+	$(pytest) tests/project/test_docs.py $(PYTEST_ARGS)
 
 screenshots: $(VENV)/.installed-test  ## Take the pictures in the documentation anew
 	$(bin)/python -m tests.screenshots

@@ -14,10 +14,10 @@ from django_rclone_admin import api
 from django_rclone_admin.engine.control import Control
 from django_rclone_admin.jobs.job import Job
 from django_rclone_admin.models import Backup, BackupRun, Kind, Status
+from tests.admin.test_dashboard_pages import get, logged, post, url
 from tests.support import programs
 from tests.support.backups import DAY, Backups
 from tests.support.html import read_page
-from tests.test_dashboard_pages import get, logged, post, url
 
 pytestmark = pytest.mark.django_db(databases=["default", "analytics"])
 with_commits = pytest.mark.django_db(databases=["default", "analytics"], transaction=True)
@@ -179,7 +179,7 @@ def test_media_are_cleaned_up_after_the_backup_if_that_was_chosen(admin_client, 
 
 @with_commits
 def test_a_second_click_leads_to_the_media_backup_that_is_at_work(admin_client, backups, media):
-    backups.configure(EXECUTOR="tests.test_dashboard_permissions.IdleExecutor")
+    backups.configure(EXECUTOR="tests.admin.test_dashboard_permissions.IdleExecutor")
     admin_client.post(url("backup_run_now"), {"media": "on"})
     page = post(admin_client, url("backup_run_now"), media="on")
     assert "“media” is held by a media backup since" in page.text
@@ -397,7 +397,7 @@ def test_versions_stay_while_another_media_backup_is_damaged(backups, media):
 @with_commits
 def test_a_deletion_in_the_admin_does_not_wait_for_the_versions(admin_client, backups, media):
     paths = [take(media, a=str(number)) for number in range(2)]
-    backups.configure(EXECUTOR="tests.test_dashboard_permissions.IdleExecutor")
+    backups.configure(EXECUTOR="tests.admin.test_dashboard_permissions.IdleExecutor")
     assert "deleted successfully" in post(admin_client, url("backup_delete", paths[0]), post="yes").text
     assert [each.path for each in Backup.objects.all()] == [paths[1]]
     assert versions(backups) == ["a"]

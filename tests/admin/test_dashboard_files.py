@@ -14,9 +14,9 @@ from django.test import AsyncClient, Client
 
 from django_rclone_admin import api, media_files
 from django_rclone_admin.models import BackupRun
+from tests.admin.test_dashboard_pages import get, logged, url
 from tests.support.backups import DAY, Backups
 from tests.support.html import read_page
-from tests.test_dashboard_pages import get, logged, url
 
 pytestmark = pytest.mark.django_db(databases=["default", "analytics"])
 with_commits = pytest.mark.django_db(databases=["default", "analytics"], transaction=True)

@@ -23,7 +23,7 @@ from django_rclone_admin.engine.retention import RetentionPolicy
 from django_rclone_admin.exceptions import BackupError
 from tests.support.queues import QUEUES
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 PACKAGE = "django_rclone_admin"
 DOCS = REPOSITORY / "docs"
 REFERENCE = DOCS / "reference"

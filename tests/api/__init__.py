@@ -1,0 +1,1 @@
+"""Tests of what a project calls: the list of backups, signals, health."""

@@ -1,0 +1,1 @@
+"""Tests of the commands as an operator and a script use them."""

@@ -1,0 +1,1 @@
+"""Tests of ``core``, which imports no Django: streams, the remote, backups and their names."""
