@@ -14,8 +14,8 @@ from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
-from .engine.naming import Naming
-from .engine.retention import RetentionPolicy
+from .core.naming import Naming
+from .core.retention import RetentionPolicy
 from .exceptions import UsageError
 from .exceptions import gettext_noop as _
 

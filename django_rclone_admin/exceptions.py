@@ -1,6 +1,6 @@
 """Everything that can go wrong, each with one sentence for a person and a hint on what to do.
 
-No Django here, so that the engine can raise these. A message is a template plus parameters: the English text is
+No Django here, so that the core can raise these. A message is a template plus parameters: the English text is
 ``str(error)``, and the Django side translates the template (see :mod:`django_rclone_admin.wording`).
 """
 

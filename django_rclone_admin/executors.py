@@ -7,16 +7,17 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from django.conf import settings
 from django.db import connections
 from django.utils.module_loading import import_string
 
 from .conf import get_settings
-from .engine.command import Command, detach
+from .core.command import Command
+from .core.process import detach
 
 logger = logging.getLogger("django_rclone_admin")
 
@@ -92,20 +93,6 @@ class ProcessExecutor:
             name="runbackupjob",
         )
         detach(command)
-
-
-class TasksExecutor:
-    """Hands the work to Django's tasks framework, or to the package ``django-tasks`` before Django 6.0."""
-
-    in_process = False
-    begins_at_once = False
-    using: Mapping[str, Any] = {}
-    """For subclasses: what the task shall use, such as another ``queue_name`` or ``backend``."""
-
-    def submit(self, work: Callable[[str], object], run_id: str) -> None:
-        from .tasks import carry_out  # needs the framework
-
-        carry_out.using(**self.using).enqueue(run_id)
 
 
 _executors: dict[str, Executor] = {}

@@ -16,13 +16,15 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from . import site, wording
+from . import wording
+from .cached_listing import PAGE_TIMEOUT, cache_key, cached_objects, with_manifests
 from .conf import get_settings
 from .connectors.registry import all_databases, get_connector
-from .engine.catalog import State, StoredObject, latest
-from .engine.media import NAME
+from .core.catalog import State, StoredObject, latest
+from .core.file_lists import NAME
 from .exceptions import BackupError
-from .models import BackupRun, Kind, Status
+from .models.runs import BackupRun, Kind, Status
+from .remote import get_rclone
 
 DAYS = 30
 """How far back the strip of days and the trend of sizes go."""
@@ -97,9 +99,9 @@ class Health:
 
 def check() -> Health:
     """Look at the remote and at the history, and judge. A remote that does not answer is a finding, not an error."""
-    remote = site.get_rclone().label
+    remote = get_rclone().label
     try:
-        objects = site.cached_objects()
+        objects = cached_objects()
         databases = [_check_database(alias, objects) for alias in all_databases()]
         media = _check_media(objects)
         version, free = _about_remote()
@@ -160,7 +162,7 @@ def _check(
     kind: str = "database",
 ) -> DatabaseHealth:
     # The listing alone does not tell damaged backups, nor those that were made before a restore.
-    newest = site.with_manifests(list(mine[:DAYS]))
+    newest = with_manifests(list(mine[:DAYS]))
     last = latest(newest, alias) or latest(mine[DAYS:], alias)
     level, reason = _judge(alias, newest, last, runs)
     good = [each for each in reversed(newest) if not each.is_safety and each.state is not State.DAMAGED]
@@ -252,10 +254,10 @@ def _name(part: DatabaseHealth) -> str:
 
 
 def _about_remote() -> tuple[str, int | None]:
-    key = site.cache_key("remote")
+    key = cache_key("remote")
     found: tuple[str, int | None] | None = cache.get(key)
     if found is None:
-        rclone = site.get_rclone(timeout=site.PAGE_TIMEOUT)
+        rclone = get_rclone(timeout=PAGE_TIMEOUT)
         found = (rclone.version(), rclone.free())
         cache.set(key, found, REMOTE_SECONDS)
     return found

@@ -1,6 +1,9 @@
-"""The task that :class:`~django_rclone_admin.executors.TasksExecutor` enqueues."""
+"""Runs as tasks of Django's tasks framework, or of the package ``django-tasks`` before Django 6.0."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
 
 try:
     from django.tasks import task
@@ -11,6 +14,18 @@ except ImportError:  # before Django 6.0
 @task
 def carry_out(run_id: str) -> None:
     """Carry out one queued run."""
-    from . import api  # the task is found when the apps are still being loaded
+    from .jobs.dispatch import carry_out_queued  # the task is found when the apps are still being loaded
 
-    api.carry_out_queued(run_id)
+    carry_out_queued(run_id)
+
+
+class TasksExecutor:
+    """Hands the work to Django's tasks framework, or to the package ``django-tasks`` before Django 6.0."""
+
+    in_process = False
+    begins_at_once = False
+    using: Mapping[str, Any] = {}
+    """For subclasses: what the task shall use, such as another ``queue_name`` or ``backend``."""
+
+    def submit(self, work: Callable[[str], object], run_id: str) -> None:
+        carry_out.using(**self.using).enqueue(run_id)

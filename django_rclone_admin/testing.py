@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 
 from .connectors.base import Connector
-from .engine.control import Control
-from .engine.files import FileSink, FileSource
-from .engine.transfer import Sink, Source, transfer
+from .core.control import Control
+from .core.files import FileSink, FileSource
+from .core.transfer import Sink, Source, transfer
 from .exceptions import BackupError, ProgramFailed, WrongFormat
 
 

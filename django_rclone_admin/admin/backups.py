@@ -25,7 +25,19 @@ from ..models import Backup, BackupRun
 from .columns import BackupColumns, DatabaseFilter
 from .files import Files
 from .forms import RunBackupForm
-from .pages import APP, DETAIL, LIST, RUN, demand, lookup, may, rendered, say_error, says_errors, who
+from .pages import (
+    APP,
+    DETAIL,
+    LIST,
+    RUN,
+    get_backup_or_404,
+    has_permission,
+    origin_of,
+    rendered,
+    require_permission,
+    show_error,
+    shows_errors,
+)
 from .progress import Progress
 from .restores import Restores
 from .streams import download
@@ -85,7 +97,7 @@ class BackupAdmin(BackupColumns, Restores, Files):
     # -- permissions ------------------------------------------------------------------------------------------------
 
     def has_pin_permission(self, request: HttpRequest) -> bool:
-        return may(request, "pin")
+        return has_permission(request, "pin")
 
     # -- the list ---------------------------------------------------------------------------------------------------
 
@@ -100,10 +112,10 @@ class BackupAdmin(BackupColumns, Restores, Files):
         api.reap_stale()
         context = {
             "title": _("Backups"),
-            "may_run": may(request, "run"),
-            "may_see_runs": may(request, "view", "backuprun"),
-            "may_cancel": may(request, "cancel", "backuprun"),
-            "active_runs": _active_runs() if may(request, "view", "backuprun") else [],
+            "may_run": has_permission(request, "run"),
+            "may_see_runs": has_permission(request, "view", "backuprun"),
+            "may_cancel": has_permission(request, "cancel", "backuprun"),
+            "active_runs": _active_runs() if has_permission(request, "view", "backuprun") else [],
             **(extra_context or {}),
         }
         try:
@@ -114,18 +126,18 @@ class BackupAdmin(BackupColumns, Restores, Files):
             # As Django does with lookups that it does not know
             return redirect(f"{request.path}?{ERROR_FLAG}=1")
         if request.method == "POST":
-            say_error(request, error)
+            show_error(request, error)
             return redirect(request.get_full_path())
         context["health"] = health = api.health()
         if health.detail != wording.describe(error)[0]:
-            say_error(request, error)
+            show_error(request, error)
         request.lists_nothing = True  # type: ignore[attr-defined]
         return super().changelist_view(request, context)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         return self.media_fieldsets if obj and obj.is_media else super().get_fieldsets(request, obj)
 
-    @says_errors
+    @shows_errors
     def change_view(
         self,
         request: HttpRequest,
@@ -136,7 +148,7 @@ class BackupAdmin(BackupColumns, Restores, Files):
         context = {
             "title": unquote(object_id).rpartition("/")[2],
             "subtitle": None,
-            **{f"may_{verb}": may(request, verb) for verb in ("restore", "download", "pin")},
+            **{f"may_{verb}": has_permission(request, verb) for verb in ("restore", "download", "pin")},
             **(extra_context or {}),
         }
         return super().change_view(request, object_id, form_url, context)
@@ -157,7 +169,7 @@ class BackupAdmin(BackupColumns, Restores, Files):
                 api.pin_backup(each.path, pinned=pinned)
                 self.log_change(request, each, gettext("Pinned.") if pinned else gettext("Unpinned."))
         except BackupError as error:
-            say_error(request, error)
+            show_error(request, error)
             return
         text = (
             ngettext("Pinned %(count)d backup.", "Pinned %(count)d backups.", len(backups))
@@ -166,7 +178,7 @@ class BackupAdmin(BackupColumns, Restores, Files):
         )
         messages.success(request, text % {"count": len(backups)})
 
-    @says_errors
+    @shows_errors
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
@@ -180,9 +192,9 @@ class BackupAdmin(BackupColumns, Restores, Files):
 
     def _delete(self, request: HttpRequest, paths: list[str]) -> None:
         # What only a deleted media backup needed may be much, and is removed after the page was sent.
-        api.delete_backups(paths, wait=False, **who(request))
+        api.delete_backups(paths, wait=False, origin=origin_of(request))
 
-    @says_errors
+    @shows_errors
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
@@ -203,11 +215,12 @@ class BackupAdmin(BackupColumns, Restores, Files):
 
     def run_now_view(self, request: HttpRequest) -> HttpResponse:
         """Start backups; GET shows the form that chooses what."""
-        demand(request, "run")
+        require_permission(request, "run")
         form = RunBackupForm(request.POST if request.method == "POST" else None)
         if not form.is_valid():
             return self.page(request, "run_now", {"title": _("Run backup now"), "form": form})
-        options = {key: form.cleaned_data[key] for key in ("label", "clean")} | who(request)
+        options = {key: form.cleaned_data[key] for key in ("label", "clean")}
+        options["origin"] = origin_of(request)
         starts: list[tuple[str, Callable[..., BackupRun]]] = [
             (database, functools.partial(api.start_backup_database, database)) for database in form.chosen
         ]
@@ -215,7 +228,7 @@ class BackupAdmin(BackupColumns, Restores, Files):
             starts.append((gettext("media files"), api.start_backup_media))
         options["group"] = str(uuid.uuid4()) if len(starts) > 1 else ""
         runs = [run for name, start in starts if (run := self._start(request, name, start, options))]
-        if len(runs) == 1 and may(request, "view", "backuprun"):
+        if len(runs) == 1 and has_permission(request, "view", "backuprun"):
             return redirect(RUN, runs[0].pk)
         return redirect(LIST)
 
@@ -229,7 +242,7 @@ class BackupAdmin(BackupColumns, Restores, Files):
             messages.info(request, wording.describe(error)[0])
             return error.run
         except BackupError as error:
-            say_error(request, error)
+            show_error(request, error)
             return None
         message = gettext("Backup of “%(database)s” started.") % {"database": name}
         self.log_change(request, run, message)
@@ -238,28 +251,28 @@ class BackupAdmin(BackupColumns, Restores, Files):
 
     def refresh_view(self, request: HttpRequest) -> HttpResponse:
         """Ask the remote again."""
-        demand(request, "view")
+        require_permission(request, "view")
         api.refresh()
         return redirect(LIST)
 
     def health_view(self, request: HttpRequest) -> HttpResponse:
         """The panel above the list, loaded after the page so that a slow remote never holds it up."""
-        demand(request, "view")
+        require_permission(request, "view")
         return TemplateResponse(request, f"admin/{APP}/includes/health.html", {"health": api.health()})
 
-    @says_errors
+    @shows_errors
     def download_view(self, request: HttpRequest, object_id: str) -> HttpResponse | StreamingHttpResponse:
         """Stream the stored bytes, as they are on the remote."""
-        demand(request, "download")
-        backup = lookup(object_id)
-        stored, stream = api.open_backup(backup.path)
+        require_permission(request, "download")
+        backup = get_backup_or_404(object_id)
+        stored, stream = api.read_backup(backup.path)
         self.log_change(request, backup, gettext("Downloaded."))
         return download(request, stored.name, stored.size, stream)
 
-    @says_errors
+    @shows_errors
     def pin_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Pin a backup, or unpin it."""
-        demand(request, "pin")
-        backup = lookup(object_id)
+        require_permission(request, "pin")
+        backup = get_backup_or_404(object_id)
         self._set_pins(request, [backup], pinned=not backup.pinned)
         return redirect(DETAIL, object_id)

@@ -12,10 +12,10 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext
 
 from .. import api
-from ..engine.media import MediaFile
+from ..core.file_lists import MediaFile
 from ..exceptions import BackupNotFound
 from ..models import Backup
-from .pages import Pages, demand, lookup, may, says_errors
+from .pages import Pages, get_backup_or_404, has_permission, require_permission, shows_errors
 from .streams import download
 
 PER_PAGE = 100
@@ -37,10 +37,10 @@ class Files(Pages):
             *super().get_urls(),
         ]
 
-    @says_errors
+    @shows_errors
     def files_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """One page of the list of files, or of those whose path has the words of the search in it."""
-        demand(request, "view")
+        require_permission(request, "view")
         backup = self._find(object_id)
         files, query = api.list_media_files(backup.path), request.GET.get("q", "").strip()
         total = len(files)
@@ -62,15 +62,15 @@ class Files(Pages):
             "order": order,
             "columns": [("path", gettext("path")), ("size", gettext("size")), ("time", gettext("modified"))],
             "others": urlencode({"q": query, "o": order}),
-            "may_download": may(request, "download"),
-            "may_restore": may(request, "restore"),
+            "may_download": has_permission(request, "download"),
+            "may_restore": has_permission(request, "restore"),
         }
         return self.page(request, "files", context)
 
-    @says_errors
+    @shows_errors
     def file_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
         """Stream one file, from the mirror or from the folder of the run that replaced it."""
-        demand(request, "download")
+        require_permission(request, "download")
         backup = self._find(object_id)
         try:
             file, stream = api.open_media_file(backup.path, request.GET.get("file", ""))
@@ -80,7 +80,7 @@ class Files(Pages):
         return download(request, file.path.rpartition("/")[2], file.size, stream)
 
     def _find(self, object_id: str) -> Backup:
-        backup = lookup(object_id)
+        backup = get_backup_or_404(object_id)
         if not backup.is_media:
             raise Http404
         return backup

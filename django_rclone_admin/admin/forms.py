@@ -8,7 +8,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from .. import api
-from ..site import has_media
+from ..remote import has_media
 
 
 class RunBackupForm(forms.Form):

@@ -24,7 +24,7 @@ from django.utils.html import format_html
 from .. import wording
 from ..conf import get_settings
 from ..exceptions import BackupError, BackupNotFound
-from ..models import Backup, Trigger
+from ..models import Backup, Origin, Trigger
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[models.Model]
@@ -38,28 +38,28 @@ P = ParamSpec("P")
 R = TypeVar("R", bound=HttpResponseBase)
 
 
-def may(request: HttpRequest, verb: str, model: str = "backup") -> bool:
+def has_permission(request: HttpRequest, verb: str, model: str = "backup") -> bool:
     """Whether the user has one of our permissions."""
     if verb == "restore" and not get_settings().admin_restore:
         return False
     return request.user.has_perm(f"{APP}.{verb}_{model}")
 
 
-def demand(request: HttpRequest, verb: str, model: str = "backup") -> None:
+def require_permission(request: HttpRequest, verb: str, model: str = "backup") -> None:
     """Refuse the request when the user lacks the permission.
 
     :raises PermissionDenied: 403.
     """
-    if not may(request, verb, model):
+    if not has_permission(request, verb, model):
         raise PermissionDenied
 
 
-def who(request: HttpRequest) -> dict[str, Any]:
+def origin_of(request: HttpRequest) -> Origin:
     """Return what a run that starts here says of its origin."""
-    return {"trigger": Trigger.ADMIN, "requested_by": request.user.get_username()}
+    return Origin(trigger=Trigger.ADMIN, requested_by=request.user.get_username())
 
 
-def lookup(object_id: str) -> Backup:
+def get_backup_or_404(object_id: str) -> Backup:
     """Find a backup in the listing, by its key as the URL has it.
 
     :raises Http404: the listing has no such backup.
@@ -70,7 +70,7 @@ def lookup(object_id: str) -> Backup:
         raise Http404 from error
 
 
-def say_error(request: HttpRequest, error: Exception) -> None:
+def show_error(request: HttpRequest, error: Exception) -> None:
     """Show an error with its hint as a message of the admin, once."""
     sentence, hint = wording.describe(error)
     text = format_html('{} <span class="dra-hint">{}</span>', sentence, hint)
@@ -81,7 +81,7 @@ def say_error(request: HttpRequest, error: Exception) -> None:
         messages.error(request, text)
 
 
-def says_errors(view: Callable[P, R]) -> Callable[P, R | HttpResponse]:
+def shows_errors(view: Callable[P, R]) -> Callable[P, R | HttpResponse]:
     """Show an error of ours as a message above the backup list: the remote may fail at any moment, in any view."""
 
     @functools.wraps(view)
@@ -91,7 +91,7 @@ def says_errors(view: Callable[P, R]) -> Callable[P, R | HttpResponse]:
         except BackupError as error:
             _admin, request, *_rest = args
             assert isinstance(request, HttpRequest)
-            say_error(request, error)
+            show_error(request, error)
             return redirect(f"admin:{APP}_backup_changelist")
 
     return wrapper

@@ -14,11 +14,11 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from .. import api, wording
-from ..engine.catalog import State
+from ..core.catalog import State
 from ..exceptions import BackupDamaged, BackupError, gettext_noop
 from ..models import Backup, BackupRun
 from .forms import RestoreForm, RestoreMediaForm
-from .pages import APP, LIST, RUN, Pages, demand, may, says_errors, who
+from .pages import APP, LIST, RUN, Pages, has_permission, origin_of, require_permission, shows_errors
 
 COMPARE_SECONDS = 120
 """How long a page may look for what a media restore would change."""
@@ -31,7 +31,7 @@ class Restores(Pages):
         return [self.route("restore/", self.restore_view, "restore"), *super().get_urls()]
 
     def has_restore_permission(self, request: HttpRequest) -> bool:
-        return may(request, "restore")
+        return has_permission(request, "restore")
 
     @admin.action(description=_("Restore selected"), permissions=["restore"])
     def restore_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
@@ -43,17 +43,17 @@ class Restores(Pages):
             return None
         return redirect(f"{reverse(f'admin:{APP}_backup_restore')}?{urlencode({'path': chosen[0].path})}")
 
-    @says_errors
+    @shows_errors
     def restore_view(self, request: HttpRequest) -> HttpResponse:
         """Say what a restore will do; carry it out when the name of the database was typed."""
-        demand(request, "restore")
+        require_permission(request, "restore")
         path = request.POST.get("path") or request.GET.get("path", "")
         if media := Backup.objects.filter(kind=Backup.Kind.MEDIA, path=path).first():
             return self._confirm_media(request, media)
         plan = api.plan_restore(path)
         form = RestoreForm(request.POST if request.method == "POST" else None, target=plan.target)
         if form.is_valid():
-            run = api.start_restore_database(plan.backup.path, **who(request))
+            run = api.start_restore_database(plan.backup.path, origin=origin_of(request))
             return self._watch(request, run, plan.backup.path)
         context = {
             "title": gettext("Restore %(database)s?") % {"database": plan.target},
@@ -79,7 +79,7 @@ class Restores(Pages):
             del form.fields["exact"]
         if form.is_valid():
             exact = form.cleaned_data.get("exact", False)
-            run = api.start_restore_media(backup.path, exact=exact, files=files, **who(request))
+            run = api.start_restore_media(backup.path, exact=exact, files=files, origin=origin_of(request))
             return self._watch(request, run, f"{backup.path}: {file}" if file else backup.path)
         title = gettext("Restore %(name)s?") % {"name": file} if file else gettext("Restore the media files?")
         context = {"title": title, "backup": backup, "form": form, "file": file}
@@ -94,7 +94,7 @@ class Restores(Pages):
     def _watch(self, request: HttpRequest, run: BackupRun, what: str) -> HttpResponse:
         """Log that a restore has started, and lead to its page."""
         self.log_change(request, run, gettext("Restore of %(path)s started.") % {"path": what})
-        if may(request, "view", "backuprun"):
+        if has_permission(request, "view", "backuprun"):
             return redirect(RUN, run.pk)
         messages.success(request, gettext("The restore has started."))
         return redirect(LIST)

@@ -21,7 +21,18 @@ from .. import api, wording
 from ..exceptions import BackupError
 from ..models import BackupRun, Kind
 from .forms import RestoreForm
-from .pages import APP, RUN, Pages, badge, demand, is_uuid, may, moment, say_error, who
+from .pages import (
+    APP,
+    RUN,
+    Pages,
+    badge,
+    has_permission,
+    is_uuid,
+    moment,
+    origin_of,
+    require_permission,
+    show_error,
+)
 from .progress import Progress
 
 BACKUPS, RESTORES = (Kind.DB_BACKUP, Kind.MEDIA_BACKUP), (Kind.DB_RESTORE, Kind.MEDIA_RESTORE)
@@ -114,7 +125,7 @@ class BackupRunAdmin(Pages):
         run = super().get_object(request, object_id, from_field)
         if isinstance(run, BackupRun):
             # What a column shows may depend on who looks; this object is shared by all requests, the row is not.
-            run.may_see_backup = may(request, "view")  # type: ignore[attr-defined]
+            run.may_see_backup = has_permission(request, "view")  # type: ignore[attr-defined]
         return run
 
     def changelist_view(
@@ -157,7 +168,7 @@ class BackupRunAdmin(Pages):
                 return redirect(login)
             template = f"admin/{APP}/includes/signed_out.html"
             return render(request, template, {"login_url": login}, status=STOP_POLLING)
-        demand(request, "view", "backuprun")
+        require_permission(request, "view", "backuprun")
         run = get_object_or_404(BackupRun, pk=run_id)
         if Progress(run).is_stale:
             api.reap_stale()
@@ -171,7 +182,7 @@ class BackupRunAdmin(Pages):
 
     def cancel_view(self, request: HttpRequest, run_id: Any) -> HttpResponse:
         """Ask a run to stop."""
-        demand(request, "cancel", "backuprun")
+        require_permission(request, "cancel", "backuprun")
         run = get_object_or_404(BackupRun, pk=run_id)
         if run.is_active:
             api.cancel(run)
@@ -184,14 +195,18 @@ class BackupRunAdmin(Pages):
     def retry_view(self, request: HttpRequest, run_id: Any) -> HttpResponse:
         """Do the same again: a backup at once, a restore through its confirmation."""
         run = get_object_or_404(BackupRun, pk=run_id)
-        demand(request, "restore" if run.kind in RESTORES else "run")
+        require_permission(request, "restore" if run.kind in RESTORES else "run")
         if run.kind not in (*RESTORES, *BACKUPS):
             raise PermissionDenied
         if run.kind in RESTORES:
             query = [("path", run.path), *(("file", file) for file in run.options.get("files", []))]
             return redirect(f"{reverse(f'admin:{APP}_backup_restore')}?{urlencode(query)}")
         try:
-            options = {"label": run.label, "group": run.options.get("group", ""), **who(request)}
+            options = {
+                "label": run.label,
+                "group": run.options.get("group", ""),
+                "origin": origin_of(request),
+            }
             if run.kind == Kind.MEDIA_BACKUP:
                 again = api.start_backup_media(**options)
             else:
@@ -200,14 +215,14 @@ class BackupRunAdmin(Pages):
             messages.info(request, wording.describe(error)[0])
             return redirect(RUN, error.run.pk if error.run else run_id)
         except BackupError as error:
-            say_error(request, error)
+            show_error(request, error)
             return redirect(RUN, run_id)
         self.log_change(request, again, gettext("Tried again."))
         return redirect(RUN, again.pk)
 
     def undo_view(self, request: HttpRequest, run_id: Any) -> HttpResponse:
         """Say what undoing a restore does; carry it out when the name of the database was typed."""
-        demand(request, "restore")
+        require_permission(request, "restore")
         run = get_object_or_404(BackupRun, pk=run_id)
         if not api.is_undoable(run):
             messages.error(request, gettext("Only the last restore of a database can be undone."))
@@ -225,9 +240,9 @@ class BackupRunAdmin(Pages):
 
     def _undo(self, request: HttpRequest, run: BackupRun) -> HttpResponse:
         try:
-            undo = api.start_undo_restore(run.database, **who(request))
+            undo = api.start_undo_restore(run.database, origin=origin_of(request))
         except BackupError as error:
-            say_error(request, error)
+            show_error(request, error)
             return redirect(RUN, run.pk)
         self.log_change(request, undo, gettext("Undo of a restore started."))
         return redirect(RUN, undo.pk)
@@ -236,14 +251,14 @@ class BackupRunAdmin(Pages):
         """What the template of the progress needs."""
         return {
             "progress": Progress(run),
-            "may_cancel": may(request, "cancel", "backuprun"),
+            "may_cancel": has_permission(request, "cancel", "backuprun"),
             "may_retry": self._may_retry(request, run),
-            "may_undo": may(request, "restore") and api.is_undoable(run),
+            "may_undo": has_permission(request, "restore") and api.is_undoable(run),
         }
 
     def _may_retry(self, request: HttpRequest, run: BackupRun) -> bool:
         if run.is_active or run.kind not in (*RESTORES, *BACKUPS):
             return False
         if run.kind in RESTORES:
-            return bool(run.path) and may(request, "restore")
-        return may(request, "run")
+            return bool(run.path) and has_permission(request, "restore")
+        return has_permission(request, "run")

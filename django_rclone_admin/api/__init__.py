@@ -5,17 +5,18 @@ it fails; each ``start_verb_noun`` queues the run with the executor and returns 
 """
 
 from ..connectors.registry import all_databases
-from ..jobs.history import RunInProgress
+from ..jobs.dispatch import carry_out_queued
 from ..jobs.job import Progress, stop_all
+from ..jobs.lock import RunInProgress
 from ..jobs.plan import RestorePlan
 from .backups import (
     backup_database,
     delete_backups,
     health,
     list_backups,
-    open_backup,
     pin_backup,
     prune,
+    read_backup,
     refresh,
     start_backup_database,
 )
@@ -40,7 +41,7 @@ from .restores import (
     start_undo_restore,
     undo_restore,
 )
-from .runs import cancel, carry_out_queued, reap_stale
+from .runs import cancel, reap_stale
 
 __all__ = [
     "Progress",
@@ -59,13 +60,13 @@ __all__ = [
     "list_backups",
     "list_media",
     "list_media_files",
-    "open_backup",
     "open_media_file",
     "pin_backup",
     "plan_restore",
     "plan_restore_media",
     "prune",
     "prune_media",
+    "read_backup",
     "reap_stale",
     "refresh",
     "restore_database",

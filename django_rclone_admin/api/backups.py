@@ -5,20 +5,22 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
+from ..cached_listing import forget_listing
 from ..connectors.registry import get_connector
-from ..engine.catalog import BACKUPS, StoredObject
-from ..engine.retention import Decision
-from ..engine.store import read, remove, set_pin
+from ..core.catalog import BACKUPS, StoredObject
+from ..core.retention import Decision
+from ..core.store import read, remove, set_pin
 from ..health import Health, check
 from ..jobs.backup import back_up
+from ..jobs.dispatch import clean_up, enqueue, run_now
 from ..jobs.job import Progress
+from ..jobs.options import BackupOptions
 from ..jobs.prune import decide_all
-from ..models import BackupRun, Kind, Trigger
-from ..site import find_backups, forget_listing, get_catalog, get_catalogs
+from ..models.runs import API, BackupRun, Kind, Origin
+from ..remote import find_backups, get_catalog, get_catalogs
 from .media import prune_media_versions
-from .runs import clean_up, do, queue
 
 
 def list_backups(database: str | None = None, *, everything: bool = False) -> list[StoredObject]:
@@ -35,28 +37,27 @@ def backup_database(
     database: str = "default",
     *,
     label: str = "",
-    trigger: str = Trigger.API,
-    requested_by: str = "",
+    origin: Origin = API,
     output: Path | IO[bytes] | None = None,
     progress: Progress | None = None,
 ) -> BackupRun:
     """Back up a database and return the run.
 
     :param output: a local file, or an open binary stream, instead of the remote.
+    :param origin: who asks for it.
     :param progress: called with the run a few times a second, from another thread.
     :raises RunInProgress: another run holds the database.
     :raises BackupError: it failed; nothing is listed as a backup that is none.
     """
-    run = _backup_run(database, label=label, trigger=trigger, requested_by=requested_by)
-    return do(run, functools.partial(back_up, output=output), progress)
+    run = _backup_run(database, label=label, origin=origin)
+    return run_now(run, functools.partial(back_up, output=output), progress)
 
 
 def start_backup_database(
     database: str = "default",
     *,
     label: str = "",
-    trigger: str = Trigger.API,
-    requested_by: str = "",
+    origin: Origin = API,
     clean: bool = False,
     group: str = "",
 ) -> BackupRun:
@@ -66,14 +67,12 @@ def start_backup_database(
     :param group: the same for all backups that are started together.
     :raises RunInProgress: another run holds the database.
     """
-    run = _backup_run(database, label=label, trigger=trigger, requested_by=requested_by)
-    run.options = {"clean": clean, "group": group}
-    return queue(run)
+    run = _backup_run(database, label=label, origin=origin)
+    run.options = BackupOptions(clean=clean, group=group).as_dict()
+    return enqueue(run)
 
 
-def prune(
-    database: str, *, dry_run: bool = False, trigger: str = Trigger.API, requested_by: str = ""
-) -> list[Decision]:
+def prune(database: str, *, dry_run: bool = False, origin: Origin = API) -> list[Decision]:
     """Remove the backups of a database that the retention does not keep; return what was decided on each, and why.
 
     :param dry_run: decide, and change nothing.
@@ -81,12 +80,10 @@ def prune(
     """
     if dry_run:
         return decide_all(list_backups(database), [database])
-    return clean_up(database, trigger=trigger, requested_by=requested_by)
+    return clean_up(database, origin)
 
 
-def delete_backups(
-    paths: Iterable[str], *, wait: bool = True, trigger: str = Trigger.API, requested_by: str = ""
-) -> int:
+def delete_backups(paths: Iterable[str], *, wait: bool = True, origin: Origin = API) -> int:
     """Take backups off the remote, with their manifests and pins; return how many there were.
 
     With a media backup go the versions of files that no other one needs, by a run of its own.
@@ -102,7 +99,7 @@ def delete_backups(
     finally:
         forget_listing()
     if any(each.kind == "media" for each in found):
-        prune_media_versions(wait=wait, trigger=trigger, requested_by=requested_by)
+        prune_media_versions(wait=wait, origin=origin)
     return len(found)
 
 
@@ -117,7 +114,7 @@ def pin_backup(path: str, *, pinned: bool = True) -> None:
     forget_listing()
 
 
-def open_backup(path: str) -> tuple[StoredObject, Iterator[bytes]]:
+def read_backup(path: str) -> tuple[StoredObject, Iterator[bytes]]:
     """Return a backup and its stored bytes, as a stream; those of a media backup are the list of its files.
 
     :raises BackupNotFound: it is not in the listing.
@@ -137,6 +134,6 @@ def refresh() -> None:
     forget_listing()
 
 
-def _backup_run(database: str, **values: Any) -> BackupRun:
+def _backup_run(database: str, label: str, origin: Origin) -> BackupRun:
     get_connector(database)
-    return BackupRun(kind=Kind.DB_BACKUP, database=database, **values)
+    return BackupRun(kind=Kind.DB_BACKUP, database=database, label=label, **origin.as_fields())

@@ -5,19 +5,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 
-from ..engine.catalog import BACKUPS, StoredObject
-from ..engine.media import NAME, Difference, MediaFile
-from ..engine.retention import Decision
-from ..jobs.history import RunInProgress
+from ..cached_file_lists import limited, list_files, read_file
+from ..core.catalog import BACKUPS, StoredObject
+from ..core.file_lists import NAME, Difference, MediaFile
+from ..core.retention import Decision
+from ..jobs.backup_media import back_up_media, compare_for_backup
+from ..jobs.dispatch import clean_up_media, enqueue, run_now
 from ..jobs.job import Progress
-from ..jobs.media import back_up_media, compare_for_backup, find_media
+from ..jobs.lock import RunInProgress
+from ..jobs.options import BackupOptions, MediaRestoreOptions
 from ..jobs.prune_media import decide_media, prune_versions
 from ..jobs.restore_media import MediaPlan, plan_media_restore
 from ..jobs.restore_media import restore_media as restore_job
-from ..media_files import limited, list_files, read_file
-from ..models import BackupRun, Kind, Trigger
-from ..site import get_catalog, media_catalog
-from .runs import clean_up_media, do, queue
+from ..media import find_media
+from ..models.runs import API, BackupRun, Kind, Origin
+from ..remote import get_catalog, media_catalog
 
 logger = logging.getLogger("django_rclone_admin")
 
@@ -39,22 +41,19 @@ def compare_media() -> Difference:
     return compare_for_backup(get_catalog())
 
 
-def backup_media(
-    *, label: str = "", trigger: str = Trigger.API, requested_by: str = "", progress: Progress | None = None
-) -> BackupRun:
+def backup_media(*, label: str = "", origin: Origin = API, progress: Progress | None = None) -> BackupRun:
     """Back up the media files and return the run.
 
     :raises UsageError: there are none while the backup has some, or too many would go.
     :raises RunInProgress: another run holds the media.
     """
-    return do(_run(Kind.MEDIA_BACKUP, label, trigger, requested_by), back_up_media, progress)
+    return run_now(_run(Kind.MEDIA_BACKUP, label, origin), back_up_media, progress)
 
 
 def start_backup_media(
     *,
     label: str = "",
-    trigger: str = Trigger.API,
-    requested_by: str = "",
+    origin: Origin = API,
     clean: bool = False,
     group: str = "",
 ) -> BackupRun:
@@ -63,9 +62,9 @@ def start_backup_media(
     :param clean: remove what the retention does not keep, once the backup has succeeded.
     :param group: the same for all backups that are started together.
     """
-    run = _run(Kind.MEDIA_BACKUP, label, trigger, requested_by)
-    run.options = {"clean": clean, "group": group}
-    return queue(run)
+    run = _run(Kind.MEDIA_BACKUP, label, origin)
+    run.options = BackupOptions(clean=clean, group=group).as_dict()
+    return enqueue(run)
 
 
 def plan_restore_media(
@@ -89,8 +88,7 @@ def restore_media(
     *,
     exact: bool = False,
     files: Sequence[str] | None = None,
-    trigger: str = Trigger.API,
-    requested_by: str = "",
+    origin: Origin = API,
     progress: Progress | None = None,
 ) -> BackupRun:
     """Bring media files back as they were at a backup, and return the run.
@@ -100,7 +98,7 @@ def restore_media(
     :param files: the paths of the only files to restore; nothing is removed then.
     :raises BackupError: it failed; what had been overwritten was put back.
     """
-    return do(_restore_run(name, exact, files, trigger, requested_by), restore_job, progress)
+    return run_now(_restore_run(name, exact, files, origin), restore_job, progress)
 
 
 def start_restore_media(
@@ -108,51 +106,46 @@ def start_restore_media(
     *,
     exact: bool = False,
     files: Sequence[str] | None = None,
-    trigger: str = Trigger.API,
-    requested_by: str = "",
+    origin: Origin = API,
 ) -> BackupRun:
     """Queue a media restore and return its run at once."""
-    return queue(_restore_run(name, exact, files, trigger, requested_by))
+    return enqueue(_restore_run(name, exact, files, origin))
 
 
-def _run(kind: str, label: str, trigger: str, requested_by: str) -> BackupRun:
-    return BackupRun(kind=kind, label=label, trigger=trigger, requested_by=requested_by)
+def _run(kind: str, label: str, origin: Origin) -> BackupRun:
+    return BackupRun(kind=kind, label=label, **origin.as_fields())
 
 
-def _restore_run(
-    name: str | None, exact: bool, files: Sequence[str] | None, trigger: str, requested_by: str
-) -> BackupRun:
+def _restore_run(name: str | None, exact: bool, files: Sequence[str] | None, origin: Origin) -> BackupRun:
     backup = find_media(get_catalog(), name)
-    run = _run(Kind.MEDIA_RESTORE, "", trigger, requested_by)
+    run = _run(Kind.MEDIA_RESTORE, "", origin)
     run.path = backup.path if backup else ""
-    run.options = {"exact": exact} if files is None else {"files": list(files)}
+    # Nothing is removed where single files were chosen.
+    options = MediaRestoreOptions(exact=exact and files is None, files=None if files is None else list(files))
+    run.options = options.as_dict()
     return run
 
 
-def prune_media(
-    *, dry_run: bool = False, trigger: str = Trigger.API, requested_by: str = ""
-) -> list[Decision]:
+def prune_media(*, dry_run: bool = False, origin: Origin = API) -> list[Decision]:
     """Remove the media backups that the retention does not keep, with the versions that only they need.
 
     :param dry_run: decide, and change nothing.
     """
     if dry_run:
         return decide_media(get_catalog())
-    return clean_up_media(trigger=trigger, requested_by=requested_by)
+    return clean_up_media(origin)
 
 
-def prune_media_versions(
-    *, wait: bool = True, trigger: str = Trigger.API, requested_by: str = ""
-) -> BackupRun | None:
+def prune_media_versions(*, wait: bool = True, origin: Origin = API) -> BackupRun | None:
     """Remove the versions of files that no media backup needs any more.
 
     :param wait: do it here and now, instead of queueing it.
     :returns: the run; ``None`` when another run holds the media, and the next clean-up will do it.
     """
-    run = _run(Kind.PRUNE, "", trigger, requested_by)
+    run = _run(Kind.PRUNE, "", origin)
     run.database = NAME
     try:
-        return do(run, prune_versions) if wait else queue(run)
+        return run_now(run, prune_versions) if wait else enqueue(run)
     except RunInProgress as error:
         logger.info("Old versions of media files stay until the next clean-up: %s", error)
         return None

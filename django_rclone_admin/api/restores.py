@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from pathlib import Path
@@ -13,18 +14,19 @@ from django.db import DatabaseError, router
 
 from ..conf import get_settings
 from ..connectors.registry import get_connector
-from ..engine.catalog import State, latest
+from ..core.catalog import State, StoredObject, latest
 from ..exceptions import BackupError, BackupNotFound
 from ..exceptions import gettext_noop as _
-from ..jobs import history, undo
+from ..jobs import lock, undo
+from ..jobs.dispatch import enqueue, run_now
 from ..jobs.facts import ask
 from ..jobs.job import Job, Progress
+from ..jobs.options import RestoreOptions, UndoNotes, UndoOptions
 from ..jobs.plan import RestorePlan, choose_strategy, make_plan
-from ..jobs.restore import put_back, restore
-from ..models import BackupRun, Kind, Trigger
-from ..site import find_backup, get_catalog
+from ..jobs.restore import restore, undo_by_kept
+from ..models.runs import API, BackupRun, Kind, Origin
+from ..remote import find_backup, get_catalog
 from .backups import list_backups
-from .runs import do, queue
 
 
 def plan_restore(
@@ -58,26 +60,28 @@ def plan_restore(
 
 
 def restore_database(
-    path: str | None = None,
+    path: str | StoredObject | None = None,
     *,
     to: str | None = None,
     source: Path | IO[bytes] | None = None,
     strategy: str | None = None,
     safety_backup: bool | None = None,
-    trigger: str = Trigger.API,
-    requested_by: str = "",
+    origin: Origin = API,
     progress: Progress | None = None,
 ) -> BackupRun:
     """Restore a backup, all of it or nothing, and return the run.
 
-    :param path: name or path of the backup, as it is listed.
+    :param path: name or path of the backup, as it is listed; or the backup itself, as a plan or a list has it.
     :param to: the alias to restore into; by default the one it was taken from.
     :param source: a local file, or an open binary stream, instead of ``path``; it needs ``to``.
     :raises RunInProgress: another run holds the database.
     :raises BackupError: it failed, and the database is as it was.
     """
-    run = _restore_run(path, to, source, strategy, safety_backup, trigger, requested_by)
-    return do(run, functools.partial(restore, source=source), progress)
+    backup = None
+    if source is None:
+        backup = path if isinstance(path, StoredObject) else find_backup(get_catalog(), path or "")
+    run = _restore_run(backup, to, _options(strategy, safety_backup, to), origin)
+    return run_now(run, functools.partial(restore, source=source, backup=backup), progress)
 
 
 def start_restore_database(
@@ -86,21 +90,20 @@ def start_restore_database(
     to: str | None = None,
     strategy: str | None = None,
     safety_backup: bool | None = None,
-    trigger: str = Trigger.API,
-    requested_by: str = "",
+    origin: Origin = API,
 ) -> BackupRun:
     """Queue a restore and return its run at once.
 
     :raises RunInProgress: another run holds the database.
     """
-    return queue(_restore_run(path, to, None, strategy, safety_backup, trigger, requested_by))
+    backup = find_backup(get_catalog(), path)
+    return enqueue(_restore_run(backup, to, _options(strategy, safety_backup, to), origin))
 
 
 def undo_restore(
     database: str = "default",
     *,
-    trigger: str = Trigger.API,
-    requested_by: str = "",
+    origin: Origin = API,
     progress: Progress | None = None,
 ) -> BackupRun:
     """Put back what the last restore of a database replaced, and return the run.
@@ -110,22 +113,21 @@ def undo_restore(
     :raises BackupNotFound: nothing was kept that could be put back.
     :raises RunInProgress: another run holds the database.
     """
-    run, work = _undo_run(database, trigger, requested_by)
-    return do(run, work, progress)
+    run, work = _undo_run(database, origin)
+    return run_now(run, work, progress)
 
 
-def start_undo_restore(
-    database: str = "default", *, trigger: str = Trigger.API, requested_by: str = ""
-) -> BackupRun:
+def start_undo_restore(database: str = "default", *, origin: Origin = API) -> BackupRun:
     """Queue an undo and return its run at once; see :func:`undo_restore`."""
-    return queue(_undo_run(database, trigger, requested_by)[0])
+    return enqueue(_undo_run(database, origin)[0])
 
 
 def is_undoable(run: BackupRun) -> bool:
     """Whether this run is the last restore of its database, and what it replaced was kept."""
     if run.kind != Kind.DB_RESTORE or run.is_active:
         return False
-    if not (run.options.get(undo.KEPT) or run.options.get(undo.SAFETY)):
+    notes = UndoNotes.from_run(run)
+    if not (notes.kept or notes.safety):
         return False
     try:
         return run == undo.last_restore(run.database)
@@ -140,58 +142,58 @@ def holds_sessions(database: str) -> bool:
     return router.db_for_write(apps.get_model("sessions", "Session")) == database
 
 
+def _options(strategy: str | None, safety_backup: bool | None, to: str | None) -> RestoreOptions:
+    wanted = get_settings().safety_backup if safety_backup is None else safety_backup
+    return RestoreOptions(strategy=strategy, safety_backup=wanted, elsewhere=to is not None)
+
+
 def _restore_run(
-    path: str | None,
-    to: str | None,
-    source: Path | IO[bytes] | None,
-    strategy: str | None,
-    safety_backup: bool | None,
-    trigger: str,
-    requested_by: str,
+    backup: StoredObject | None, to: str | None, options: RestoreOptions, origin: Origin
 ) -> BackupRun:
-    if source is None:
-        backup = find_backup(get_catalog(), path or "")
-        path, database = backup.path, to or backup.database
-    else:
-        path, database = "", to or "default"
-    safety = get_settings().safety_backup if safety_backup is None else safety_backup
-    options = {
-        "strategy": choose_strategy(database, strategy),
-        "safety_backup": safety,
-        "elsewhere": to is not None,
-    }
+    """Return the run of a restore; without a backup, that of a local file or stream."""
+    database = to or (backup.database if backup else "default")
+    chosen = dataclasses.replace(options, strategy=choose_strategy(database, options.strategy))
     return BackupRun(
         kind=Kind.DB_RESTORE,
         database=database,
-        path=path,
-        trigger=trigger,
-        requested_by=requested_by,
-        options=options,
+        path=backup.path if backup else "",
+        options=chosen.as_dict(),
+        **origin.as_fields(),
     )
 
 
-def _undo_run(database: str, trigger: str, requested_by: str) -> tuple[BackupRun, Callable[[Job], str]]:
-    """Find what the last restore kept: the replaced data itself on the server, else the backup made before it."""
+def _undo_run(database: str, origin: Origin) -> tuple[BackupRun, Callable[[Job], str]]:
+    """Find what the last restore kept: the replaced data itself on the server, else its safety backup."""
     # Otherwise “nothing was kept” is all that there were to say of a server that is gone.
     ask(get_connector(database))
-    history.release(database)
+    lock.release(database)
     last = undo.last_restore(database)
-    if last and last.options.get(undo.KEPT):
-        run = BackupRun(kind=Kind.DB_RESTORE, database=database, trigger=trigger, requested_by=requested_by)
-        run.options = {undo.PUT_BACK: last.options[undo.KEPT]}
-        return run, put_back
-    path = last.options.get(undo.SAFETY) if last else None
-    if path is None:
-        # A new server has no history, but the remote knows. Where there is a history, an older one would be wrong.
-        found = [] if last else list_backups(database)
-        kept = [each for each in found if each.is_safety and each.state is State.COMPLETE]
-        if not kept:
-            raise BackupNotFound(
-                _("Nothing was kept of “%(database)s” that could be put back."),
-                hint=_("Restore any backup with “dbrestore --input-path NAME”."),
-                database=database,
-            )
-        path = kept[0].path
+    notes = UndoNotes.from_run(last) if last else UndoNotes()
+    if notes.kept:
+        run = BackupRun(kind=Kind.DB_RESTORE, database=database, **origin.as_fields())
+        run.options = UndoOptions(put_back=notes.kept).as_dict()
+        return run, undo_by_kept
+    backup = (
+        find_backup(get_catalog(), notes.safety) if notes.safety else _newest_safety_backup(database, last)
+    )
     # Who could not restore in another way can't undo in another way either.
-    strategy = last.options.get("strategy") if last else None
-    return _restore_run(path, None, None, strategy, None, trigger, requested_by), restore
+    strategy = RestoreOptions.from_run(last).strategy if last else None
+    run = _restore_run(backup, None, _options(strategy, None, None), origin)
+    return run, functools.partial(restore, backup=backup)
+
+
+def _newest_safety_backup(database: str, last: BackupRun | None) -> StoredObject:
+    """Return what the remote alone knows of the last restore.
+
+    A new server has no history, but the remote knows. Where there is a history, an older one would be wrong.
+
+    :raises BackupNotFound: there is nothing to undo.
+    """
+    for each in [] if last else list_backups(database):
+        if each.is_safety and each.state is State.COMPLETE:
+            return each
+    raise BackupNotFound(
+        _("There is nothing to undo for “%(database)s”."),
+        hint=_("Restore any backup with “dbrestore --input-path NAME”."),
+        database=database,
+    )

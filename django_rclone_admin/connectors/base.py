@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 
 from django.db import connections
 
-from ..engine.command import Command, find_program
-from ..engine.control import Control
-from ..engine.transfer import CommandSink, CommandSource, Sink, Source
+from ..core.command import Command, find_program
+from ..core.control import Control
+from ..core.transfer import CommandSink, CommandSource, Sink, Source
 from ..exceptions import UsageError
 from ..exceptions import gettext_noop as _
 

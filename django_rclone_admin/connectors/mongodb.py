@@ -13,10 +13,11 @@ from urllib.parse import urlsplit
 
 from django.db import connections
 
-from ..engine.command import Command, program_failed, run
-from ..engine.control import Control
-from ..engine.secret_file import SecretSink, SecretSource
-from ..engine.transfer import Sink, Source
+from ..core.command import Command, program_failed
+from ..core.control import Control
+from ..core.programs import run
+from ..core.secret_file import SecretSink, SecretSource
+from ..core.transfer import Sink, Source
 from ..exceptions import BackupError, UsageError, WrongFormat
 from ..exceptions import gettext_noop as _
 from .base import Connector, Facts

@@ -49,7 +49,7 @@ def get_connector(alias: str) -> Connector:
 
     :raises UsageError: there is no such alias, or nothing can back up its engine.
     """
-    from ..models import BackupRun  # models need the apps to be ready
+    from ..models.runs import BackupRun  # models need the apps to be ready
 
     if alias not in connections.settings:
         raise UsageError(

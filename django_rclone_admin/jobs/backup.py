@@ -16,16 +16,17 @@ from django.utils.translation import gettext as _
 from .. import __version__, signals, wording
 from ..conf import get_settings
 from ..connectors.base import Connector, Facts
-from ..connectors.registry import get_connector
-from ..engine.catalog import StoredObject, latest
-from ..engine.compression import GZIP, SUFFIXES, ZSTD
-from ..engine.files import FileSink, StreamSink
-from ..engine.manifest import Manifest
-from ..engine.store import Stored, Upload, pour, sweep
-from ..engine.transfer import Sink
-from . import history
+from ..connectors.registry import connector_path, get_connector
+from ..core.catalog import StoredObject, latest
+from ..core.compression import GZIP, SUFFIXES, ZSTD
+from ..core.files import FileSink, StreamSink
+from ..core.manifest import Manifest
+from ..core.store import Stored, Upload, pour, sweep
+from ..core.transfer import Sink
+from . import history, stale
 from .facts import ask
 from .job import Job
+from .options import BackupOptions
 
 
 def back_up(job: Job, output: Path | IO[bytes] | None = None) -> str:
@@ -38,7 +39,7 @@ def back_up(job: Job, output: Path | IO[bytes] | None = None) -> str:
         return _to_file(job, connector, output)
     job.stage(_("Looking at the remote"))
     objects = job.catalog.objects(manifests=False)
-    if swept := sweep(job.catalog, objects, history.is_over, timezone.now()):
+    if swept := sweep(job.catalog, objects, stale.is_over, timezone.now()):
         job.note(_("Removed %(count)d unfinished uploads of earlier runs.") % {"count": swept})
     job.control.bytes_total = _expected_size(job, objects)
     left: list[str] = []
@@ -119,7 +120,7 @@ def _manifest(
         name=name,
         database=run.database,
         engine=connector.engine,
-        connector=f"{type(connector).__module__}.{type(connector).__qualname__}",
+        connector=connector_path(run.database) or "",
         taken_at=upload.taken_at,
         finished_at=timezone.now(),
         size=stored.size,
@@ -136,5 +137,5 @@ def _manifest(
         trigger=run.trigger,
         run=str(run.pk),
         host=socket.gethostname(),
-        group=run.options.get("group", ""),
+        group=BackupOptions.from_run(run).group,
     )

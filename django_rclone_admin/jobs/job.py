@@ -16,13 +16,14 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from .. import signals, wording
+from ..cached_listing import forget_listing
 from ..conf import get_settings
-from ..engine.catalog import Catalog
-from ..engine.control import Control
-from ..engine.retry import PASSING, Kinds, retry
+from ..core.catalog import Catalog
+from ..core.control import Control
+from ..core.retry import PASSING, Kinds, retry
 from ..exceptions import BackupError, Cancelled, Interrupted, gettext_noop
-from ..models import BackupRun, Status
-from ..site import forget_listing, get_catalog
+from ..models.runs import BackupRun, Status
+from ..remote import get_catalog
 from . import history
 
 logger = logging.getLogger("django_rclone_admin")
@@ -76,7 +77,7 @@ class Job:
         self.run.write_log(message)
 
     def persist(self, attempt: Callable[[int], T], *, on: Kinds = PASSING) -> T:
-        """Do something that a passing trouble of the remote may spoil; see :func:`~..engine.retry.retry`."""
+        """Do something that a passing trouble of the remote may spoil; see :func:`~django_rclone_admin.core.retry.retry`."""
 
         def tell(error: BackupError, pause: float) -> None:
             values = {"seconds": pause, "error": wording.describe(error)[0]}

@@ -11,10 +11,10 @@ from django.utils import timezone
 from ..conf import get_settings
 from ..connectors.base import Connector, Facts
 from ..connectors.registry import get_connector
-from ..engine.catalog import State, StoredObject
+from ..core.catalog import State, StoredObject
 from ..exceptions import BackupDamaged, BackupNotFound, RestoreRefused, UsageError
 from ..exceptions import gettext_noop as _
-from ..models import BackupRun, Kind, Status
+from ..models.runs import BackupRun, Kind, Status
 from . import history
 from .facts import ask
 

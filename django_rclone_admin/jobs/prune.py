@@ -1,4 +1,4 @@
-"""Remove the backups that no rule of the retention keeps."""
+"""Remove the backups that no retention rule keeps."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from ..conf import get_settings
-from ..engine.catalog import BACKUPS, StoredObject
-from ..engine.retention import Decision, decide
-from ..engine.store import remove
+from ..core.catalog import BACKUPS, StoredObject
+from ..core.retention import Decision, decide
+from ..core.store import remove
 from .job import Job
 
 
@@ -24,18 +24,18 @@ def decide_all(objects: Sequence[StoredObject], databases: Sequence[str]) -> lis
     ]
 
 
-def prune(job: Job, decisions: list[Decision] | None = None) -> str:
-    """Remove what the retention does not keep of the run's database.
+class Pruning:
+    """The work of a clean-up of one database. ``decisions`` is what it decided on each backup."""
 
-    :param decisions: is filled with what was decided.
-    """
-    job.stage(_("Looking at the remote"))
-    objects = [each for each in job.catalog.objects() if each.state in BACKUPS]
-    decided = decide_all(objects, [job.run.database])
-    for decision in decided:
-        if not decision.keep:
-            job.stage(_("Removing %(name)s") % {"name": decision.backup.name})
-            remove(job.catalog, decision.backup)
-    if decisions is not None:
-        decisions += decided
-    return _("Removed %(count)d backups.") % {"count": sum(not each.keep for each in decided)}
+    def __init__(self) -> None:
+        self.decisions: list[Decision] = []
+
+    def __call__(self, job: Job) -> str:
+        job.stage(_("Looking at the remote"))
+        objects = [each for each in job.catalog.objects() if each.state in BACKUPS]
+        self.decisions = decide_all(objects, [job.run.database])
+        unwanted = [each.backup for each in self.decisions if not each.keep]
+        for backup in unwanted:
+            job.stage(_("Removing %(name)s") % {"name": backup.name})
+            remove(job.catalog, backup)
+        return _("Removed %(count)d backups.") % {"count": len(unwanted)}

@@ -9,16 +9,15 @@ from django.utils.translation import gettext as _
 
 from .. import wording
 from ..conf import get_settings
-from ..engine import media
-from ..engine.catalog import Catalog, State, StoredObject
-from ..engine.mirror import Mirror
-from ..engine.retention import Decision, decide
-from ..engine.store import remove
+from ..core import file_lists
+from ..core.catalog import Catalog, State, StoredObject
+from ..core.mirror import Mirror
+from ..core.retention import Decision, decide
+from ..core.store import remove
 from ..exceptions import BackupDamaged
-from ..site import media_catalog
+from ..media import get_mirror, later_versions, read_list
+from ..remote import media_catalog
 from .job import Job
-from .media import get_mirror, read_list
-from .restore_media import later_versions
 
 
 def decide_media(catalog: Catalog) -> list[Decision]:
@@ -26,18 +25,17 @@ def decide_media(catalog: Catalog) -> list[Decision]:
     return decide(media_catalog(catalog).objects(), get_settings().policy, timezone.now())
 
 
-def prune_media(job: Job, decisions: list[Decision] | None = None) -> str:
-    """Remove what the retention does not keep.
+class MediaPruning:
+    """The work of a clean-up of the media backups. ``decisions`` is what it decided on each."""
 
-    :param decisions: is filled with what was decided.
-    """
-    job.stage(_("Looking at the remote"))
-    decided = decide_media(job.catalog)
-    gone = [each.backup for each in decided if not each.keep]
-    message = _remove(job, gone, kept=[each.backup for each in decided if each.keep])
-    if decisions is not None:
-        decisions += decided
-    return message
+    def __init__(self) -> None:
+        self.decisions: list[Decision] = []
+
+    def __call__(self, job: Job) -> str:
+        job.stage(_("Looking at the remote"))
+        self.decisions = decide_media(job.catalog)
+        unwanted = [each.backup for each in self.decisions if not each.keep]
+        return _remove(job, unwanted, kept=[each.backup for each in self.decisions if each.keep])
 
 
 def prune_versions(job: Job) -> str:
@@ -66,13 +64,13 @@ def unneeded_versions(job: Job, lists: Catalog, mirror: Mirror, kept: Sequence[S
     """
     if not kept or any(each.state is not State.COMPLETE for each in kept):
         return []
-    folders = media.by_folder(mirror.remote_files(lists.folder, everything=True))
+    folders = file_lists.by_folder(mirror.remote_files(lists.folder, everything=True))
     there = mirror.remote_files(get_settings().media_backup_dir, everything=True)
     sizes = {each.name: each.size for each in there}
     needed = set()
     for backup in kept:
         try:
-            places = media.locate(read_list(job.catalog, backup), later_versions(backup, folders), sizes)
+            places = file_lists.locate(read_list(job.catalog, backup), later_versions(backup, folders), sizes)
         except BackupDamaged as error:
             job.note(_("%(name)s: %(error)s") % {"name": backup.name, "error": wording.describe(error)[0]})
             return []

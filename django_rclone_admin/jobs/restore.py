@@ -12,19 +12,21 @@ from django.utils.translation import ngettext
 from .. import signals, wording
 from ..connectors.base import Connector
 from ..connectors.registry import get_connector
-from ..engine.catalog import StoredObject
-from ..engine.compression import Decompressor, Meter, Stage
-from ..engine.files import FileSource
-from ..engine.transfer import CommandSource, Sink, Source, transfer
+from ..core.catalog import StoredObject
+from ..core.compression import Decompressor, Meter, Stage
+from ..core.files import FileSource
+from ..core.transfer import CommandSource, Sink, Source, transfer
 from ..exceptions import BackupError
 from ..exceptions import gettext_noop as noop
-from ..models import BackupRun, Kind, Status, Trigger
-from ..site import find_backup
-from . import history, undo
+from ..models.runs import BackupRun, Kind, Origin, Status, Trigger
+from ..remote import find_backup
+from . import history, lock, undo
 from .backup import back_up
 from .facts import ask
 from .job import Job, carry_out
+from .options import RestoreOptions, UndoNotes, UndoOptions
 from .plan import choose_strategy, refuse, refuse_old_server
+from .repair import repair
 
 HALF_DONE = noop(
     "The database may hold a part of the backup now: this way of restoring is not all or nothing. "
@@ -36,28 +38,31 @@ HALF_DONE_UNSAFE = noop(
 )
 
 
-def restore(job: Job, source: Path | IO[bytes] | None = None) -> str:
-    """Replace the run's database by a backup from the remote, or by a local file or stream."""
+def restore(job: Job, *, source: Path | IO[bytes] | None = None, backup: StoredObject | None = None) -> str:
+    """Replace the run's database by a backup from the remote, or by a local file or stream.
+
+    :param backup: what ``run.path`` names, where the caller has just found it in the listing.
+    """
     run = job.run
     connector = get_connector(run.database)
     connector.check_restore_options()
-    strategy = choose_strategy(run.database, run.options.get("strategy"))
-    backup = None
+    options = RestoreOptions.from_run(run)
+    strategy = choose_strategy(run.database, options.strategy)
     if source is None:
         job.stage(_("Looking at the backup"))
-        backup = find_backup(job.catalog, run.path)
-        refuse(backup, connector, is_elsewhere=bool(run.options.get("elsewhere")))
+        backup = backup or find_backup(job.catalog, run.path)
+        refuse(backup, connector, is_elsewhere=options.elsewhere)
         refuse_old_server(backup, connector, ask(connector))
         job.control.bytes_total = backup.size
         if backup.manifest is None:
             job.note(_("This backup has no manifest: nothing can be checked beforehand."))
     job.announce(signals.pre_db_restore, database=run.database, path=run.path)
-    if run.options.get("safety_backup", True):
+    if options.safety_backup:
         _safety_backup(job, connector)
     strategy = _possible(job, connector, strategy)
     vanished = _load(job, connector, _source(job, backup, source), backup, strategy)
     connections[run.database].close()
-    _put_history_right(job)
+    _repair_history(job)
     _discard_older(job, connector)
     job.tell(signals.post_db_restore, database=run.database)
     for table in vanished:
@@ -65,17 +70,17 @@ def restore(job: Job, source: Path | IO[bytes] | None = None) -> str:
     return _success(run, backup, vanished)
 
 
-def put_back(job: Job) -> str:
+def undo_by_kept(job: Job) -> str:
     """Put back what a restore replaced, where the server has kept it."""
     run = job.run
     connector = get_connector(run.database)
     job.announce(signals.pre_db_restore, database=run.database, path=run.path)
     job.stage(_("Putting back what was replaced"))
     connections[run.database].close()
-    undo.remember(job, connector.name_to_keep())
-    connector.put_back(run.options[undo.PUT_BACK], run.options[undo.KEPT])
-    undo.forget(job)
-    _put_history_right(job)
+    undo.mark_unfinished(job, connector.name_to_keep())
+    connector.put_back(UndoOptions.from_run(run).put_back, UndoNotes.from_run(run).kept)
+    undo.clear_unfinished(job)
+    _repair_history(job)
     job.tell(signals.post_db_restore, database=run.database)
     return _("“%(database)s” is again what it was before the restore.") % {"database": run.database}
 
@@ -106,7 +111,7 @@ def _load(
 
     def choose(head: bytes) -> Sink:
         chosen.append(connector.sink(head, job.control, strategy))
-        undo.remember(job, connector.kept(chosen[0]))
+        undo.mark_unfinished(job, connector.kept(chosen[0]))
         return chosen[0]
 
     job.stage(_("Restoring"))
@@ -116,12 +121,12 @@ def _load(
         transfer(source, choose, stages=stages, control=job.control)
     except BaseException as error:
         if not chosen or not connector.is_half_done(chosen[0]):
-            undo.forget(job)
+            undo.clear_unfinished(job)
         elif isinstance(error, BackupError):
             # Whoever raised it could not know what the sink has done with the bytes until then.
-            error.hint_template = HALF_DONE if job.run.options.get(undo.SAFETY) else HALF_DONE_UNSAFE
+            error.hint_template = HALF_DONE if UndoNotes.from_run(job.run).safety else HALF_DONE_UNSAFE
         raise
-    undo.forget(job)
+    undo.clear_unfinished(job)
     job.run.size, job.run.raw_size, job.run.sha256 = expected.size, raw.size, expected.sha256
     return connector.vanished(chosen[0])
 
@@ -136,13 +141,12 @@ def _safety_backup(job: Job, connector: Connector) -> None:
         kind=Kind.DB_BACKUP,
         status=Status.RUNNING,
         database=job.run.database,
-        trigger=Trigger.SAFETY,
-        requested_by=job.run.requested_by,
+        **Origin(trigger=Trigger.SAFETY, requested_by=job.run.requested_by).as_fields(),
         label=_("before the restore of %(name)s") % {"name": Path(job.run.path).name or _("a file")},
     )
-    history.begin(run, recorded=job.recorded)
+    lock.begin(run, recorded=job.recorded)
     carry_out(run, back_up, control=job.control)
-    job.run.options[undo.SAFETY] = run.path
+    undo.note(job.run, safety=run.path)
     job.note(run.message)
     job.control.bytes_done = 0
 
@@ -150,28 +154,28 @@ def _safety_backup(job: Job, connector: Connector) -> None:
 def _discard_older(job: Job, connector: Connector) -> None:
     """Give back the room of what an earlier restore kept, now that this one can be undone instead."""
     run = job.run
-    mine = run.options.get(undo.KEPT)
+    mine = UndoNotes.from_run(run)
     try:
         last = undo.last_restore(run.database)
-        kept = last.options.get(undo.KEPT) if last else None
-        if kept and kept != mine and (mine or run.options.get(undo.SAFETY)):
+        kept = UndoNotes.from_run(last).kept if last else ""
+        if kept and kept != mine.kept and (mine.kept or mine.safety):
             connector.discard(kept)
     except Exception as error:  # noqa: BLE001  (the restore is committed)
         history.logger.warning("What an earlier restore kept could not be removed: %s", error)
 
 
-def _put_history_right(job: Job) -> None:
+def _repair_history(job: Job) -> None:
     """Make our own tables whole; a restore into an empty database begins the history with itself."""
     run = job.run
     try:
-        history.put_right(run.database)
+        repair(run.database)
     except Exception as error:  # noqa: BLE001  (the restore is committed: whatever is wrong now, it has succeeded)
-        history.logger.warning("After the restore, the history could not be put right: %s", error)
-        job.note(_("Run “manage.py migrate”: the tables of the backup history could not be put right."))
+        history.logger.warning("After the restore, the run history could not be repaired: %s", error)
+        job.note(_("Run “manage.py migrate”: the tables of the run history could not be repaired."))
         return
     if not job.recorded and history.has_table():
         run.lock = f"db:{run.database}"
-        history.begin(run, recorded=True)
+        lock.begin(run, recorded=True)
         job.recorded = True
 
 

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC
 
 from django.utils.translation import gettext as _
 
 from .. import signals, wording
 from ..conf import get_settings
-from ..engine import media
-from ..engine.catalog import Catalog, StoredObject
-from ..engine.media import Difference, MediaFile
-from ..engine.mirror import Mirror
+from ..core import file_lists
+from ..core.catalog import Catalog, StoredObject
+from ..core.file_lists import Difference, MediaFile
+from ..core.mirror import Mirror
 from ..exceptions import RemoteError, gettext_noop
-from ..site import media_catalog
+from ..media import find_media, find_places, get_mirror, get_place, get_root, read_list
 from .job import Job
-from .media import STAMP, find_media, get_mirror, get_place, parse_stamp, read_list
-from .media_aside import Aside
+from .media_rollback import MediaRollback
+from .options import MediaRestoreOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,16 +45,16 @@ def plan_media_restore(catalog: Catalog, name: str | None, only: Sequence[str] |
     mirror = get_mirror(catalog)
     backup = find_media(catalog, name)
     if backup is None:
-        files = media.from_entries(mirror.remote_files(get_settings().media_backup_dir, everything=True))
+        files = file_lists.from_entries(mirror.remote_files(get_settings().media_backup_dir, everything=True))
     else:
         files = read_list(catalog, backup)
     if only is not None:
-        files = media.choose(files, only)
-    media.check_restore(files)
+        files = file_lists.choose(files, only)
+    file_lists.check_restore(files)
     places = find_places(catalog, backup, files, only)
-    here = media.from_entries(mirror.local_files(everything=True) or [])
+    here = file_lists.from_entries(mirror.local_files(everything=True) or [])
     concerned = here if only is None else [each for each in here if each.path in only]
-    difference = media.compare(concerned, files)
+    difference = file_lists.compare(concerned, files)
     if only is not None:
         difference = replace(difference, removed=[])
     elif mirror.filters:  # what is excluded is never removed
@@ -66,43 +65,8 @@ def plan_media_restore(catalog: Catalog, name: str | None, only: Sequence[str] |
         files=files,
         places=places,
         difference=difference,
-        obstacles=media.obstacles(here, files),
+        obstacles=file_lists.obstacles(here, files),
     )
-
-
-def find_places(
-    catalog: Catalog,
-    backup: StoredObject | None,
-    files: Sequence[MediaFile],
-    only: Sequence[str] | None = None,
-) -> dict[str | None, list[str]]:
-    """Say where the bytes of files of a backup are, see :func:`engine.media.locate`.
-
-    :param only: the paths to look for, where it is not worth while to list everything.
-    :raises BackupDamaged: some are nowhere.
-    """
-    mirror, lists = get_mirror(catalog), media_catalog(catalog)
-    there = mirror.remote_files(get_settings().media_backup_dir, everything=True, only=only)
-    later: list[tuple[str, Mapping[str, int]]] = []
-    if backup is not None:
-        versions = mirror.remote_files(lists.folder, everything=True, only=only, within="*/")
-        later = later_versions(backup, media.by_folder(versions))
-    return media.locate(files, later, {each.name: each.size for each in there})
-
-
-def get_root(catalog: Catalog, place: str | None) -> str:
-    """Return the folder of the remote that a place of :func:`find_places` is."""
-    return get_settings().media_backup_dir if place is None else media_catalog(catalog).path(place)
-
-
-def later_versions(
-    backup: StoredObject | None, folders: Mapping[str, Mapping[str, int]]
-) -> list[tuple[str, Mapping[str, int]]]:
-    """Return the version folders of all runs after a backup, oldest first; of all runs without one."""
-    own = backup.manifest.taken_at.astimezone(UTC).strftime(STAMP) if backup and backup.manifest else ""
-    return [
-        (folder, paths) for folder, paths in sorted(folders.items()) if parse_stamp(folder) and folder > own
-    ]
 
 
 def restore_media(job: Job) -> str:
@@ -110,18 +74,19 @@ def restore_media(job: Job) -> str:
     run = job.run
     job.announce(signals.pre_media_restore)
     job.stage(_("Looking at the media backup"))
-    plan = plan_media_restore(job.catalog, run.path or None, run.options.get("files"))
+    options = MediaRestoreOptions.from_run(run)
+    plan = plan_media_restore(job.catalog, run.path or None, options.files)
     mirror = get_mirror(job.catalog)
-    with Aside(job, mirror, get_place(), plan.difference.added) as aside:
+    with MediaRollback(job, mirror, get_place(), plan.difference.added) as rollback:
         job.stage(_("Copying"))
-        aside.make_way(plan.files, plan.obstacles)
+        rollback.make_way(plan.files, plan.obstacles)
         for place, paths in plan.places.items():
-            aside.fetch(get_root(job.catalog, place), paths)
+            rollback.fetch(get_root(job.catalog, place), paths)
         _check_arrival(mirror, plan.files)
-        removed = plan.difference.removed if run.options.get("exact") else []
+        removed = plan.difference.removed if options.exact else []
         if removed:
             job.stage(_("Removing what is not in the backup"))
-            aside.take_away(removed)
+            rollback.take_away(removed)
     job.tell(signals.post_media_restore)
     changed = len(plan.difference.added) + len(plan.difference.changed)
     return _("Restored %(changed)s, removed %(removed)s.") % {

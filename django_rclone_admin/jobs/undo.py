@@ -1,34 +1,36 @@
-"""What a restore leaves behind so that it can be undone, and which restore is the one to be undone."""
+"""What a restore notes so that it can be undone, and which restore the next undo takes back."""
 
 from __future__ import annotations
 
+import dataclasses
+
 from ..connectors.registry import get_connector
-from ..models import ACTIVE, UNFINISHED, BackupRun, Kind, Status
+from ..models.runs import ACTIVE, BackupRun, Kind, Status
 from . import history
 from .job import Job
-
-KEPT = "kept"
-"""In the options of a restore: the name under which the server keeps what was live."""
-SAFETY = "safety"
-"""The path of the backup that was made before."""
-PUT_BACK = "put_back"
-"""Of an undo: the kept name that becomes live again."""
+from .options import UndoNotes
 
 
-def remember(job: Job, kept: str) -> None:
+def note(run: BackupRun, **values: object) -> None:
+    """Change some of the undo notes of a run. Does not save."""
+    names = {field.name for field in dataclasses.fields(UndoNotes)}
+    others = {key: value for key, value in run.options.items() if key not in names}
+    notes = dataclasses.replace(UndoNotes.from_run(run), **values)  # type: ignore[arg-type]
+    run.options = {**others, **notes.as_dict()}
+
+
+def mark_unfinished(job: Job, kept: str) -> None:
     """Write down, before anything is changed, how this restore can be undone.
 
     A process that dies right after the change has no time for it, and the next undo would go back too far.
     """
-    job.run.options[UNFINISHED] = True
-    if kept:
-        job.run.options[KEPT] = kept
+    note(job.run, unfinished=True, kept=kept or UndoNotes.from_run(job.run).kept)
     job.save_options()
 
 
-def forget(job: Job) -> None:
-    """Say that the restore has come to its end: all of it, or nothing."""
-    job.run.options.pop(UNFINISHED, None)
+def clear_unfinished(job: Job) -> None:
+    """Clear the “unfinished” mark: the restore committed or changed nothing."""
+    note(job.run, unfinished=False)
 
 
 def last_restore(alias: str) -> BackupRun | None:
@@ -40,9 +42,9 @@ def last_restore(alias: str) -> BackupRun | None:
 
 
 def _has_happened(run: BackupRun) -> bool:
-    """Whether a restore took effect. One whose process died can't say so; then the server knows, or nobody does."""
+    """Whether a restore took effect. Where its process died, the server is asked if it can tell."""
     if run.status == Status.SUCCEEDED:
         return True
-    if kept := run.options.get(KEPT):
+    if kept := UndoNotes.from_run(run).kept:
         return get_connector(run.database).has_kept(kept)
     return run.is_half_done

@@ -11,13 +11,13 @@ from django.db import DatabaseError, connections
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from ..models import BackupRun, BackupRunQuerySet, Status
-from . import history
+from ..models.runs import BackupRun, BackupRunQuerySet, Status
+from . import history, stale
 
 logger = logging.getLogger("django_rclone_admin")
 
 BEAT = 1.0
-"""Seconds between two signs of life; those who look for dead runs expect one every ``history.PULSE``."""
+"""Seconds between two signs of life; those who look for dead runs expect one every ``stale.PULSE``."""
 
 
 class Waiting:
@@ -56,7 +56,7 @@ class Waiting:
             return
         try:
             for run in _rows(left):
-                history.reap(run, _("The process in which it waited was shut down before it had begun."))
+                stale.reap(run, _("The process in which it waited was shut down before it had begun."))
         except DatabaseError as error:  # then whoever looks next misses its heartbeat
             logger.warning("The end of runs that had not begun could not be recorded: %s", error)
 

@@ -22,7 +22,7 @@ from .. import api, wording
 from ..api import Progress
 from ..exceptions import BackupError, Cancelled, Interrupted, Stopped, UsageError
 from ..exceptions import gettext_noop as noop
-from ..models import BackupRun
+from ..models import BackupRun, Origin, Trigger
 
 REASONS: dict[int, tuple[type[Stopped], str]] = {
     signal.SIGINT: (Cancelled, noop("Cancelled by Ctrl-C.")),
@@ -120,12 +120,13 @@ class Command(BaseCommand):
             raise Cancelled(noop("Cancelled."))
 
 
-def requester() -> str:
-    """Return who runs the command."""
+def origin() -> Origin:
+    """Return what a run that a command starts says of its origin."""
     try:
-        return getpass.getuser()
+        user = getpass.getuser()
     except (KeyError, OSError, ImportError):  # a container may run with a user number that has no name
-        return ""
+        user = ""
+    return Origin(trigger=Trigger.COMMAND, requested_by=user)
 
 
 def refuse_together(options: dict[str, Any], *names: str) -> None:

@@ -8,9 +8,9 @@ from django.utils.translation import gettext as _
 from ... import api
 from ...exceptions import BackupError, Stopped, UsageError
 from ...exceptions import gettext_noop as noop
-from ...models import BackupRun, Trigger
+from ...models import BackupRun
 from ..base import Command as BaseCommand
-from ..base import refuse_together, requester
+from ..base import origin, refuse_together
 
 
 class Command(BaseCommand):
@@ -54,14 +54,14 @@ class Command(BaseCommand):
         return runs[0].as_dict() if len(runs) == 1 else [run.as_dict() for run in runs]
 
     def _back_up(self, database: str, options: dict[str, Any], output: Any) -> BackupRun:
-        who: dict[str, Any] = {"trigger": Trigger.COMMAND, "requested_by": requester()}
+        who = origin()
         with self.progress(_("Backing up “%(database)s”") % {"database": database}) as progress:
             run = api.backup_database(
-                database, label=options["label"], output=output, progress=progress, **who
+                database, label=options["label"], output=output, progress=progress, origin=who
             )
         self.report(run)
         if options["clean"]:
-            decisions = api.prune(database, **who)
+            decisions = api.prune(database, origin=who)
             self.say(
                 _("Removed %(count)d old backups.") % {"count": sum(not each.keep for each in decisions)}
             )

@@ -10,9 +10,8 @@ from ... import api, wording
 from ...api import RestorePlan
 from ...exceptions import UsageError
 from ...exceptions import gettext_noop as noop
-from ...models import Trigger
 from ..base import Command as BaseCommand
-from ..base import refuse_together, requester
+from ..base import origin, refuse_together
 
 
 class Command(BaseCommand):
@@ -62,7 +61,7 @@ class Command(BaseCommand):
             return _as_dict(plan)
         if not options["noinput"]:
             self.confirm(_("Overwrite the database “%(database)s”?") % {"database": plan.target})
-        return self._restore(path=plan.backup.path, **choice)
+        return self._restore(path=plan.backup, **choice)
 
     def _undo(self, options: dict[str, Any]) -> object:
         refuse_together(options, "undo", "to", "dry_run")
@@ -70,9 +69,7 @@ class Command(BaseCommand):
         if not options["noinput"]:
             self.confirm(_("Put “%(database)s” back to before its last restore?") % {"database": database})
         with self.progress(_("Putting back")) as progress:
-            run = api.undo_restore(
-                database, trigger=Trigger.COMMAND, requested_by=requester(), progress=progress
-            )
+            run = api.undo_restore(database, origin=origin(), progress=progress)
         self.report(run)
         return run.as_dict()
 
@@ -92,9 +89,7 @@ class Command(BaseCommand):
 
     def _restore(self, **arguments: Any) -> object:
         with self.progress(_("Restoring")) as progress:
-            run = api.restore_database(
-                **arguments, trigger=Trigger.COMMAND, requested_by=requester(), progress=progress
-            )
+            run = api.restore_database(**arguments, origin=origin(), progress=progress)
         self.report(run)
         return run.as_dict()
 

@@ -5,7 +5,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from ... import api, wording
-from ...engine.catalog import StoredObject
+from ...core.catalog import StoredObject
 from ..base import Command as BaseCommand
 from ..base import refuse_together
 

@@ -4,9 +4,8 @@ from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
 
 from ... import api
-from ...models import Trigger
 from ..base import Command as BaseCommand
-from ..base import refuse_together, requester
+from ..base import origin, refuse_together
 
 
 class Command(BaseCommand):
@@ -25,12 +24,12 @@ class Command(BaseCommand):
         refuse_together(options, "dry_run", "clean")
         if options["dry_run"]:
             return self._compare()
-        who: dict[str, Any] = {"trigger": Trigger.COMMAND, "requested_by": requester()}
+        who = origin()
         with self.progress(_("Backing up the media files")) as progress:
-            run = api.backup_media(progress=progress, **who)
+            run = api.backup_media(progress=progress, origin=who)
         self.report(run)
         if options["clean"]:
-            decisions = api.prune_media(**who)
+            decisions = api.prune_media(origin=who)
             self.say(
                 _("Removed %(count)d old backups.") % {"count": sum(not each.keep for each in decisions)}
             )

@@ -4,9 +4,8 @@ from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
 
 from ... import api
-from ...models import Trigger
 from ..base import Command as BaseCommand
-from ..base import requester
+from ..base import origin
 
 
 class Command(BaseCommand):
@@ -42,8 +41,7 @@ class Command(BaseCommand):
             run = api.restore_media(
                 plan.backup.name if plan.backup else None,
                 exact=options["exact"],
-                trigger=Trigger.COMMAND,
-                requested_by=requester(),
+                origin=origin(),
                 progress=progress,
             )
         self.report(run)

@@ -4,10 +4,9 @@ from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
 
 from ... import api
-from ...engine.retention import Decision
-from ...models import Trigger
+from ...core.retention import Decision
 from ..base import Command as BaseCommand
-from ..base import refuse_together, requester
+from ..base import origin, refuse_together
 
 
 class Command(BaseCommand):
@@ -23,11 +22,7 @@ class Command(BaseCommand):
 
     def work(self, **options: Any) -> object:
         refuse_together(options, "media", "database")
-        how: dict[str, Any] = {
-            "dry_run": options["dry_run"],
-            "trigger": Trigger.COMMAND,
-            "requested_by": requester(),
-        }
+        how: dict[str, Any] = {"dry_run": options["dry_run"], "origin": origin()}
         if options["media"]:
             decisions = api.prune_media(**how)
         else:

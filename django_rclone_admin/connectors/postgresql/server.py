@@ -1,0 +1,298 @@
+"""What a swap asks of PostgreSQL's server as a whole: databases created like others, renamed, dropped."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import hashlib
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django.db import DatabaseError, connections
+
+from ...exceptions import ProgramFailed
+from ...exceptions import gettext_noop as _
+from .libpq import literal, quote
+
+MAINTENANCE = "postgres"
+"""The database that Django connects to when it is about the others."""
+LOCK_SECONDS = 30
+NAME_BYTES = 63 - len("_dra_kept_12345678")
+"""What PostgreSQL leaves of a name of 63 bytes for the name of the live database."""
+
+LISTS = frozenset({"search_path", "temp_tablespaces", "local_preload_libraries", "session_preload_libraries"})
+"""Settings whose value is a list of quoted names. Source: ``GUC_LIST_QUOTE`` in PostgreSQL's guc_tables.c."""
+
+RIGHTS = """
+SELECT rolsuper OR rolcreatedb, pg_has_role(datdba, 'USAGE'), live.oid
+FROM pg_catalog.pg_roles, pg_catalog.pg_database AS live WHERE rolname = current_user AND datname = %s
+"""
+"""Whether our role may create databases, and owns the live one."""
+
+EXTENSIONS = """
+SELECT NOT rolsuper AND EXISTS (
+    SELECT FROM pg_catalog.pg_extension JOIN pg_catalog.pg_available_extension_versions AS available
+        ON name = extname AND version = extversion
+    WHERE superuser AND extname <> 'plpgsql'
+        AND NOT coalesce((to_jsonb(available) ->> 'trusted')::boolean, false))
+FROM pg_catalog.pg_roles WHERE rolname = current_user
+"""
+"""Whether the database has an extension that our role could not create in another one."""
+
+
+class Server:
+    """The server of one alias, over connections of our own."""
+
+    def __init__(self, alias: str) -> None:
+        self._alias = alias
+
+    @contextlib.contextmanager
+    def cursor(self, database: str | None = None) -> Iterator[Any]:
+        """Open a cursor in autocommit mode, in the maintenance database or in another one."""
+        connection = connections[self._alias].copy()
+        # A pool belongs to the alias, whatever database is asked for.
+        options = {key: value for key, value in connection.settings_dict["OPTIONS"].items() if key != "pool"}
+        connection.settings_dict.update(NAME=database or MAINTENANCE, OPTIONS=options)
+        try:
+            with connection.cursor() as cursor:
+                yield cursor
+        finally:
+            connection.close()
+
+    def why_no_swap(self, live: str, *, may_have_extensions: bool) -> str:
+        """Return why our role can't swap this database, as a sentence; an empty string when it can.
+
+        :param may_have_extensions: extensions that our role can't create are no obstacle.
+        """
+        if live == MAINTENANCE:
+            return _("The database is the maintenance database of its server, so there can be no swap.")
+        try:
+            with self.cursor() as cursor:
+                cursor.execute(RIGHTS, [live])
+                may_create, is_owner, oid = cursor.fetchone()
+                may_set = _may_set(cursor, oid, live)
+            with self.cursor(live) as cursor:
+                cursor.execute(EXTENSIONS)
+                (needs_superuser,) = cursor.fetchone()
+        except (DatabaseError, TypeError):  # a pooler answers by names of its own
+            return _("The server's maintenance database can't be reached, so there can be no swap.")
+        if not may_create:
+            return _("The role of the database may not create databases, so there can be no swap.")
+        if not is_owner:
+            return _("The role of the database does not own it, so there can be no swap.")
+        if not may_set:
+            return _(
+                "The database has settings of its own that only a superuser can copy, so there can be no swap."
+            )
+        if needs_superuser and not may_have_extensions:
+            return _(
+                "The database has an extension that only a superuser can create, so there can be no swap."
+            )
+        return ""
+
+    def exists(self, name: str) -> bool:
+        """Whether there is a database of this name."""
+        with self.cursor() as cursor:
+            return _oid(cursor, name) is not None
+
+    def names_like(self, live: str, mark: str) -> list[str]:
+        """Return the databases whose names were made by :func:`name_beside`."""
+        start = name_beside(live, mark)
+        with self.cursor() as cursor:
+            cursor.execute(
+                "SELECT datname FROM pg_catalog.pg_database WHERE starts_with(datname, %s) AND length(datname) = %s",
+                [start, len(start) + 8],
+            )
+            return [name for (name,) in cursor.fetchall()]
+
+    def create_like(self, live: str, new: str) -> None:
+        """Create an empty database with the owner, the locale, the settings and the grants of another one."""
+        with self.cursor() as cursor:
+            cursor.execute(
+                "SELECT oid, pg_get_userbyid(datdba), pg_encoding_to_char(encoding), to_jsonb(d)::text,"
+                " (SELECT spcname FROM pg_catalog.pg_tablespace AS t WHERE t.oid = dattablespace)"
+                " FROM pg_catalog.pg_database AS d WHERE datname = %s",
+                [live],
+            )
+            oid, owner, encoding, row, tablespace = cursor.fetchone()
+            values = json.loads(row)
+            words = [
+                f"OWNER {quote(owner)} TEMPLATE template0 ENCODING {literal(encoding)}",
+                *_locale(values),
+            ]
+            if tablespace != "pg_default":
+                words.append(f"TABLESPACE {quote(tablespace)}")
+            words.append(f"CONNECTION LIMIT {int(values['datconnlimit'])}")
+            cursor.execute(f"CREATE DATABASE {quote(new)} {' '.join(words)}")
+            _copy_settings(cursor, oid, new)
+            _copy_grants(cursor, oid, new)
+
+    def drop(self, name: str) -> None:
+        """Drop a database and end its connections; one that is gone already is no error."""
+        with self.cursor() as cursor:
+            _end_connections(cursor, [name])
+            cursor.execute(f"DROP DATABASE IF EXISTS {quote(name)}")
+
+    def rename(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """Rename databases, all or none, in one transaction.
+
+        A rename takes a lock that holds off new connections and then waits 5 seconds for the old ones to end; another
+        connection of ours ends them meanwhile.
+
+        :raises ProgramFailed: somebody's connections could not be ended.
+        """
+        _close_ours(self._alias)
+        done = threading.Event()
+        names = [old for old, _new in pairs]
+        helper = threading.Thread(target=self._keep_ending, args=(names, done), daemon=True)
+        try:
+            with self.cursor() as cursor:
+                before = _oid(cursor, names[0])
+                helper.start()
+                cursor.execute("BEGIN")
+                cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
+                for old, new in pairs:
+                    cursor.execute(f"ALTER DATABASE {quote(old)} RENAME TO {quote(new)}")
+                cursor.execute("COMMIT")
+        except DatabaseError as error:
+            if not self._was_renamed(names[0], before, error):
+                raise ProgramFailed(
+                    _("The databases could not be swapped: %(reason)s"),
+                    hint=_(
+                        "Nothing was changed. End the connections of other users, or use the strategy in_place."
+                    ),
+                    reason=_one_line(error),
+                ) from error
+        finally:
+            done.set()
+            if helper.ident:
+                helper.join()
+
+    def _was_renamed(self, name: str, before: int | None, error: DatabaseError) -> bool:
+        """Whether the transaction was committed, although we were not told so."""
+        try:
+            with self.cursor() as cursor:
+                return _oid(cursor, name) != before
+        except DatabaseError:
+            raise ProgramFailed(
+                _("The connection broke while the databases were swapped: %(reason)s"),
+                hint=_(
+                    "Either all or nothing was swapped. See what the database holds before you try again."
+                ),
+                reason=_one_line(error),
+            ) from error
+
+    def _keep_ending(self, names: Sequence[str], done: threading.Event) -> None:
+        try:
+            with self.cursor() as cursor:
+                while not done.is_set():
+                    _end_connections(cursor, names)
+                    done.wait(0.02)
+        except DatabaseError:  # then the rename itself says what is wrong
+            pass
+        finally:
+            connections.close_all()
+
+
+@contextlib.contextmanager
+def explained() -> Iterator[None]:
+    """Turn the errors of the server into ours, before anything was swapped."""
+    try:
+        yield
+    except DatabaseError as error:
+        raise ProgramFailed(
+            _("The database beside the live one could not be made: %(reason)s"),
+            hint=_("Nothing was changed. The strategy in_place needs no such database."),
+            reason=_one_line(error),
+        ) from error
+
+
+def name_beside(live: str, mark: str, suffix: str = "") -> str:
+    """Return a name that belongs to a live database; a long one is cut, and told from others by its digest."""
+    name = live.encode()
+    if len(name) > NAME_BYTES:
+        live = f"{name[: NAME_BYTES - 9].decode(errors='ignore')}_{hashlib.sha256(name).hexdigest()[:8]}"
+    return f"{live}{mark}{suffix}"
+
+
+def _close_ours(alias: str) -> None:
+    """Close the connections of this thread and of this process that would only be ended."""
+    connection = connections[alias]
+    connection.close()
+    if close_pool := getattr(connection, "close_pool", None):
+        close_pool()
+
+
+def _oid(cursor: Any, name: str) -> int | None:
+    cursor.execute("SELECT oid FROM pg_catalog.pg_database WHERE datname = %s", [name])
+    row = cursor.fetchone()
+    return int(row[0]) if row else None
+
+
+def _locale(values: dict[str, Any]) -> list[str]:
+    """Return the words of ``CREATE DATABASE`` for a row of ``pg_database``, whose columns differ by version."""
+    words = [f"LC_COLLATE {literal(values['datcollate'])}", f"LC_CTYPE {literal(values['datctype'])}"]
+    locale = values.get("daticulocale") or values.get("datlocale")
+    provider = {"i": "ICU", "b": "BUILTIN"}.get(values.get("datlocprovider", ""))
+    if provider:
+        words.append(f"LOCALE_PROVIDER {provider} {provider}_LOCALE {literal(str(locale))}")
+    if values.get("daticurules"):
+        words.append(f"ICU_RULES {literal(values['daticurules'])}")
+    return words
+
+
+def _copy_settings(cursor: Any, oid: int, new: str) -> None:
+    cursor.execute(
+        "SELECT CASE setrole WHEN 0 THEN NULL ELSE pg_get_userbyid(setrole) END,"
+        " split_part(entry, '=', 1), substr(entry, strpos(entry, '=') + 1)"
+        " FROM pg_catalog.pg_db_role_setting, unnest(setconfig) AS entry WHERE setdatabase = %s",
+        [oid],
+    )
+    for role, name, value in cursor.fetchall():
+        target = f"ROLE {quote(role)} IN DATABASE {quote(new)}" if role else f"DATABASE {quote(new)}"
+        values = next(csv.reader([value], skipinitialspace=True)) if name in LISTS else [value]
+        # An extension's setting has a dot between two names.
+        setting = ".".join(map(quote, name.split(".")))
+        cursor.execute(f"ALTER {target} SET {setting} TO {', '.join(literal(each) for each in values)}")
+
+
+def _may_set(cursor: Any, oid: int, live: str) -> bool:
+    """Whether our role may copy the settings of a database: some, and those of other roles, need a superuser."""
+    cursor.execute("BEGIN")
+    try:
+        _copy_settings(cursor, oid, live)
+    except DatabaseError:
+        return False
+    finally:
+        cursor.execute("ROLLBACK")
+    return True
+
+
+def _copy_grants(cursor: Any, oid: int, new: str) -> None:
+    cursor.execute(
+        "SELECT privilege_type, CASE grantee WHEN 0 THEN NULL ELSE pg_get_userbyid(grantee) END, is_grantable"
+        " FROM pg_catalog.pg_database, aclexplode(datacl) WHERE oid = %s",
+        [oid],
+    )
+    grants = cursor.fetchall()
+    if grants:  # without an entry, the defaults hold for both
+        cursor.execute(f"REVOKE ALL ON DATABASE {quote(new)} FROM PUBLIC")
+    for privilege, grantee, is_grantable in grants:
+        target = quote(grantee) if grantee else "PUBLIC"
+        option = " WITH GRANT OPTION" if is_grantable else ""
+        cursor.execute(f"GRANT {privilege} ON DATABASE {quote(new)} TO {target}{option}")
+
+
+def _end_connections(cursor: Any, names: Sequence[str]) -> None:
+    cursor.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity"
+        " WHERE datname = ANY (%s) AND pid <> pg_backend_pid() AND usesysid IN"
+        " (SELECT oid FROM pg_catalog.pg_roles WHERE pg_has_role(oid, 'USAGE'))",
+        [list(names)],
+    )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,96 @@
+"""SQLite, by its online backup API; needs no program."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sqlite3
+import tempfile
+from pathlib import Path
+
+from ...core.control import Control
+from ...core.transfer import Sink, Source
+from ...exceptions import RestoreRefused, UsageError, WrongFormat
+from ...exceptions import gettext_noop as _
+from ..base import Connector, Facts
+from .copying import connect
+from .streams import MAGIC, Loader, Snapshot, SqlText, explained, tables
+
+
+class SqliteBackupConnector(Connector):
+    """Stores a consistent, checked copy of the file."""
+
+    engine = "sqlite"
+    vendor_name = "SQLite"
+    extension = "sqlite3"
+    strategies = ("in_place", "swap")
+
+    def path(self) -> str:
+        """Return the live file's name or URI.
+
+        :raises UsageError: the database lives in memory.
+        """
+        name = str(self.live["NAME"])
+        if name == ":memory:" or "mode=memory" in name or not name:
+            raise UsageError(
+                _("The database %(database)s lives in memory, so there is no file to back up."),
+                database=self.alias,
+            )
+        return name
+
+    def source(self) -> Source:
+        if not self.exists():
+            raise UsageError(
+                _("The database %(database)s has no tables yet, or its file does not exist."),
+                hint=_("Check NAME in DATABASES, or run “manage.py migrate” first."),
+                database=self.alias,
+            )
+        return self._snapshot()
+
+    def _snapshot(self) -> Source:
+        return Snapshot(self.path(), leave_out=self._left_out())
+
+    def check_room(self, size: int) -> None:
+        free = shutil.disk_usage(tempfile.gettempdir()).free
+        if free < size:
+            raise RestoreRefused(
+                _("The restore needs %(size)d bytes for a private copy, but only %(free)d are free."),
+                hint=_("Nothing was changed. Free some space, or point TMPDIR to a larger disk."),
+                size=size,
+                free=free,
+            )
+
+    def sink(self, head: bytes, control: Control, strategy: str) -> Sink:
+        is_text = not head.startswith(MAGIC)
+        if is_text and not _looks_like_sql(head):
+            raise WrongFormat(_("The backup is neither a SQLite database nor its SQL text."))
+        return Loader(self.path(), keep=self.history_tables, is_text=is_text)
+
+    def vanished(self, sink: Sink) -> list[str]:
+        assert isinstance(sink, Loader)
+        return [each for each in sink.vanished if each not in self.history_tables]
+
+    def facts(self) -> Facts:
+        version = sqlite3.sqlite_version
+        path = self.path()
+        if not path.startswith("file:") and not Path(path).exists():
+            return Facts(server_version=version, tool_version=version)
+        reading = explained(_("The SQLite database could not be read: %(reason)s."))
+        with reading, contextlib.closing(connect(path)) as connection:
+            names = set(tables(connection)) - set(self.history_tables)
+        return Facts(server_version=version, tool_version=version, tables=sorted(names))
+
+    def _left_out(self) -> tuple[str, ...]:
+        return (*self.history_tables, *self.list_option("EXCLUDE_TABLES"))
+
+
+class SqliteConnector(SqliteBackupConnector):
+    """Stores SQL text, as django-rclone does."""
+
+    def _snapshot(self) -> Source:
+        return SqlText(self.path(), leave_out=self._left_out())
+
+
+def _looks_like_sql(head: bytes) -> bool:
+    text = head.lstrip().upper()
+    return text.startswith((b"PRAGMA ", b"BEGIN", b"CREATE ", b"--"))

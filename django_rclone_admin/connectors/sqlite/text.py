@@ -1,0 +1,198 @@
+"""SQLite databases as SQL text: written as the ``.dump`` of SQLite's own program writes it, and executed again."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator
+
+from ...exceptions import BackupDamaged, WrongFormat
+from ...exceptions import gettext_noop as _
+
+
+def quote(name: str) -> str:
+    """Quote an identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+class _Text(bytes):
+    """A TEXT value as its bytes, which need not be valid UTF-8; BLOBs come as plain bytes."""
+
+
+def dump_lines(connection: sqlite3.Connection) -> Iterator[bytes]:
+    """Give a database as statements, one each, that end with ``COMMIT;``."""
+    connection.text_factory = str
+    schema = connection.execute(
+        "SELECT type, name, sql FROM sqlite_master WHERE sql NOT NULL ORDER BY type='table' DESC, rowid"
+    ).fetchall()
+    connection.text_factory = _Text
+    virtual = [(name, sql) for _kind, name, sql in schema if sql.upper().startswith("CREATE VIRTUAL")]
+    later = [sql for kind, _name, sql in schema if kind != "table"]
+    yield b"PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\n"
+    for kind, name, sql in schema:
+        if kind == "table" and not name.startswith("sqlite_") and (name, sql) not in virtual:
+            yield _ended(sql)
+            yield from _rows(connection, name)
+    if virtual:
+        yield b"PRAGMA writable_schema=ON;\n"
+    for (
+        name,
+        sql,
+    ) in virtual:  # its rows are in tables of its own, which creating it would create again, empty
+        words = [_literal(_Text(each.encode())) for each in (name, name, sql)]
+        yield (
+            b"INSERT INTO sqlite_master(type,name,tbl_name,rootpage,sql) VALUES('table',%s,%s,0,%s);\n"
+            % tuple(words)
+        )
+    if any(name == "sqlite_sequence" for _kind, name, _sql in schema):
+        yield b"DELETE FROM sqlite_sequence;\n"
+        yield from _rows(connection, "sqlite_sequence")
+    for sql in later:
+        yield _ended(sql)
+    if virtual:
+        yield b"PRAGMA writable_schema=OFF;\n"
+    yield b"COMMIT;\n"
+
+
+def _ended(sql: str) -> bytes:
+    """Return a statement with its end, which a comment in the last line must not swallow."""
+    return f"{sql}\n;\n".encode() if "--" in sql.rpartition("\n")[2] else f"{sql};\n".encode()
+
+
+def _rows(connection: sqlite3.Connection, table: str) -> Iterator[bytes]:
+    # hidden columns are of virtual tables, and those that are generated can't be inserted
+    info = connection.execute(f"PRAGMA table_xinfo({quote(table)})").fetchall()
+    columns = ", ".join(quote(row[1].decode()) for row in info if row[6] == 0)
+    start = f"INSERT INTO {quote(table)} ({columns}) VALUES(".encode()
+    for row in connection.execute(f"SELECT {columns} FROM {quote(table)}"):
+        yield start + b",".join(map(_literal, row)) + b");\n"
+
+
+def _literal(value: object) -> bytes:
+    if value is None:
+        return b"NULL"
+    if isinstance(value, _Text):
+        try:
+            is_plain = "\0" not in value.decode()  # SQL text ends at a NUL
+        except UnicodeDecodeError:
+            is_plain = False
+        if is_plain:
+            return b"'" + value.replace(b"'", b"''") + b"'"
+        return b"CAST(X'" + value.hex().encode() + b"' AS TEXT)"
+    if isinstance(value, bytes):
+        return b"X'" + value.hex().encode() + b"'"
+    if isinstance(value, float):
+        return {"inf": b"9e999", "-inf": b"-9e999"}.get(repr(value)) or repr(value).encode()
+    return str(value).encode()
+
+
+STRING = re.compile(rb"""("(?:[^"]|"")*")|'((?:[^']|'')*)'""")
+"""A quoted identifier, or a string with its content."""
+
+
+def _decode(statement: bytes) -> str:
+    """Return a statement as text. Python takes UTF-8 alone, so a string that is none goes in as a BLOB."""
+    try:
+        return statement.decode()
+    except UnicodeDecodeError:
+        return STRING.sub(_cast, statement).decode("utf-8", "surrogateescape")
+
+
+def _cast(string: re.Match[bytes]) -> bytes:
+    return string[0] if string[1] else _literal(_Text(string[2].replace(b"''", b"'")))
+
+
+OPENING = re.compile(rb"""['"`\[]|--|/\*""")
+CLOSING = {b"'": b"'", b'"': b'"', b"`": b"`", b"[": b"]", b"/*": b"*/"}
+"""What begins and what ends a string, a quoted identifier or a comment."""
+
+
+def _open_at_end(line: bytes, opened: bytes) -> bytes:
+    """Return what is still open at the end of a line, given what was open at its beginning."""
+    position = 0
+    while True:
+        if opened:
+            end = line.find(CLOSING[opened], position)
+            if end < 0:
+                return opened
+            position, opened = end + len(CLOSING[opened]), b""
+        found = OPENING.search(line, position)
+        if found is None or found[0] == b"--":
+            return b""
+        position, opened = found.end(), found[0]
+
+
+class Script:
+    """Executes SQL text as it comes in, statement by statement."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._line: list[bytes] = []
+        self._statement: list[bytes] = []
+        self._opened = b""
+        self._last = ""
+        connection.execute("PRAGMA journal_mode=OFF")
+        connection.set_authorizer(_allow)
+
+    def execute(self, data: bytes) -> None:
+        *ended, rest = data.split(b"\n")
+        for part in ended:
+            line = b"".join([*self._line, part])
+            self._line.clear()
+            self._take(line)
+        self._line.append(rest)
+
+    def _take(self, line: bytes) -> None:
+        """Add a line to the statement, and run that when it is whole."""
+        if b"\0" in line:
+            raise WrongFormat(_("The SQL text of the backup can't be read."))
+        self._statement.append(line)
+        # Only at the end of what may be a statement: a long text in a column has many lines that end like one.
+        self._opened = _open_at_end(line, self._opened)
+        if self._opened or not line.rstrip().endswith(b";"):
+            return
+        statement = b"\n".join(self._statement)
+        if sqlite3.complete_statement(statement.decode("utf-8", "replace")):
+            self._statement.clear()
+            self._run(statement)
+
+    def _run(self, statement: bytes) -> None:
+        text = _decode(statement).strip()
+        try:
+            try:
+                self._connection.execute(text)
+            except sqlite3.OperationalError as error:
+                if "no such table: sqlite_sequence" not in str(error):
+                    raise
+                # It stays when the last table with AUTOINCREMENT has gone; only such a table brings it back.
+                self._connection.execute(
+                    "CREATE TABLE temporary_of_ours (id INTEGER PRIMARY KEY AUTOINCREMENT)"
+                )
+                self._connection.execute("DROP TABLE temporary_of_ours")
+                self._connection.execute(text)
+        except sqlite3.Warning as error:
+            raise WrongFormat(_("The SQL text of the backup can't be read.")) from error
+        except (sqlite3.Error, ValueError) as error:
+            raise WrongFormat(
+                _("A statement in the SQL text of the backup fails: %(reason)s."), reason=error
+            ) from error
+        self._last = text
+
+    def finish(self) -> None:
+        """Check that the text ended with its last statement: one cut at a line's end looks whole otherwise."""
+        rest = b"\n".join([*self._statement, b"".join(self._line)])
+        if rest.strip():
+            self._run(rest)
+        self.close()
+        if self._last.upper() != "COMMIT;":
+            raise BackupDamaged(_("The SQL text of the backup is cut off: it does not end with COMMIT."))
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def _allow(action: int, *details: str | None) -> int:
+    """Let SQL text from the remote touch the private file alone: no other file may be attached."""
+    return (
+        sqlite3.SQLITE_DENY if action in (sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH) else sqlite3.SQLITE_OK
+    )

@@ -1,0 +1,70 @@
+"""Commands: programs as frozen argument lists. Never a shell."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..exceptions import BackupError, ProgramFailed
+from ..exceptions import gettext_noop as _
+
+Explain = Callable[[str, int, str], BackupError]
+"""Turns (program name, exit status, error output) into an error for people."""
+
+
+def redact(text: str, secrets: frozenset[str]) -> str:
+    """Return ``text`` with every secret replaced, longest first so that no part of one is left."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text
+
+
+def last_words(output: str) -> str:
+    """Return the lines of error output that best explain a failure: the last three that are not empty."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return " ".join(lines[-3:])[:500]
+
+
+def program_failed(name: str, status: int, output: str) -> BackupError:
+    """Explain the failure of any program by its last words."""
+    if status < 0:
+        return ProgramFailed(
+            _("%(program)s was killed by signal %(signal)s."),
+            hint=_("Nothing was changed. The system may have run out of memory; look into its log."),
+            program=name,
+            signal=signal.Signals(-status).name if -status in signal.valid_signals() else -status,
+        )
+    return ProgramFailed(
+        _("%(program)s failed with exit status %(status)s: %(output)s"),
+        hint=_("Nothing was changed. The text after the colon is the program's own."),
+        program=name,
+        status=status,
+        output=last_words(output) or "-",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A program with its arguments and its whole environment. ``repr`` shows the program's name alone."""
+
+    argv: tuple[str, ...] = field(repr=False)
+    """Program first. Secrets never belong here: every user of the machine can read it."""
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The complete environment of the process."""
+    name: str
+    """What messages call the program."""
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
+    """Strings to cut out of the program's output."""
+    explain: Explain = field(default=program_failed, repr=False)
+    missing_hint: str = field(default=_("Install it, or put its folder on the PATH."), repr=False)
+
+
+def find_program(name: str, *folders: str | Path | None) -> str:
+    """Return the full path of a program, looking into ``folders`` before the PATH; else its bare name."""
+    for folder in folders:
+        if folder and (found := shutil.which(name, path=str(folder))):
+            return found
+    return shutil.which(name) or name

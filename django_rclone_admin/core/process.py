@@ -1,0 +1,157 @@
+"""The processes that run commands. Every process of this package is started here."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired
+from typing import IO
+
+from ..exceptions import BackupError, ProgramMissing
+from ..exceptions import gettext_noop as _
+from .command import Command, redact
+from .control import Control
+from .orphans import bind
+from .tail import Tail
+
+A_FEW_BYTES = 16 * 1024
+"""More than this is work; less may be what keeps a dead connection open."""
+
+
+class Process:
+    """One running command, in a session of its own, its error output drained into a bounded tail.
+
+    :param stdin: we write to its standard input, or it is this file; otherwise it has none.
+    :param stdout: we read its standard output; otherwise nobody does.
+    :param on_line: called with each line of its error output, in another thread.
+    :param bound: it ends with the thread that starts it; a program without a pipe to us would go on when we are gone.
+    :raises ProgramMissing: the program can't be found or run.
+    """
+
+    def __init__(
+        self,
+        command: Command,
+        *,
+        stdin: bool | IO[bytes] = False,
+        stdout: bool = False,
+        on_line: Callable[[str], None] | None = None,
+        bound: bool = False,
+    ) -> None:
+        self.command = command
+        try:
+            self._popen = Popen(  # an argument list, never a shell
+                bind(command.argv, command.env) if bound else command.argv,
+                stdin=(PIPE if stdin else DEVNULL) if isinstance(stdin, bool) else stdin,
+                stdout=PIPE if stdout else DEVNULL,
+                stderr=PIPE,
+                env=dict(command.env),
+                bufsize=0,
+                # Ctrl-C in the terminal must reach us alone: we decide in which order our programs end.
+                start_new_session=True,
+            )
+        except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
+            raise ProgramMissing(
+                _("The program %(program)s was not found or can't be run."),
+                hint=command.missing_hint,
+                program=command.name,
+            ) from error
+        self._stderr = Tail(self._popen.stderr, on_line)
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    @property
+    def stdin(self) -> IO[bytes]:
+        assert self._popen.stdin is not None
+        return self._popen.stdin
+
+    @property
+    def stdout(self) -> IO[bytes]:
+        assert self._popen.stdout is not None
+        return self._popen.stdout
+
+    def kill(self) -> None:
+        """End the process and what it started, at once. Does nothing when it has ended already."""
+        # Popen.returncode is set only after the child was reaped; before that its pid can't belong to another.
+        if self._popen.returncode is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._popen.pid, signal.SIGKILL)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end and return the exit status; negative for a signal.
+
+        :raises subprocess.TimeoutExpired: it still runs after ``timeout`` seconds.
+        """
+        status = self._popen.wait(timeout)
+        self._stderr.settle()
+        return status
+
+    def check(self, control: Control | None = None) -> None:
+        """Wait for the end.
+
+        :param control: is told that the work is alive whenever the process has moved bytes.
+        :raises BackupError: the exit status is not 0.
+        """
+        seen = 0
+        while True:
+            try:
+                status = self.wait(timeout=1 if control else None)
+                break
+            except TimeoutExpired:
+                assert control
+                if (moved := self._moved()) - seen > A_FEW_BYTES:
+                    seen = moved
+                    control.touch()
+        if status:
+            raise self.failure(status)
+
+    def _moved(self) -> int:
+        """Return how many bytes it has read and written by now, network included; 0 where the system does not tell."""
+        try:
+            counts = Path(f"/proc/{self.pid}/io").read_text().split()
+        except OSError:  # only Linux has it; or it has ended just now
+            return 0
+        return int(counts[counts.index("rchar:") + 1]) + int(counts[counts.index("wchar:") + 1])
+
+    def failure(self, status: int) -> BackupError:
+        """Return the error that explains this exit status."""
+        return self.command.explain(self.command.name, status, self.errors)
+
+    @property
+    def errors(self) -> str:
+        """The end of the error output, without secrets."""
+        return redact(self._stderr.text, self.command.secrets)
+
+    def close(self) -> None:
+        """Kill what still runs and give back every pipe. Safe to call twice."""
+        self.kill()
+        for pipe in (self._popen.stdin, self._popen.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        self.wait()
+
+
+def detach(command: Command) -> None:
+    """Start a command that outlives us, with no pipe to us; a thread reaps it if it ends first."""
+    process = Popen(
+        command.argv,
+        stdin=DEVNULL,
+        stdout=DEVNULL,
+        stderr=DEVNULL,
+        env=dict(command.env),
+        start_new_session=True,
+    )
+    threading.Thread(target=process.wait, daemon=True).start()
+
+
+def write_all(pipe: IO[bytes], data: bytes) -> None:
+    """Write all of ``data`` to an unbuffered pipe, which may take it in parts."""
+    view = memoryview(data)
+    while view:
+        view = view[pipe.write(view) :]

@@ -1,0 +1,112 @@
+"""Runs a command to its end: a short one, one that reports its progress, one that takes hours without a byte."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from subprocess import TimeoutExpired
+
+from ..exceptions import Stalled
+from ..exceptions import gettext_noop as _
+from .command import Command
+from .control import Control
+from .process import Process, write_all
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed:
+    """What a short command left behind."""
+
+    status: int
+    output: bytes = field(repr=False)
+    errors: str = field(repr=False)
+
+
+def run(
+    command: Command, *, timeout: float, stdin: bytes | None = None, control: Control | None = None
+) -> Completed:
+    """Run a short command to its end and collect its output, whatever its exit status.
+
+    :param timeout: seconds of wall-clock time.
+    :param control: can stop it before that.
+    :raises Stalled: it took longer, and was killed.
+    :raises ProgramMissing: it can't be started.
+    """
+    process = Process(command, stdin=stdin is not None, stdout=True)
+    expired = threading.Event()
+
+    def expire() -> None:
+        expired.set()
+        process.kill()
+
+    timer = threading.Timer(timeout, expire)
+    timer.daemon = True
+    timer.start()
+    try:
+        with (control or Control()).guard(process.kill):
+            feeder = threading.Thread(target=_feed, args=(process, stdin or b""), daemon=True)
+            if stdin is not None:
+                feeder.start()
+            output = process.stdout.read()
+            status = process.wait()
+            if stdin is not None:
+                feeder.join()
+    finally:
+        timer.cancel()
+        process.close()
+    if control:
+        control.check()
+    if expired.is_set() and status < 0:
+        raise Stalled(
+            _("%(program)s did not answer within %(seconds)d seconds."),
+            hint=_("Nothing was changed. Check the network and the remote, then try again."),
+            program=command.name,
+            seconds=timeout,
+        )
+    return Completed(status=status, output=output, errors=process.errors)
+
+
+def run_to_end(command: Command, control: Control) -> None:
+    """Run a command that may take hours and moves no bytes that we see, such as the building of indexes.
+
+    :raises BackupError: it failed, or the work was stopped.
+    """
+    process = Process(command, bound=True)
+    try:
+        with control.guard(process.kill):
+            while True:
+                control.touch()
+                try:
+                    status = process.wait(timeout=1)
+                    break
+                except TimeoutExpired:
+                    continue
+    finally:
+        process.close()
+    control.check()
+    if status:
+        raise process.failure(status)
+
+
+def follow(command: Command, control: Control, on_line: Callable[[str], None], *, stdin: bytes = b"") -> None:
+    """Run a command that reports its progress on its error output, a line at a time.
+
+    :raises BackupError: it failed, or the work was stopped.
+    """
+    process = Process(command, stdin=True, on_line=on_line, bound=True)
+    try:
+        with control.guard(process.kill), control.watch():
+            _feed(process, stdin)
+            status = process.wait()
+    finally:
+        process.close()
+    control.check()
+    if status:
+        raise process.failure(status)
+
+
+def _feed(process: Process, data: bytes) -> None:
+    with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
+        write_all(pipe, data)

@@ -1,0 +1,255 @@
+"""Streams bytes from a source into a sink, under one rule.
+
+**The sink sees end-of-file only after the source has succeeded and every check of the bytes has passed. Otherwise the
+sink is killed.** For rclone and for a database's loader end-of-file means "commit"; so a dump that dies never becomes
+a backup, and a download that breaks never commits a restore.
+
+End-of-file also happens when *we* are killed and the pipes close. A loader must not take that for success either, so
+a :class:`CommandSink` may have an ``epilogue``, such as ``COMMIT``, which is sent only when the rule allows it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import IO, Protocol
+
+from ..exceptions import BackupError, ProgramFailed
+from ..exceptions import gettext_noop as _
+from .command import Command
+from .compression import Stage
+from .control import Control
+from .process import Process, write_all
+
+CHUNK = 1 << 20
+"""Bytes read at a time."""
+HEAD = 512
+"""Bytes needed to recognise a format."""
+
+
+class Source(Protocol):
+    """Where bytes come from."""
+
+    def open(self) -> None: ...
+
+    def read(self) -> bytes:
+        """Return some bytes; none at the end."""
+
+    def finish(self) -> None:
+        """Say whether all of it was read: raise :class:`BackupError` when the source failed."""
+
+    def abort(self) -> None:
+        """Make a blocked read return. Called from another thread."""
+
+    def close(self) -> None:
+        """Give back everything; whatever still runs is killed."""
+
+
+class Sink(Protocol):
+    """Where bytes go. What was written counts for nothing until ``commit``."""
+
+    def open(self) -> None: ...
+
+    def write(self, data: bytes) -> None: ...
+
+    def commit(self) -> None: ...
+
+    def abort(self) -> None:
+        """Make a blocked write return. Called from another thread."""
+
+    def close(self) -> None:
+        """Give back everything; what was not committed is undone."""
+
+
+def transfer(
+    source: Source,
+    sink: Sink | Callable[[bytes], Sink],
+    *,
+    stages: Sequence[Stage] = (),
+    control: Control | None = None,
+) -> None:
+    """Stream ``source`` through ``stages`` into ``sink``, under the rule of this module.
+
+    :param sink: the sink, or what chooses one by the first bytes of the data.
+    :param control: counts the bytes and can stop the transfer.
+    :raises BackupError: anything failed; the sink has not committed.
+    """
+    control = control or Control()
+    with contextlib.ExitStack() as stack:
+        opened: list[Sink] = []
+
+        def abort() -> None:
+            source.abort()
+            for each in opened:
+                each.abort()
+
+        def open_sink(head: bytes) -> Sink:
+            chosen = sink(head) if callable(sink) else sink
+            stack.callback(chosen.close)
+            chosen.open()
+            opened.append(chosen)
+            control.check()  # a stop between the choice and here has missed this sink
+            return chosen
+
+        stack.callback(source.close)
+        stack.enter_context(control.guard(abort))
+        stack.enter_context(control.watch())
+        try:
+            source.open()
+            control.check()  # a stop until here has missed the source
+            _pump(source, open_sink, stages, control)
+        except BackupError:
+            control.check()  # a program that we killed ends with an error: the reason is why we killed it
+            raise
+
+
+def _pump(
+    source: Source, open_sink: Callable[[bytes], Sink], stages: Sequence[Stage], control: Control
+) -> None:
+    sink: Sink | None = None
+    held = b""  # always keeps the last bytes back until the source's success is known
+    while chunk := source.read():
+        control.check()
+        for piece in _through(stages, chunk):
+            if sink is None and len(held) < HEAD:
+                held += piece
+                continue
+            sink = sink or open_sink(held)
+            sink.write(held)
+            held = piece
+            # Here and not once a chunk: one stored megabyte may stand for gigabytes.
+            control.check()
+            control.touch()
+        control.advance(len(chunk))
+    control.check()
+    source.finish()
+    held += b"".join(_flush(stages))
+    sink = sink or open_sink(held)
+    sink.write(held)
+    control.check()
+    sink.commit()
+
+
+def _through(stages: Sequence[Stage], data: bytes) -> Iterable[bytes]:
+    if not stages:
+        return (data,) if data else ()
+    return (out for piece in stages[0].feed(data) if piece for out in _through(stages[1:], piece))
+
+
+def _flush(stages: Sequence[Stage]) -> Iterable[bytes]:
+    for index, stage in enumerate(stages):
+        yield from _through(stages[index + 1 :], stage.finish())
+
+
+class CommandSource:
+    """The standard output of a program; it succeeded when the program exits with 0.
+
+    :param bound: the program ends with the thread that opens this, which has to read it to its end, too.
+    """
+
+    def __init__(self, command: Command, *, bound: bool = True) -> None:
+        self.command = command
+        self._bound = bound
+        self._process: Process | None = None
+
+    def open(self) -> None:
+        self._process = Process(self.command, stdout=True, bound=self._bound)
+
+    def read(self) -> bytes:
+        assert self._process is not None
+        return os.read(self._process.stdout.fileno(), CHUNK)
+
+    def finish(self) -> None:
+        assert self._process is not None
+        self._process.check()
+
+    def abort(self) -> None:
+        if self._process:
+            self._process.kill()
+
+    def close(self) -> None:
+        if self._process:
+            self._process.close()
+
+
+class CommandSink:
+    """The standard input of a program; it committed when the program exits with 0.
+
+    :param prologue: bytes sent before the data.
+    :param epilogue: bytes sent after it, only when the data is known to be whole.
+    :param control: is told that the work is alive while the program moves bytes after the end of its input: an rclone
+        that had to spool them, for a storage that takes no streams, sends them only then.
+    """
+
+    def __init__(
+        self,
+        command: Command,
+        *,
+        prologue: bytes = b"",
+        epilogue: bytes = b"",
+        control: Control | None = None,
+    ) -> None:
+        self.command = command
+        self._control = control
+        self._prologue, self._epilogue = prologue, epilogue
+        self._process: Process | None = None
+        self._said: list[bytes] = []
+        self._reader: threading.Thread | None = None
+
+    @property
+    def output(self) -> str:
+        """What the program wrote to its standard output."""
+        return b"".join(self._said).decode(errors="replace")
+
+    def open(self) -> None:
+        self._process = Process(self.command, stdin=True, stdout=True, bound=True)
+        self._reader = threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True)
+        self._reader.start()
+        self.write(self._prologue)
+
+    def write(self, data: bytes) -> None:
+        assert self._process is not None
+        try:
+            write_all(self._process.stdin, data)
+        except BrokenPipeError:
+            raise ended_early(self._process) from None
+
+    def commit(self) -> None:
+        assert self._process is not None
+        self.write(self._epilogue)
+        self._process.stdin.close()
+        self._process.check(self._control)
+        self._join()
+
+    def abort(self) -> None:
+        if self._process:
+            self._process.kill()
+
+    def close(self) -> None:
+        if self._process:
+            self._process.kill()  # before its input is closed: end-of-file would be a promise
+            self._join()
+            self._process.close()
+
+    def _join(self) -> None:
+        if self._reader:
+            self._reader.join()
+
+    def _listen(self, pipe: IO[bytes]) -> None:
+        room = 1 << 20
+        while chunk := pipe.read(65536):
+            self._said.append(chunk[:room])
+            room -= len(self._said[-1])
+
+
+def ended_early(process: Process) -> BackupError:
+    """Explain a program that ended while there was more to read."""
+    if status := process.wait():
+        return process.failure(status)
+    return ProgramFailed(
+        _("%(program)s ended before it had read everything."),
+        hint=_("Nothing was changed. The backup may have bytes at its end that do not belong to it."),
+        program=process.command.name,
+    )

@@ -1,0 +1,118 @@
+"""How runs get to their work: here and now, or queued with the executor and carried out by whoever takes them."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+
+from django.db import transaction
+from django.utils.translation import gettext
+
+from ..core.file_lists import NAME as MEDIA
+from ..core.retention import Decision
+from ..exceptions import BackupError, gettext_noop
+from ..executors import Executor, get_executor
+from ..models.runs import BackupRun, Kind, Origin, Status
+from . import history, lock, shutdown, stale
+from .backup import back_up
+from .backup_media import back_up_media
+from .job import Job, Progress, carry_out
+from .options import BackupOptions, UndoOptions
+from .prune import Pruning
+from .prune_media import MediaPruning, prune_versions
+from .restore import restore, undo_by_kept
+from .restore_media import restore_media
+from .waiting import waiting
+
+logger = logging.getLogger("django_rclone_admin")
+
+
+WORK: dict[str, Callable[[Job], str]] = {
+    Kind.DB_BACKUP: back_up,
+    Kind.DB_RESTORE: restore,
+    Kind.MEDIA_BACKUP: back_up_media,
+    Kind.MEDIA_RESTORE: restore_media,
+    Kind.PRUNE: prune_versions,
+}
+"""What carries out a queued run, by its kind. Everything else that it needs is in the run's row."""
+
+
+def run_now(run: BackupRun, work: Callable[[Job], str], progress: Progress | None = None) -> BackupRun:
+    """Lock the database and do the work before returning.
+
+    :raises RunInProgress: another run locks the database.
+    :raises BackupError: it failed.
+    """
+    run.status, run.lock = Status.RUNNING, run.lock_name
+    lock.begin(run, recorded=history.will_record(run))
+    return carry_out(run, work, progress=progress)
+
+
+def enqueue(run: BackupRun) -> BackupRun:
+    """Lock the database and hand the work to the executor, once the current transaction is committed.
+
+    :raises RunInProgress: another run locks the database.
+    :raises BackupError: the executor did not take it.
+    """
+    run.lock = run.lock_name
+    executor = get_executor()
+    lock.enqueue(run, executor)
+    # Before the commit, neither another thread nor another process sees the row.
+    transaction.on_commit(functools.partial(_submit, run, executor), using=history.database())
+    return run
+
+
+def _submit(run: BackupRun, executor: Executor) -> None:
+    if executor.in_process:
+        shutdown.watch_exit()
+        waiting.add(str(run.pk))
+    try:
+        executor.submit(carry_out_queued, str(run.pk))
+    except Exception as error:
+        waiting.remove(str(run.pk))
+        run.refresh_from_db()
+        if run.status != Status.QUEUED:
+            raise  # it was taken at once, and has ended with an error of its own
+        stale.reap(run, gettext("The run could not be queued."))
+        raise BackupError(
+            gettext_noop("The run could not be queued: %(reason)s"),
+            hint=gettext_noop("Nothing was done. Check that the service behind EXECUTOR is running."),
+            reason=" ".join(str(error).split()),
+        ) from error
+
+
+def carry_out_queued(run_id: str) -> bool:
+    """Carry out one queued run; executors call this.
+
+    :returns: whether such a run was queued. Its outcome is in its row.
+    """
+    try:
+        if not lock.begin_queued(run_id):
+            return False
+        run = BackupRun.objects.get(pk=run_id)
+        carry_out(run, undo_by_kept if UndoOptions.from_run(run).put_back else WORK[run.kind])
+        if BackupOptions.from_run(run).clean:
+            clean = (
+                clean_up_media if run.kind == Kind.MEDIA_BACKUP else functools.partial(clean_up, run.database)
+            )
+            clean(Origin.of(run))
+    except BackupError as error:
+        logger.warning("%s failed: %s", run, error)
+    finally:
+        waiting.remove(run_id)
+    return True
+
+
+def clean_up(database: str, origin: Origin) -> list[Decision]:
+    """Remove the backups of a database that the retention rules do not keep, as a run of its own."""
+    work = Pruning()
+    run_now(BackupRun(kind=Kind.PRUNE, database=database, **origin.as_fields()), work)
+    return work.decisions
+
+
+def clean_up_media(origin: Origin) -> list[Decision]:
+    """Remove the media backups that the retention rules do not keep, as a run of its own."""
+    work = MediaPruning()
+    run_now(BackupRun(kind=Kind.PRUNE, database=MEDIA, **origin.as_fields()), work)
+    return work.decisions

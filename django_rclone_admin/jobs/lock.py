@@ -1,0 +1,111 @@
+"""The lock: at most one active run on a database. It is a unique column of the run history."""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from ..exceptions import BackupError, gettext_noop
+from ..executors import Executor
+from ..models.runs import BackupRun, Status
+from .history import database, has_table
+from .stale import is_gone, reap
+
+
+class RunInProgress(BackupError):
+    """Another run holds the database; ``run`` is that run, if it still could be read."""
+
+    exit_code = 3
+    default_hint = gettext_noop(
+        "Wait until it ends, or cancel it. A run whose process died is cleared by itself."
+    )
+
+    def __init__(self, database: str, run: BackupRun | None) -> None:
+        self.run = run
+        if run is None:
+            super().__init__(gettext_noop("Another run holds “%(database)s”."), database=database)
+            return
+        super().__init__(
+            gettext_noop(
+                "“%(database)s” is held by a %(kind)s since %(since)s on %(host)s (process %(pid)s)%(who)s."
+            ),
+            database=database,
+            kind=str(run.get_kind_display()),
+            since=timezone.localtime(run.created_at).strftime("%Y-%m-%d %H:%M:%S %Z"),
+            host=run.host or "?",
+            pid=run.pid or "?",
+            who=f", {run.requested_by}" if run.requested_by else "",
+        )
+
+
+def claim(run: BackupRun) -> None:
+    """Insert the run as the only active one on its database.
+
+    :raises RunInProgress: another one is active.
+    """
+    holder = None
+    for _attempt in range(3):
+        try:
+            with transaction.atomic(using=database()):
+                run.save(force_insert=True)
+        except IntegrityError:
+            holder = BackupRun.objects.filter(lock=run.lock).first()
+            if holder and not is_gone(holder):
+                break
+            if holder:
+                reap(holder)
+        else:
+            return
+    raise RunInProgress(run.database or "media", holder)
+
+
+def begin(run: BackupRun, *, recorded: bool) -> None:
+    """Mark a new run as working and, if there is a table, insert it.
+
+    :raises RunInProgress: another run is active on its database.
+    """
+    run.status, run.started_at = Status.RUNNING, run.started_at or timezone.now()
+    run.host, run.pid, run.heartbeat_at = socket.gethostname(), os.getpid(), timezone.now()
+    if recorded:
+        claim(run)
+
+
+def enqueue(run: BackupRun, executor: Executor) -> None:
+    """Insert a run that waits for an executor.
+
+    Who gives signs of life for it until it begins is in the row: our process; nobody, but not for long; or, without any
+    heartbeat, a queue of tasks, which may be long.
+
+    :raises RunInProgress: another run is active on its database.
+    """
+    run.status, run.host = Status.QUEUED, socket.gethostname()
+    # Of a process that we start, nobody knows before it begins, and ours may well end first.
+    run.pid = os.getpid() if executor.in_process else None
+    run.heartbeat_at = timezone.now() if executor.in_process or executor.begins_at_once else None
+    claim(run)
+
+
+def begin_queued(run_id: str) -> bool:
+    """Mark a queued run as working; false when there is no such run, or when it is not queued any more."""
+    try:
+        uuid.UUID(run_id)
+    except ValueError:
+        return False
+    now = timezone.now()
+    changed = BackupRun.objects.filter(pk=run_id, status=Status.QUEUED).update(
+        status=Status.RUNNING, started_at=now, heartbeat_at=now, host=socket.gethostname(), pid=os.getpid()
+    )
+    return changed == 1
+
+
+def release(alias: str) -> None:
+    """Mark the run that holds a database as interrupted, if its process is gone; this may take a heartbeat's time."""
+    if not has_table():
+        return
+    for run in BackupRun.objects.filter(lock=f"db:{alias}"):
+        if run.is_active and is_gone(run):
+            reap(run)

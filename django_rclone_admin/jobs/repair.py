@@ -1,0 +1,31 @@
+"""After a restore: make the tables of this app and their rows in ``django_migrations`` agree again."""
+
+from __future__ import annotations
+
+from django.db import connections, router
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
+
+from ..models.runs import BackupRun
+from .history import APP, database, has_table
+
+
+def repair(alias: str) -> None:
+    """After a restore: create our tables if they are missing, and have ``django_migrations`` say that they are there.
+
+    A backup never carries the history, and may be older than this app; ``migrate`` must work in both cases.
+    """
+    connection = connections[alias]
+    recorder = MigrationRecorder(connection)
+    ours = [name for app, name in MigrationLoader(None).disk_migrations if app == APP]
+    recorded = {name for app, name in recorder.applied_migrations() if app == APP}
+    if alias != database() and not recorded:
+        return
+    if not router.allow_migrate_model(alias, BackupRun):
+        return
+    if not has_table(alias):
+        with connection.schema_editor() as editor:
+            editor.create_model(BackupRun)
+    recorder.ensure_schema()
+    for name in sorted(set(ours) - recorded):
+        recorder.record_applied(APP, name)

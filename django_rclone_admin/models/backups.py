@@ -1,0 +1,117 @@
+"""The backups on the remote, as a model without a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import NotSupportedError, models
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
+
+from ..core.catalog import State
+from .queryset import BackupQuerySet
+from .runs import Trigger
+
+
+class Backup(models.Model):
+    """One backup on the remote. There is no table: rows come from the listing, see :mod:`~django_rclone_admin.models.queryset`."""
+
+    class Kind(models.TextChoices):
+        DATABASE = "database", _("database")
+        MEDIA = "media", _("media")
+
+    class State(models.TextChoices):
+        COMPLETE = State.COMPLETE.value, _("complete")
+        LEGACY = State.LEGACY.value, _("legacy")
+        DAMAGED = State.DAMAGED.value, _("damaged")
+
+    FROM_MANIFEST = (
+        "engine",
+        "connector",
+        "finished_at",
+        "raw_size",
+        "sha256",
+        "compression",
+        "server_version",
+        "tool_version",
+        "django_version",
+        "package_version",
+        "migrations",
+        "tables",
+        "label",
+        "trigger",
+        "run",
+        "host",
+        "files",
+        "group",
+    )
+
+    path = models.CharField(_("path"), max_length=500, primary_key=True)
+    name = models.CharField(_("name"), max_length=500)
+    kind = models.CharField(_("kind"), max_length=20, choices=Kind.choices)
+    database = models.CharField(_("database"), max_length=100)
+    taken_at = models.DateTimeField(_("taken"))
+    size = models.BigIntegerField(_("size"))
+    state = models.CharField(_("state"), max_length=20, choices=State.choices)
+    pinned = models.BooleanField(_("pinned"), default=False)
+    engine = models.CharField(_("engine"), max_length=50, blank=True)
+    connector = models.CharField(_("connector"), max_length=200, blank=True)
+    finished_at = models.DateTimeField(pgettext_lazy("time", "finished"), null=True)
+    raw_size = models.BigIntegerField(_("size before compression"), null=True)
+    sha256 = models.CharField("SHA-256", max_length=64, blank=True)
+    compression = models.CharField(_("compression"), max_length=20, blank=True)
+    server_version = models.CharField(_("server version"), max_length=50, blank=True)
+    tool_version = models.CharField(_("tool version"), max_length=50, blank=True)
+    django_version = models.CharField(_("Django version"), max_length=50, blank=True)
+    package_version = models.CharField(_("package version"), max_length=50, blank=True)
+    migrations = models.JSONField(_("migrations"), default=dict)
+    tables = models.JSONField(_("tables"), default=list)
+    label = models.CharField(_("label"), max_length=200, blank=True)
+    trigger = models.CharField(_("started from"), max_length=20, choices=Trigger.choices, blank=True)
+    run = models.CharField(_("run"), max_length=40, blank=True)
+    host = models.CharField(_("host"), max_length=255, blank=True)
+    files = models.BigIntegerField(_("files"), null=True)
+    group = models.CharField(_("made together"), max_length=40, blank=True)
+
+    objects = BackupQuerySet.as_manager()
+
+    class Meta:
+        managed = False
+        # What asks by the base manager, as “dumpdata --all” does, must not look for a table either.
+        base_manager_name = "objects"
+        verbose_name = _("backup")
+        verbose_name_plural = _("backups")
+        ordering = ("-taken_at", "-name")
+        default_permissions = ("view", "delete")
+        permissions = [
+            ("run_backup", _("Can run a backup")),
+            ("restore_backup", _("Can restore a backup")),
+            ("verify_backup", _("Can verify a backup")),
+            ("download_backup", _("Can download a backup")),
+            ("pin_backup", _("Can pin a backup")),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        raise NotSupportedError("A backup is made by a run, and never changed.")
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        """Take the backup off the remote, with its manifest and its pin, and the versions of files that only it needs."""
+        return Backup.objects.filter(path=self.path).delete()
+
+    def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
+        fresh = Backup.objects.get(path=self.path)
+        for field in self._meta.concrete_fields:
+            setattr(self, field.name, getattr(fresh, field.name))
+
+    @property
+    def is_restorable(self) -> bool:
+        """Whether a restore may be tried. Without its manifest, nobody knows which versions a media backup needs."""
+        return self.state == self.State.COMPLETE or (self.state == self.State.LEGACY and not self.is_media)
+
+    @property
+    def is_media(self) -> bool:
+        """Whether it is one of the media files."""
+        return self.kind == self.Kind.MEDIA

