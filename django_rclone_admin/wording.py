@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from django.template.defaultfilters import filesizeformat
@@ -37,6 +38,11 @@ def files(count: int | None) -> str:
     return ngettext("%(count)s file", "%(count)s files", count) % {
         "count": number_format(count, force_grouping=True)
     }
+
+
+def objects(names: Mapping[str, Sequence[str]]) -> str:
+    """Return names of database objects by their kinds, such as “tables: a, b; views: c”."""
+    return "; ".join(f"{kind.replace('_', ' ')}: {', '.join(each)}" for kind, each in names.items() if each)
 
 
 def duration(time: timedelta | None) -> str:

@@ -83,7 +83,15 @@ class BackupAdmin(BackupColumns, Restores, Files):
         (
             _("Content"),
             {
-                "fields": ("shown_tables", "shown_migrations", "django_version", "package_version"),
+                "fields": (
+                    "shown_tables",
+                    "shown_contents",
+                    "shown_left_out",
+                    "shown_warnings",
+                    "shown_migrations",
+                    "django_version",
+                    "package_version",
+                ),
                 "classes": ["collapse"],
             },
         ),

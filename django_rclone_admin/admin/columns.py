@@ -125,6 +125,18 @@ class BackupColumns:
     def shown_tables(self, backup: Backup) -> str:
         return ", ".join(backup.tables) or "–"
 
+    @admin.display(description=_("other contents"))
+    def shown_contents(self, backup: Backup) -> str:
+        return wording.objects(backup.contents) or "–"
+
+    @admin.display(description=_("left out by your options"))
+    def shown_left_out(self, backup: Backup) -> str:
+        return wording.objects(backup.left_out) or "–"
+
+    @admin.display(description=_("warnings"))
+    def shown_warnings(self, backup: Backup) -> str:
+        return " ".join(backup.warnings) or "–"
+
     @admin.display(description=_("last migrations"))
     def shown_migrations(self, backup: Backup) -> str:
         return ", ".join(f"{app}.{name}" for app, names in backup.migrations.items() for name in names) or "–"

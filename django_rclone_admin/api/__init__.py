@@ -9,6 +9,7 @@ from ..jobs.dispatch import carry_out_queued
 from ..jobs.job import Progress, stop_all
 from ..jobs.lock import RunInProgress
 from ..jobs.plan import RestorePlan
+from ..models.runs import API, Origin
 from .backups import (
     backup_database,
     delete_backups,
@@ -44,6 +45,8 @@ from .restores import (
 from .runs import cancel, reap_stale
 
 __all__ = [
+    "API",
+    "Origin",
     "Progress",
     "RestorePlan",
     "RunInProgress",

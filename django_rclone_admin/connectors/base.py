@@ -29,6 +29,18 @@ class Facts:
     tables: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What a dump holds, as far as the dump itself tells."""
+
+    objects: dict[str, list[str]] = field(default_factory=dict)
+    """Names by kind, such as ``tables``, ``views``, ``triggers``. Empty where the connector can't tell."""
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+    """Names by kind, of what the options of the site keep out of the dump."""
+    warnings: list[str] = field(default_factory=list)
+    """English sentences: what would not restore into the place that it came from, and the way out."""
+
+
 class Connector:
     """Knows how one engine is dumped and restored.
 
@@ -97,6 +109,13 @@ class Connector:
     def source(self) -> Source:
         """Return where the dump comes from."""
         return CommandSource(self.dump_command())
+
+    def contents(self, source: Source) -> Contents:
+        """Return what the finished dump holds. Where it lacks what nobody left out, ``source.finish`` has failed.
+
+        :param source: what :meth:`source` returned, read to its end.
+        """
+        return Contents()
 
     def sink(self, head: bytes, control: Control, strategy: str) -> Sink:
         """Return where a dump that begins with ``head`` goes. Its ``commit`` replaces the live data, or changes nothing.
@@ -170,7 +189,7 @@ class Connector:
         """Whether there is anything that a restore would overwrite."""
         return bool(self.facts().tables)
 
-    # -- the boring part --------------------------------------------------------------------------------------------
+    # -- shared helpers --------------------------------------------------------------------------------------------
 
     @property
     def secrets(self) -> frozenset[str]:

@@ -55,6 +55,12 @@ class Manifest:
     migrations: dict[str, list[str]] = field(default_factory=dict)
     """Per app, the names of the applied migrations that no other applied one depends on."""
     tables: list[str] = field(default_factory=list)
+    contents: dict[str, list[str]] = field(default_factory=dict)
+    """Names of the other objects in the dump by kind, such as ``views`` and ``triggers``."""
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+    """Names by kind, of what the options of the site kept out of the dump."""
+    warnings: list[str] = field(default_factory=list)
+    """English sentences: what would not restore into the place that it came from, and the way out."""
     label: str = ""
     trigger: str = ""
     run: str = ""
@@ -73,8 +79,9 @@ class Manifest:
         values |= {key: values[key].isoformat() for key in ("taken_at", "finished_at")}
         if self.files is None:
             del values["files"], values["files_size"]
-        if not self.group:
-            del values["group"]
+        for key in ("group", "contents", "left_out", "warnings"):
+            if not values[key]:
+                del values[key]
         return json.dumps({"format": values.pop("format"), **values}, ensure_ascii=False).encode() + b"\n"
 
     @classmethod
@@ -100,7 +107,10 @@ class Manifest:
         for item in dataclasses.fields(cls):
             if item.name in known and not isinstance(known[item.name], TYPES[str(item.type)]):
                 raise TypeError(item.name)
-        names = [known.get("tables", []), *known.get("migrations", {}).values()]
+        names = [known.get(key, []) for key in ("tables", "warnings")]
+        names += [
+            each for key in ("migrations", "contents", "left_out") for each in known.get(key, {}).values()
+        ]
         if not all(isinstance(each, list) and all(isinstance(name, str) for name in each) for each in names):
             raise TypeError("names")
         counts = [known[key] for key in ("size", "raw_size")]

@@ -82,14 +82,19 @@ class Process:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._popen.pid, signal.SIGKILL)
 
-    def wait(self, timeout: float | None = None) -> int:
-        """Wait for the end and return the exit status; negative for a signal.
-
-        :raises subprocess.TimeoutExpired: it still runs after ``timeout`` seconds.
-        """
-        status = self._popen.wait(timeout)
+    def wait(self) -> int:
+        """Wait for the end and return the exit status; negative for a signal."""
+        status = self._popen.wait()
         self._stderr.settle()
         return status
+
+    def wait_for(self, seconds: float) -> int | None:
+        """Wait for the end for some seconds; return the exit status, or ``None`` while it still runs."""
+        try:
+            self._popen.wait(seconds)
+        except TimeoutExpired:
+            return None
+        return self.wait()
 
     def check(self, control: Control | None = None) -> None:
         """Wait for the end.
@@ -98,15 +103,11 @@ class Process:
         :raises BackupError: the exit status is not 0.
         """
         seen = 0
-        while True:
-            try:
-                status = self.wait(timeout=1 if control else None)
-                break
-            except TimeoutExpired:
-                assert control
-                if (moved := self._moved()) - seen > A_FEW_BYTES:
-                    seen = moved
-                    control.touch()
+        while control and self.wait_for(1) is None:
+            if (moved := self._moved()) - seen > A_FEW_BYTES:
+                seen = moved
+                control.touch()
+        status = self.wait()
         if status:
             raise self.failure(status)
 

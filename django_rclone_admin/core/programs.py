@@ -6,7 +6,6 @@ import contextlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from subprocess import TimeoutExpired
 
 from ..exceptions import Stalled
 from ..exceptions import gettext_noop as _
@@ -76,13 +75,9 @@ def run_to_end(command: Command, control: Control) -> None:
     process = Process(command, bound=True)
     try:
         with control.guard(process.kill):
-            while True:
+            control.touch()
+            while (status := process.wait_for(1)) is None:
                 control.touch()
-                try:
-                    status = process.wait(timeout=1)
-                    break
-                except TimeoutExpired:
-                    continue
     finally:
         process.close()
     control.check()

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 
 from .. import __version__, signals, wording
 from ..conf import get_settings
-from ..connectors.base import Connector, Facts
+from ..connectors.base import Connector, Contents, Facts
 from ..connectors.registry import connector_path, get_connector
 from ..core.catalog import StoredObject, latest
 from ..core.compression import GZIP, SUFFIXES, ZSTD
@@ -47,9 +47,13 @@ def back_up(job: Job, output: Path | IO[bytes] | None = None) -> str:
     def store(_number: int) -> tuple[str, Stored]:
         upload = _upload(job, connector, left)
         job.stage(_("Dumping and uploading"))
-        name, stored = upload.send(connector.source(), job.control)
+        source = connector.source()
+        name, stored = upload.send(source, job.control)
         job.stage(_("Writing the manifest"))
-        upload.seal(_manifest(job, connector, facts, upload, name, stored))
+        contents = connector.contents(source)
+        for warning in contents.warnings:
+            job.note(warning)
+        upload.seal(_manifest(job, connector, facts, contents, upload, name, stored))
         return name, stored
 
     name, stored = job.persist(store)
@@ -113,7 +117,13 @@ def applied_migrations(alias: str) -> dict[str, list[str]]:
 
 
 def _manifest(
-    job: Job, connector: Connector, facts: Facts, upload: Upload, name: str, stored: Stored
+    job: Job,
+    connector: Connector,
+    facts: Facts,
+    contents: Contents,
+    upload: Upload,
+    name: str,
+    stored: Stored,
 ) -> Manifest:
     run = job.run
     return Manifest(
@@ -132,7 +142,10 @@ def _manifest(
         django_version=django.get_version(),
         package_version=__version__,
         migrations=applied_migrations(run.database),
-        tables=facts.tables,
+        tables=contents.objects.get("tables", facts.tables),
+        contents={kind: names for kind, names in contents.objects.items() if kind != "tables"},
+        left_out=contents.left_out,
+        warnings=contents.warnings,
         label=run.label,
         trigger=run.trigger,
         run=str(run.pk),

@@ -35,6 +35,10 @@ class RestorePlan:
     safety_backup: bool
     vanishing: list[str] = field(default_factory=list)
     """Tables that are there now and not in the backup."""
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+    """Names by kind, of what the backup lacks because the options of the site kept it out."""
+    warnings: list[str] = field(default_factory=list)
+    """English sentences: what the backup said of its own restore."""
     unknown_migrations: list[str] = field(default_factory=list)
     """Applied in the backup, missing in the code: ``app.name``."""
     missing_migrations: list[str] = field(default_factory=list)
@@ -83,6 +87,8 @@ def make_plan(
         is_atomic=connector.is_atomic(chosen),
         safety_backup=wanted and bool(facts.tables),
         vanishing=sorted(set(facts.tables) - set(manifest.tables)) if manifest else [],
+        left_out=manifest.left_out if manifest else {},
+        warnings=manifest.warnings if manifest else [],
         unknown_migrations=unknown,
         missing_migrations=missing,
         verified_at=_verified_at(backup),

@@ -61,6 +61,9 @@ class Migration(migrations.Migration):
                 ),
                 ("migrations", models.JSONField(default=dict, verbose_name="migrations")),
                 ("tables", models.JSONField(default=list, verbose_name="tables")),
+                ("contents", models.JSONField(default=dict, verbose_name="other contents")),
+                ("left_out", models.JSONField(default=dict, verbose_name="left out")),
+                ("warnings", models.JSONField(default=list, verbose_name="warnings")),
                 ("label", models.CharField(blank=True, max_length=200, verbose_name="label")),
                 (
                     "trigger",

@@ -38,6 +38,9 @@ class Backup(models.Model):
         "package_version",
         "migrations",
         "tables",
+        "contents",
+        "left_out",
+        "warnings",
         "label",
         "trigger",
         "run",
@@ -66,6 +69,9 @@ class Backup(models.Model):
     package_version = models.CharField(_("package version"), max_length=50, blank=True)
     migrations = models.JSONField(_("migrations"), default=dict)
     tables = models.JSONField(_("tables"), default=list)
+    contents = models.JSONField(_("other contents"), default=dict)
+    left_out = models.JSONField(_("left out"), default=dict)
+    warnings = models.JSONField(_("warnings"), default=list)
     label = models.CharField(_("label"), max_length=200, blank=True)
     trigger = models.CharField(_("started from"), max_length=20, choices=Trigger.choices, blank=True)
     run = models.CharField(_("run"), max_length=40, blank=True)

@@ -12,7 +12,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.test import AsyncClient, Client
 
-from django_rclone_admin import api, media_files
+from django_rclone_admin import api, cached_file_lists
 from django_rclone_admin.models import BackupRun
 from tests.admin.test_dashboard_pages import get, logged, url
 from tests.support.backups import DAY, Backups
@@ -109,7 +109,7 @@ def test_a_list_is_read_once(admin_client, backups, tmp_path):
     api.refresh()
     for other in backups.paths:
         get(admin_client, url("backup_files", other))
-    assert len(media_files._lists) == media_files.KEPT
+    assert len(cached_file_lists._lists) == cached_file_lists.KEPT
 
 
 def test_a_hundred_thousand_files_are_no_burden(admin_client, backups):

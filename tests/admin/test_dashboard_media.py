@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from django_rclone_admin import api
-from django_rclone_admin.engine.control import Control
+from django_rclone_admin.core.control import Control
 from django_rclone_admin.jobs.job import Job
 from django_rclone_admin.models import Backup, BackupRun, Kind, Status
 from tests.admin.test_dashboard_pages import get, logged, post, url
@@ -272,7 +272,7 @@ def test_media_are_restored_through_a_confirmation_that_says_what_changes(admin_
     assert "Restoring the media files succeeded" in page.text
     assert contents(media) == {"a": "one", "b": "one", "c": "one", "new": "since then"}
     run = BackupRun.objects.get(kind=Kind.MEDIA_RESTORE)
-    assert (run.path, run.requested_by, run.options) == (path, "admin", {"exact": False})
+    assert (run.path, run.requested_by, run.options) == (path, "admin", {})
     page = post(admin_client, url("backuprun_retry", run.pk))
     assert "Restore the media files?" in page.text
     post(admin_client, url("backup_restore"), path=path, confirm="media", exact="on")

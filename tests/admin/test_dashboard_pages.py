@@ -18,7 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from django_rclone_admin.models import UNFINISHED, Backup, BackupRun, Kind, Status, Trigger
+from django_rclone_admin.models import Backup, BackupRun, Kind, Status, Trigger
 from tests.support import programs
 from tests.support.backups import DAY
 from tests.support.html import Page, read_page
@@ -340,7 +340,7 @@ def test_the_confirmation_says_what_a_restore_would_do(admin_client, backups):
     text = get(admin_client, url("backup_restore"), path=path).text
     for fact in (
         "Restore default?", path.removeprefix("db/"), "before the move", "sqlite 3.44", "SHA-256 recorded",
-        "Tables that vanish shop_order", "The backup is ahead of the code: gone.0009_away", "The code is ahead:",
+        "Tables that will be dropped shop_order", "The backup is ahead of the code: gone.0009_away", "The code is ahead:",
         "auth.0001_initial", "A safety backup of today's data", "As a whole or not at all",
         "everyone may be signed out, you too", "Type “default” to confirm",
     ):  # fmt: skip
@@ -381,7 +381,7 @@ def test_a_backup_of_a_database_that_is_not_configured_is_refused(admin_client, 
     assert "elsewhere" in read_page(response).text
 
 
-@pytest.mark.parametrize("options, nothing_changed", [({}, True), ({UNFINISHED: True}, False)])
+@pytest.mark.parametrize("options, nothing_changed", [({}, True), ({"unfinished": True}, False)])
 def test_failed_restore_says_that_nothing_changed_only_if_that_is_so(admin_client, options, nothing_changed):
     run = make_run(kind=Kind.DB_RESTORE, status=Status.FAILED, options=options)
     page = get(admin_client, url("backuprun_change", run.pk))

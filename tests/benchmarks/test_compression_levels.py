@@ -4,11 +4,11 @@ import time
 
 import pytest
 
-from django_rclone_admin.engine.compression import DEFAULT_LEVELS, Compressor
-from django_rclone_admin.engine.control import Control
-from django_rclone_admin.engine.files import FileSource
-from django_rclone_admin.engine.store import pour
-from django_rclone_admin.engine.transfer import CommandSink
+from django_rclone_admin.core.compression import DEFAULT_LEVELS, Compressor
+from django_rclone_admin.core.control import Control
+from django_rclone_admin.core.files import FileSource
+from django_rclone_admin.core.store import pour
+from django_rclone_admin.core.transfer import CommandSink
 from tests.benchmarks.sqltext import write_sql_text
 from tests.support.engine import local_rclone
 

@@ -13,9 +13,9 @@ SETUP = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from django_rclone_admin.engine.control import Control
-from django_rclone_admin.engine.store import Upload
-from django_rclone_admin.engine.transfer import CommandSource
+from django_rclone_admin.core.control import Control
+from django_rclone_admin.core.store import Upload
+from django_rclone_admin.core.transfer import CommandSource
 from tests.support.engine import local_catalog, python
 
 binary, root, block, megabytes, compression = sys.argv[1:]

@@ -52,7 +52,7 @@ def test_dry_run_says_what_would_happen_and_changes_nothing(shop):
         shown = done(shop, "dbrestore", "--dry-run")
         for line in (
             f"From: {name}",
-            "Tables that vanish: newer",
+            "Tables that will be dropped: newer",
             "Migrations that the code lacks: gone.0007_x",
             "Migrations to run afterwards: shop.0001_initial",
             "First: a safety backup",

@@ -9,7 +9,7 @@ from signal import SIGKILL
 
 import pytest
 
-from django_rclone_admin.engine.compression import ZSTD, Compressor
+from django_rclone_admin.core.compression import ZSTD, Compressor
 from tests.site import settings as site_settings
 from tests.support import databases, programs
 from tests.support.faults import assert_failed

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import pytest
 from django.db import connections
 
-from django_rclone_admin.connectors.mysql import MysqlDumpConnector
-from django_rclone_admin.connectors.postgis import PgDumpGisConnector
-from django_rclone_admin.connectors.postgresql import PgDumpConnector
-from django_rclone_admin.connectors.sqlite import SqliteBackupConnector, SqliteConnector
+from django_rclone_admin.connectors.mysql.connector import MysqlDumpConnector
+from django_rclone_admin.connectors.postgresql.connector import PgDumpConnector
+from django_rclone_admin.connectors.postgresql.postgis import PgDumpGisConnector
+from django_rclone_admin.connectors.sqlite.connector import SqliteBackupConnector, SqliteConnector
 from django_rclone_admin.testing import ConnectorConformance, Subject
 from tests.support import databases, programs
 from tests.support.databases import HISTORY

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from django_rclone_admin.engine.mysql import DumpText
+from django_rclone_admin.connectors.mysql.streams import DumpText
 from tests.support import programs
 from tests.support.faults import add_noise, assert_failed, nothing_changes
 from tests.support.mysql import PASSWORD

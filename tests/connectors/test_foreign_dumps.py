@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from django_rclone_admin.connectors.postgresql_contents import WithoutTables
-from django_rclone_admin.engine.command import Command
+from django_rclone_admin.connectors.postgresql.contents import WithoutTables
+from django_rclone_admin.core.command import Command
 from tests.support.databases import HISTORY
 from tests.support.faults import add_noise
 

@@ -12,9 +12,9 @@ import pytest
 
 from django_rclone_admin.connectors.mongodb import MAGIC, MongoDumpConnector
 from django_rclone_admin.connectors.registry import MAPPING
-from django_rclone_admin.engine.control import Control
-from django_rclone_admin.engine.files import FileSink, FileSource
-from django_rclone_admin.engine.transfer import transfer
+from django_rclone_admin.core.control import Control
+from django_rclone_admin.core.files import FileSink, FileSource
+from django_rclone_admin.core.transfer import transfer
 from django_rclone_admin.exceptions import ProgramFailed, WrongFormat
 
 PASSWORD = 'p@ss:w/o"r%d'

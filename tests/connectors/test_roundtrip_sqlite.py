@@ -116,7 +116,7 @@ def test_every_row_and_type_comes_back_and_what_is_newer_is_gone(make_shop, valu
 
     result = shop.manage("dbrestore", "--noinput")
     assert result.code == 0, result.err
-    assert 'Tables that vanish: newer, newer "too" 東京' in result.out
+    assert 'Tables that will be dropped: newer, newer "too" 東京' in result.out
     assert 'Removed 2 tables that the backup does not know: newer, newer "too" 東京.' in result.out
     assert content(shop.path()) == wanted
     assert shop.execute("PRAGMA integrity_check") == [("ok",)]

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from django_rclone_admin.connectors.registry import MAPPING
-from django_rclone_admin.connectors.sqlite import SqliteBackupConnector, SqliteConnector
-from django_rclone_admin.engine.control import Control
-from django_rclone_admin.engine.files import FileSink, FileSource
-from django_rclone_admin.engine.transfer import transfer
+from django_rclone_admin.connectors.sqlite.connector import SqliteBackupConnector, SqliteConnector
+from django_rclone_admin.core.control import Control
+from django_rclone_admin.core.files import FileSink, FileSource
+from django_rclone_admin.core.transfer import transfer
 from tests.support.faults import assert_failed, nothing_changes
 from tests.support.servers import missing
 from tests.support.site import Shop

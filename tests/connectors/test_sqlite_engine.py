@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from django_rclone_admin.engine.sqlite import Snapshot, SqlText
+from django_rclone_admin.connectors.sqlite.streams import Snapshot, SqlText
 from tests.support.servers import missing
 from tests.support.sqlite import connected, contents, dump, execute, load, query
 

@@ -11,11 +11,11 @@ import time
 
 import pytest
 
-from django_rclone_admin.engine import sqlite_copy
-from django_rclone_admin.engine.control import Control
-from django_rclone_admin.engine.files import FileSource, StreamSink
-from django_rclone_admin.engine.sqlite import Loader, Snapshot, SqlText
-from django_rclone_admin.engine.transfer import transfer
+from django_rclone_admin.connectors.sqlite import copying as sqlite_copy
+from django_rclone_admin.connectors.sqlite.streams import Loader, Snapshot, SqlText
+from django_rclone_admin.core.control import Control
+from django_rclone_admin.core.files import FileSource, StreamSink
+from django_rclone_admin.core.transfer import transfer
 from django_rclone_admin.exceptions import BackupDamaged, Cancelled, ProgramFailed, UsageError
 from tests.support.sqlite import connected, dump, execute, load, query
 

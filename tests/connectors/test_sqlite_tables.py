@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from django_rclone_admin.engine.sqlite import Snapshot, SqlText
-from django_rclone_admin.engine.temporary import PREFIX, private_folder, remove_folder
+from django_rclone_admin.connectors.sqlite.streams import Snapshot, SqlText
+from django_rclone_admin.core.temporary import PREFIX, private_folder, remove_folder
 from tests.support.sqlite import dump, execute, load, query
 
 FORMATS = pytest.mark.parametrize("source", [Snapshot, SqlText])
@@ -111,7 +111,7 @@ def temporary(tmp_path, monkeypatch):
 KILLED = """
 import os, signal, sys, tempfile
 tempfile.tempdir = sys.argv[2]
-from django_rclone_admin.engine.sqlite import SqlText
+from django_rclone_admin.connectors.sqlite.streams import SqlText
 source = SqlText(sys.argv[1])
 source.open()
 source.read()
@@ -138,7 +138,7 @@ def test_copy_is_for_our_eyes_only(temporary):
 HOLDING = """
 import sys, tempfile
 tempfile.tempdir = sys.argv[1]
-from django_rclone_admin.engine.temporary import private_folder
+from django_rclone_admin.core.temporary import private_folder
 print(private_folder(), flush=True)
 sys.stdin.read()
 """

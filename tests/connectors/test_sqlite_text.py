@@ -2,7 +2,7 @@
 
 import pytest
 
-from django_rclone_admin.engine.sqlite import SqlText
+from django_rclone_admin.connectors.sqlite.streams import SqlText
 from django_rclone_admin.exceptions import BackupDamaged, BackupError, ProgramFailed, WrongFormat
 from tests.support.sqlite import contents, dump, execute, load, query
 
@@ -59,7 +59,7 @@ def test_text_without_its_last_line_end_is_whole(live, text):
 
 @pytest.mark.parametrize("size", [1, 2, 7, 100])
 def test_text_is_the_same_however_it_is_cut_into_chunks(tmp_path, text, size):
-    from django_rclone_admin.engine.sqlite import Loader
+    from django_rclone_admin.connectors.sqlite.streams import Loader
 
     loader = Loader(str(tmp_path / "restored"), is_text=True)
     loader.open()

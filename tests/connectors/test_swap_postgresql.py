@@ -6,7 +6,7 @@ from signal import SIGKILL
 import psycopg
 import pytest
 
-from django_rclone_admin.connectors.postgresql_server import NAME_BYTES, name_beside
+from django_rclone_admin.connectors.postgresql.server import NAME_BYTES, name_beside
 from tests.support import databases, programs
 from tests.support.faults import add_noise, assert_failed, nothing_changes
 from tests.support.postgresql import PostgreSQLServer, connect

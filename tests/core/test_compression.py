@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_rclone_admin.engine.compression import MAGIC, PIECE, Compressor, Decompressor, Meter
+from django_rclone_admin.core.compression import MAGIC, PIECE, Compressor, Decompressor, Meter
 from django_rclone_admin.exceptions import BackupDamaged
 
 ALGORITHMS = ["zstd", "gzip"]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from django_rclone_admin.engine.files import FileSink, FileSource, StreamSink
-from django_rclone_admin.engine.transfer import CommandSource, transfer
+from django_rclone_admin.core.files import FileSink, FileSource, StreamSink
+from django_rclone_admin.core.transfer import CommandSource, transfer
 from django_rclone_admin.exceptions import ProgramFailed, UsageError
 from tests.support.engine import SOURCE, python
 

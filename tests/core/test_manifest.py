@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_rclone_admin.engine.manifest import Manifest, read_lines
+from django_rclone_admin.core.manifest import Manifest, read_lines
 from django_rclone_admin.exceptions import BackupDamaged
 
 NOON = datetime(2026, 11, 22, 12, 0, 0, 123456, tzinfo=UTC)

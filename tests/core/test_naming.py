@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from django_rclone_admin.engine.naming import Naming, ParsedName, partial, partial_run
+from django_rclone_admin.core.naming import Naming, ParsedName, partial, partial_run
 from django_rclone_admin.exceptions import UsageError
 from tests.support.engine import NAMING
 

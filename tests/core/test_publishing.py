@@ -4,12 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from django_rclone_admin.engine.catalog import State, latest
-from django_rclone_admin.engine.control import Control
-from django_rclone_admin.engine.manifest import Manifest
-from django_rclone_admin.engine.naming import Naming
-from django_rclone_admin.engine.store import Upload, remove, set_pin, sweep
-from django_rclone_admin.engine.transfer import CommandSource
+from django_rclone_admin.core.catalog import State, latest
+from django_rclone_admin.core.control import Control
+from django_rclone_admin.core.manifest import Manifest
+from django_rclone_admin.core.naming import Naming
+from django_rclone_admin.core.store import Upload, remove, set_pin, sweep
+from django_rclone_admin.core.transfer import CommandSource
 from django_rclone_admin.exceptions import BackupError, EmptyDump, ProgramFailed
 from tests.support.engine import SOURCE, local_catalog, python
 from tests.support.programs import fail, wrapper

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from django_rclone_admin.engine.rclone import NameTaken, Rclone
-from django_rclone_admin.engine.transfer import CommandSink, CommandSource, transfer
+from django_rclone_admin.core.rclone import NameTaken, Rclone
+from django_rclone_admin.core.transfer import CommandSink, CommandSource, transfer
 from django_rclone_admin.exceptions import RemoteError, UsageError
 from tests.support.engine import SOURCE, local_rclone, python
 from tests.support.storage import KINDS

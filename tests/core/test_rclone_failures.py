@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from django_rclone_admin.engine.complaints import explain
-from django_rclone_admin.engine.control import Control
-from django_rclone_admin.engine.rclone import ALIAS, Rclone
+from django_rclone_admin.core.complaints import explain
+from django_rclone_admin.core.control import Control
+from django_rclone_admin.core.rclone import ALIAS, Rclone
 from django_rclone_admin.exceptions import (
     Cancelled,
     ProgramMissing,

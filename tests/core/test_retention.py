@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_rclone_admin.engine.catalog import State, StoredObject
-from django_rclone_admin.engine.manifest import Manifest
-from django_rclone_admin.engine.retention import SAFETY_PERIOD, RetentionPolicy, decide
+from django_rclone_admin.core.catalog import State, StoredObject
+from django_rclone_admin.core.manifest import Manifest
+from django_rclone_admin.core.retention import SAFETY_PERIOD, RetentionPolicy, decide
 from django_rclone_admin.exceptions import UsageError
 from tests.support.engine import NAMING
 

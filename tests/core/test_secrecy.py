@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from django_rclone_admin.engine.command import redact
-from django_rclone_admin.engine.rclone import Rclone
-from django_rclone_admin.engine.secrecy import split_flags
-from django_rclone_admin.engine.transfer import CommandSource
+from django_rclone_admin.core.command import redact
+from django_rclone_admin.core.rclone import Rclone
+from django_rclone_admin.core.secrecy import split_flags
+from django_rclone_admin.core.transfer import CommandSource
 from django_rclone_admin.exceptions import BackupError, UsageError
 from tests.support.engine import local_rclone
 from tests.support.programs import wrapper

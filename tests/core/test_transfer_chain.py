@@ -5,10 +5,10 @@ import signal
 
 import pytest
 
-from django_rclone_admin.engine.chain import ChainSink
-from django_rclone_admin.engine.compression import Compressor, Decompressor, Meter
-from django_rclone_admin.engine.control import Control
-from django_rclone_admin.engine.transfer import CommandSink, CommandSource, transfer
+from django_rclone_admin.core.chain import ChainSink
+from django_rclone_admin.core.compression import Compressor, Decompressor, Meter
+from django_rclone_admin.core.control import Control
+from django_rclone_admin.core.transfer import CommandSink, CommandSource, transfer
 from django_rclone_admin.exceptions import BackupDamaged, Cancelled, ProgramFailed, ProgramMissing
 from tests.support.engine import KEEP, SINK, SOURCE, python
 

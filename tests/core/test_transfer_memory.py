@@ -2,18 +2,18 @@
 
 import pytest
 
-from django_rclone_admin.engine.compression import Compressor
+from django_rclone_admin.core.compression import Compressor
 from tests.support.memory import MEGABYTE, peak
 
 ALLOWED = 64 * MEGABYTE
 
 SETUP = """
 from pathlib import Path
-from django_rclone_admin.engine.chain import ChainSink
-from django_rclone_admin.engine.compression import Compressor, Decompressor, Meter
-from django_rclone_admin.engine.control import Control
-from django_rclone_admin.engine.files import FileSource
-from django_rclone_admin.engine.transfer import CommandSink, CommandSource, transfer
+from django_rclone_admin.core.chain import ChainSink
+from django_rclone_admin.core.compression import Compressor, Decompressor, Meter
+from django_rclone_admin.core.control import Control
+from django_rclone_admin.core.files import FileSource
+from django_rclone_admin.core.transfer import CommandSink, CommandSource, transfer
 from tests.support.engine import python
 
 COUNT = "import sys; n = 0\\nwhile d := sys.stdin.buffer.read(1 << 20): n += len(d)\\nprint(n)"

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from django_rclone_admin.engine.compression import Compressor, Decompressor, Meter
-from django_rclone_admin.engine.transfer import CommandSink, CommandSource, transfer
+from django_rclone_admin.core.compression import Compressor, Decompressor, Meter
+from django_rclone_admin.core.transfer import CommandSink, CommandSource, transfer
 from django_rclone_admin.exceptions import BackupDamaged, ProgramFailed, ProgramMissing
 from tests.support import leaks
 from tests.support.engine import KEEP, SINK, SOURCE, python
@@ -188,7 +188,7 @@ with open(sys.argv[1], "wb", buffering=0) as record:  # waits for the test
 
 CHILD = """
 import sys
-from django_rclone_admin.engine.transfer import CommandSink, CommandSource, transfer
+from django_rclone_admin.core.transfer import CommandSink, CommandSource, transfer
 from tests.support import leaks
 from tests.support.engine import python
 

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from django_rclone_admin.engine.chain import ChainSink
-from django_rclone_admin.engine.command import run
-from django_rclone_admin.engine.compression import Compressor, Decompressor
-from django_rclone_admin.engine.control import Control
-from django_rclone_admin.engine.files import FileSink, FileSource, StreamSink
-from django_rclone_admin.engine.transfer import CommandSink, CommandSource, transfer
+from django_rclone_admin.core.chain import ChainSink
+from django_rclone_admin.core.compression import Compressor, Decompressor
+from django_rclone_admin.core.control import Control
+from django_rclone_admin.core.files import FileSink, FileSource, StreamSink
+from django_rclone_admin.core.programs import run
+from django_rclone_admin.core.transfer import CommandSink, CommandSource, transfer
 from django_rclone_admin.exceptions import Cancelled, Interrupted, Stalled
 from tests.support.engine import KEEP, SINK, SOURCE, python
 from tests.support.waiting import wait_for

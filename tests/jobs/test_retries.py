@@ -9,8 +9,8 @@ import pytest
 from django.db import connection, connections
 
 from django_rclone_admin import api
-from django_rclone_admin.engine import retry
-from django_rclone_admin.engine.control import Control
+from django_rclone_admin.core import retry
+from django_rclone_admin.core.control import Control
 from django_rclone_admin.exceptions import (
     Cancelled,
     ProgramFailed,

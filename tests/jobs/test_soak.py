@@ -14,7 +14,7 @@ from time import monotonic
 
 import pytest
 
-from django_rclone_admin.engine.compression import Decompressor
+from django_rclone_admin.core.compression import Decompressor
 from tests.support import leaks
 from tests.support.databases import HISTORY
 from tests.support.faults import add_noise

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from django_rclone_admin.engine.control import Control
-from django_rclone_admin.engine.files import FileSource
-from django_rclone_admin.engine.rclone import Rclone
-from django_rclone_admin.engine.transfer import CommandSink, transfer
+from django_rclone_admin.core.control import Control
+from django_rclone_admin.core.files import FileSource
+from django_rclone_admin.core.rclone import Rclone
+from django_rclone_admin.core.transfer import CommandSink, transfer
 from django_rclone_admin.exceptions import Stalled
 from tests.support import programs
 from tests.support.databases import HISTORY

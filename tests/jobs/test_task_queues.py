@@ -48,7 +48,7 @@ def site(kind: str, make_shop, held: Held, queue: str) -> Shop:
     """A shop on PostgreSQL whose runs are tasks."""
     shop: Shop = make_shop(
         "postgresql",
-        EXECUTOR="django_rclone_admin.executors.TasksExecutor",
+        EXECUTOR="django_rclone_admin.tasks.TasksExecutor",
         RCLONE_BINARY=str(held.program),
         STALE_AFTER=3,
     )

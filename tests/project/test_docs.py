@@ -17,9 +17,9 @@ from django.dispatch import Signal
 
 from django_rclone_admin import api, conf, exceptions, executors, health, models, signals
 from django_rclone_admin.connectors.base import OPTIONS
-from django_rclone_admin.engine.catalog import State
-from django_rclone_admin.engine.manifest import Manifest
-from django_rclone_admin.engine.retention import RetentionPolicy
+from django_rclone_admin.core.catalog import State
+from django_rclone_admin.core.manifest import Manifest
+from django_rclone_admin.core.retention import RetentionPolicy
 from django_rclone_admin.exceptions import BackupError
 from tests.support.queues import QUEUES
 
@@ -121,9 +121,10 @@ def test_function_of_the_api_is_in_the_reference_with_its_arguments(name):
         each.name for each in parameters if each.kind is each.KEYWORD_ONLY
     ]
     defaults = [*arguments.defaults, *filter(None, arguments.kw_defaults)]
-    assert [ast.literal_eval(each) for each in defaults] == [
-        each.default for each in parameters if each.default is not each.empty
-    ]
+    constants = {"API": api.API}
+    assert [
+        constants[each.id] if isinstance(each, ast.Name) else ast.literal_eval(each) for each in defaults
+    ] == [each.default for each in parameters if each.default is not each.empty]
 
 
 def test_rest_of_the_api_is_in_the_reference():

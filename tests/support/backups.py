@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from django_rclone_admin.engine.compression import ZSTD, Compressor
-from django_rclone_admin.engine.manifest import Manifest
+from django_rclone_admin.core.compression import ZSTD, Compressor
+from django_rclone_admin.core.manifest import Manifest
 from tests.support import programs
 from tests.support.remotes import Remote
 

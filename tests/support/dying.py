@@ -3,9 +3,10 @@
 import os
 import signal
 
-from django_rclone_admin.connectors import postgresql, postgresql_swap
-from django_rclone_admin.connectors.postgresql_server import Server
-from django_rclone_admin.connectors.sqlite import SqliteBackupConnector
+from django_rclone_admin.connectors.postgresql import connector as postgresql
+from django_rclone_admin.connectors.postgresql import swap as postgresql_swap
+from django_rclone_admin.connectors.postgresql.server import Server
+from django_rclone_admin.connectors.sqlite.connector import SqliteBackupConnector
 
 
 class DyingServer(Server):

@@ -3,10 +3,10 @@
 import sys
 from pathlib import Path
 
-from django_rclone_admin.engine.catalog import Catalog
-from django_rclone_admin.engine.command import Command
-from django_rclone_admin.engine.naming import Naming
-from django_rclone_admin.engine.rclone import Rclone
+from django_rclone_admin.core.catalog import Catalog
+from django_rclone_admin.core.command import Command
+from django_rclone_admin.core.naming import Naming
+from django_rclone_admin.core.rclone import Rclone
 
 NAMING = Naming("{database}-{datetime}.{ext}", "%Y-%m-%d-%H%M%S")
 

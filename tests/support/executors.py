@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from django_rclone_admin.executors import ProcessExecutor, TasksExecutor, ThreadExecutor
+from django_rclone_admin.executors import ProcessExecutor, ThreadExecutor
+from django_rclone_admin.tasks import TasksExecutor
 
 NAMES = {
     each: f"{__name__}.{each}"

@@ -7,9 +7,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from django_rclone_admin.engine.files import FileSource, StreamSink
-from django_rclone_admin.engine.sqlite import MAGIC, Loader, Snapshot
-from django_rclone_admin.engine.transfer import transfer
+from django_rclone_admin.connectors.sqlite.streams import MAGIC, Loader, Snapshot
+from django_rclone_admin.core.files import FileSource, StreamSink
+from django_rclone_admin.core.transfer import transfer
 
 
 @contextmanager
