@@ -19,6 +19,8 @@ PLAN_FIELDS = {
     "strategy",
     "safety_backup",
     "vanishing",
+    "left_out",
+    "warnings",
     "unknown_migrations",
     "missing_migrations",
     "verified_at",
