@@ -96,12 +96,12 @@ def test_undo_on_a_new_server_takes_the_newest_safety_backup_of_the_remote(shop,
 @on_both_engines
 def test_undo_is_refused_where_nothing_was_kept(shop):
     with nothing_changes(shop):
-        assert_failed(shop.manage(*UNDO), "Nothing was kept of “default”")
+        assert_failed(shop.manage(*UNDO), "There is nothing to undo for “default”")
     back_up_and_change(shop)
     succeed(shop, *RESTORE)
     succeed(shop, *WITHOUT)
     with nothing_changes(shop):  # the safety backup of the restore before is no answer
-        assert_failed(shop.manage(*UNDO), "Nothing was kept of “default”")
+        assert_failed(shop.manage(*UNDO), "There is nothing to undo for “default”")
 
 
 def test_restore_does_not_begin_without_its_safety_backup(shop, rclone_binary, tmp_path):
