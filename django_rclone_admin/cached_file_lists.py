@@ -13,8 +13,7 @@ from .core.catalog import State, StoredObject
 from .core.control import Control
 from .core.file_lists import MediaFile
 from .core.store import stream
-from .exceptions import BackupDamaged, BackupNotFound, Stalled
-from .exceptions import gettext_noop as _
+from .exceptions import BackupDamaged, BackupNotFound, Stalled, gettext_noop
 from .media import find_places, get_mirror, get_root, read_list
 from .remote import get_catalog
 
@@ -33,8 +32,8 @@ def limited(seconds: float | None) -> Iterator[Control]:
         yield control
         return
     error = Stalled(
-        _("The remote did not answer within %(seconds)d seconds."),
-        hint=_("Nothing was changed. Check the network and the remote, then try again."),
+        gettext_noop("The remote did not answer within %(seconds)d seconds."),
+        hint=gettext_noop("Nothing was changed. Check the network and the remote, then try again."),
         seconds=seconds,
     )
     timer = threading.Timer(seconds, control.stop, [error])
@@ -72,10 +71,10 @@ def read_file(path: str, name: str) -> tuple[MediaFile, Generator[bytes, None, N
 def _find(path: str) -> StoredObject:
     found = [each for each in cached_objects() if each.kind == "media" and each.path == path]
     if not found:
-        raise BackupNotFound(_("There is no media backup “%(name)s” on the remote."), name=path)
+        raise BackupNotFound(gettext_noop("There is no media backup “%(name)s” on the remote."), name=path)
     [backup] = with_manifests(found)
     if backup.state is not State.COMPLETE:
-        raise BackupDamaged(_("The media backup %(name)s is not whole."), name=backup.name)
+        raise BackupDamaged(gettext_noop("The media backup %(name)s is not whole."), name=backup.name)
     return backup
 
 

@@ -16,8 +16,7 @@ from django.core.signals import setting_changed
 
 from .core.naming import Naming
 from .core.retention import RetentionPolicy
-from .exceptions import UsageError
-from .exceptions import gettext_noop as _
+from .exceptions import UsageError, gettext_noop
 
 NAME = "DJANGO_RCLONE"
 
@@ -94,8 +93,10 @@ class Settings:
         nested = media.startswith(versions) or versions.startswith(media) or databases.startswith(media)
         if nested or databases == versions:
             raise UsageError(
-                _("The folders of the media files and of other backups lie in each other."),
-                hint=_("Give MEDIA_BACKUP_DIR, MEDIA_VERSIONS_DIR and DB_BACKUP_DIR folders of their own."),
+                gettext_noop("The folders of the media files and of other backups lie in each other."),
+                hint=gettext_noop(
+                    "Give MEDIA_BACKUP_DIR, MEDIA_VERSIONS_DIR and DB_BACKUP_DIR folders of their own."
+                ),
             )
         return media, versions, databases
 

@@ -10,11 +10,8 @@ from typing import Any
 
 
 def gettext_noop(message: str) -> str:
-    """Mark a message for translation where Django must not be imported; imported as ``_``."""
+    """Mark a message for translation where Django must not be imported."""
     return message
-
-
-_ = gettext_noop
 
 
 class BackupError(Exception):
@@ -49,13 +46,13 @@ class UsageError(BackupError):
 class BackupNotFound(BackupError):
     """No such backup in the listing."""
 
-    default_hint = _("See what there is with “manage.py listbackups --all”.")
+    default_hint = gettext_noop("See what there is with “manage.py listbackups --all”.")
 
 
 class BackupDamaged(BackupError):
     """The stored bytes are not those that were written."""
 
-    default_hint = _(
+    default_hint = gettext_noop(
         "Nothing was changed. Choose another backup: “manage.py listbackups” shows the state of each."
     )
 
@@ -63,7 +60,7 @@ class BackupDamaged(BackupError):
 class WrongFormat(BackupError):
     """The bytes are not in a format that the connector can restore."""
 
-    default_hint = _(
+    default_hint = gettext_noop(
         "Nothing was changed. Check that this backup was made from a database of the same engine."
     )
 
@@ -71,7 +68,7 @@ class WrongFormat(BackupError):
 class EmptyDump(BackupError):
     """The dump program succeeded and wrote nothing."""
 
-    default_hint = _("Nothing was stored. Run the dump program by hand to see what it says.")
+    default_hint = gettext_noop("Nothing was stored. Run the dump program by hand to see what it says.")
 
 
 class RestoreRefused(BackupError):
@@ -89,7 +86,7 @@ class ProgramFailed(BackupError):
 class RemoteError(BackupError):
     """rclone could not do what was asked of the remote."""
 
-    default_hint = _(
+    default_hint = gettext_noop(
         "Nothing was changed. Try the same with rclone itself, such as “rclone lsd REMOTE”, to see what it says."
     )
 
@@ -97,7 +94,7 @@ class RemoteError(BackupError):
 class RemoteUnknown(RemoteError):
     """rclone's configuration has no remote of that name."""
 
-    default_hint = _(
+    default_hint = gettext_noop(
         "Check DJANGO_RCLONE['REMOTE'], and that RCLONE_CONFIG or RCLONE_ENV defines that remote."
     )
 
@@ -105,7 +102,7 @@ class RemoteUnknown(RemoteError):
 class RemoteUnreachable(RemoteError):
     """Nothing answers at the remote's address, or not in time."""
 
-    default_hint = _(
+    default_hint = gettext_noop(
         "Check the network and the remote's address; nothing was changed, so it is safe to try again."
     )
 
@@ -113,25 +110,25 @@ class RemoteUnreachable(RemoteError):
 class RemoteBusy(RemoteError):
     """The remote answers, and says that it can't do it now."""
 
-    default_hint = _("It is the storage's own trouble, and nothing was changed: try again later.")
+    default_hint = gettext_noop("It is the storage's own trouble, and nothing was changed: try again later.")
 
 
 class RemoteDenied(RemoteError):
     """The remote refuses our credentials or lacks a permission."""
 
-    default_hint = _("Check the remote's user, keys and permissions in the rclone configuration.")
+    default_hint = gettext_noop("Check the remote's user, keys and permissions in the rclone configuration.")
 
 
 class RemoteFull(RemoteError):
     """The remote has no space left."""
 
-    default_hint = _("Free some space, or lower the retention and run “manage.py prunebackups”.")
+    default_hint = gettext_noop("Free some space, or lower the retention and run “manage.py prunebackups”.")
 
 
 class Stopped(BackupError):
     """The work was stopped from outside before its end; nothing was changed by it."""
 
-    default_hint = _("Nothing was changed.")
+    default_hint = gettext_noop("Nothing was changed.")
 
 
 class Cancelled(Stopped):
@@ -145,6 +142,6 @@ class Interrupted(Stopped):
 class Stalled(BackupError):
     """No byte moved for the stall timeout."""
 
-    default_hint = _(
+    default_hint = gettext_noop(
         "Nothing was changed. A lock or a dead connection can cause this; STALL_TIMEOUT sets the limit."
     )

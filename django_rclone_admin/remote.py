@@ -19,8 +19,7 @@ from .core.command import find_program
 from .core.control import Control
 from .core.naming import Naming
 from .core.rclone import Rclone
-from .exceptions import BackupNotFound
-from .exceptions import gettext_noop as _
+from .exceptions import BackupNotFound, gettext_noop
 
 T = TypeVar("T")
 
@@ -91,7 +90,7 @@ def find_backups(catalogs: Sequence[Catalog], names: Iterable[str]) -> list[Stor
         known = {each.name: each for each in listed} | {each.path: each for each in listed} | known
     for name in names:
         if name not in known:
-            raise BackupNotFound(_("There is no backup “%(name)s” on the remote."), name=name)
+            raise BackupNotFound(gettext_noop("There is no backup “%(name)s” on the remote."), name=name)
     return inspect(catalogs, [known[name] for name in names])
 
 

@@ -15,8 +15,7 @@ from django.db import DatabaseError, router
 from ..conf import get_settings
 from ..connectors.registry import get_connector
 from ..core.catalog import State, StoredObject, latest
-from ..exceptions import BackupError, BackupNotFound
-from ..exceptions import gettext_noop as _
+from ..exceptions import BackupError, BackupNotFound, gettext_noop
 from ..jobs import lock, undo
 from ..jobs.dispatch import enqueue, run_now
 from ..jobs.facts import ask
@@ -49,7 +48,9 @@ def plan_restore(
     if path is None:
         found = latest(catalog.objects(), database or "default")
         if found is None:
-            raise BackupNotFound(_("There is no backup of “%(database)s”."), database=database or "default")
+            raise BackupNotFound(
+                gettext_noop("There is no backup of “%(database)s”."), database=database or "default"
+            )
         backup = found
     else:
         backup = find_backup(catalog, path)
@@ -193,7 +194,7 @@ def _newest_safety_backup(database: str, last: BackupRun | None) -> StoredObject
         if each.is_safety and each.state is State.COMPLETE:
             return each
     raise BackupNotFound(
-        _("There is nothing to undo for “%(database)s”."),
-        hint=_("Restore any backup with “dbrestore --input-path NAME”."),
+        gettext_noop("There is nothing to undo for “%(database)s”."),
+        hint=gettext_noop("Restore any backup with “dbrestore --input-path NAME”."),
         database=database,
     )

@@ -12,8 +12,7 @@ from django.db import connections
 from ..core.command import Command, find_program
 from ..core.control import Control
 from ..core.transfer import CommandSink, CommandSource, Sink, Source
-from ..exceptions import UsageError
-from ..exceptions import gettext_noop as _
+from ..exceptions import UsageError, gettext_noop
 
 OPTIONS = frozenset(
     {"EXCLUDE_TABLES", "SCHEMAS", "DUMP_ARGS", "RESTORE_ARGS", "BIN_DIR", "ENV", "CONNECTION"}
@@ -78,8 +77,8 @@ class Connector:
         self.options = options or {}
         if unknown := set(self.options) - self.known_options:
             raise UsageError(
-                _("CONNECTOR_OPTIONS of %(database)s has an unknown key: %(key)s."),
-                hint=_("Known keys: %(known)s."),
+                gettext_noop("CONNECTOR_OPTIONS of %(database)s has an unknown key: %(key)s."),
+                hint=gettext_noop("Known keys: %(known)s."),
                 database=alias,
                 key=min(unknown),
                 known=", ".join(sorted(self.known_options)),
@@ -203,7 +202,7 @@ class Connector:
             env={**os.environ, **env, **self.options.get("ENV", {})},
             name=program,
             secrets=self.secrets,
-            missing_hint=_(
+            missing_hint=gettext_noop(
                 "Install the client programs of the database, or set BIN_DIR in CONNECTOR_OPTIONS."
             ),
             **details,
@@ -214,7 +213,7 @@ class Connector:
         value = self.options.get(key, [])
         if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
             raise UsageError(
-                _("%(key)s in CONNECTOR_OPTIONS of %(database)s must be a list of text."),
+                gettext_noop("%(key)s in CONNECTOR_OPTIONS of %(database)s must be a list of text."),
                 key=key,
                 database=self.alias,
             )

@@ -18,8 +18,7 @@ from ..core.control import Control
 from ..core.programs import run
 from ..core.secret_file import SecretSink, SecretSource
 from ..core.transfer import Sink, Source
-from ..exceptions import BackupError, UsageError, WrongFormat
-from ..exceptions import gettext_noop as _
+from ..exceptions import BackupError, UsageError, WrongFormat, gettext_noop
 from .base import Connector, Facts
 
 MAGIC = b"\x6d\xe2\x99\x81"
@@ -34,12 +33,15 @@ PARTIAL = frozenset(
 """Arguments of mongorestore that make it restore a part, something else, or nothing, and end well."""
 
 PROBLEMS: tuple[tuple[str, str], ...] = (
-    (r"AuthenticationFailed|auth error|Authentication failed", _("Check USER, PASSWORD and authSource.")),
+    (
+        r"AuthenticationFailed|auth error|Authentication failed",
+        gettext_noop("Check USER, PASSWORD and authSource."),
+    ),
     (
         r"server selection error|connection refused|no reachable servers|no such host",
-        _("Check HOST and PORT, and that the database server runs."),
+        gettext_noop("Check HOST and PORT, and that the database server runs."),
     ),
-    (r"[Uu]nauthorized|not authorized", _("The database user lacks a right; see the message.")),
+    (r"[Uu]nauthorized|not authorized", gettext_noop("The database user lacks a right; see the message.")),
 )
 
 
@@ -78,7 +80,7 @@ class MongoDumpConnector(Connector):
 
     def check_head(self, head: bytes) -> None:
         if not head.startswith(MAGIC):
-            raise WrongFormat(_("The backup is not an archive of mongodump."))
+            raise WrongFormat(gettext_noop("The backup is not an archive of mongodump."))
 
     def source(self) -> Source:
         left_out = [*self.history_tables, *self.list_option("EXCLUDE_TABLES")]
@@ -92,10 +94,10 @@ class MongoDumpConnector(Connector):
         for argument in self.list_option("RESTORE_ARGS"):
             if argument.partition("=")[0].strip("-") in PARTIAL:
                 raise UsageError(
-                    _(
+                    gettext_noop(
                         "RESTORE_ARGS of “%(database)s” has an argument with which a restore might not be whole: %(argument)s."
                     ),
-                    hint=_("Take it out; a restore replaces the database as a whole."),
+                    hint=gettext_noop("Take it out; a restore replaces the database as a whole."),
                     database=self.alias,
                     argument=argument.partition("=")[0],
                 )

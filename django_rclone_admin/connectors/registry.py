@@ -6,8 +6,7 @@ from django.db import connections
 from django.utils.module_loading import import_string
 
 from ..conf import get_settings
-from ..exceptions import UsageError
-from ..exceptions import gettext_noop as _
+from ..exceptions import UsageError, gettext_noop
 from .base import Connector
 
 _PACKAGE = "django_rclone_admin.connectors"
@@ -53,22 +52,22 @@ def get_connector(alias: str) -> Connector:
 
     if alias not in connections.settings:
         raise UsageError(
-            _("There is no database “%(database)s”."),
-            hint=_("The aliases in DATABASES are: %(known)s."),
+            gettext_noop("There is no database “%(database)s”."),
+            hint=gettext_noop("The aliases in DATABASES are: %(known)s."),
             database=alias,
             known=", ".join(connections.settings),
         )
     path = connector_path(alias)
     if path is None:
         raise UsageError(
-            _("The engine of the database “%(database)s” has no connector."),
-            hint=_("Name one in CONNECTORS or CONNECTOR_MAPPING."),
+            gettext_noop("The engine of the database “%(database)s” has no connector."),
+            hint=gettext_noop("Name one in CONNECTORS or CONNECTOR_MAPPING."),
             database=alias,
         )
     try:
         connector_class = import_string(path)
     except ImportError as error:
-        raise UsageError(_("The connector %(path)s can't be imported."), path=path) from error
+        raise UsageError(gettext_noop("The connector %(path)s can't be imported."), path=path) from error
     connector: Connector = connector_class(
         alias,
         connections[alias].settings_dict,

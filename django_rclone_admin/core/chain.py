@@ -6,8 +6,7 @@ import os
 import threading
 from collections.abc import Sequence
 
-from ..exceptions import Stopped
-from ..exceptions import gettext_noop as _
+from ..exceptions import Stopped, gettext_noop
 from .command import Command
 from .compression import Stage
 from .control import Control
@@ -64,7 +63,7 @@ class ChainSink:
             raise self._error
 
     def abort(self) -> None:
-        self._inner.stop(Stopped(_("The work was stopped.")))
+        self._inner.stop(Stopped(gettext_noop("The work was stopped.")))
         if self._process:
             self._process.kill()
         if self._output:

@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..exceptions import BackupError, ProgramFailed
-from ..exceptions import gettext_noop as _
+from ..exceptions import BackupError, ProgramFailed, gettext_noop
 
 Explain = Callable[[str, int, str], BackupError]
 """Turns (program name, exit status, error output) into an error for people."""
@@ -32,14 +31,16 @@ def program_failed(name: str, status: int, output: str) -> BackupError:
     """Explain the failure of any program by its last words."""
     if status < 0:
         return ProgramFailed(
-            _("%(program)s was killed by signal %(signal)s."),
-            hint=_("Nothing was changed. The system may have run out of memory; look into its log."),
+            gettext_noop("%(program)s was killed by signal %(signal)s."),
+            hint=gettext_noop(
+                "Nothing was changed. The system may have run out of memory; look into its log."
+            ),
             program=name,
             signal=signal.Signals(-status).name if -status in signal.valid_signals() else -status,
         )
     return ProgramFailed(
-        _("%(program)s failed with exit status %(status)s: %(output)s"),
-        hint=_("Nothing was changed. The text after the colon is the program's own."),
+        gettext_noop("%(program)s failed with exit status %(status)s: %(output)s"),
+        hint=gettext_noop("Nothing was changed. The text after the colon is the program's own."),
         program=name,
         status=status,
         output=last_words(output) or "-",
@@ -59,7 +60,7 @@ class Command:
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     """Strings to cut out of the program's output."""
     explain: Explain = field(default=program_failed, repr=False)
-    missing_hint: str = field(default=_("Install it, or put its folder on the PATH."), repr=False)
+    missing_hint: str = field(default=gettext_noop("Install it, or put its folder on the PATH."), repr=False)
 
 
 def find_program(name: str, *folders: str | Path | None) -> str:

@@ -13,16 +13,20 @@ from ..exceptions import (
     RemoteFull,
     RemoteUnknown,
     RemoteUnreachable,
+    gettext_noop,
 )
-from ..exceptions import gettext_noop as _
 from .command import last_words, program_failed
 
 PROBLEMS: tuple[tuple[str, type[RemoteError], str], ...] = (
-    (r"didn't find section in config", RemoteUnknown, _("rclone knows no remote of the configured name.")),
+    (
+        r"didn't find section in config",
+        RemoteUnknown,
+        gettext_noop("rclone knows no remote of the configured name."),
+    ),
     (
         r"no space left|quota|insufficient storage|disk full|\b507\b",
         RemoteFull,
-        _("The remote is full: %(output)s"),
+        gettext_noop("The remote is full: %(output)s"),
     ),
     (
         (
@@ -31,7 +35,7 @@ PROBLEMS: tuple[tuple[str, type[RemoteError], str], ...] = (
             r"input too short when rev|login incorrect|\b530\b"
         ),
         RemoteDenied,
-        _("The remote refuses us: %(output)s"),
+        gettext_noop("The remote refuses us: %(output)s"),
     ),
     (
         (
@@ -39,7 +43,7 @@ PROBLEMS: tuple[tuple[str, type[RemoteError], str], ...] = (
             r"server misbehaving|couldn't connect|broken pipe|unexpected EOF|connection lost"
         ),
         RemoteUnreachable,
-        _("The remote can't be reached: %(output)s"),
+        gettext_noop("The remote can't be reached: %(output)s"),
     ),
     (
         (
@@ -47,7 +51,7 @@ PROBLEMS: tuple[tuple[str, type[RemoteError], str], ...] = (
             r"(http|status|error|code|response)[ \w:=]{0,20}\b(429|50[0234])\b"
         ),
         RemoteBusy,
-        _("The remote can't do it now: %(output)s"),
+        gettext_noop("The remote can't do it now: %(output)s"),
     ),
 )
 
@@ -66,7 +70,9 @@ def explain(name: str, status: int, output: str) -> BackupError:
         if re.search(pattern, output, re.IGNORECASE):
             return error(template, output=text)
     return RemoteError(
-        _("rclone failed with exit status %(status)s: %(output)s"), status=status, output=text or "-"
+        gettext_noop("rclone failed with exit status %(status)s: %(output)s"),
+        status=status,
+        output=text or "-",
     )
 
 

@@ -12,8 +12,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from ..exceptions import BackupDamaged
-from ..exceptions import gettext_noop as _
+from ..exceptions import BackupDamaged, gettext_noop
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -64,13 +63,13 @@ class Meter:
         size, sha256 = self._expected
         if size is not None and size != self.size:
             raise BackupDamaged(
-                _("The backup should have %(expected)d bytes, but %(found)d arrived."),
+                gettext_noop("The backup should have %(expected)d bytes, but %(found)d arrived."),
                 expected=size,
                 found=self.size,
             )
         if sha256 and sha256 != self.sha256:
             raise BackupDamaged(
-                _("The backup's bytes have changed since it was made: its SHA-256 does not match.")
+                gettext_noop("The backup's bytes have changed since it was made: its SHA-256 does not match.")
             )
         return b""
 
@@ -127,7 +126,7 @@ class Decompressor:
         is_stump = bool(self._head) and any(magic.startswith(self._head or b"") for magic in MAGIC.values())
         rest = b"".join(self._pass_short_head()) if self._head is not None else b""
         if is_stump or (self._decoder and not self._decoder.complete):
-            raise BackupDamaged(_("The backup is cut off: its compressed data has no end."))
+            raise BackupDamaged(gettext_noop("The backup is cut off: its compressed data has no end."))
         return rest
 
     def _choose(self) -> bytes:
@@ -160,7 +159,7 @@ class _Zstd:
                 while not self._decoder.needs_input and not self._decoder.eof:
                     yield self._decoder.decompress(b"", PIECE)
             except zstd.ZstdError as error:
-                raise BackupDamaged(_("The backup's compressed data is damaged.")) from error
+                raise BackupDamaged(gettext_noop("The backup's compressed data is damaged.")) from error
             data = self._decoder.unused_data if self._decoder.eof else b""
 
 
@@ -180,7 +179,7 @@ class _Gzip:
             try:
                 piece = self._decoder.decompress(data, PIECE)
             except zlib.error as error:
-                raise BackupDamaged(_("The backup's compressed data is damaged.")) from error
+                raise BackupDamaged(gettext_noop("The backup's compressed data is damaged.")) from error
             data = self._decoder.unused_data if self._decoder.eof else self._decoder.unconsumed_tail
             yield piece
             if self._decoder.eof and not data:

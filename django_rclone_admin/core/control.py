@@ -7,8 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from ..exceptions import BackupError, Stalled
-from ..exceptions import gettext_noop as _
+from ..exceptions import BackupError, Stalled, gettext_noop
 
 LOOK = 0.2
 """Seconds between looks, while waiting, whether the work was stopped."""
@@ -96,5 +95,5 @@ class Control:
     def _watch(self, done: threading.Event, limit: float) -> None:
         while not done.wait(min(1.0, limit / 4)):
             if time.monotonic() - self._moved_at > limit:
-                self.stop(Stalled(_("Nothing moved for %(seconds)d seconds."), seconds=limit))
+                self.stop(Stalled(gettext_noop("Nothing moved for %(seconds)d seconds."), seconds=limit))
                 return

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from datetime import MAXYEAR, UTC, datetime
 from typing import NamedTuple
 
-from ..exceptions import BackupDamaged, BackupNotFound, RestoreRefused, UsageError
-from ..exceptions import gettext_noop as _
+from ..exceptions import BackupDamaged, BackupNotFound, RestoreRefused, UsageError, gettext_noop
 from .manifest import LIMIT
 from .rclone import Entry, read_stamp
 
@@ -25,7 +24,7 @@ LEFTOVER = re.compile(r"\.[0-9a-z]{8}\.partial$", re.IGNORECASE)
 """What rclone calls a file while it copies it. One that is there afterwards is left of a run that died."""
 OUTSIDE = re.compile(r"(^|/)\.{0,2}(/|$)")
 """A path with a part that is empty, “.” or “..”: it is outside of its folder, or has another name too."""
-UNREADABLE = _("The file list of the media backup can't be read.")
+UNREADABLE = gettext_noop("The file list of the media backup can't be read.")
 
 TIME = re.compile(r"^(.{0,19})(?:\.(\d+))?")
 """The seconds and the fraction of a time; the first group has all of what is none."""
@@ -97,7 +96,7 @@ def parse(lines: Iterable[bytes]) -> Iterator[MediaFile]:
             file = MediaFile(str(values["path"]), int(values["size"]), str(values["time"]))
             if OUTSIDE.search(file.path):
                 raise BackupDamaged(
-                    _("The file list names a path outside of the media folder: %(path)s"),
+                    gettext_noop("The file list names a path outside of the media folder: %(path)s"),
                     path=repr(file.path),
                 )
             if not 0 <= file.size < LIMIT:
@@ -138,8 +137,8 @@ def check_source(source: Sequence[MediaFile], mirror: Sequence[MediaFile], most_
     """
     if mirror and not source:
         raise UsageError(
-            _("There are no media files, but the backup has %(count)d: nothing was changed."),
-            hint=_(
+            gettext_noop("There are no media files, but the backup has %(count)d: nothing was changed."),
+            hint=gettext_noop(
                 "Check MEDIA_ROOT or MEDIA_SOURCE. If all files are really gone, put one there and set "
                 "MEDIA_MAX_DELETE_PERCENT to 100 for one run."
             ),
@@ -149,8 +148,12 @@ def check_source(source: Sequence[MediaFile], mirror: Sequence[MediaFile], most_
     removed = len(names - {each.path for each in source})
     if removed * 100 > len(names) * most_percent:
         raise UsageError(
-            _("The backup would remove %(removed)d of %(count)d files, more than %(percent)d percent."),
-            hint=_("Nothing was changed. If this is meant, set MEDIA_MAX_DELETE_PERCENT to 100 for one run."),
+            gettext_noop(
+                "The backup would remove %(removed)d of %(count)d files, more than %(percent)d percent."
+            ),
+            hint=gettext_noop(
+                "Nothing was changed. If this is meant, set MEDIA_MAX_DELETE_PERCENT to 100 for one run."
+            ),
             removed=removed,
             count=len(names),
             percent=most_percent,
@@ -198,8 +201,10 @@ def locate(
             lost.append(file.path)
     if lost:
         raise BackupDamaged(
-            _("%(count)d files of this media backup are missing on the remote, %(path)s among them."),
-            hint=_("Nothing was changed. Choose another media backup from “listbackups --media”."),
+            gettext_noop(
+                "%(count)d files of this media backup are missing on the remote, %(path)s among them."
+            ),
+            hint=gettext_noop("Nothing was changed. Choose another media backup from “listbackups --media”."),
             count=len(lost),
             path=repr(lost[0]),
         )
@@ -215,8 +220,8 @@ def choose(files: Iterable[MediaFile], paths: Collection[str]) -> list[MediaFile
     found = [each for each in files if each.path in wanted]
     if missing := wanted - {each.path for each in found}:
         raise BackupNotFound(
-            _("The media backup has no file %(path)s."),
-            hint=_("Look at the list of its files."),
+            gettext_noop("The media backup has no file %(path)s."),
+            hint=gettext_noop("Look at the list of its files."),
             path=repr(min(missing)),
         )
     return found
@@ -229,8 +234,8 @@ def check_restore(files: Sequence[MediaFile]) -> None:
     """
     if not files:
         raise RestoreRefused(
-            _("The media backup is empty, so there is nothing to restore."),
-            hint=_("Nothing was changed. Check MEDIA_BACKUP_DIR and the remote."),
+            gettext_noop("The media backup is empty, so there is nothing to restore."),
+            hint=gettext_noop("Nothing was changed. Check MEDIA_BACKUP_DIR and the remote."),
         )
 
 

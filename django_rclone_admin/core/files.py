@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from ..exceptions import ProgramFailed, Stopped, UsageError
-from ..exceptions import gettext_noop as _
+from ..exceptions import ProgramFailed, Stopped, UsageError, gettext_noop
 from .transfer import CHUNK
 
 LOOK = 0.2
@@ -31,7 +30,9 @@ class FileSource:
         try:
             self._stream = self._file.open("rb") if isinstance(self._file, Path) else self._file
         except OSError as error:
-            raise UsageError(_("The file can't be read: %(reason)s."), reason=error.strerror) from error
+            raise UsageError(
+                gettext_noop("The file can't be read: %(reason)s."), reason=error.strerror
+            ) from error
 
     def read(self) -> bytes:
         assert self._stream is not None
@@ -44,7 +45,9 @@ class FileSource:
         try:
             data: bytes = read(CHUNK)
         except OSError as error:
-            raise ProgramFailed(_("The file can't be read: %(reason)s."), reason=error.strerror) from error
+            raise ProgramFailed(
+                gettext_noop("The file can't be read: %(reason)s."), reason=error.strerror
+            ) from error
         return data
 
     def finish(self) -> None:
@@ -71,8 +74,8 @@ class FileSink:
             self._path.exists() and not self._path.is_file()
         ):  # /dev/null would be replaced by a file of that name
             raise UsageError(
-                _("%(path)s is there and is no file."),
-                hint=_("Name a file, or “-” for standard output."),
+                gettext_noop("%(path)s is there and is no file."),
+                hint=gettext_noop("Name a file, or “-” for standard output."),
                 path=self._path,
             )
         try:
@@ -80,7 +83,9 @@ class FileSink:
                 os.open(self._partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb"
             )
         except OSError as error:
-            raise UsageError(_("The file can't be written: %(reason)s."), reason=error.strerror) from error
+            raise UsageError(
+                gettext_noop("The file can't be written: %(reason)s."), reason=error.strerror
+            ) from error
 
     def write(self, data: bytes) -> None:
         assert self._stream is not None
@@ -141,7 +146,7 @@ class StreamSink:
 
     def _check(self) -> None:
         if self._aborted.is_set():
-            raise Stopped(_("The work was stopped."))
+            raise Stopped(gettext_noop("The work was stopped."))
 
 
 def _descriptor(stream: IO[bytes]) -> int | None:
@@ -158,6 +163,8 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError as error:
-        raise ProgramFailed(_("Nobody reads the output any more.")) from error
+        raise ProgramFailed(gettext_noop("Nobody reads the output any more.")) from error
     except OSError as error:
-        raise ProgramFailed(_("The file can't be written: %(reason)s."), reason=error.strerror) from error
+        raise ProgramFailed(
+            gettext_noop("The file can't be written: %(reason)s."), reason=error.strerror
+        ) from error

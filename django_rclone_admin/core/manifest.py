@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ..exceptions import BackupDamaged
-from ..exceptions import gettext_noop as _
+from ..exceptions import BackupDamaged, gettext_noop
 
 FORMAT = 1
 LIMIT = 2**63
@@ -93,14 +92,14 @@ class Manifest:
         try:
             return cls._from_values(json.loads(line))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise BackupDamaged(_("A manifest on the remote can't be read.")) from error
+            raise BackupDamaged(gettext_noop("A manifest on the remote can't be read.")) from error
 
     @classmethod
     def _from_values(cls, values: dict[str, Any]) -> Manifest:
         if values["format"] > FORMAT:
             raise BackupDamaged(
-                _("A manifest was written by a newer version of this package."),
-                hint=_("Upgrade django-rclone-admin."),
+                gettext_noop("A manifest was written by a newer version of this package."),
+                hint=gettext_noop("Upgrade django-rclone-admin."),
             )
         known = {item.name: values[item.name] for item in dataclasses.fields(cls) if item.name in values}
         known |= {key: datetime.fromisoformat(known[key]) for key in ("taken_at", "finished_at")}

@@ -7,8 +7,7 @@ import string
 from dataclasses import dataclass
 from datetime import MAXYEAR, UTC, datetime
 
-from ..exceptions import UsageError
-from ..exceptions import gettext_noop as _
+from ..exceptions import UsageError, gettext_noop
 
 MANIFEST, PIN, PARTIAL = ".manifest.json", ".keep", ".partial-"
 """What follows the name of a backup in the names of the objects that belong to it."""
@@ -76,16 +75,18 @@ class Naming:
         """
         if not re.fullmatch(r"[\w.@+-]+", database) or database.startswith((".", "-")):
             raise UsageError(
-                _("The database alias %(database)s can't be part of a file name."),
-                hint=_("Use letters, digits and “_” in the aliases of DATABASES."),
+                gettext_noop("The database alias %(database)s can't be part of a file name."),
+                hint=gettext_noop("Use letters, digits and “_” in the aliases of DATABASES."),
                 database=repr(database),
             )
         name = self._fill(database, taken_at, extension, number)
         parsed = self.parse(name)
         if parsed is None or (parsed.database, parsed.number) != (database, number):
             raise UsageError(
-                _("The name %(name)s could be taken for something else."),
-                hint=_("Change the alias in DATABASES, or DB_FILENAME_TEMPLATE and DB_DATE_FORMAT."),
+                gettext_noop("The name %(name)s could be taken for something else."),
+                hint=gettext_noop(
+                    "Change the alias in DATABASES, or DB_FILENAME_TEMPLATE and DB_DATE_FORMAT."
+                ),
                 name=repr(name),
             )
         return name
@@ -123,15 +124,15 @@ def _date_pattern(date_format: str) -> str:
     for part in parts:
         if (part.startswith("%") and part not in DIRECTIVES) or UNFIT.search(part):
             raise UsageError(
-                _("DB_DATE_FORMAT may not contain “%(part)s”."),
-                hint=_("It may use %%Y %%m %%d %%H %%M %%S %%f and plain characters."),
+                gettext_noop("DB_DATE_FORMAT may not contain “%(part)s”."),
+                hint=gettext_noop("It may use %%Y %%m %%d %%H %%M %%S %%f and plain characters."),
                 part=part,
             )
     directives = [part for part in parts if part in DIRECTIVES]
     if len(directives) != len(set(directives)) or not {"%Y", "%m", "%d"} <= set(directives):
         raise UsageError(
-            _("DB_DATE_FORMAT %(format)s must say the year, the month and the day, each once."),
-            hint=_("Which backup is the newest is known by its name alone: add %%H%%M%%S too."),
+            gettext_noop("DB_DATE_FORMAT %(format)s must say the year, the month and the day, each once."),
+            hint=gettext_noop("Which backup is the newest is known by its name alone: add %%H%%M%%S too."),
             format=repr(date_format),
         )
     return "".join(DIRECTIVES.get(part) or re.escape(part) for part in parts)
@@ -139,8 +140,8 @@ def _date_pattern(date_format: str) -> str:
 
 def _refuse(template: str) -> UsageError:
     return UsageError(
-        _("DB_FILENAME_TEMPLATE %(template)s can't be parsed back."),
-        hint=_(
+        gettext_noop("DB_FILENAME_TEMPLATE %(template)s can't be parsed back."),
+        hint=gettext_noop(
             "Start with {database} and one of “- _ .”, and use {datetime} and {ext} once each, with no “/”."
         ),
         template=repr(template),

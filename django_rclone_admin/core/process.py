@@ -11,8 +11,7 @@ from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired
 from typing import IO
 
-from ..exceptions import BackupError, ProgramMissing
-from ..exceptions import gettext_noop as _
+from ..exceptions import BackupError, ProgramMissing, gettext_noop
 from .command import Command, redact
 from .control import Control
 from .orphans import bind
@@ -55,7 +54,7 @@ class Process:
             )
         except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
             raise ProgramMissing(
-                _("The program %(program)s was not found or can't be run."),
+                gettext_noop("The program %(program)s was not found or can't be run."),
                 hint=command.missing_hint,
                 program=command.name,
             ) from error

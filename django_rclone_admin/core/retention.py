@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from ..exceptions import UsageError
-from ..exceptions import gettext_noop as _
+from ..exceptions import UsageError, gettext_noop
 from .catalog import State, StoredObject
 
 SAFETY_PERIOD = timedelta(days=7)
@@ -48,19 +47,19 @@ class RetentionPolicy:
         counts = [self.last, *(getattr(self, period) for period in PERIODS)]
         if not all(isinstance(count, int) for count in [*counts, self.min_keep]):
             raise UsageError(
-                _("The retention has a number of backups that is not whole."),
-                hint=_("Only “within_days” may be a fraction."),
+                gettext_noop("The retention has a number of backups that is not whole."),
+                hint=gettext_noop("Only “within_days” may be a fraction."),
             )
         if not 0 <= self.within_days <= timedelta.max.days:
             raise UsageError(
-                _("“within_days” is no number of days: %(days)s."),
-                hint=_("Use 0 where the rule should not apply."),
+                gettext_noop("“within_days” is no number of days: %(days)s."),
+                hint=gettext_noop("Use 0 where the rule should not apply."),
                 days=self.within_days,
             )
         if min(counts) < 0 or not (any(counts) or self.within_days) or self.min_keep < 1:
             raise UsageError(
-                _("The retention would keep no backup."),
-                hint=_(
+                gettext_noop("The retention would keep no backup."),
+                hint=gettext_noop(
                     "DB_CLEANUP_KEEP and “min_keep” must be 1 or more, and the rules of RETENTION 0 or more."
                 ),
             )
@@ -100,7 +99,7 @@ def decide(backups: Iterable[StoredObject], policy: RetentionPolicy, now: dateti
         Decision(
             backup=each,
             keep=bool(reasons[each.name]),
-            reasons=tuple(reasons[each.name]) or (_("no rule keeps it"),),
+            reasons=tuple(reasons[each.name]) or (gettext_noop("no rule keeps it"),),
         )
         for each in ordered
     ]
@@ -126,13 +125,13 @@ def _apply(
 
 
 REASONS = {
-    "last": _("one of the last"),
-    "hourly": _("the newest of its hour"),
-    "daily": _("the newest of its day"),
-    "weekly": _("the newest of its week"),
-    "monthly": _("the newest of its month"),
-    "yearly": _("the newest of its year"),
-    "within_days": _("young enough"),
+    "last": gettext_noop("one of the last"),
+    "hourly": gettext_noop("the newest of its hour"),
+    "daily": gettext_noop("the newest of its day"),
+    "weekly": gettext_noop("the newest of its week"),
+    "monthly": gettext_noop("the newest of its month"),
+    "yearly": gettext_noop("the newest of its year"),
+    "within_days": gettext_noop("young enough"),
 }
 
 
@@ -145,11 +144,11 @@ def _special_reasons(backup: StoredObject, now: datetime) -> list[str]:
     assert backup.taken_at is not None
     found = []
     if backup.pinned:
-        found.append(_("pinned"))
+        found.append(gettext_noop("pinned"))
     if backup.state is State.DAMAGED:
-        found.append(_("damaged: not counted, left for you to look at"))
+        found.append(gettext_noop("damaged: not counted, left for you to look at"))
     if backup.is_safety and now - backup.taken_at < SAFETY_PERIOD:
-        found.append(_("made before a restore, kept for 7 days"))
+        found.append(gettext_noop("made before a restore, kept for 7 days"))
     return found
 
 
@@ -160,9 +159,9 @@ def _keep_enough(
     complete = [each for each in ordered if each.state is State.COMPLETE]
     wanted = [each for each in complete if not each.is_safety] or complete
     if wanted:
-        reasons[wanted[0].name].insert(0, _("the newest complete backup"))
+        reasons[wanted[0].name].insert(0, gettext_noop("the newest complete backup"))
     kept = sum(bool(reasons[each.name]) for each in complete)
     for each in complete:
         if kept < policy.min_keep and not reasons[each.name]:
-            reasons[each.name].append(_("needed to keep enough"))
+            reasons[each.name].append(gettext_noop("needed to keep enough"))
             kept += 1

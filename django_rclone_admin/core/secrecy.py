@@ -8,8 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from ..exceptions import UsageError
-from ..exceptions import gettext_noop as _
+from ..exceptions import UsageError, gettext_noop
 
 SECRET_NAME = re.compile(
     r"pass|secret|key|token|auth|header|credential|cookie|sas|connection-string|url", re.IGNORECASE
@@ -74,8 +73,8 @@ def split_flags(flags: Iterable[str]) -> tuple[tuple[str, ...], dict[str, str]]:
             shown.append(name + equals + value)
         elif (variable := "RCLONE_" + name.removeprefix("--").upper().replace("-", "_")) in hidden:
             raise UsageError(
-                _("RCLONE_FLAGS has %(flag)s more than once."),
-                hint=_("Put it into the configuration of the remote, in RCLONE_ENV or the file."),
+                gettext_noop("RCLONE_FLAGS has %(flag)s more than once."),
+                hint=gettext_noop("Put it into the configuration of the remote, in RCLONE_ENV or the file."),
                 flag=name,
             )
         else:

@@ -12,8 +12,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from ..exceptions import BackupError, EmptyDump, RemoteError
-from ..exceptions import gettext_noop as _
+from ..exceptions import BackupError, EmptyDump, RemoteError, gettext_noop
 from .catalog import Catalog, State, StoredObject
 from .command import Command
 from .compression import SUFFIXES, Compressor, Meter, Stage
@@ -50,7 +49,7 @@ class RefuseEmpty:
 
     def finish(self) -> bytes:
         if self._meter.size == 0:
-            raise EmptyDump(_("The dump is empty."))
+            raise EmptyDump(gettext_noop("The dump is empty."))
         return b""
 
 
@@ -226,8 +225,8 @@ def _check_size(rclone: Rclone, path: str, expected: int) -> None:
     found = rclone.size(path)
     if found != expected:
         raise RemoteError(
-            _("The remote has %(found)s bytes of the backup instead of %(expected)d."),
-            hint=_("Nothing was kept. Check the remote's free space and try again."),
+            gettext_noop("The remote has %(found)s bytes of the backup instead of %(expected)d."),
+            hint=gettext_noop("Nothing was kept. Check the remote's free space and try again."),
             found=0 if found is None else found,
             expected=expected,
         )

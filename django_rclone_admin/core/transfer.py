@@ -16,8 +16,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import IO, Protocol
 
-from ..exceptions import BackupError, ProgramFailed
-from ..exceptions import gettext_noop as _
+from ..exceptions import BackupError, ProgramFailed, gettext_noop
 from .command import Command
 from .compression import Stage
 from .control import Control
@@ -249,7 +248,9 @@ def ended_early(process: Process) -> BackupError:
     if status := process.wait():
         return process.failure(status)
     return ProgramFailed(
-        _("%(program)s ended before it had read everything."),
-        hint=_("Nothing was changed. The backup may have bytes at its end that do not belong to it."),
+        gettext_noop("%(program)s ended before it had read everything."),
+        hint=gettext_noop(
+            "Nothing was changed. The backup may have bytes at its end that do not belong to it."
+        ),
         program=process.command.name,
     )

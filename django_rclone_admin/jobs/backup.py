@@ -33,7 +33,7 @@ def back_up(job: Job, output: Path | IO[bytes] | None = None) -> str:
     """Dump the run's database to the remote, or to a local file or stream."""
     run = job.run
     connector = get_connector(run.database)
-    job.announce(signals.pre_db_backup, database=run.database)
+    job.send_vetoable(signals.pre_db_backup, database=run.database)
     facts = ask(connector)
     if output is not None:
         return _to_file(job, connector, output)
@@ -56,10 +56,10 @@ def back_up(job: Job, output: Path | IO[bytes] | None = None) -> str:
         upload.seal(_manifest(job, connector, facts, contents, upload, name, stored))
         return name, stored
 
-    name, stored = job.persist(store)
+    name, stored = job.retrying(store)
     _record(job, stored)
     run.path = job.catalog.path(name)
-    job.tell(signals.post_db_backup, database=run.database, path=run.path)
+    job.send_robust(signals.post_db_backup, database=run.database, path=run.path)
     return _("Stored %(name)s, %(size)s.") % {"name": name, "size": wording.size(stored.size)}
 
 

@@ -51,7 +51,7 @@ def back_up_media(job: Job) -> str:
     """Sync the mirror, keep what goes from it, and store the file list."""
     mirror, catalog = get_mirror(job.catalog), media_catalog(job.catalog)
     folder = get_settings().media_backup_dir
-    job.announce(signals.pre_media_backup)
+    job.send_vetoable(signals.pre_media_backup)
     job.stage(_("Looking at the media files"))
     with ThreadPoolExecutor(1) as beside:
         looking = beside.submit(_Before.look, mirror, catalog)
@@ -62,8 +62,8 @@ def back_up_media(job: Job) -> str:
     taken_at = _copy(job, mirror, before, here)
     job.stage(_("Writing the file list"))
     files = file_lists.with_times(file_lists.from_entries(mirror.remote_files(folder)), here)
-    job.persist(lambda _number: _store_list(job, catalog, taken_at, files))
-    job.tell(signals.post_media_backup)
+    job.retrying(lambda _number: _store_list(job, catalog, taken_at, files))
+    job.send_robust(signals.post_media_backup)
     size = sum(each.size for each in files)
     return _("Backed up %(files)s, %(size)s.") % {
         "files": wording.files(len(files)),
@@ -119,7 +119,7 @@ def _copy(job: Job, mirror: Mirror, before: _Before, here: Sequence[MediaFile]) 
             step(versions=lists.path(now.astimezone(UTC).strftime(STAMP)))
 
     # Whatever rclone complains of: a file may have changed while it was read, and what was copied need not be again.
-    job.persist(copy, on=(RemoteError,))
+    job.retrying(copy, on=(RemoteError,))
     return now
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from django.db import DatabaseError, connections
 
 from ..connectors.base import Connector, Facts
-from ..exceptions import ProgramFailed
-from ..exceptions import gettext_noop as _
+from ..exceptions import ProgramFailed, gettext_noop
 
 
 def ask(connector: Connector) -> Facts:
@@ -24,8 +23,8 @@ def unreachable(alias: str, error: Exception) -> ProgramFailed:
     """Return what to say of a database that does not answer."""
     connections[alias].close()
     return ProgramFailed(
-        _("The database “%(database)s” can't be reached: %(reason)s"),
-        hint=_("Nothing was changed. Check that the server runs and that DATABASES is right."),
+        gettext_noop("The database “%(database)s” can't be reached: %(reason)s"),
+        hint=gettext_noop("Nothing was changed. Check that the server runs and that DATABASES is right."),
         database=alias,
         reason=" ".join(str(error).split()),
     )

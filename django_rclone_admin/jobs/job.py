@@ -76,7 +76,7 @@ class Job:
         """Add a line to the log."""
         self.run.write_log(message)
 
-    def persist(self, attempt: Callable[[int], T], *, on: Kinds = PASSING) -> T:
+    def retrying(self, attempt: Callable[[int], T], *, on: Kinds = PASSING) -> T:
         """Do something that a passing trouble of the remote may spoil; see :func:`~django_rclone_admin.core.retry.retry`."""
 
         def tell(error: BackupError, pause: float) -> None:
@@ -88,7 +88,7 @@ class Job:
 
         return retry(attempt, self.control, tell, on=on)
 
-    def announce(self, signal: Signal, **values: object) -> None:
+    def send_vetoable(self, signal: Signal, **values: object) -> None:
         """Send a signal whose receivers may veto.
 
         :raises Vetoed: one did.
@@ -100,7 +100,7 @@ class Job:
         except Exception as error:
             raise Vetoed(gettext_noop("It was refused: %(reason)s"), reason=error) from error
 
-    def tell(self, signal: Signal, **values: object) -> None:
+    def send_robust(self, signal: Signal, **values: object) -> None:
         """Send a signal whose receivers can spoil nothing."""
         for receiver, answer in signal.send_robust(sender=BackupRun, run=self.run, **values):
             if isinstance(answer, Exception):
@@ -157,7 +157,7 @@ def carry_out(
     running[str(run.pk)] = control
     try:
         with _beating(job, progress):
-            job.tell(signals.run_started)
+            job.send_robust(signals.run_started)
             message = work(job)
     except BaseException as error:
         _fail(job, error)
@@ -167,7 +167,7 @@ def carry_out(
         run.write_log(message)
         run.bytes_done = control.bytes_done
         job.save()
-        job.tell(signals.run_finished)
+        job.send_robust(signals.run_finished)
     finally:
         del running[str(run.pk)]
         forget_listing()
@@ -185,7 +185,7 @@ def _fail(job: Job, error: BaseException) -> None:
     job.run.write_log(message)
     job.run.bytes_done = job.control.bytes_done
     job.save()
-    job.tell(signals.run_failed, exception=error)
+    job.send_robust(signals.run_failed, exception=error)
 
 
 @contextmanager

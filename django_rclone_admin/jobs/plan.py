@@ -12,8 +12,7 @@ from ..conf import get_settings
 from ..connectors.base import Connector, Facts
 from ..connectors.registry import get_connector
 from ..core.catalog import State, StoredObject
-from ..exceptions import BackupDamaged, BackupNotFound, RestoreRefused, UsageError
-from ..exceptions import gettext_noop as _
+from ..exceptions import BackupDamaged, BackupNotFound, RestoreRefused, UsageError, gettext_noop
 from ..models.runs import BackupRun, Kind, Status
 from . import history
 from .facts import ask
@@ -99,13 +98,15 @@ def refuse(backup: StoredObject, connector: Connector, *, is_elsewhere: bool) ->
     """Refuse a restore that can't be what the caller wants, or that has no room."""
     target, engine = connector.alias, connector.engine
     if backup.state is State.DAMAGED:
-        raise BackupDamaged(_("The backup %(name)s is damaged and was not restored."), name=backup.name)
+        raise BackupDamaged(
+            gettext_noop("The backup %(name)s is damaged and was not restored."), name=backup.name
+        )
     if backup.state not in (State.COMPLETE, State.LEGACY):
-        raise BackupNotFound(_("%(name)s is no complete backup."), name=backup.name)
+        raise BackupNotFound(gettext_noop("%(name)s is no complete backup."), name=backup.name)
     if backup.database != target and not is_elsewhere:
         raise RestoreRefused(
-            _("%(name)s is a backup of “%(source)s”, not of “%(target)s”."),
-            hint=_(
+            gettext_noop("%(name)s is a backup of “%(source)s”, not of “%(target)s”."),
+            hint=gettext_noop(
                 "Restore it with “--database %(source)s”, or say “--to %(target)s” if that is what you want."
             ),
             name=backup.name,
@@ -114,8 +115,8 @@ def refuse(backup: StoredObject, connector: Connector, *, is_elsewhere: bool) ->
         )
     if backup.manifest and backup.manifest.engine != engine:
         raise RestoreRefused(
-            _("%(name)s comes from %(source)s and can't be restored into %(target)s."),
-            hint=_("Nothing was changed. Choose a database of the same engine with “--to”."),
+            gettext_noop("%(name)s comes from %(source)s and can't be restored into %(target)s."),
+            hint=gettext_noop("Nothing was changed. Choose a database of the same engine with “--to”."),
             name=backup.name,
             source=backup.manifest.engine,
             target=engine,
@@ -134,8 +135,12 @@ def refuse_old_server(backup: StoredObject, connector: Connector, facts: Facts) 
         return
     if _major(dumped) > _major(facts.server_version):
         raise RestoreRefused(
-            _("%(name)s comes from %(vendor)s %(dumped)s, but the server of “%(target)s” is %(server)s."),
-            hint=_("Nothing was changed. Upgrade the server, or restore into a newer one with “--to”."),
+            gettext_noop(
+                "%(name)s comes from %(vendor)s %(dumped)s, but the server of “%(target)s” is %(server)s."
+            ),
+            hint=gettext_noop(
+                "Nothing was changed. Upgrade the server, or restore into a newer one with “--to”."
+            ),
             name=backup.name,
             vendor=connector.vendor_name,
             dumped=dumped,
@@ -158,8 +163,8 @@ def choose_strategy(database: str, wanted: str | None) -> str:
     strategy = wanted or get_settings().strategy(database) or available[0]
     if strategy not in available:
         raise UsageError(
-            _("The strategy “%(strategy)s” is not available for “%(database)s”."),
-            hint=_("Available: %(available)s."),
+            gettext_noop("The strategy “%(strategy)s” is not available for “%(database)s”."),
+            hint=gettext_noop("Available: %(available)s."),
             strategy=strategy,
             database=database,
             available=", ".join(available),

@@ -16,8 +16,7 @@ from ..core.catalog import StoredObject
 from ..core.compression import Decompressor, Meter, Stage
 from ..core.files import FileSource
 from ..core.transfer import CommandSource, Sink, Source, transfer
-from ..exceptions import BackupError
-from ..exceptions import gettext_noop as noop
+from ..exceptions import BackupError, gettext_noop
 from ..models.runs import BackupRun, Kind, Origin, Status, Trigger
 from ..remote import find_backup
 from . import history, lock, undo
@@ -28,11 +27,11 @@ from .options import RestoreOptions, UndoNotes, UndoOptions
 from .plan import choose_strategy, refuse, refuse_old_server
 from .repair import repair
 
-HALF_DONE = noop(
+HALF_DONE = gettext_noop(
     "The database may hold a part of the backup now: this way of restoring is not all or nothing. "
     "Put back what was there with “dbrestore --undo”, or restore again."
 )
-HALF_DONE_UNSAFE = noop(
+HALF_DONE_UNSAFE = gettext_noop(
     "The database may hold a part of the backup now: this way of restoring is not all or nothing, and no backup was "
     "made before. Restore again."
 )
@@ -56,7 +55,7 @@ def restore(job: Job, *, source: Path | IO[bytes] | None = None, backup: StoredO
         job.control.bytes_total = backup.size
         if backup.manifest is None:
             job.note(_("This backup has no manifest: nothing can be checked beforehand."))
-    job.announce(signals.pre_db_restore, database=run.database, path=run.path)
+    job.send_vetoable(signals.pre_db_restore, database=run.database, path=run.path)
     if options.safety_backup:
         _safety_backup(job, connector)
     strategy = _possible(job, connector, strategy)
@@ -64,7 +63,7 @@ def restore(job: Job, *, source: Path | IO[bytes] | None = None, backup: StoredO
     connections[run.database].close()
     _repair_history(job)
     _discard_older(job, connector)
-    job.tell(signals.post_db_restore, database=run.database)
+    job.send_robust(signals.post_db_restore, database=run.database)
     for table in vanished:
         job.note(_("Removed the table %(table)s, which the backup does not know.") % {"table": table})
     return _success(run, backup, vanished)
@@ -74,14 +73,14 @@ def undo_by_kept(job: Job) -> str:
     """Put back what a restore replaced, where the server has kept it."""
     run = job.run
     connector = get_connector(run.database)
-    job.announce(signals.pre_db_restore, database=run.database, path=run.path)
+    job.send_vetoable(signals.pre_db_restore, database=run.database, path=run.path)
     job.stage(_("Putting back what was replaced"))
     connections[run.database].close()
     undo.mark_unfinished(job, connector.name_to_keep())
     connector.put_back(UndoOptions.from_run(run).put_back, UndoNotes.from_run(run).kept)
     undo.clear_unfinished(job)
     _repair_history(job)
-    job.tell(signals.post_db_restore, database=run.database)
+    job.send_robust(signals.post_db_restore, database=run.database)
     return _("“%(database)s” is again what it was before the restore.") % {"database": run.database}
 
 

@@ -72,7 +72,7 @@ def plan_media_restore(catalog: Catalog, name: str | None, only: Sequence[str] |
 def restore_media(job: Job) -> str:
     """Copy what is missing or different; with the option ``exact``, also take away what is not in the backup."""
     run = job.run
-    job.announce(signals.pre_media_restore)
+    job.send_vetoable(signals.pre_media_restore)
     job.stage(_("Looking at the media backup"))
     options = MediaRestoreOptions.from_run(run)
     plan = plan_media_restore(job.catalog, run.path or None, options.files)
@@ -87,7 +87,7 @@ def restore_media(job: Job) -> str:
         if removed:
             job.stage(_("Removing what is not in the backup"))
             rollback.take_away(removed)
-    job.tell(signals.post_media_restore)
+    job.send_robust(signals.post_media_restore)
     changed = len(plan.difference.added) + len(plan.difference.changed)
     return _("Restored %(changed)s, removed %(removed)s.") % {
         "changed": wording.files(changed),

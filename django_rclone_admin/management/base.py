@@ -20,13 +20,12 @@ from tqdm import tqdm
 
 from .. import api, wording
 from ..api import Progress
-from ..exceptions import BackupError, Cancelled, Interrupted, Stopped, UsageError
-from ..exceptions import gettext_noop as noop
+from ..exceptions import BackupError, Cancelled, Interrupted, Stopped, UsageError, gettext_noop
 from ..models import BackupRun, Origin, Trigger
 
 REASONS: dict[int, tuple[type[Stopped], str]] = {
-    signal.SIGINT: (Cancelled, noop("Cancelled by Ctrl-C.")),
-    signal.SIGTERM: (Interrupted, noop("Ended by the signal SIGTERM.")),
+    signal.SIGINT: (Cancelled, gettext_noop("Cancelled by Ctrl-C.")),
+    signal.SIGTERM: (Interrupted, gettext_noop("Ended by the signal SIGTERM.")),
 }
 """What a run is stopped with, by the signal that stops it."""
 
@@ -117,7 +116,7 @@ class Command(BaseCommand):
         self.stderr.write(f"{question} [y/N] ", ending="")
         self.stderr.flush()
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-            raise Cancelled(noop("Cancelled."))
+            raise Cancelled(gettext_noop("Cancelled."))
 
 
 def origin() -> Origin:
@@ -137,8 +136,8 @@ def refuse_together(options: dict[str, Any], *names: str) -> None:
     given = [f"--{name.replace('_', '-')}" for name in names if options[name]]
     if len(given) > 1:
         raise UsageError(
-            noop("%(options)s can't be used together."),
-            hint=noop("Give one of them, or run the command once for each."),
+            gettext_noop("%(options)s can't be used together."),
+            hint=gettext_noop("Give one of them, or run the command once for each."),
             options=" and ".join(given),
         )
 

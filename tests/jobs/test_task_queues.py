@@ -165,5 +165,5 @@ def test_queue_that_is_down_is_an_error_that_says_so(site, kind):
     site.settings["RQ_QUEUES"]["default"]["URL"] = "redis://127.0.0.1:9/0"
     with WebServer(site, "gunicorn-gthread") as server:
         page = Member(server).post(RUN_NOW, databases="default")
-    assert "The executor did not take the run:" in page
+    assert "The run could not be queued:" in page
     assert runs(site) == [("interrupted", None)]

@@ -113,7 +113,7 @@ def test_run_that_the_executor_refuses_does_not_hold_the_database(backups, monke
         "tests.support.executors.IdleTasksExecutor.submit", refuse
     )  # no queue here to take down
     backups.configure(EXECUTOR=NAMES["IdleTasksExecutor"])
-    with pytest.raises(BackupError, match=r"^The executor did not take the run: The queue is down\.$"):
+    with pytest.raises(BackupError, match=r"^The run could not be queued: The queue is down\.$"):
         api.start_backup_database()
     run = BackupRun.objects.get()
-    assert (run.status, run.lock, run.message) == (Status.INTERRUPTED, None, "The executor did not take it.")
+    assert (run.status, run.lock, run.message) == (Status.INTERRUPTED, None, "The run could not be queued.")

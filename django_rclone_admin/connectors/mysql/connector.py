@@ -14,8 +14,7 @@ from ...core.command import Command, find_program, program_failed
 from ...core.control import Control
 from ...core.programs import run
 from ...core.transfer import Sink, Source
-from ...exceptions import BackupError, UsageError, WrongFormat
-from ...exceptions import gettext_noop as _
+from ...exceptions import BackupError, UsageError, WrongFormat, gettext_noop
 from ..base import Connector, Facts
 from . import swap
 from .in_place import InPlaceSink
@@ -30,32 +29,34 @@ PACKET = "--max-allowed-packet=1G"
 """The most that these programs can do; the server has its own limit."""
 
 HINTS: tuple[tuple[tuple[int, ...], str], ...] = (
-    ((1045, 1698), _("Nothing was changed. Check USER and PASSWORD.")),
+    ((1045, 1698), gettext_noop("Nothing was changed. Check USER and PASSWORD.")),
     (
         (2002, 2003, 2005),
-        _("Nothing was changed. Check HOST and PORT, and that the database server runs."),
+        gettext_noop("Nothing was changed. Check HOST and PORT, and that the database server runs."),
     ),
     (
         (2006, 2013, 1927, 1053),
-        _("Nothing was changed. The connection to the server broke; look into the server's log."),
+        gettext_noop("Nothing was changed. The connection to the server broke; look into the server's log."),
     ),
     (
         (1227,),
-        _(
+        gettext_noop(
             "Nothing was changed. A view, trigger, routine or event belongs to another account: "
             "grant SET USER (MariaDB) or SET_USER_ID (MySQL)."
         ),
     ),
-    ((1418, 1419), _("Nothing was changed. Set log_bin_trust_function_creators on the server.")),
+    ((1418, 1419), gettext_noop("Nothing was changed. Set log_bin_trust_function_creators on the server.")),
     (
         (1044, 1142, 1143, 1370),
-        _("Nothing was changed. The database user lacks a right; see the message."),
+        gettext_noop("Nothing was changed. The database user lacks a right; see the message."),
     ),
-    ((1205,), _("Nothing was changed. Another connection holds a table; end long transactions.")),
-    ((1153, 2020), _("Nothing was changed. Raise max_allowed_packet on the server.")),
+    ((1205,), gettext_noop("Nothing was changed. Another connection holds a table; end long transactions.")),
+    ((1153, 2020), gettext_noop("Nothing was changed. Raise max_allowed_packet on the server.")),
     (
         (1115, 1273),
-        _("Nothing was changed. This server does not know a character set or collation of the backup."),
+        gettext_noop(
+            "Nothing was changed. This server does not know a character set or collation of the backup."
+        ),
     ),
 )
 """Error numbers of server and client → what to do."""
@@ -100,7 +101,7 @@ class MysqlDumpConnector(Connector):
 
     def check_head(self, head: bytes) -> None:
         if not HEAD.match(head):
-            raise WrongFormat(_("The backup is not SQL text of mysqldump or mariadb-dump."))
+            raise WrongFormat(gettext_noop("The backup is not SQL text of mysqldump or mariadb-dump."))
 
     def sink(self, head: bytes, control: Control, strategy: str) -> Sink:
         self.check_head(head)
@@ -166,7 +167,7 @@ class MysqlDumpConnector(Connector):
         """Return the dump of all rows, and before it that of the tables whose rows stay behind."""
         if self.list_option("SCHEMAS"):
             raise UsageError(
-                _("SCHEMAS in CONNECTOR_OPTIONS is not for MySQL, which has one in each database.")
+                gettext_noop("SCHEMAS in CONNECTOR_OPTIONS is not for MySQL, which has one in each database.")
             )
         schema = schema_name(self.replica)
         excluded = self.list_option("EXCLUDE_TABLES")

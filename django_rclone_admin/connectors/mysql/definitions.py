@@ -12,8 +12,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ...exceptions import RestoreRefused
-from ...exceptions import gettext_noop as _
+from ...exceptions import RestoreRefused, gettext_noop
 from .streams import enable
 
 LISTS = (
@@ -116,8 +115,10 @@ def _read_one(cursor: Any, schema: str, kind: str, name: str) -> dict[str, Any]:
     statement = row["sql original statement" if kind == "TRIGGER" else f"create {kind.lower()}"]
     if statement is None:
         raise RestoreRefused(
-            _("The definition of %(kind)s %(name)s can't be read, so it could not be put back."),
-            hint=_("Nothing was changed. Give the database user the right to see it (SHOW CREATE)."),
+            gettext_noop("The definition of %(kind)s %(name)s can't be read, so it could not be put back."),
+            hint=gettext_noop(
+                "Nothing was changed. Give the database user the right to see it (SHOW CREATE)."
+            ),
             kind=kind.lower(),
             name=name,
         )

@@ -13,8 +13,7 @@ from typing import Any
 from django.db import DatabaseError, connections
 
 from ...core.programs import Completed
-from ...exceptions import BackupError, ProgramFailed, RestoreRefused
-from ...exceptions import gettext_noop as _
+from ...exceptions import BackupError, ProgramFailed, RestoreRefused, gettext_noop
 from .definitions import names, quote, stored
 from .streams import run_script
 
@@ -62,7 +61,9 @@ class Server:
             told = " ".join(map(str, error.args))
             explained: BackupError = self._connector.script("").explain("MySQL", 1, told)
             raise ProgramFailed(
-                _("The database server said: %(reason)s"), hint=explained.hint_template, reason=told
+                gettext_noop("The database server said: %(reason)s"),
+                hint=explained.hint_template,
+                reason=told,
             ) from error
         finally:
             connection.close()
@@ -96,8 +97,10 @@ class Server:
                 if error.args[0] not in NOT_ALLOWED:
                     raise
                 raise RestoreRefused(
-                    _("The database user may not create the schema that a restore is loaded into first."),
-                    hint=_(
+                    gettext_noop(
+                        "The database user may not create the schema that a restore is loaded into first."
+                    ),
+                    hint=gettext_noop(
                         "Nothing was changed. Run GRANT ALL ON `%(pattern)s`.* for it, or say "
                         "“--strategy in_place”, which is not all or nothing."
                     ),

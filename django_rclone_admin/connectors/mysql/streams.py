@@ -12,8 +12,7 @@ from ...core.command import Command
 from ...core.process import Process
 from ...core.programs import Completed
 from ...core.transfer import CommandSink, CommandSource
-from ...exceptions import ProgramFailed, WrongFormat
-from ...exceptions import gettext_noop as _
+from ...exceptions import ProgramFailed, WrongFormat, gettext_noop
 
 END = b"-- Dump completed"
 """Begins the last line; both programs write it only after everything else succeeded."""
@@ -90,10 +89,10 @@ class DumpText:
         """
         if not is_whole(self._tail):
             raise WrongFormat(
-                _(
+                gettext_noop(
                     "The backup is cut off: it does not end with the line of mysqldump that says it is complete."
                 ),
-                hint=_("Nothing was changed. Choose another backup."),
+                hint=gettext_noop("Nothing was changed. Choose another backup."),
             )
         return self._judged(self._rest)
 
@@ -102,8 +101,10 @@ class DumpText:
             text, self._is_first = text[found.end() :] if (found := SANDBOX.match(text)) else text, False
         if FOREIGN.search(text):
             raise WrongFormat(
-                _("The backup says by itself into which database it goes."),
-                hint=_("Nothing was changed. It was made with --databases; load it with the client program."),
+                gettext_noop("The backup says by itself into which database it goes."),
+                hint=gettext_noop(
+                    "Nothing was changed. It was made with --databases; load it with the client program."
+                ),
             )
         for pattern, replacement in self._renamed.items():
             text = pattern.sub(replacement, text)
@@ -129,8 +130,8 @@ class LoaderSink(CommandSink):
         super().commit()
         if self._mark not in self.output:
             raise ProgramFailed(
-                _("%(program)s ended well, but has not carried out the whole backup."),
-                hint=_("Nothing was changed. Look at RESTORE_ARGS in CONNECTOR_OPTIONS."),
+                gettext_noop("%(program)s ended well, but has not carried out the whole backup."),
+                hint=gettext_noop("Nothing was changed. Look at RESTORE_ARGS in CONNECTOR_OPTIONS."),
                 program=self.command.name,
             )
 
@@ -170,8 +171,8 @@ class DumpSource:
         source.finish()
         if not is_whole(self._tail):
             raise ProgramFailed(
-                _("%(program)s ended without the line that says its dump is complete."),
-                hint=_("Nothing was stored. Take --compact and --skip-comments out of DUMP_ARGS."),
+                gettext_noop("%(program)s ended without the line that says its dump is complete."),
+                hint=gettext_noop("Nothing was stored. Take --compact and --skip-comments out of DUMP_ARGS."),
                 program=source.command.name,
             )
 

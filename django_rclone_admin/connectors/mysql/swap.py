@@ -16,8 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...core.programs import Completed
-from ...exceptions import BackupError, BackupNotFound, ProgramFailed
-from ...exceptions import gettext_noop as _
+from ...exceptions import BackupError, BackupNotFound, ProgramFailed, gettext_noop
 from .definitions import Definition, difference, quote, read, store, stored, triggers
 from .server import BEFORE, KEPT, PLAN, USED, Server
 from .streams import DumpText, LoaderSink
@@ -87,8 +86,8 @@ def put_back(connector: Any, kept: str, aside: str) -> None:
     with server.cursor() as cursor:
         if not server.has_kept(cursor, kept):
             raise BackupNotFound(
-                _("The tables that the restore replaced are not there any more."),
-                hint=_("Nothing was changed. Restore the backup that was made before it."),
+                gettext_noop("The tables that the restore replaced are not there any more."),
+                hint=gettext_noop("Nothing was changed. Restore the backup that was made before it."),
             )
         definitions = stored(cursor, f"{quote(kept)}.{BEFORE}")
     exchange(server, kept, aside, definitions)
@@ -162,8 +161,10 @@ def _settle(server: Server, done: Completed, incoming: str, outgoing: str, after
     if (again := server.run(server.live, after)).status:
         reason = server.error(again)
         raise ProgramFailed(
-            _("The tables are those of the backup, but not every view, trigger and routine is: %(reason)s"),
-            hint=_("The replaced tables are in the schema %(kept)s. Restore again."),
+            gettext_noop(
+                "The tables are those of the backup, but not every view, trigger and routine is: %(reason)s"
+            ),
+            hint=gettext_noop("The replaced tables are in the schema %(kept)s. Restore again."),
             reason=str(reason),
             kept=outgoing,
         ) from reason

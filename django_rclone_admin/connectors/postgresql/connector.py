@@ -13,8 +13,7 @@ from ...core.command import Command
 from ...core.control import Control
 from ...core.programs import run
 from ...core.transfer import CommandSink, CommandSource, Sink, transfer
-from ...exceptions import UsageError, WrongFormat
-from ...exceptions import gettext_noop as _
+from ...exceptions import UsageError, WrongFormat, gettext_noop
 from ..base import Connector, Facts
 from .contents import WithoutTables
 from .in_place import EPILOGUE, OneTransaction, prologue, vanished
@@ -85,13 +84,13 @@ class PgDumpConnector(Connector):
 
     def check_head(self, head: bytes) -> None:
         if not head.startswith(MAGIC):
-            raise WrongFormat(_("The backup is not in the custom format of pg_dump."))
+            raise WrongFormat(gettext_noop("The backup is not in the custom format of pg_dump."))
 
     def why_not(self, strategy: str) -> str:
         if strategy != "swap":
             return ""
         if self.list_option("SCHEMAS"):
-            return _("Only some of the schemas are backed up, so there can be no swap.")
+            return gettext_noop("Only some of the schemas are backed up, so there can be no swap.")
         return Server(self.alias).why_no_swap(self.live["NAME"], may_have_extensions=self.may_have_extensions)
 
     def sink(self, head: bytes, control: Control, strategy: str) -> Sink:
@@ -212,10 +211,10 @@ class PgDumpConnector(Connector):
         for argument in self.list_option("RESTORE_ARGS"):
             if argument.partition("=")[0] not in HARMLESS:
                 raise UsageError(
-                    _(
+                    gettext_noop(
                         "RESTORE_ARGS of “%(database)s” has an argument with which a restore might not be whole: %(argument)s."
                     ),
-                    hint=_("These are allowed: %(allowed)s."),
+                    hint=gettext_noop("These are allowed: %(allowed)s."),
                     database=self.alias,
                     argument=argument.partition("=")[0],
                     allowed=", ".join(sorted(HARMLESS)),

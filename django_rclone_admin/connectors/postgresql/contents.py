@@ -11,8 +11,7 @@ from ...core.command import Command
 from ...core.programs import run
 from ...core.temporary import private_folder, remove_folder
 from ...core.transfer import Sink
-from ...exceptions import ProgramFailed
-from ...exceptions import gettext_noop as _
+from ...exceptions import ProgramFailed, gettext_noop
 
 HEAD_BYTES = 64 << 20
 """How much of the archive is kept for its table of contents; a table takes about 1 kB there."""
@@ -51,8 +50,8 @@ class Head:
                 data = data[self._file.write(data) :]
         except OSError as error:
             raise ProgramFailed(
-                _("The head of the archive could not be written: %(reason)s."),
-                hint=_("Nothing was changed. The folder for temporary files needs 64 MB of room."),
+                gettext_noop("The head of the archive could not be written: %(reason)s."),
+                hint=gettext_noop("Nothing was changed. The folder for temporary files needs 64 MB of room."),
                 reason=error.strerror,
             ) from error
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ...exceptions import ProgramFailed
-from ...exceptions import gettext_noop as _
+from ...exceptions import ProgramFailed, gettext_noop
 from .libpq import literal, quote
 
 LOCK_SECONDS = 30
@@ -195,8 +194,10 @@ class OneTransaction:
             line and not line.startswith((b"--", b"\\unrestrict")) for line in rest.split(b"\n")
         ):
             raise ProgramFailed(
-                _("pg_restore did not end as expected, so nothing was committed."),
-                hint=_("Nothing was changed. RESTORE_ARGS may hold an option that changes its output."),
+                gettext_noop("pg_restore did not end as expected, so nothing was committed."),
+                hint=gettext_noop(
+                    "Nothing was changed. RESTORE_ARGS may hold an option that changes its output."
+                ),
             )
         return head + b"\n" + rest
 

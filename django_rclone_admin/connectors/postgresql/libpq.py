@@ -9,8 +9,7 @@ from typing import Any
 from django.db.backends.postgresql.client import DatabaseClient
 
 from ...core.command import program_failed
-from ...exceptions import BackupError
-from ...exceptions import gettext_noop as _
+from ...exceptions import BackupError, gettext_noop
 
 LIBPQ = {
     "connect_timeout": "PGCONNECT_TIMEOUT",
@@ -39,27 +38,29 @@ Source: PostgreSQL's documentation, "Environment Variables" of libpq."""
 PROBLEMS: tuple[tuple[str, str], ...] = (
     (
         r"server version mismatch",
-        _("Install client programs of the server's version, and set BIN_DIR to their folder."),
+        gettext_noop("Install client programs of the server's version, and set BIN_DIR to their folder."),
     ),
     (
         r"password authentication failed|no password supplied",
-        _("Nothing was changed. Check USER and PASSWORD."),
+        gettext_noop("Nothing was changed. Check USER and PASSWORD."),
     ),
     (
         r"connection to server .* failed|could not connect|Connection refused",
-        _("Nothing was changed. Check HOST and PORT, and that the database server runs."),
+        gettext_noop("Nothing was changed. Check HOST and PORT, and that the database server runs."),
     ),
     (
         r"lock timeout",
-        _("Nothing was changed. Another connection holds a table; end long transactions and try again."),
+        gettext_noop(
+            "Nothing was changed. Another connection holds a table; end long transactions and try again."
+        ),
     ),
     (
         r"permission denied|must be owner",
-        _("Nothing was changed. The database role lacks a right; see the message."),
+        gettext_noop("Nothing was changed. The database role lacks a right; see the message."),
     ),
     (
         r"unrecognized configuration parameter",
-        _("Nothing was changed. Use pg_restore of the server's own version."),
+        gettext_noop("Nothing was changed. Use pg_restore of the server's own version."),
     ),
 )
 

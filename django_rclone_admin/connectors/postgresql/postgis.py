@@ -6,8 +6,7 @@ from typing import Any, ClassVar
 
 from ...core.command import Command
 from ...core.programs import run
-from ...exceptions import ProgramFailed
-from ...exceptions import gettext_noop as _
+from ...exceptions import ProgramFailed, gettext_noop
 from ..base import OPTIONS
 from .connector import PgDumpConnector
 from .libpq import quote
@@ -124,7 +123,9 @@ class PgDumpGisConnector(PgDumpConnector):
         done = run(self.psql(database, *arguments, settings=settings), timeout=SECONDS)
         if done.status:
             raise ProgramFailed(
-                _("The extensions of the database could not be created: %(reason)s"),
-                hint=_("Nothing was changed. Check ADMIN_USER and ADMIN_PASSWORD in CONNECTOR_OPTIONS."),
+                gettext_noop("The extensions of the database could not be created: %(reason)s"),
+                hint=gettext_noop(
+                    "Nothing was changed. Check ADMIN_USER and ADMIN_PASSWORD in CONNECTOR_OPTIONS."
+                ),
                 reason=" ".join(done.errors.split())[:500],
             )

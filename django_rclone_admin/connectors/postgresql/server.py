@@ -12,8 +12,7 @@ from typing import Any
 
 from django.db import DatabaseError, connections
 
-from ...exceptions import ProgramFailed
-from ...exceptions import gettext_noop as _
+from ...exceptions import ProgramFailed, gettext_noop
 from .libpq import literal, quote
 
 MAINTENANCE = "postgres"
@@ -67,7 +66,9 @@ class Server:
         :param may_have_extensions: extensions that our role can't create are no obstacle.
         """
         if live == MAINTENANCE:
-            return _("The database is the maintenance database of its server, so there can be no swap.")
+            return gettext_noop(
+                "The database is the maintenance database of its server, so there can be no swap."
+            )
         try:
             with self.cursor() as cursor:
                 cursor.execute(RIGHTS, [live])
@@ -77,17 +78,19 @@ class Server:
                 cursor.execute(EXTENSIONS)
                 (needs_superuser,) = cursor.fetchone()
         except (DatabaseError, TypeError):  # a pooler answers by names of its own
-            return _("The server's maintenance database can't be reached, so there can be no swap.")
+            return gettext_noop(
+                "The server's maintenance database can't be reached, so there can be no swap."
+            )
         if not may_create:
-            return _("The role of the database may not create databases, so there can be no swap.")
+            return gettext_noop("The role of the database may not create databases, so there can be no swap.")
         if not is_owner:
-            return _("The role of the database does not own it, so there can be no swap.")
+            return gettext_noop("The role of the database does not own it, so there can be no swap.")
         if not may_set:
-            return _(
+            return gettext_noop(
                 "The database has settings of its own that only a superuser can copy, so there can be no swap."
             )
         if needs_superuser and not may_have_extensions:
-            return _(
+            return gettext_noop(
                 "The database has an extension that only a superuser can create, so there can be no swap."
             )
         return ""
@@ -159,8 +162,8 @@ class Server:
         except DatabaseError as error:
             if not self._was_renamed(names[0], before, error):
                 raise ProgramFailed(
-                    _("The databases could not be swapped: %(reason)s"),
-                    hint=_(
+                    gettext_noop("The databases could not be swapped: %(reason)s"),
+                    hint=gettext_noop(
                         "Nothing was changed. End the connections of other users, or use the strategy in_place."
                     ),
                     reason=_one_line(error),
@@ -177,8 +180,8 @@ class Server:
                 return _oid(cursor, name) != before
         except DatabaseError:
             raise ProgramFailed(
-                _("The connection broke while the databases were swapped: %(reason)s"),
-                hint=_(
+                gettext_noop("The connection broke while the databases were swapped: %(reason)s"),
+                hint=gettext_noop(
                     "Either all or nothing was swapped. See what the database holds before you try again."
                 ),
                 reason=_one_line(error),
@@ -203,8 +206,8 @@ def explained() -> Iterator[None]:
         yield
     except DatabaseError as error:
         raise ProgramFailed(
-            _("The database beside the live one could not be made: %(reason)s"),
-            hint=_("Nothing was changed. The strategy in_place needs no such database."),
+            gettext_noop("The database beside the live one could not be made: %(reason)s"),
+            hint=gettext_noop("Nothing was changed. The strategy in_place needs no such database."),
             reason=_one_line(error),
         ) from error
 

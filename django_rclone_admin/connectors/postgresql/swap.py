@@ -20,8 +20,7 @@ from django.utils import timezone
 from ...core.chain import ChainSink
 from ...core.control import Control
 from ...core.programs import run_to_end
-from ...exceptions import BackupNotFound
-from ...exceptions import gettext_noop as _
+from ...exceptions import BackupNotFound, gettext_noop
 from .contents import Head
 from .libpq import quote
 from .server import Server, explained, name_beside
@@ -169,8 +168,10 @@ def put_back(connector: Any, kept: str, aside: str) -> None:
     with explained():
         if not server.exists(kept):
             raise BackupNotFound(
-                _("The database %(name)s, which the restore had kept, is gone."),
-                hint=_("Nothing was changed. Restore the backup that was made before the restore."),
+                gettext_noop("The database %(name)s, which the restore had kept, is gone."),
+                hint=gettext_noop(
+                    "Nothing was changed. Restore the backup that was made before the restore."
+                ),
                 name=kept,
             )
         history.copy(live, kept)

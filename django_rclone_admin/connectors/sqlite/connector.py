@@ -10,8 +10,7 @@ from pathlib import Path
 
 from ...core.control import Control
 from ...core.transfer import Sink, Source
-from ...exceptions import RestoreRefused, UsageError, WrongFormat
-from ...exceptions import gettext_noop as _
+from ...exceptions import RestoreRefused, UsageError, WrongFormat, gettext_noop
 from ..base import Connector, Facts
 from .copying import connect
 from .streams import MAGIC, Loader, Snapshot, SqlText, explained, tables
@@ -33,7 +32,7 @@ class SqliteBackupConnector(Connector):
         name = str(self.live["NAME"])
         if name == ":memory:" or "mode=memory" in name or not name:
             raise UsageError(
-                _("The database %(database)s lives in memory, so there is no file to back up."),
+                gettext_noop("The database %(database)s lives in memory, so there is no file to back up."),
                 database=self.alias,
             )
         return name
@@ -41,8 +40,8 @@ class SqliteBackupConnector(Connector):
     def source(self) -> Source:
         if not self.exists():
             raise UsageError(
-                _("The database %(database)s has no tables yet, or its file does not exist."),
-                hint=_("Check NAME in DATABASES, or run “manage.py migrate” first."),
+                gettext_noop("The database %(database)s has no tables yet, or its file does not exist."),
+                hint=gettext_noop("Check NAME in DATABASES, or run “manage.py migrate” first."),
                 database=self.alias,
             )
         return self._snapshot()
@@ -54,8 +53,10 @@ class SqliteBackupConnector(Connector):
         free = shutil.disk_usage(tempfile.gettempdir()).free
         if free < size:
             raise RestoreRefused(
-                _("The restore needs %(size)d bytes for a private copy, but only %(free)d are free."),
-                hint=_("Nothing was changed. Free some space, or point TMPDIR to a larger disk."),
+                gettext_noop(
+                    "The restore needs %(size)d bytes for a private copy, but only %(free)d are free."
+                ),
+                hint=gettext_noop("Nothing was changed. Free some space, or point TMPDIR to a larger disk."),
                 size=size,
                 free=free,
             )
@@ -63,7 +64,7 @@ class SqliteBackupConnector(Connector):
     def sink(self, head: bytes, control: Control, strategy: str) -> Sink:
         is_text = not head.startswith(MAGIC)
         if is_text and not _looks_like_sql(head):
-            raise WrongFormat(_("The backup is neither a SQLite database nor its SQL text."))
+            raise WrongFormat(gettext_noop("The backup is neither a SQLite database nor its SQL text."))
         return Loader(self.path(), keep=self.history_tables, is_text=is_text)
 
     def vanished(self, sink: Sink) -> list[str]:
@@ -75,7 +76,7 @@ class SqliteBackupConnector(Connector):
         path = self.path()
         if not path.startswith("file:") and not Path(path).exists():
             return Facts(server_version=version, tool_version=version)
-        reading = explained(_("The SQLite database could not be read: %(reason)s."))
+        reading = explained(gettext_noop("The SQLite database could not be read: %(reason)s."))
         with reading, contextlib.closing(connect(path)) as connection:
             names = set(tables(connection)) - set(self.history_tables)
         return Facts(server_version=version, tool_version=version, tables=sorted(names))

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from ...core.temporary import private_folder, remove_folder
-from ...exceptions import BackupDamaged, ProgramFailed, UsageError
-from ...exceptions import gettext_noop as _
+from ...exceptions import BackupDamaged, ProgramFailed, UsageError, gettext_noop
 from .copying import Copier, connect
 from .text import Script, dump_lines, quote
 
@@ -30,7 +29,7 @@ def tables(connection: sqlite3.Connection) -> list[str]:
     return sorted(name for (name,) in rows)
 
 
-DAMAGED = _(
+DAMAGED = gettext_noop(
     "Nothing was changed. The live file itself is damaged: to restore, move it away, with those of the same name that "
     "end in -wal, -shm and -journal, and use --no-safety-backup."
 )
@@ -50,7 +49,7 @@ def explained(doing: str) -> Iterator[None]:
             sqlite3.SQLITE_NOTADB,
         )
         raise ProgramFailed(
-            doing, hint=DAMAGED if is_damaged else _("Nothing was changed."), reason=error
+            doing, hint=DAMAGED if is_damaged else gettext_noop("Nothing was changed."), reason=error
         ) from error
 
 
@@ -64,7 +63,9 @@ def check_integrity(connection: sqlite3.Connection, damaged: str) -> None:
     except sqlite3.DatabaseError as error:
         answer = str(error)
     if answer != "ok":
-        raise BackupDamaged(damaged, hint=_("SQLite says: %(answer)s"), answer=" ".join(answer.split()))
+        raise BackupDamaged(
+            damaged, hint=gettext_noop("SQLite says: %(answer)s"), answer=" ".join(answer.split())
+        )
 
 
 def _empty(connection: sqlite3.Connection, names: Iterable[str]) -> None:
@@ -97,14 +98,16 @@ class Snapshot:
         self._folder = private_folder()
         copy = self._folder / "copy.sqlite3"
         with (
-            explained(_("The SQLite database could not be copied: %(reason)s.")),
+            explained(gettext_noop("The SQLite database could not be copied: %(reason)s.")),
             self._copier.connect(self._path) as live,
             self._copier.connect(str(copy)) as target,
         ):
             self._copier.copy(live, target)
             target.execute("PRAGMA journal_mode=DELETE")
             _empty(target, set(self._leave_out) & set(tables(target)))
-            check_integrity(target, _("The live SQLite database is damaged; a copy of it is no backup."))
+            check_integrity(
+                target, gettext_noop("The live SQLite database is damaged; a copy of it is no backup.")
+            )
         self._stream = self.stream(copy)
 
     def stream(self, copy: Path) -> IO[bytes]:
@@ -186,8 +189,8 @@ class Loader:
             self._write(data)
         except OSError as error:
             raise ProgramFailed(
-                _("The private copy could not be written: %(reason)s."),
-                hint=_(
+                gettext_noop("The private copy could not be written: %(reason)s."),
+                hint=gettext_noop(
                     "Nothing was changed. The folder for temporary files needs room for the whole database."
                 ),
                 reason=error.strerror,
@@ -200,10 +203,10 @@ class Loader:
         if self._script:
             self._script.finish()
         with (
-            explained(_("The SQLite database could not be restored: %(reason)s.")),
+            explained(gettext_noop("The SQLite database could not be restored: %(reason)s.")),
             self._copier.connect(str(self._folder / "staged.sqlite3")) as staged,
         ):
-            check_integrity(staged, _("The backup holds a damaged SQLite database."))
+            check_integrity(staged, gettext_noop("The backup holds a damaged SQLite database."))
             staged.execute("PRAGMA journal_mode=DELETE")
             with self._connect_live() as live:
                 self._fit(staged, live)
@@ -217,8 +220,10 @@ class Loader:
             connect(self._path).close()
         except sqlite3.Error as error:
             raise UsageError(
-                _("The SQLite file can't be opened: %(reason)s."),
-                hint=_("Check that the folder of the database exists and that we may write there."),
+                gettext_noop("The SQLite file can't be opened: %(reason)s."),
+                hint=gettext_noop(
+                    "Check that the folder of the database exists and that we may write there."
+                ),
                 reason=error,
             ) from error
         with self._copier.connect(self._path) as live:

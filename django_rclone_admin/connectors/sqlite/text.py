@@ -6,8 +6,7 @@ import re
 import sqlite3
 from collections.abc import Iterator
 
-from ...exceptions import BackupDamaged, WrongFormat
-from ...exceptions import gettext_noop as _
+from ...exceptions import BackupDamaged, WrongFormat, gettext_noop
 
 
 def quote(name: str) -> str:
@@ -145,7 +144,7 @@ class Script:
     def _take(self, line: bytes) -> None:
         """Add a line to the statement, and run that when it is whole."""
         if b"\0" in line:
-            raise WrongFormat(_("The SQL text of the backup can't be read."))
+            raise WrongFormat(gettext_noop("The SQL text of the backup can't be read."))
         self._statement.append(line)
         # Only at the end of what may be a statement: a long text in a column has many lines that end like one.
         self._opened = _open_at_end(line, self._opened)
@@ -171,10 +170,10 @@ class Script:
                 self._connection.execute("DROP TABLE temporary_of_ours")
                 self._connection.execute(text)
         except sqlite3.Warning as error:
-            raise WrongFormat(_("The SQL text of the backup can't be read.")) from error
+            raise WrongFormat(gettext_noop("The SQL text of the backup can't be read.")) from error
         except (sqlite3.Error, ValueError) as error:
             raise WrongFormat(
-                _("A statement in the SQL text of the backup fails: %(reason)s."), reason=error
+                gettext_noop("A statement in the SQL text of the backup fails: %(reason)s."), reason=error
             ) from error
         self._last = text
 
@@ -185,7 +184,9 @@ class Script:
             self._run(rest)
         self.close()
         if self._last.upper() != "COMMIT;":
-            raise BackupDamaged(_("The SQL text of the backup is cut off: it does not end with COMMIT."))
+            raise BackupDamaged(
+                gettext_noop("The SQL text of the backup is cut off: it does not end with COMMIT.")
+            )
 
     def close(self) -> None:
         self._connection.close()

@@ -6,8 +6,7 @@ from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
 
 from ... import api
-from ...exceptions import BackupError, Stopped, UsageError
-from ...exceptions import gettext_noop as noop
+from ...exceptions import BackupError, Stopped, UsageError, gettext_noop
 from ...models import BackupRun
 from ..base import Command as BaseCommand
 from ..base import origin, refuse_together
@@ -71,10 +70,10 @@ class Command(BaseCommand):
         if path is None:
             return None
         if len(databases) > 1:
-            raise UsageError(noop("--output-path takes one database at a time."))
+            raise UsageError(gettext_noop("--output-path takes one database at a time."))
         if path != "-":
             return Path(path)
         if self.as_json:
-            raise UsageError(noop("--json can't be used when the dump goes to standard output."))
+            raise UsageError(gettext_noop("--json can't be used when the dump goes to standard output."))
         self.verbosity = 0  # nothing but the dump may be written there
         return sys.stdout.buffer

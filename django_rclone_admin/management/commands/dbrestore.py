@@ -8,8 +8,7 @@ from django.utils.translation import gettext as _
 
 from ... import api, wording
 from ...api import RestorePlan
-from ...exceptions import UsageError
-from ...exceptions import gettext_noop as noop
+from ...exceptions import UsageError, gettext_noop
 from ..base import Command as BaseCommand
 from ..base import origin, refuse_together
 
@@ -77,9 +76,11 @@ class Command(BaseCommand):
         name = options["input_file"]
         choice["to"] = choice["to"] or options["database"] or "default"
         if name == "-" and not options["noinput"]:
-            raise UsageError(noop("Restoring from standard input needs --noinput: there is nobody to ask."))
+            raise UsageError(
+                gettext_noop("Restoring from standard input needs --noinput: there is nobody to ask.")
+            )
         if name != "-" and not Path(name).is_file():
-            raise UsageError(noop("There is no file “%(name)s”."), name=name)
+            raise UsageError(gettext_noop("There is no file “%(name)s”."), name=name)
         self.say(_("Restoring %(name)s: nothing can be checked beforehand.") % {"name": name})
         if options["dry_run"]:
             return {"file": name, "target": choice["to"]}

@@ -4,8 +4,7 @@ from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
 
 from ... import api
-from ...exceptions import BackupError, UsageError
-from ...exceptions import gettext_noop as noop
+from ...exceptions import BackupError, UsageError, gettext_noop
 from ...models import BackupRun, Status
 from ..base import Command as BaseCommand
 
@@ -20,7 +19,7 @@ class Command(BaseCommand):
     def work(self, **options: Any) -> object:
         run_id = options["run_id"]
         if not api.carry_out_queued(run_id):
-            raise UsageError(noop("There is no queued run %(run)s."), run=run_id)
+            raise UsageError(gettext_noop("There is no queued run %(run)s."), run=run_id)
         run = BackupRun.objects.get(pk=run_id)
         self.report(run)
         if run.status != Status.SUCCEEDED:
