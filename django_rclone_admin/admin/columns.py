@@ -97,10 +97,6 @@ class BackupColumns:
             "" if backup.files is None else files,
         )
 
-    @admin.display(description=_("content"))
-    def shown_files(self, backup: Backup) -> str:
-        return wording.files(backup.files)
-
     @admin.display(description=_("state"), ordering="state")
     def shown_state(self, backup: Backup) -> str:
         return badge(backup.state, backup.get_state_display())

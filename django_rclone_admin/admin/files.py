@@ -12,14 +12,13 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext
 
 from .. import api
-from ..core.file_lists import MediaFile
 from ..exceptions import BackupNotFound
 from ..models import Backup
 from .pages import Pages, get_backup_or_404, has_permission, require_permission, shows_errors
 from .streams import download
 
 PER_PAGE = 100
-ORDERS: dict[str, Callable[[MediaFile], Any]] = {
+ORDERS: dict[str, Callable[[api.MediaFile], Any]] = {
     "path": lambda file: file.path,
     "size": lambda file: file.size,
     "time": lambda file: file.time,

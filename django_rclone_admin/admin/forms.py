@@ -8,7 +8,6 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from .. import api
-from ..remote import has_media
 
 
 class RunBackupForm(forms.Form):
@@ -36,7 +35,7 @@ class RunBackupForm(forms.Form):
         field = self.fields["databases"]
         assert isinstance(field, forms.MultipleChoiceField)
         field.choices = [(alias, alias) for alias in api.all_databases()]
-        if not has_media():
+        if not api.has_media():
             del self.fields["media"]
 
     @property

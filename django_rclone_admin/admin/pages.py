@@ -21,8 +21,7 @@ from django.urls import path
 from django.utils import timezone
 from django.utils.html import format_html
 
-from .. import wording
-from ..conf import get_settings
+from .. import api, wording
 from ..exceptions import BackupError, BackupNotFound
 from ..models import Backup, Origin, Trigger
 
@@ -40,7 +39,7 @@ R = TypeVar("R", bound=HttpResponseBase)
 
 def has_permission(request: HttpRequest, verb: str, model: str = "backup") -> bool:
     """Whether the user has one of our permissions."""
-    if verb == "restore" and not get_settings().admin_restore:
+    if verb == "restore" and not api.may_restore():
         return False
     return request.user.has_perm(f"{APP}.{verb}_{model}")
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from .. import wording
-from ..conf import get_settings
+from .. import api, wording
 from ..models import BackupRun, Kind, Status
 
 LOG_LINES = 12
@@ -98,10 +96,7 @@ class Progress:
     @property
     def is_stale(self) -> bool:
         """Whether it says that it works, but gives no sign of life."""
-        run = self.run
-        if run.status != Status.RUNNING or run.heartbeat_at is None:
-            return False
-        return timezone.now() - run.heartbeat_at > timedelta(seconds=get_settings().stale_after)
+        return api.has_lost_its_process(self.run)
 
     @property
     def reassurance(self) -> str:

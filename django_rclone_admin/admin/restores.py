@@ -14,7 +14,6 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from .. import api, wording
-from ..core.catalog import State
 from ..exceptions import BackupDamaged, BackupError, gettext_noop
 from ..models import Backup, BackupRun
 from .forms import RestoreForm, RestoreMediaForm
@@ -60,7 +59,7 @@ class Restores(Pages):
             "plan": plan,
             "form": form,
             "sessions_inside": api.holds_sessions(plan.target),
-            "is_legacy": plan.backup.state is State.LEGACY,
+            "is_legacy": plan.backup.state is api.State.LEGACY,
         }
         return self.page(request, "restore", context)
 

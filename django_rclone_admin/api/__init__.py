@@ -5,11 +5,17 @@ it fails; each ``start_verb_noun`` queues the run with the executor and returns 
 """
 
 from ..connectors.registry import all_databases
+from ..core.catalog import State, StoredObject
+from ..core.file_lists import Difference, MediaFile
+from ..core.retention import Decision
+from ..health import Health
 from ..jobs.dispatch import carry_out_queued
 from ..jobs.job import Progress, stop_all
 from ..jobs.lock import RunInProgress
 from ..jobs.plan import RestorePlan
+from ..jobs.restore_media import MediaPlan
 from ..models.runs import API, Origin
+from ..remote import has_media
 from .backups import (
     backup_database,
     delete_backups,
@@ -36,20 +42,28 @@ from .media import (
 from .restores import (
     holds_sessions,
     is_undoable,
+    may_restore,
     plan_restore,
     restore_database,
     start_restore_database,
     start_undo_restore,
     undo_restore,
 )
-from .runs import cancel, reap_stale
+from .runs import cancel, has_lost_its_process, reap_stale
 
 __all__ = [
     "API",
+    "Decision",
+    "Difference",
+    "Health",
+    "MediaFile",
+    "MediaPlan",
     "Origin",
     "Progress",
     "RestorePlan",
     "RunInProgress",
+    "State",
+    "StoredObject",
     "all_databases",
     "backup_database",
     "backup_media",
@@ -57,12 +71,15 @@ __all__ = [
     "carry_out_queued",
     "compare_media",
     "delete_backups",
+    "has_lost_its_process",
+    "has_media",
     "health",
     "holds_sessions",
     "is_undoable",
     "list_backups",
     "list_media",
     "list_media_files",
+    "may_restore",
     "open_media_file",
     "pin_backup",
     "plan_restore",

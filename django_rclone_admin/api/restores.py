@@ -136,6 +136,11 @@ def is_undoable(run: BackupRun) -> bool:
         return False
 
 
+def may_restore() -> bool:
+    """Whether the settings let the admin restore at all; see ``ADMIN_RESTORE``."""
+    return get_settings().admin_restore
+
+
 def holds_sessions(database: str) -> bool:
     """Whether the sessions of signed-in people live in this database, so that its restore may sign them out."""
     if not apps.is_installed("django.contrib.sessions") or "db" not in django_settings.SESSION_ENGINE:

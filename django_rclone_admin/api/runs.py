@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.utils import timezone
 from django.utils.translation import gettext
 
+from ..conf import get_settings
 from ..jobs import stale
 from ..models.runs import BackupRun, Status
 
@@ -22,6 +25,13 @@ def cancel(run: BackupRun) -> None:
     ):
         return
     BackupRun.objects.filter(pk=run.pk, status=Status.RUNNING).update(cancel_requested_at=now)
+
+
+def has_lost_its_process(run: BackupRun) -> bool:
+    """Whether a run says that it works, but has not beaten for ``STALE_AFTER`` seconds."""
+    if run.status != Status.RUNNING or run.heartbeat_at is None:
+        return False
+    return timezone.now() - run.heartbeat_at > timedelta(seconds=get_settings().stale_after)
 
 
 def reap_stale() -> None:

@@ -28,7 +28,6 @@ class State(StrEnum):
     """Not of our making."""
 
 
-RESTORABLE = (State.COMPLETE, State.LEGACY)
 BACKUPS = (State.COMPLETE, State.LEGACY, State.DAMAGED)
 
 

@@ -46,11 +46,6 @@ class Control:
         for abort in list(self._aborts):
             abort()
 
-    @property
-    def stopped(self) -> BackupError | None:
-        """Why the work was told to stop, if it was."""
-        return self._error
-
     def check(self) -> None:
         """Raise the error that the work was stopped with, if it was."""
         if self._error is not None:

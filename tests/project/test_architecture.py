@@ -117,7 +117,18 @@ def test_connectors_know_nothing_of_runs():
 
 @pytest.mark.parametrize("user", ["admin", "management", "schedules", "urls", "views"])
 def test_whoever_lets_work_be_done_goes_through_the_api(user):
-    assert importers(*ours("jobs"), among=user) == set()
+    parts = (
+        "jobs",
+        "connectors",
+        "core",
+        "conf",
+        "remote",
+        "cached_listing",
+        "cached_file_lists",
+        "media",
+        "health",
+    )
+    assert importers(*ours(*parts), among=user) == set()
 
 
 def test_jobs_do_not_know_who_asked_for_them():

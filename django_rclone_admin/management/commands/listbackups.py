@@ -5,7 +5,6 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from ... import api, wording
-from ...core.catalog import StoredObject
 from ..base import Command as BaseCommand
 from ..base import refuse_together
 
@@ -30,7 +29,7 @@ class Command(BaseCommand):
         self._show(found)
         return [_as_dict(each) for each in found]
 
-    def _show(self, found: list[StoredObject]) -> None:
+    def _show(self, found: list[api.StoredObject]) -> None:
         if not found:
             self.say(_("There are no backups."))
             return
@@ -46,7 +45,7 @@ class Command(BaseCommand):
             self.say("  ".join((*cells, state)))
 
 
-def _row(each: StoredObject) -> tuple[str, str, str, str, str]:
+def _row(each: api.StoredObject) -> tuple[str, str, str, str, str]:
     taken = f"{timezone.localtime(each.taken_at):%Y-%m-%d %H:%M:%S}" if each.taken_at else ""
     # A name comes from outside: what is not printable must not reach the terminal.
     name = "".join(letter if letter.isprintable() else "�" for letter in each.name)
@@ -54,7 +53,7 @@ def _row(each: StoredObject) -> tuple[str, str, str, str, str]:
     return name, each.database, taken, wording.size(each.total_size), state
 
 
-def _as_dict(each: StoredObject) -> dict[str, object]:
+def _as_dict(each: api.StoredObject) -> dict[str, object]:
     return {
         "name": each.name,
         "path": each.path,

@@ -4,7 +4,6 @@ from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
 
 from ... import api
-from ...core.retention import Decision
 from ..base import Command as BaseCommand
 from ..base import origin, refuse_together
 
@@ -36,7 +35,7 @@ class Command(BaseCommand):
             {"name": each.backup.name, "keep": each.keep, "reasons": list(each.reasons)} for each in decisions
         ]
 
-    def _show(self, decision: Decision, dry_run: bool) -> None:
+    def _show(self, decision: api.Decision, dry_run: bool) -> None:
         verb = _("keep") if decision.keep else _("would remove") if dry_run else _("removed")
         reasons = ", ".join(map(_, decision.reasons))
         self.say(f"{verb}  {decision.backup.name}  ({reasons})")
