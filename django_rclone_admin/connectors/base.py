@@ -89,6 +89,16 @@ class Connector:
         """The settings that a dump reads from."""
         self.history_tables = history_tables
 
+    @classmethod
+    def safety_options(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the options for a safety backup and for its restore: without those by which a dump may lack something.
+
+        That is what leaves out, and what has the dump come from another server than the live one. A connector that knows which
+        arguments leave nothing out keeps those.
+        """
+        narrowing = {"EXCLUDE_TABLES", "SCHEMAS", "DUMP_ARGS", "CONNECTION"}
+        return {key: value for key, value in options.items() if key not in narrowing}
+
     # -- for subclasses ---------------------------------------------------------------------------------------------
 
     def dump_command(self) -> Command:

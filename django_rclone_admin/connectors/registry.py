@@ -43,9 +43,10 @@ def connector_path(alias: str) -> str | None:
     return settings.connectors.get(alias) or {**MAPPING, **settings.connector_mapping}.get(engine)
 
 
-def get_connector(alias: str) -> Connector:
+def get_connector(alias: str, *, for_safety: bool = False) -> Connector:
     """Return the connector of a database.
 
+    :param for_safety: it dumps all of the live database, for a safety backup, or restores such a backup.
     :raises UsageError: there is no such alias, or nothing can back up its engine.
     """
     from ..models.runs import BackupRun  # models need the apps to be ready
@@ -68,10 +69,13 @@ def get_connector(alias: str) -> Connector:
         connector_class = import_string(path)
     except ImportError as error:
         raise UsageError(gettext_noop("The connector %(path)s can't be imported."), path=path) from error
+    options = get_settings().connector_options.get(alias, {})
+    if for_safety:
+        options = connector_class.safety_options(options)
     connector: Connector = connector_class(
         alias,
         connections[alias].settings_dict,
-        get_settings().connector_options.get(alias, {}),
+        options,
         history_tables=(BackupRun._meta.db_table,),
     )
     return connector

@@ -23,6 +23,7 @@ from ..core.files import FileSink, StreamSink
 from ..core.manifest import Manifest
 from ..core.store import Stored, Upload, pour, sweep
 from ..core.transfer import Sink
+from ..models.runs import Trigger
 from . import history, stale
 from .facts import ask
 from .job import Job
@@ -32,7 +33,7 @@ from .options import BackupOptions
 def back_up(job: Job, output: Path | IO[bytes] | None = None) -> str:
     """Dump the run's database to the remote, or to a local file or stream."""
     run = job.run
-    connector = get_connector(run.database)
+    connector = get_connector(run.database, for_safety=run.trigger == Trigger.SAFETY)
     job.send_vetoable(signals.pre_db_backup, database=run.database)
     facts = ask(connector)
     if output is not None:

@@ -43,9 +43,9 @@ def restore(job: Job, *, source: Path | IO[bytes] | None = None, backup: StoredO
     :param backup: what ``run.path`` names, where the caller has just found it in the listing.
     """
     run = job.run
+    options = RestoreOptions.from_run(run)
     connector = get_connector(run.database)
     connector.check_restore_options()
-    options = RestoreOptions.from_run(run)
     strategy = choose_strategy(run.database, options.strategy)
     if source is None:
         job.stage(_("Looking at the backup"))
@@ -53,6 +53,8 @@ def restore(job: Job, *, source: Path | IO[bytes] | None = None, backup: StoredO
         refuse(backup, connector, is_elsewhere=options.elsewhere)
         refuse_old_server(backup, connector, ask(connector))
         job.control.bytes_total = backup.size
+        if backup.manifest and backup.manifest.trigger == Trigger.SAFETY:
+            connector = get_connector(run.database, for_safety=True)  # all of it goes where all came from
         if backup.manifest is None:
             job.note(_("This backup has no manifest: nothing can be checked beforehand."))
     job.send_vetoable(signals.pre_db_restore, database=run.database, path=run.path)

@@ -1,0 +1,59 @@
+"""The safety backup is a copy of what will be overwritten, whatever the options of the site's own backups say."""
+
+import pytest
+
+from tests.support.site import Shop
+
+RESTORE = ("dbrestore", "--noinput", "--strategy=in_place")
+UNDO = ("dbrestore", "--noinput", "--undo")
+
+
+def succeed(shop: Shop, *arguments: str) -> None:
+    result = shop.manage(*arguments)
+    assert result.code == 0, result.err
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"EXCLUDE_TABLES": ["shop_orderline"]},
+        {"SCHEMAS": ["public"]},
+        {"DUMP_ARGS": ["--exclude-table-data=shop_orderline", "--no-comments", "-N", "other"]},
+        {"DUMP_ARGS": ["--schema-only"]},
+    ],
+    ids=["excluded", "schemas", "arguments", "schema-only"],
+)
+def test_safety_backup_leaves_nothing_out(make_shop, options):
+    shop = make_shop("postgresql")
+    shop.execute("CREATE SCHEMA other")
+    shop.execute("CREATE TABLE other.notes AS SELECT 1 AS n")
+    succeed(shop, "dbbackup")
+    shop.execute("UPDATE shop_orderline SET quantity = 7")
+    shop.execute("UPDATE other.notes SET n = 2")
+    wanted = shop.rows()
+    shop.settings["DJANGO_RCLONE"]["CONNECTOR_OPTIONS"] = {"default": options}
+    if "SCHEMAS" in options:  # a backup of all of the database does not fit a restore of some of it
+        succeed(shop, "dbbackup")
+    succeed(shop, *RESTORE)
+    succeed(shop, *UNDO)
+    assert shop.rows() == wanted
+
+
+@pytest.mark.postgresql
+def test_safety_backup_is_dumped_from_the_live_database_and_not_from_the_replica(
+    make_shop, postgresql_server
+):
+    shop = make_shop("postgresql")
+    live = shop.settings["DATABASES"]["default"]["NAME"]
+    replica = f"{live}_replica"
+    postgresql_server.create_database(replica, template=live)
+    shop.settings["DJANGO_RCLONE"]["CONNECTOR_OPTIONS"] = {"default": {"CONNECTION": {"NAME": replica}}}
+    succeed(shop, "dbbackup")
+    shop.execute("UPDATE shop_product SET price = price + 1")
+    shop.execute("CREATE TABLE only_here AS SELECT 1 AS n")
+    wanted = shop.rows()
+    succeed(shop, *RESTORE)
+    assert shop.rows() != wanted
+    succeed(shop, *UNDO)
+    assert shop.rows() == wanted
