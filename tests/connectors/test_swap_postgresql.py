@@ -188,21 +188,19 @@ def test_database_without_a_history_is_swapped_too(shop):
 @pytest.mark.parametrize(
     "statement, reason",
     [
-        ("ALTER ROLE shop NOCREATEDB", "may not create databases"),
-        ("ALTER DATABASE {} OWNER TO postgres", "does not own it"),
-        ("ALTER DATABASE {} SET log_statement TO 'none'", "only a superuser can copy"),
+        ("ALTER ROLE {role} NOCREATEDB", "may not create databases"),
+        ("ALTER DATABASE {database} OWNER TO postgres", "does not own it"),
+        ("ALTER DATABASE {database} SET log_statement TO 'none'", "only a superuser can copy"),
     ],
     ids=["createdb", "owner", "setting"],
 )
 def test_role_that_may_not_swap_restores_in_place_and_says_why(shop, before, server, statement, reason):
-    name = shop.settings["DATABASES"]["default"]["NAME"]
-    with closing(server.superuser_connection(name)) as connection:
-        connection.execute("GRANT ALL ON SCHEMA public TO shop")
-    server.administer(statement, *[name] * ("{}" in statement))
-    try:
-        succeed(shop, *SWAP)
-    finally:
-        server.administer("ALTER ROLE shop CREATEDB")
+    entry = server.with_own_role(shop.settings["DATABASES"]["default"])
+    shop.settings["DATABASES"]["default"] = entry
+    with closing(server.superuser_connection(entry["NAME"])) as connection:
+        connection.execute(f"GRANT ALL ON SCHEMA public TO {entry['USER']}")
+    server.administer(statement.format(database=entry["NAME"], role=entry["USER"]))
+    succeed(shop, *SWAP)
     assert shop.rows() == before
     assert beside(shop) == []
     log = history(shop)[-1]["log"]

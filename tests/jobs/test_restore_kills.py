@@ -32,7 +32,10 @@ HELPERS = {"rclone", "pg_restore", "psql", "pg_dump"}
 )
 def test_killed_restore_changes_all_or_nothing(make_shop, request, chance, database, strategy):
     shop = make_shop(database)
-    server = None if database == "sqlite" else request.getfixturevalue(f"{database}_server")
+    server = None
+    if database != "sqlite":
+        server = request.getfixturevalue(f"{database}_server")
+        shop.settings["DATABASES"]["default"] = server.with_own_role(shop.settings["DATABASES"]["default"])
     add_noise(shop)
     wanted = shop.rows()
     assert shop.manage("dbbackup").code == 0
@@ -105,9 +108,8 @@ def terminate(server, shop: Shop) -> None:
     """End every connection of the shop to its server, as a failover does."""
     with closing(server.superuser_connection()) as connection:
         connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'shop' AND"
-            " (starts_with(datname, %s) OR datname = 'postgres')",
-            [shop.name],
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s",
+            [shop.settings["DATABASES"]["default"]["USER"]],
         )
 
 

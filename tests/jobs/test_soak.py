@@ -19,6 +19,7 @@ from tests.support import leaks
 from tests.support.databases import HISTORY
 from tests.support.faults import add_noise
 from tests.support.site import Shop
+from tests.support.waiting import patience, wait_for
 
 WORKER = """
 import os, random, sys
@@ -61,9 +62,9 @@ class Soak:
 
     def go(self, timeout: float) -> None:
         """Let them work and suffer until there were enough runs; then let them end."""
-        deadline = monotonic() + timeout
+        started = monotonic()
         while self.count() < self.runs:
-            assert monotonic() < deadline, (self.count(), self.fates)
+            assert monotonic() - started < timeout * patience(), (self.count(), self.fates)
             victim = self.chance.randrange(len(self.workers))
             try:
                 self.workers[victim].wait(self.chance.uniform(0.2, 1.2))
@@ -91,10 +92,19 @@ class Soak:
         return int(self.execute(f"SELECT count(*) FROM {HISTORY}")[0][0])
 
     def execute(self, statement: str) -> list[tuple[object, ...]]:
-        """Execute a statement, patiently: others write to the history, too."""
-        path = self.shop.path()
-        with closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as connection:
-            return connection.execute(statement).fetchall()
+        """Execute a statement, again and again while another process has locked the file, as all of them may."""
+
+        def attempt() -> tuple[list[tuple[object, ...]]] | None:
+            with closing(sqlite3.connect(self.shop.path(), timeout=5, isolation_level=None)) as connection:
+                try:
+                    return (connection.execute(statement).fetchall(),)
+                except sqlite3.OperationalError as error:
+                    if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                        raise
+                    return None
+
+        (rows,) = wait_for(attempt, timeout=120)
+        return rows
 
 
 @pytest.mark.parametrize(

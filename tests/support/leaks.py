@@ -14,7 +14,7 @@ from time import monotonic, sleep
 import pytest
 
 from tests.support.servers import LIBC, Server
-from tests.support.waiting import wait_for
+from tests.support.waiting import patience, wait_for
 
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -65,10 +65,10 @@ def bury(pids: Iterable[int], grace: float = 5) -> None:
 
 @contextmanager
 def no_process_left(grace: float = 5) -> Iterator[None]:
-    """Fail when the block leaves a process or a zombie that is still there ``grace`` seconds later."""
+    """Fail when the block leaves a process or a zombie that is still there ``grace`` seconds later, with patience."""
     before = children()
     yield
-    deadline = monotonic() + grace
+    deadline = monotonic() + grace * patience()
     while left := children() - before:
         _bury_orphans(left)
         if monotonic() > deadline:

@@ -3,10 +3,12 @@
 import shutil
 import socket
 import subprocess
-import tempfile
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar, Self
 from uuid import uuid4
 
 import pymysql
@@ -38,36 +40,46 @@ def system_server() -> Path | None:
     return Path(found) if found and shutil.which("mariadb-install-db") else None
 
 
+@dataclass(frozen=True, kw_only=True)
 class MariaDBServer:
-    """One server. ``user`` may do everything in schemas whose name begins with ``shop``, and nothing elsewhere."""
+    """A running server. ``user`` may do all in schemas whose name begins with ``shop``, and nothing elsewhere."""
 
-    host = "127.0.0.1"
-    user = "shop"
-    superuser = "root"
-    password = PASSWORD
+    host: ClassVar = "127.0.0.1"
+    user: ClassVar = "shop"
+    superuser: ClassVar = "root"
+    password: ClassVar = PASSWORD
 
-    def __init__(self, program: Path) -> None:
-        self.program = program
-        self.bin_dir = Path(shutil.which("mariadb") or "/usr/bin/mariadb").parent
-        """Of the client programs."""
-        self.account = unprivileged_user()
+    folder: Path
+    port: int
+
+    @classmethod
+    @contextmanager
+    def started(cls, program: Path) -> Iterator[Self]:
+        """Make a new server, and stop and remove it in the end."""
         # Not below pytest's folder: that is for one's own eyes only, and too deep for a socket's path (107 bytes).
-        self.folder = Path(tempfile.mkdtemp(prefix="mariadb-"))
-        self.socket = str(self.folder / "socket")
-        self.port = free_port()
-        try:
-            self._initialise()
-            self._start()
-        except BaseException:
-            shutil.rmtree(self.folder)
-            raise
+        with TemporaryDirectory(prefix="mariadb-") as folder:
+            server = cls(folder=Path(folder), port=free_port())
+            account = unprivileged_user()
+            server._initialise(account)
+            process = server._start(program, account)
+            try:
+                process.wait_until(server._answers)
+                server.administer(
+                    f"CREATE USER {cls.user}@'%' IDENTIFIED BY '{escape_string(PASSWORD)}'",
+                    rf"GRANT ALL ON `shop%`.* TO {cls.user}@'%'",
+                )
+                yield server
+            finally:
+                process.stop()
 
-    def __enter__(self) -> Self:
-        return self
+    @property
+    def bin_dir(self) -> Path:
+        """Folder of the client programs."""
+        return Path(shutil.which("mariadb") or "/usr/bin/mariadb").parent
 
-    def __exit__(self, *exception: object) -> None:
-        self.server.stop()
-        shutil.rmtree(self.folder)
+    @property
+    def socket(self) -> str:
+        return str(self.folder / "socket")
 
     def create_database(self, name: str | None = None, *, template: str = "", **_: object) -> dict[str, Any]:
         """Create a schema, a copy of another one where one is named, and return its entry in ``DATABASES``."""
@@ -129,9 +141,9 @@ class MariaDBServer:
             for statement in statements:
                 cursor.execute(statement)
 
-    def _initialise(self) -> None:
-        if self.account:
-            shutil.chown(self.folder, self.account)
+    def _initialise(self, account: str | None) -> None:
+        if account:
+            shutil.chown(self.folder, account)
         self.folder.chmod(0o755)  # clients of other users find the socket in it
         arguments = [
             "--no-defaults",
@@ -142,7 +154,7 @@ class MariaDBServer:
             ["mariadb-install-db", *arguments, "--skip-test-db", "--skip-name-resolve"],
             cwd=self.folder,
             env=self._environment(),
-            user=self.account,
+            user=account,
             capture_output=True,
             text=True,
         )
@@ -151,10 +163,10 @@ class MariaDBServer:
                 f"mariadb-install-db ended with {done.returncode}:\n{done.stdout}{done.stderr}"
             )
 
-    def _start(self) -> None:
-        self.server = Server(
+    def _start(self, program: Path, account: str | None) -> Server:
+        return Server(
             [
-                str(self.program),
+                str(program),
                 "--no-defaults",
                 f"--datadir={self.folder}/data",
                 f"--socket={self.socket}",
@@ -165,17 +177,8 @@ class MariaDBServer:
             ],
             log=self.folder / "log",
             env=self._environment(),
-            user=self.account,
+            user=account,
         )
-        try:
-            self.server.wait_until(self._answers)
-            self.administer(
-                f"CREATE USER {self.user}@'%' IDENTIFIED BY '{escape_string(PASSWORD)}'",
-                rf"GRANT ALL ON `shop%`.* TO {self.user}@'%'",
-            )
-        except BaseException:
-            self.server.stop()
-            raise
 
     def _answers(self) -> bool:
         # pymysql leaves its socket open where nobody listens.

@@ -5,10 +5,12 @@ import importlib.util
 import shutil
 import signal
 import subprocess
-import tempfile
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar, Self
 from uuid import uuid4
 
 import psycopg
@@ -23,7 +25,7 @@ FAST = (
     "synchronous_commit=off",
     "full_page_writes=off",
     "shared_buffers=16MB",
-    "max_connections=40",
+    "max_connections=150",
 )
 
 
@@ -47,34 +49,40 @@ def wheel_binaries() -> Path | None:
     return Path(spec.origin).parent / "pginstall" / "bin"
 
 
+@dataclass(frozen=True, kw_only=True)
 class PostgreSQLServer:
-    """One server. ``user`` is an ordinary role that owns its databases and may create more, as a site's role does."""
+    """A running server. ``user`` is an ordinary role that owns its databases and may create more, as a site's does."""
 
-    host = "127.0.0.1"
-    user = "shop"
-    superuser = "postgres"
-    password = PASSWORD
+    host: ClassVar = "127.0.0.1"
+    user: ClassVar = "shop"
+    superuser: ClassVar = "postgres"
+    password: ClassVar = PASSWORD
 
-    def __init__(self, bin_dir: Path) -> None:
-        self.bin_dir = bin_dir
-        self.account = unprivileged_user()
+    bin_dir: Path
+    """Folder of its programs."""
+    folder: Path
+    port: int
+
+    @classmethod
+    @contextmanager
+    def started(cls, bin_dir: Path) -> Iterator[Self]:
+        """Make a new server, and stop and remove it in the end."""
         # Not below pytest's folder: that is for one's own eyes only, and too deep for a socket's path (107 bytes).
-        self.folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
-        self.socket_dir = str(self.folder)
-        self.port = free_port()
-        try:
-            self._initialise()
-            self._start()
-        except BaseException:
-            shutil.rmtree(self.folder)
-            raise
+        with TemporaryDirectory(prefix="postgresql-") as folder:
+            server = cls(bin_dir=bin_dir, folder=Path(folder), port=free_port())
+            account = unprivileged_user()
+            server._initialise(account)
+            process = server._start(account)
+            try:
+                process.wait_until(server._answers)
+                server.create_role(server.user, server.password, "CREATEDB")
+                yield server
+            finally:
+                process.stop()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.server.stop()
-        shutil.rmtree(self.folder)
+    @property
+    def socket_dir(self) -> str:
+        return str(self.folder)
 
     def create_database(
         self, name: str | None = None, *, template: str = "template0", owner: str = user
@@ -100,6 +108,21 @@ class PostgreSQLServer:
         with closing(self.superuser_connection()) as connection:
             connection.execute(statement.format(sql.Identifier(name), sql.Literal(password)))
 
+    def with_own_role(self, entry: dict[str, Any]) -> dict[str, Any]:
+        """Let a new role own a database, so that a test may change the role, and return the entry with that role."""
+        role = f"role_{uuid4().hex[:12]}"
+        self.create_role(role, self.password, "CREATEDB")
+        self.administer("ALTER DATABASE {} OWNER TO {}", entry["NAME"], role)
+        with closing(self.superuser_connection(entry["NAME"])) as connection:
+            found = connection.execute(
+                "SELECT format('ALTER TABLE %%s OWNER TO %%I', oid::regclass, %s::text) FROM pg_class"
+                " WHERE relowner = %s::regrole AND relkind IN ('r', 'p', 'v', 'm')",
+                [role, self.user],
+            )
+            for (statement,) in found.fetchall():
+                connection.execute(statement)
+        return entry | {"USER": role}
+
     def entry(self, name: str, *, user: str = user, password: str = PASSWORD) -> dict[str, Any]:
         """Return how ``DATABASES`` describes the database ``name``, over TCP."""
         return {
@@ -124,50 +147,40 @@ class PostgreSQLServer:
         with closing(self.superuser_connection()) as connection:
             connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
-    def _initialise(self) -> None:
+    def _initialise(self, account: str | None) -> None:
         secret = self.folder / "password"
         secret.write_text(self.password)
         for path in (self.folder, secret):
-            if self.account:
-                shutil.chown(path, self.account)
+            if account:
+                shutil.chown(path, account)
         arguments = ["--auth=scram-sha-256", f"--pwfile={secret}", f"--username={self.superuser}"]
         arguments += ["--pgdata=data", "--encoding=UTF8", "--no-locale", "--no-sync", "--no-instructions"]
         done = subprocess.run(
             [self.bin_dir / "initdb", *arguments],
             cwd=self.folder,
-            env=self._environment(),
-            user=self.account,
+            env=self._environment(account),
+            user=account,
             capture_output=True,
             text=True,
         )
         if done.returncode:
             raise RuntimeError(f"initdb ended with {done.returncode}:\n{done.stdout}{done.stderr}")
 
-    def _start(self) -> None:
+    def _start(self, account: str | None) -> Server:
         options = [
             *FAST,
             f"listen_addresses={self.host}",
             f"port={self.port}",
             f"unix_socket_directories={self.folder}",
         ]
-        self.server = Server(
-            [
-                str(self.bin_dir / "postgres"),
-                "-D",
-                "data",
-                *(word for option in options for word in ("-c", option)),
-            ],
+        words = (word for option in options for word in ("-c", option))
+        return Server(
+            [str(self.bin_dir / "postgres"), "-D", "data", *words],
             log=self.folder / "log",
-            env=self._environment(),
-            user=self.account,
+            env=self._environment(account),
+            user=account,
             stop_signal=signal.SIGINT,  # a fast shutdown: does not wait for clients
         )
-        try:
-            self.server.wait_until(self._answers)
-            self.create_role(self.user, self.password, "CREATEDB")
-        except BaseException:
-            self.server.stop()
-            raise
 
     def _answers(self) -> bool:
         try:
@@ -176,11 +189,11 @@ class PostgreSQLServer:
             return False
         return True
 
-    def _environment(self) -> dict[str, str]:
+    def _environment(self, account: str | None) -> dict[str, str]:
         return {
             "LC_ALL": "C",
             "PATH": f"{self.bin_dir}:/usr/bin:/bin",
-            "USER": self.account or getpass.getuser(),
+            "USER": account or getpass.getuser(),
         }
 
 

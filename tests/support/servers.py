@@ -15,6 +15,8 @@ from typing import ClassVar, NoReturn, TypeVar
 
 import pytest
 
+from tests.support.waiting import patience
+
 T = TypeVar("T")
 
 LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
@@ -78,12 +80,12 @@ class Server:
 
     def wait_until(self, ready: Callable[[], T | None], timeout: float = 30) -> T:
         """Ask ``ready`` again and again until it has an answer, and return that."""
-        deadline = monotonic() + timeout
+        started = monotonic()
         while not (answer := ready()):
             with suppress(subprocess.TimeoutExpired):
                 code = self.process.wait(0.02)
                 raise RuntimeError(f"{self.name} ended with {code}:\n{self.output()}")
-            if monotonic() > deadline:
+            if monotonic() - started > timeout * patience():
                 raise RuntimeError(f"{self.name} is not ready:\n{self.output()}")
         return answer
 

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from tests.support import databases, leaks
+from tests.support.forking import REPOSITORY, ForkedProcess, ForkServer
 from tests.support.remotes import Remote
-
-REPOSITORY = Path(__file__).resolve().parents[2]
+from tests.support.waiting import patience
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,10 +35,23 @@ class Result:
         return json.loads(self.out)
 
 
+def start_environment() -> dict[str, str]:
+    """Return the part of the environment of all ``manage.py`` that decides how Python starts."""
+    coverage = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+    return coverage | {"LANG": "C.UTF-8", "PYTHONDEVMODE": "1", "PYTHONWARNINGS": "error"}
+
+
 class Shop:
     """One shop. ``settings`` and ``environment`` may be changed between two commands."""
 
-    def __init__(self, name: str, home: Path, entries: dict[str, dict[str, Any]], path: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        home: Path,
+        entries: dict[str, dict[str, Any]],
+        path: str,
+        fork_server: ForkServer | None = None,
+    ) -> None:
         self.name = name
         """What the names of its databases on a server begin with."""
         self.home = home
@@ -47,17 +60,13 @@ class Shop:
         self.temporary = home / "tmp"
         """Where its processes put their temporary files; empty when all is well."""
         self.temporary.mkdir(parents=True, exist_ok=True)
-        self.environment = {
-            name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")
-        } | {
+        self.environment = start_environment() | {
             "HOME": str(home),
-            "LANG": "C.UTF-8",
             "PATH": path,
-            "PYTHONDEVMODE": "1",
-            "PYTHONWARNINGS": "error",
             "SHOP_HOME": str(home),
             "TMPDIR": str(self.temporary),
         }
+        self.fork_server = fork_server
         self.remote: Remote | None = None
         self.processes: list[subprocess.Popen[bytes]] = []
 
@@ -67,23 +76,26 @@ class Shop:
         env: Mapping[str, str] | None = None,
         input: str | bytes | None = None,  # noqa: A002 (as subprocess.run calls it)
         timeout: float = 60,
+        new_python: bool = False,
     ) -> Result:
         """Run ``manage.py`` to its end. Whatever it started itself has to end with it."""
         answers = input.encode() if isinstance(input, str) else input
         stdin = subprocess.DEVNULL if answers is None else subprocess.PIPE
-        return self.finish(self.start(*arguments, env=env, stdin=stdin), answers, timeout)
+        process = self.start(*arguments, env=env, stdin=stdin, new_python=new_python)
+        return self.finish(process, answers, timeout)
 
     def finish(
         self, process: subprocess.Popen[bytes], answers: bytes | None = None, timeout: float = 60
     ) -> Result:
         """Wait for the end of what ``start`` started."""
+        timeout *= patience()
         try:
             out, err = process.communicate(answers, timeout)
         except subprocess.TimeoutExpired:
             self._kill(process)
             out, err = process.communicate()
             command, shown = " ".join(map(str, process.args)), (out + (err or b"")).decode(errors="replace")
-            pytest.fail(f"{command} is still running after {timeout} s:\n{shown}", pytrace=False)
+            pytest.fail(f"{command} is still running after {timeout:.0f} s:\n{shown}", pytrace=False)
         out_text, err_text = out.decode(errors="replace"), (err or b"").decode(errors="replace")
         assert "ResourceWarning" not in err_text, err_text
         return Result(code=process.returncode, out=out_text, err=err_text, raw=out)
@@ -94,17 +106,25 @@ class Shop:
         env: Mapping[str, str] | None = None,
         stdin: int = subprocess.DEVNULL,
         stderr: int = subprocess.PIPE,
+        new_python: bool = False,
     ) -> subprocess.Popen[bytes]:
-        """Start ``manage.py`` and return at once. Killed at the end of the test, if it still runs then."""
-        process = subprocess.Popen(
-            [sys.executable, "manage.py", *arguments],
-            cwd=REPOSITORY,
-            env=self.environment | {"SHOP_SETTINGS": json.dumps(self.settings)} | dict(env or {}),
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            start_new_session=True,
-        )
+        """Start ``manage.py`` and return at once. Killed at the end of the test, if it still runs then.
+
+        :param new_python: whether Python itself has to be started, for what depends on its start.
+        """
+        environment = self.environment | {"SHOP_SETTINGS": json.dumps(self.settings)} | dict(env or {})
+        streams = {"stdin": stdin, "stdout": subprocess.PIPE, "stderr": stderr}
+        process: subprocess.Popen[bytes]
+        if self.fork_server and self.fork_server.can_give(environment) and not new_python:
+            process = ForkedProcess(self.fork_server, ["manage.py", *arguments], env=environment, **streams)
+        else:
+            process = subprocess.Popen(
+                [sys.executable, "manage.py", *arguments],
+                cwd=REPOSITORY,
+                env=environment,
+                start_new_session=True,
+                **streams,
+            )
         self.processes.append(process)
         return process
 
@@ -134,7 +154,7 @@ class Shop:
         """Stop what ``serve`` started, and may have ended; what it was asked to do has to end with it."""
         process.terminate()
         try:
-            process.wait(15)
+            process.wait(15 * patience())
         except subprocess.TimeoutExpired:
             self._kill(process)
             process.wait()
@@ -166,12 +186,14 @@ class Shop:
         return [name.removeprefix("db/") for name in self.remote.names("db")]
 
     def close(self) -> None:
-        """End what ``start`` started, and close its pipes."""
+        """End what ``start`` started, with what that started, and close its pipes."""
         for process in self.processes:
-            if process.poll() is None:
+            orphans = leaks.descendants(process.pid) if process.poll() is None else ()
+            if orphans or process.returncode is None:
                 self._kill(process)
             with suppress(BrokenPipeError), process:
                 pass
+            leaks.bury(orphans)
         self.processes.clear()
 
     def _kill(self, process: subprocess.Popen[bytes]) -> None:

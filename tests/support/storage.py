@@ -2,8 +2,10 @@
 
 import re
 import socket
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Self
 from uuid import uuid4
@@ -23,6 +25,20 @@ WRONG_PASSWORD = "closed-on-sundays"
 
 on_every_remote = pytest.mark.parametrize("remote", KINDS, indirect=True)
 """Run the test once on each kind of remote."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a storage server listens, and where it keeps the bytes."""
+
+    kind: str
+    root: Path
+    port: int
+
+    def remote(self, name: str, binary: str) -> Remote:
+        """Return a remote on this server for one test."""
+        folder = f"{BUCKET}/{name}" if self.kind == "s3" else name
+        return served(self.kind, self.port, folder, root=self.root / folder, binary=binary)
 
 
 class StorageServer:
@@ -64,10 +80,13 @@ class StorageServer:
     def stop(self) -> None:
         self.server.stop()
 
+    @property
+    def place(self) -> Place:
+        return Place(kind=self.kind, root=self.root, port=self.port)
+
     def remote(self, name: str) -> Remote:
         """Return a remote on this server for one test."""
-        folder = f"{BUCKET}/{name}" if self.kind == "s3" else name
-        return served(self.kind, self.port, folder, root=self.root / folder, binary=self.binary)
+        return self.place.remote(name, self.binary)
 
     def _listening_port(self) -> int | None:
         announced = re.search(r"127\.0\.0\.1:([1-9]\d*)", self.server.output())
@@ -80,12 +99,16 @@ class StorageServer:
 
 
 class Storage:
-    """Makes remotes. Each kind of server is started when it is first needed, and serves the whole session."""
+    """Makes remotes.
 
-    def __init__(self, binary: str, folder: Path) -> None:
+    :param folder: of the local ones.
+    :param find: starts the server of one of ``SERVED`` where it does not run yet, and returns its place.
+    """
+
+    def __init__(self, binary: str, folder: Path, find: Callable[[str], Place]) -> None:
         self.binary = binary
         self.folder = folder
-        self.servers: dict[str, StorageServer] = {}
+        self.find = cache(find)
         self.sockets = ExitStack()
 
     def __enter__(self) -> Self:
@@ -93,14 +116,12 @@ class Storage:
 
     def __exit__(self, *exception: object) -> None:
         self.sockets.close()
-        for server in self.servers.values():
-            server.stop()
 
     def remote(self, kind: str) -> Remote:
         """Return a new, empty remote of one of ``KINDS``."""
         name = uuid4().hex[:12]
         if kind in SERVED:
-            return self.server(kind).remote(name)
+            return self.find(kind).remote(name, self.binary)
         root = self.folder / name
         root.mkdir()
         return {"local": local, "crypt": crypt}[kind](root, self.binary)
@@ -112,17 +133,11 @@ class Storage:
         kind, _, fault = kind.partition("-")
         good = self.remote(kind)
         if fault == "credentials":
-            port, password = self.server(kind).port, WRONG_PASSWORD
+            port, password = self.find(kind).port, WRONG_PASSWORD
         else:
             port, password = self._port(silent=fault == "silent"), PASSWORD
         folder = good.settings["REMOTE"].partition(":")[2]
         return served(kind, port, folder, root=good.root, binary=self.binary, password=password)
-
-    def server(self, kind: str) -> StorageServer:
-        """Return the server of one of ``SERVED``."""
-        if kind not in self.servers:
-            self.servers[kind] = StorageServer(self.binary, kind, self.folder / kind)
-        return self.servers[kind]
 
     def _port(self, *, silent: bool) -> int:
         """Return a port that takes connections and never says a word, or else one that refuses them."""

@@ -1,0 +1,74 @@
+"""A plugin for the run of the suite: the order of its tests, how long one may hang, and how long all may take."""
+
+import os
+import resource
+from time import monotonic
+
+import pytest
+
+from tests.support.waiting import patience
+
+HANGS = 300
+"""Seconds after which a test is taken to hang, on a quiet machine."""
+HANGS_IN_SOAK = 3600
+STARTED = pytest.StashKey[tuple[float, float]]()
+"""When the run began, and how patient to be with it, by the load that others made then."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    help_ = "fail where CI is set when the run takes longer than this many seconds, times TEST_PATIENCE"
+    parser.addoption("--budget", type=float, metavar="SECONDS", help=help_)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    given, load = os.environ.get("TEST_PATIENCE"), os.getloadavg()[0] / (os.cpu_count() or 1)
+    config.stash[STARTED] = monotonic(), float(given or 1 + load)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Use more workers than processors: a test waits for other processes most of the time."""
+    return 2 * (os.cpu_count() or 1)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the slow tests first, in any order: a worker that is left with one would keep all waiting."""
+    items.sort(key=_is_slow, reverse=True)
+    # Each worker gets one stretch of the list, so all get their share of the slow ones.
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    items[:] = [item for first in range(workers) for item in items[first::workers]]
+    for item in items:
+        if item.get_closest_marker("timeout") is None:
+            seconds = HANGS_IN_SOAK if item.get_closest_marker("soak") else HANGS
+            item.add_marker(pytest.mark.timeout(seconds * patience()))
+
+
+def _is_slow(item: pytest.Item) -> bool:
+    return item.get_closest_marker("slow") is not None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail above the budget."""
+    if _above_budget(session.config) and not session.exitstatus:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what the run has cost."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    seconds = sum(each.ru_utime + each.ru_stime for each in used)
+    terminalreporter.line(f"{seconds:.0f} seconds of processor time, without the shared servers")
+    if problem := _above_budget(config):
+        terminalreporter.line(problem, red=True)
+
+
+def _above_budget(config: pytest.Config) -> str:
+    budget, (started, factor) = config.getoption("budget"), config.stash[STARTED]
+    took = monotonic() - started
+    if not os.environ.get("CI") or budget is None or took <= budget * factor:
+        return ""
+    return (
+        f"The run took {took:.0f} s, more than its budget of {budget:.0f} s, times {factor:.1f} for the load."
+    )
