@@ -16,7 +16,7 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from . import wording
+from . import clock, wording
 from .cached_listing import PAGE_TIMEOUT, cache_key, cached_objects, with_manifests
 from .conf import get_settings
 from .connectors.registry import all_databases, get_connector
@@ -188,7 +188,7 @@ def _judge(
     limits |= limits.get(alias, {}) if isinstance(limits.get(alias), dict) else {}
     if last is None or last.taken_at is None:
         return Level.CRITICAL, _("There is no backup.")
-    age = timezone.now() - last.taken_at
+    age = clock.now() - last.taken_at
     if age > timedelta(hours=limits["max_age_hours"]):
         return Level.CRITICAL, _("The last backup is %(time)s old.") % {"time": timesince(last.taken_at)}
     is_empty_folder = bool(last.manifest and last.manifest.files == 0)
@@ -212,7 +212,7 @@ def _recent_runs(**which: str) -> list[tuple[str, datetime]]:
 
     What somebody cancelled was ended on purpose: that is no failure.
     """
-    since = timezone.now() - timedelta(days=DAYS)
+    since = clock.now() - timedelta(days=DAYS)
     ended = BackupRun.objects.filter(**which, created_at__gte=since).exclude(
         status__in=[Status.QUEUED, Status.RUNNING, Status.CANCELLED]
     )
@@ -223,7 +223,7 @@ def _recent_runs(**which: str) -> list[tuple[str, datetime]]:
 
 
 def _strip(mine: Sequence[StoredObject], runs: Sequence[tuple[str, datetime]]) -> list[Day]:
-    today = timezone.localdate()
+    today = timezone.localtime(clock.now()).date()
     good = {timezone.localtime(each.taken_at).date() for each in mine if each.state is not State.DAMAGED}
     tried = {timezone.localtime(time).date() for status, time in runs if status != Status.SUCCEEDED}
     tried |= {timezone.localtime(each.taken_at).date() for each in mine if each.state is State.DAMAGED}

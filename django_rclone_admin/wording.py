@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
-from django.utils.formats import number_format
+from django.utils.formats import date_format, number_format
 from django.utils.timesince import timesince
 from django.utils.translation import gettext, ngettext
 
+from . import clock
 from .exceptions import BackupError
 
 
@@ -24,6 +25,11 @@ def describe(error: BaseException) -> tuple[str, str]:
 def _translate(template: str, params: dict[str, object]) -> str:
     translated = gettext(template) if template else ""
     return translated % params if params else translated
+
+
+def time(value: datetime | None) -> str:
+    """Return a time in the time zone and the format of the site, whatever ``USE_TZ`` says."""
+    return "–" if value is None else date_format(timezone.localtime(value), "DATETIME_FORMAT")
 
 
 def size(count: int | None) -> str:
@@ -63,6 +69,6 @@ def duration(time: timedelta | None) -> str:
 
 def ago(time: datetime) -> str:
     """Return how long ago a time was, in its largest unit."""
-    if timezone.now() - time < timedelta(minutes=1):
+    if clock.now() - time < timedelta(minutes=1):
         return gettext("just now")
     return gettext("%(time)s ago") % {"time": timesince(time, depth=1)}

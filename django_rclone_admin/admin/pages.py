@@ -15,10 +15,8 @@ from django.db import models
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
-from django.template.defaultfilters import date as format_date
 from django.template.response import SimpleTemplateResponse, TemplateResponse
 from django.urls import path
-from django.utils import timezone
 from django.utils.html import format_html
 
 from .. import api, wording
@@ -123,7 +121,7 @@ def moment(time: datetime | None) -> str:
         return "–"
     return format_html(
         '<span class="dra-nowrap">{} <span class="dra-quiet">{}</span></span>',
-        format_date(timezone.localtime(time), "DATETIME_FORMAT"),
+        wording.time(time),
         wording.ago(time),
     )
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from django.utils import timezone
 from django.utils.translation import gettext
 
+from .. import clock
 from ..conf import get_settings
 from ..jobs import stale
 from ..models.runs import BackupRun, Status
@@ -14,7 +14,7 @@ from ..models.runs import BackupRun, Status
 
 def cancel(run: BackupRun) -> None:
     """Ask a run to stop, on whichever machine it works; one that still waits ends at once."""
-    now = timezone.now()
+    now = clock.now()
     waiting = BackupRun.objects.filter(pk=run.pk, status=Status.QUEUED)
     if waiting.update(
         status=Status.CANCELLED,
@@ -29,9 +29,10 @@ def cancel(run: BackupRun) -> None:
 
 def has_lost_its_process(run: BackupRun) -> bool:
     """Whether a run says that it works, but has not beaten for ``STALE_AFTER`` seconds."""
-    if run.status != Status.RUNNING or run.heartbeat_at is None:
+    beat: datetime | None = run.heartbeat_at
+    if run.status != Status.RUNNING or beat is None:
         return False
-    return timezone.now() - run.heartbeat_at > timedelta(seconds=get_settings().stale_after)
+    return clock.now() - beat > timedelta(seconds=get_settings().stale_after)
 
 
 def reap_stale() -> None:

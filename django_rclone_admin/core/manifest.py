@@ -6,7 +6,7 @@ import dataclasses
 import json
 import re
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from ..exceptions import BackupDamaged, gettext_noop
@@ -102,7 +102,7 @@ class Manifest:
                 hint=gettext_noop("Upgrade django-rclone-admin."),
             )
         known = {item.name: values[item.name] for item in dataclasses.fields(cls) if item.name in values}
-        known |= {key: datetime.fromisoformat(known[key]) for key in ("taken_at", "finished_at")}
+        known |= {key: _aware(datetime.fromisoformat(known[key])) for key in ("taken_at", "finished_at")}
         for item in dataclasses.fields(cls):
             if item.name in known and not isinstance(known[item.name], TYPES[str(item.type)]):
                 raise TypeError(item.name)
@@ -116,9 +116,12 @@ class Manifest:
         counts += [known.get(key) or 0 for key in ("files", "files_size")]
         if not all(0 <= count < LIMIT for count in counts):
             raise ValueError("size")
-        if not all(known[key].tzinfo for key in ("taken_at", "finished_at")):
-            raise ValueError("naive")
         return cls(**known)
+
+
+def _aware(time: datetime) -> datetime:
+    """Return a time with its zone. One without was written on a site without time zones, in its local time."""
+    return time if time.tzinfo else time.astimezone(UTC)
 
 
 def read_lines(data: bytes) -> dict[str, Manifest]:

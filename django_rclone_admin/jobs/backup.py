@@ -10,10 +10,9 @@ import django
 from django.db import connections
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from .. import __version__, signals, wording
+from .. import __version__, clock, signals, wording
 from ..conf import get_settings
 from ..connectors.base import Connector, Contents, Facts
 from ..connectors.registry import connector_path, get_connector
@@ -40,7 +39,7 @@ def back_up(job: Job, output: Path | IO[bytes] | None = None) -> str:
         return _to_file(job, connector, output)
     job.stage(_("Looking at the remote"))
     objects = job.catalog.objects(manifests=False)
-    if swept := sweep(job.catalog, objects, stale.is_over, timezone.now()):
+    if swept := sweep(job.catalog, objects, stale.is_over, clock.now()):
         job.note(_("Removed %(count)d unfinished uploads of earlier runs.") % {"count": swept})
     job.control.bytes_total = _expected_size(job, objects)
     left: list[str] = []
@@ -76,7 +75,7 @@ def _upload(job: Job, connector: Connector, left: list[str]) -> Upload:
     return Upload(
         catalog=job.catalog,
         database=job.run.database,
-        taken_at=timezone.now(),
+        taken_at=clock.now(),
         extension=connector.extension,
         compression=settings.compression,
         level=settings.compression_level,
@@ -133,7 +132,7 @@ def _manifest(
         engine=connector.engine,
         connector=connector_path(run.database) or "",
         taken_at=upload.taken_at,
-        finished_at=timezone.now(),
+        finished_at=clock.now(),
         size=stored.size,
         raw_size=stored.raw_size,
         sha256=stored.sha256,

@@ -12,10 +12,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Self
 
 import django
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from .. import __version__, signals, wording
+from .. import __version__, clock, signals, wording
 from ..conf import get_settings
 from ..core import file_lists
 from ..core.catalog import Catalog, StoredObject
@@ -57,7 +56,7 @@ def back_up_media(job: Job) -> str:
         looking = beside.submit(_Before.look, mirror, catalog)
         here = local_files(mirror)
         before = looking.result()
-    sweep(catalog, before.lists, stale.is_over, timezone.now())
+    sweep(catalog, before.lists, stale.is_over, clock.now())
     job.stage(_("Copying"))
     taken_at = _copy(job, mirror, before, here)
     job.stage(_("Writing the file list"))
@@ -97,7 +96,7 @@ class _Before:
         return cls(
             lists=lists,
             files=files,
-            taken_at=max([timezone.now(), *runs, *listed]),
+            taken_at=max([clock.now(), *runs, *listed]),
             keeps_times=keeps_times,
         )
 
@@ -170,7 +169,7 @@ def _store_list(job: Job, catalog: Catalog, taken_at: datetime, files: Sequence[
             engine="media",
             connector="rclone",
             taken_at=taken_at,
-            finished_at=timezone.now(),
+            finished_at=clock.now(),
             size=stored.size,
             raw_size=stored.raw_size,
             sha256=stored.sha256,

@@ -12,10 +12,9 @@ from typing import TypeVar
 
 from django.db import DatabaseError, Error, InterfaceError, OperationalError, connections
 from django.dispatch import Signal
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from .. import signals, wording
+from .. import clock, signals, wording
 from ..cached_listing import forget_listing
 from ..conf import get_settings
 from ..core.catalog import Catalog
@@ -217,7 +216,7 @@ def _beat(job: Job, progress: Progress | None, done: threading.Event) -> None:
 
 def _write_beat(job: Job) -> None:
     run = job.run
-    run.heartbeat_at = timezone.now()
+    run.heartbeat_at = clock.now()
     row = BackupRun.objects.using(history.database()).filter(pk=run.pk)
     try:
         row.update(

@@ -9,6 +9,7 @@ import uuid
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from .. import clock
 from ..exceptions import BackupError, gettext_noop
 from ..executors import Executor
 from ..models.runs import BackupRun, Status
@@ -68,8 +69,8 @@ def begin(run: BackupRun, *, recorded: bool) -> None:
 
     :raises RunInProgress: another run is active on its database.
     """
-    run.status, run.started_at = Status.RUNNING, run.started_at or timezone.now()
-    run.host, run.pid, run.heartbeat_at = socket.gethostname(), os.getpid(), timezone.now()
+    run.status, run.started_at = Status.RUNNING, run.started_at or clock.now()
+    run.host, run.pid, run.heartbeat_at = socket.gethostname(), os.getpid(), clock.now()
     if recorded:
         claim(run)
 
@@ -85,7 +86,7 @@ def enqueue(run: BackupRun, executor: Executor) -> None:
     run.status, run.host = Status.QUEUED, socket.gethostname()
     # Of a process that we start, nobody knows before it begins, and ours may well end first.
     run.pid = os.getpid() if executor.in_process else None
-    run.heartbeat_at = timezone.now() if executor.in_process or executor.begins_at_once else None
+    run.heartbeat_at = clock.now() if executor.in_process or executor.begins_at_once else None
     claim(run)
 
 
@@ -95,7 +96,7 @@ def begin_queued(run_id: str) -> bool:
         uuid.UUID(run_id)
     except ValueError:
         return False
-    now = timezone.now()
+    now = clock.now()
     changed = BackupRun.objects.filter(pk=run_id, status=Status.QUEUED).update(
         status=Status.RUNNING, started_at=now, heartbeat_at=now, host=socket.gethostname(), pid=os.getpid()
     )

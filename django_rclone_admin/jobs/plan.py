@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.db.migrations.loader import MigrationLoader
-from django.utils import timezone
 
+from .. import clock
 from ..conf import get_settings
 from ..connectors.base import Connector, Facts
 from ..connectors.registry import get_connector
@@ -49,7 +49,7 @@ class RestorePlan:
         """What was written in this time will be lost."""
         assert self.backup.taken_at is not None
         taken_at = self.backup.manifest.taken_at if self.backup.manifest else self.backup.taken_at
-        return max(timezone.now() - taken_at, timedelta(0))
+        return max(clock.now() - taken_at, timedelta(0))
 
 
 def make_plan(

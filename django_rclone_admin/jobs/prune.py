@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from .. import clock
 from ..conf import get_settings
 from ..core.catalog import BACKUPS, StoredObject
 from ..core.retention import Decision, decide
@@ -16,7 +16,7 @@ from .job import Job
 
 def decide_all(objects: Sequence[StoredObject], databases: Sequence[str]) -> list[Decision]:
     """Decide on every backup of these databases by the configured policy."""
-    policy, now = get_settings().policy, timezone.now()
+    policy, now = get_settings().policy, clock.now()
     return [
         decision
         for database in databases

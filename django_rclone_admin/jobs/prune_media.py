@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from .. import wording
+from .. import clock, wording
 from ..conf import get_settings
 from ..core import file_lists
 from ..core.catalog import Catalog, State, StoredObject
@@ -22,7 +21,7 @@ from .job import Job
 
 def decide_media(catalog: Catalog) -> list[Decision]:
     """Decide on every media backup by the configured policy."""
-    return decide(media_catalog(catalog).objects(), get_settings().policy, timezone.now())
+    return decide(media_catalog(catalog).objects(), get_settings().policy, clock.now())
 
 
 class MediaPruning:

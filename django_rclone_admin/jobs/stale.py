@@ -9,9 +9,9 @@ import uuid
 from datetime import timedelta
 
 from django.db import DatabaseError
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from .. import clock
 from ..models.runs import UNTAKEN_AFTER, BackupRun, Status
 from .history import has_table
 from .options import UndoNotes
@@ -94,7 +94,7 @@ def is_gone(run: BackupRun) -> bool:
         return False
     assert run.heartbeat_at is not None
     seen = run.heartbeat_at
-    while timezone.now() - seen < timedelta(seconds=PULSE):
+    while clock.now() - seen < timedelta(seconds=PULSE):
         time.sleep(0.2)
         run.refresh_from_db()
         if run.heartbeat_at != seen or not run.is_active:

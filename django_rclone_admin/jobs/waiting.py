@@ -8,9 +8,9 @@ import threading
 import time
 
 from django.db import DatabaseError, connections
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from .. import clock
 from ..models.runs import BackupRun, BackupRunQuerySet, Status
 from . import history, stale
 
@@ -76,7 +76,7 @@ class Waiting:
 
 def _write_beat(run_ids: list[str]) -> None:
     try:
-        _rows(run_ids).update(heartbeat_at=timezone.now())
+        _rows(run_ids).update(heartbeat_at=clock.now())
     except DatabaseError as error:  # busy, or being restored this very moment: the next beat will do
         logger.debug("A heartbeat was missed: %s", error)
         connections[history.database()].close()  # the server may have ended it

@@ -2,8 +2,9 @@
 
 import uuid
 
-import django.utils.timezone
 from django.db import migrations, models
+
+import django_rclone_admin.clock
 
 
 class Migration(migrations.Migration):
@@ -171,7 +172,7 @@ class Migration(migrations.Migration):
                 (
                     "created_at",
                     models.DateTimeField(
-                        db_index=True, default=django.utils.timezone.now, verbose_name="created"
+                        db_index=True, default=django_rclone_admin.clock.now, verbose_name="created"
                     ),
                 ),
                 ("started_at", models.DateTimeField(null=True, verbose_name="started")),

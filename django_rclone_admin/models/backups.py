@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from ..core.catalog import State
+from .fields import ListedDateTimeField
 from .queryset import BackupQuerySet
 from .runs import Trigger
 
@@ -53,13 +54,13 @@ class Backup(models.Model):
     name = models.CharField(_("name"), max_length=500)
     kind = models.CharField(_("kind"), max_length=20, choices=Kind.choices)
     database = models.CharField(_("database"), max_length=100)
-    taken_at = models.DateTimeField(_("taken"))
+    taken_at = ListedDateTimeField(_("taken"))
     size = models.BigIntegerField(_("size"))
     state = models.CharField(_("state"), max_length=20, choices=State.choices)
     pinned = models.BooleanField(_("pinned"), default=False)
     engine = models.CharField(_("engine"), max_length=50, blank=True)
     connector = models.CharField(_("connector"), max_length=200, blank=True)
-    finished_at = models.DateTimeField(pgettext_lazy("time", "finished"), null=True)
+    finished_at = ListedDateTimeField(pgettext_lazy("time", "finished"), null=True)
     raw_size = models.BigIntegerField(_("size before compression"), null=True)
     sha256 = models.CharField("SHA-256", max_length=64, blank=True)
     compression = models.CharField(_("compression"), max_length=20, blank=True)

@@ -8,11 +8,12 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 
 from django.db import models
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from .. import clock
 from ..conf import get_settings
+from .fields import AwareDateTimeField
 
 LOG_CHARACTERS = 64_000
 UNTAKEN_AFTER = timedelta(days=1)
@@ -89,7 +90,7 @@ class BackupRunQuerySet(models.QuerySet["BackupRun"]):
 
         Nobody's heart beats for a run in a queue of tasks: it waits for as long as ``UNTAKEN_AFTER``.
         """
-        now = timezone.now()
+        now = clock.now()
         silent = models.Q(heartbeat_at__lt=now - timedelta(seconds=get_settings().stale_after))
         untaken = models.Q(
             status=Status.QUEUED, heartbeat_at__isnull=True, created_at__lt=now - UNTAKEN_AFTER
@@ -118,11 +119,11 @@ class BackupRun(models.Model):
     trigger = models.CharField(_("started from"), max_length=20, choices=Trigger.choices, default=Trigger.API)
     requested_by = models.CharField(_("started by"), max_length=150, blank=True)
     options = models.JSONField(_("options"), default=dict, blank=True)
-    created_at = models.DateTimeField(_("created"), default=timezone.now, db_index=True)
-    started_at = models.DateTimeField(pgettext_lazy("time", "started"), null=True)
-    finished_at = models.DateTimeField(pgettext_lazy("time", "finished"), null=True)
-    heartbeat_at = models.DateTimeField(_("last sign of life"), null=True)
-    cancel_requested_at = models.DateTimeField(_("cancel requested"), null=True)
+    created_at = AwareDateTimeField(_("created"), default=clock.now, db_index=True)
+    started_at = AwareDateTimeField(pgettext_lazy("time", "started"), null=True)
+    finished_at = AwareDateTimeField(pgettext_lazy("time", "finished"), null=True)
+    heartbeat_at = AwareDateTimeField(_("last sign of life"), null=True)
+    cancel_requested_at = AwareDateTimeField(_("cancel requested"), null=True)
     bytes_done = models.BigIntegerField(_("bytes done"), default=0)
     bytes_total = models.BigIntegerField(
         _("bytes in total"), null=True, help_text=_("An estimate while it runs.")
@@ -156,9 +157,9 @@ class BackupRun(models.Model):
     @property
     def duration(self) -> timedelta | None:
         """How long it worked, up to now if it still does."""
-        if self.started_at is None:
-            return None
-        return (self.finished_at or timezone.now()) - self.started_at
+        started: datetime | None = self.started_at
+        finished: datetime | None = self.finished_at
+        return None if started is None else (finished or clock.now()) - started
 
     @property
     def is_half_done(self) -> bool:
@@ -176,13 +177,13 @@ class BackupRun(models.Model):
 
     def write_log(self, line: str) -> None:
         """Add a line to the log, which keeps its end when it gets too long. Does not save."""
-        stamp = timezone.now().strftime("%H:%M:%S")
+        stamp = clock.now().strftime("%H:%M:%S")
         self.log = f"{self.log}{stamp} {line}\n"[-LOG_CHARACTERS:]
 
     def end(self, status: Status, message: str, hint: str = "") -> None:
         """Set the outcome and give the lock back. Does not save."""
         self.status, self.message, self.hint, self.lock = status, message, hint, None
-        self.finished_at = timezone.now()
+        self.finished_at = clock.now()
 
     def as_dict(self) -> dict[str, object]:
         """Return what the JSON output of the commands shows."""

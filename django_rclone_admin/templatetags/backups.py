@@ -22,6 +22,7 @@ register.filter("ago", wording.ago)
 register.filter("bytes", wording.size)
 register.filter("files", wording.files)
 register.filter("objects", wording.objects)
+register.filter("moment", wording.time)
 
 
 @register.simple_tag

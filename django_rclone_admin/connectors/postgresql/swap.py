@@ -15,8 +15,8 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import DatabaseError
-from django.utils import timezone
 
+from ... import clock
 from ...core.chain import ChainSink
 from ...core.control import Control
 from ...core.programs import run_to_end
@@ -112,11 +112,11 @@ class History:
     def __init__(self, connector: Any, server: Server) -> None:
         self._tables: tuple[str, ...] = connector.history_tables
         self._connector, self._server = connector, server
-        self._copied_at = timezone.now()
+        self._copied_at = clock.now()
 
     def copy(self, source: str, target: str) -> None:
         """Replace the history tables of the target by those of the source, with all their rows."""
-        self._copied_at = timezone.now() - timedelta(seconds=5)
+        self._copied_at = clock.now() - timedelta(seconds=5)
         for table in self._tables:
             if self._exists(table, source):
                 self._connector.copy_table(table, source, target)

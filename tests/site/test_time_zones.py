@@ -1,0 +1,100 @@
+"""A site without time zones, far from Greenwich, with separators in its numbers: everything works as elsewhere."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.contrib.admin.utils import quote
+from django.urls import reverse
+
+from django_rclone_admin.models import Backup, BackupRun
+from tests.support.commands import document, done
+from tests.support.html import read_page
+
+FAR = {
+    "USE_TZ": False,
+    "TIME_ZONE": "Pacific/Auckland",
+    "USE_THOUSAND_SEPARATOR": True,
+    "LANGUAGE_CODE": "de",
+}
+pytestmark = pytest.mark.django_db(databases=["default", "analytics"], transaction=True)
+
+
+@pytest.fixture
+def far_shop(make_shop):
+    shop = make_shop("sqlite")
+    shop.settings |= FAR
+    return shop
+
+
+def test_backup_is_complete_and_restores(far_shop):
+    rows = far_shop.rows()
+    run = document(far_shop, "dbbackup", "--label=far")
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(run["started_at"])) < timedelta(minutes=10)
+    [listed] = document(far_shop, "listbackups")
+    assert (listed["state"], datetime.fromisoformat(listed["taken_at"]).tzinfo) == ("complete", UTC)
+    manifest = json.loads(far_shop.remote.read(f"{listed['path']}.manifest.json"))
+    assert datetime.fromisoformat(manifest["taken_at"]).tzinfo
+    far_shop.execute("DELETE FROM shop_orderline")
+    done(far_shop, "dbrestore", "--noinput")
+    assert far_shop.rows() == rows
+    done(far_shop, "dbrestore", "--undo", "--noinput")
+    assert far_shop.rows() != rows
+    done(far_shop, "prunebackups")
+
+
+def test_backup_whose_manifest_has_times_without_a_zone_is_read(far_shop):
+    run = document(far_shop, "dbbackup")
+    path = f"{run['path']}.manifest.json"
+    manifest = json.loads(far_shop.remote.read(path))
+    for key in ("taken_at", "finished_at"):
+        local = datetime.fromisoformat(manifest[key]).astimezone(ZoneInfo("Pacific/Auckland"))
+        manifest[key] = local.replace(tzinfo=None).isoformat()
+    far_shop.remote.write(path, json.dumps(manifest).encode() + b"\n")
+    [listed] = document(far_shop, "listbackups")
+    assert listed["state"] == "complete"
+    plan = document(far_shop, "dbrestore", "--dry-run")
+    assert 0 <= plan["age_seconds"] < 600
+    done(far_shop, "dbrestore", "--noinput")
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Auckland", "America/St_Johns", "UTC"])
+def test_every_page_shows_the_time_of_the_site(admin_client, backups, settings, zone):
+    settings.USE_TZ, settings.TIME_ZONE = False, zone
+    settings.USE_THOUSAND_SEPARATOR = True
+    now = datetime.now(UTC).replace(microsecond=0)
+    path = backups.put(now - timedelta(hours=1), size=1_234_567, label="far")
+    backups.put(now - timedelta(days=400))
+    local = (now - timedelta(hours=1)).astimezone(ZoneInfo(zone))
+    admin = "admin:django_rclone_admin_"
+    admin_client.post(reverse(f"{admin}backup_run_now"), {"databases": "default"})
+    run = BackupRun.objects.get()
+    assert abs(datetime.now(UTC) - run.created_at) < timedelta(minutes=10)
+    day = {f"taken_at__{unit}": getattr(local, unit) for unit in ("year", "month", "day")}
+    addresses = [
+        (reverse(f"{admin}backup_changelist"), {}),
+        (reverse(f"{admin}backup_changelist"), day),
+        (reverse(f"{admin}backup_changelist"), {"taken_at__gte": f"{local:%Y-%m-%d} 00:00:00"}),
+        (reverse(f"{admin}backup_health"), {}),
+        (reverse(f"{admin}backup_change", args=[quote(path)]), {}),
+        (reverse(f"{admin}backup_restore"), {"path": path}),
+        (reverse(f"{admin}backuprun_changelist"), {"created_at__year": local.year}),
+        (reverse(f"{admin}backuprun_change", args=[run.pk]), {}),
+    ]
+    for address, query in addresses:
+        response = admin_client.get(address, query)
+        assert response.status_code == 200, (address, query)
+    text = read_page(admin_client.get(reverse(f"{admin}backup_changelist"), day)).text
+    assert f"{local:%-H:%M}" in text or f"{local:%-I:%M}" in text or f"{local:%-I}" in text
+    assert Backup.objects.filter(taken_at__year=local.year, path=path).exists()
+
+
+def test_history_keeps_its_moments_when_the_site_gets_time_zones(settings):
+    settings.USE_TZ, settings.TIME_ZONE = False, "Pacific/Auckland"
+    moment = datetime(2026, 7, 1, 12, 30, tzinfo=UTC)
+    run = BackupRun.objects.create(kind="db_backup", database="default", created_at=moment)
+    run.refresh_from_db()
+    assert run.created_at == moment
+    assert BackupRun.objects.filter(created_at__gt=moment - timedelta(seconds=1)).exists()
+    assert not BackupRun.objects.filter(created_at__gt=moment + timedelta(seconds=1)).exists()
