@@ -87,7 +87,7 @@ class RemoteError(BackupError):
     """rclone could not do what was asked of the remote."""
 
     default_hint = gettext_noop(
-        "Nothing was changed. Try the same with rclone itself, such as “rclone lsd REMOTE”, to see what it says."
+        "Try the same with rclone itself, such as “rclone lsd REMOTE”, to see what it says."
     )
 
 
@@ -102,15 +102,13 @@ class RemoteUnknown(RemoteError):
 class RemoteUnreachable(RemoteError):
     """Nothing answers at the remote's address, or not in time."""
 
-    default_hint = gettext_noop(
-        "Check the network and the remote's address; nothing was changed, so it is safe to try again."
-    )
+    default_hint = gettext_noop("Check the network and the remote's address, then try again.")
 
 
 class RemoteBusy(RemoteError):
     """The remote answers, and says that it can't do it now."""
 
-    default_hint = gettext_noop("It is the storage's own trouble, and nothing was changed: try again later.")
+    default_hint = gettext_noop("The storage itself reports this. Try again later.")
 
 
 class RemoteDenied(RemoteError):

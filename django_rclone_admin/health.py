@@ -161,10 +161,12 @@ def _check(
     *,
     kind: str = "database",
 ) -> DatabaseHealth:
+    now = clock.now()
+    in_time = [each for each in mine if not each.is_ahead(now)]
     # The listing alone does not tell damaged backups, nor those that were made before a restore.
-    newest = with_manifests(list(mine[:DAYS]))
-    last = latest(newest, alias) or latest(mine[DAYS:], alias)
-    level, reason = _judge(alias, newest, last, runs)
+    newest = with_manifests(in_time[:DAYS])
+    last = latest(newest, alias) or latest(in_time[DAYS:], alias)
+    level, reason = _judge(alias, newest, last, runs, ahead=len(mine) - len(in_time))
     good = [each for each in reversed(newest) if not each.is_safety and each.state is not State.DAMAGED]
     return DatabaseHealth(
         database=alias,
@@ -173,7 +175,7 @@ def _check(
         reason=reason,
         last=last,
         sizes=[each.total_size for each in good],
-        days=_strip([*newest, *mine[DAYS:]], runs),
+        days=_strip([*newest, *in_time[DAYS:]], runs),
         kind=kind,
     )
 
@@ -183,10 +185,14 @@ def _judge(
     newest: Sequence[StoredObject],
     last: StoredObject | None,
     runs: Sequence[tuple[str, datetime]],
+    *,
+    ahead: int,
 ) -> tuple[Level, str]:
     limits = {**DEFAULTS, **get_settings().health}
     limits |= limits.get(alias, {}) if isinstance(limits.get(alias), dict) else {}
     if last is None or last.taken_at is None:
+        if ahead:
+            return Level.CRITICAL, _("There is no backup but such with a time in the future.")
         return Level.CRITICAL, _("There is no backup.")
     age = clock.now() - last.taken_at
     if age > timedelta(hours=limits["max_age_hours"]):
@@ -194,6 +200,12 @@ def _judge(
     is_empty_folder = bool(last.manifest and last.manifest.files == 0)
     if last.total_size < limits["min_size"] and not is_empty_folder:
         return Level.CRITICAL, _("The last backup is too small.")
+    if ahead:
+        return Level.WARNING, ngettext(
+            "%(count)d backup has a time in the future: a clock was wrong.",
+            "%(count)d backups have a time in the future: a clock was wrong.",
+            ahead,
+        ) % {"count": ahead}
     if newest[0].state is State.DAMAGED:
         return Level.WARNING, _("The newest backup is damaged; an older one is good.")
     if runs and runs[0][0] != Status.SUCCEEDED and runs[0][1] > last.taken_at:

@@ -15,7 +15,7 @@ from .core.compression import Decompressor, Meter, Stage
 from .core.file_lists import MediaFile
 from .core.files import FileSource, StreamSink
 from .core.mirror import LISTING_SECONDS, Mirror
-from .core.rclone import at, check
+from .core.rclone import at
 from .core.transfer import transfer
 from .exceptions import BackupNotFound, UsageError, gettext_noop
 from .remote import media_catalog
@@ -80,7 +80,7 @@ def read_list(catalog: Catalog, backup: StoredObject) -> list[MediaFile]:
     stages: list[Stage] = [Meter(size=backup.size, sha256=sha256), Decompressor()]
     # Whole before it is unpacked: so it can be stopped, and ends some day, even where nobody watches.
     done = catalog.rclone.call(["cat"], at(backup.path), timeout=LISTING_SECONDS)
-    transfer(FileSource(io.BytesIO(check(done).output)), StreamSink(buffer), stages=stages)
+    transfer(FileSource(io.BytesIO(done.check().output)), StreamSink(buffer), stages=stages)
     return list(file_lists.parse(line for line in buffer.getvalue().splitlines() if line))
 
 

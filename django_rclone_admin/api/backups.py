@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -17,7 +17,7 @@ from ..jobs.backup import back_up
 from ..jobs.dispatch import clean_up, enqueue, run_now
 from ..jobs.job import Progress
 from ..jobs.options import BackupOptions
-from ..jobs.prune import decide_all
+from ..jobs.prune import decide_by_settings
 from ..models.runs import API, BackupRun, Kind, Origin
 from ..remote import find_backups, get_catalog, get_catalogs
 from .media import prune_media_versions
@@ -72,15 +72,18 @@ def start_backup_database(
     return enqueue(run)
 
 
-def prune(database: str, *, dry_run: bool = False, origin: Origin = API) -> list[Decision]:
+def prune(
+    database: str, *, dry_run: bool = False, made: Collection[str] = (), origin: Origin = API
+) -> list[Decision]:
     """Remove the backups of a database that the retention does not keep; return what was decided on each, and why.
 
     :param dry_run: decide, and change nothing.
+    :param made: paths of what was just made: it is kept, and all that was stored later, whatever the clock says.
     :raises RunInProgress: another run holds the database.
     """
     if dry_run:
-        return decide_all(list_backups(database), [database])
-    return clean_up(database, origin)
+        return decide_by_settings(list_backups(database), made)
+    return clean_up(database, origin, made=made)
 
 
 def delete_backups(paths: Iterable[str], *, wait: bool = True, origin: Origin = API) -> int:

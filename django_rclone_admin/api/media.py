@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from ..cached_file_lists import limited, list_files, read_file
 from ..core.catalog import BACKUPS, StoredObject
@@ -126,14 +126,15 @@ def _restore_run(name: str | None, exact: bool, files: Sequence[str] | None, ori
     return run
 
 
-def prune_media(*, dry_run: bool = False, origin: Origin = API) -> list[Decision]:
+def prune_media(*, dry_run: bool = False, made: Collection[str] = (), origin: Origin = API) -> list[Decision]:
     """Remove the media backups that the retention does not keep, with the versions that only they need.
 
     :param dry_run: decide, and change nothing.
+    :param made: paths of what was just made: it is kept, and all that was stored later, whatever the clock says.
     """
     if dry_run:
-        return decide_media(get_catalog())
-    return clean_up_media(origin)
+        return decide_media(get_catalog(), made)
+    return clean_up_media(origin, made=made)
 
 
 def prune_media_versions(*, wait: bool = True, origin: Origin = API) -> BackupRun | None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from .manifest import Manifest, read_lines
+from .manifest import MANIFEST_BYTES, Manifest, ManifestReader
 from .naming import MANIFEST, PIN, Naming, partial_run
 from .rclone import Entry, Rclone
 
@@ -28,6 +28,9 @@ class State(StrEnum):
     """Not of our making."""
 
 
+RESTORABLE = (State.COMPLETE, State.LEGACY)
+AHEAD = timedelta(minutes=10)
+"""How far the clocks of two hosts may differ before the time in a name is taken for wrong."""
 BACKUPS = (State.COMPLETE, State.LEGACY, State.DAMAGED)
 
 
@@ -49,6 +52,8 @@ class StoredObject:
     pinned: bool = False
     modified: datetime | None = None
     has_manifest: bool = False
+    manifest_size: int = 0
+    """Bytes of the manifest, as they are listed."""
     manifest: Manifest | None = field(default=None, repr=False)
     kind: str = "database"
 
@@ -63,6 +68,10 @@ class StoredObject:
     def is_safety(self) -> bool:
         """Whether it was made before a restore, of what that restore replaced."""
         return self.manifest is not None and self.manifest.trigger == "safety"
+
+    def is_ahead(self, now: datetime) -> bool:
+        """Whether the time in its name is in the future: a clock was wrong, so nobody knows when it was made."""
+        return self.taken_at is not None and self.taken_at - now > AHEAD
 
     @property
     def order(self) -> tuple[datetime, int, str]:
@@ -95,12 +104,12 @@ class Catalog:
 
     def arrange(self, entries: Sequence[Entry]) -> list[StoredObject]:
         """Turn a listing into objects, newest first, then those that are no backups. Reads nothing."""
-        names = {entry.name for entry in entries}
+        sizes = {entry.name: entry.size for entry in entries}
         objects = [
-            self._object(entry, names)
+            self._object(entry, sizes)
             for entry in entries
-            if not (entry.name.endswith(MANIFEST) and entry.name.removesuffix(MANIFEST) in names)
-            and not (entry.name.endswith(PIN) and entry.name.removesuffix(PIN) in names)
+            if not (entry.name.endswith(MANIFEST) and entry.name.removesuffix(MANIFEST) in sizes)
+            and not (entry.name.endswith(PIN) and entry.name.removesuffix(PIN) in sizes)
         ]
         backups = [each for each in objects if each.taken_at]
         others = [each for each in objects if not each.taken_at]
@@ -108,14 +117,21 @@ class Catalog:
             others, key=lambda each: each.name
         )
 
-    def inspect(self, objects: Iterable[StoredObject]) -> list[StoredObject]:
-        """Read the manifests of these objects by one call, and judge each by its own."""
-        objects = list(objects)
-        wanted = [each.name + MANIFEST for each in objects if each.has_manifest and each.manifest is None]
-        manifests = read_lines(self.rclone.read_many(self.folder, wanted)) if wanted else {}
+    def inspect(self, objects: Iterable[StoredObject], *, thin: bool = False) -> list[StoredObject]:
+        """Read the manifests of these objects by one call, and judge each by its own.
+
+        :param thin: without the lists of long manifests; see :class:`~.manifest.ManifestReader`.
+        """
+        objects, manifests = list(objects), {}
+        unread = [each for each in objects if each.has_manifest and each.manifest is None]
+        names = [each.name + MANIFEST for each in unread if each.manifest_size <= MANIFEST_BYTES]
+        if names:
+            reader = ManifestReader(lambda found: manifests.update({found.name: found}), thin=thin)
+            self.rclone.read_many(self.folder, names, reader.feed)
+            reader.finish()
         return [judge(each, manifests.get(each.name)) if each.has_manifest else each for each in objects]
 
-    def _object(self, entry: Entry, names: set[str]) -> StoredObject:
+    def _object(self, entry: Entry, sizes: Mapping[str, int]) -> StoredObject:
         parsed = self.naming.parse(entry.name)
         stored = StoredObject(
             name=entry.name,
@@ -127,7 +143,7 @@ class Catalog:
         )
         if parsed is None or (self.kind == "media" and parsed.database != "media"):
             return stored
-        has_manifest = entry.name + MANIFEST in names
+        has_manifest = entry.name + MANIFEST in sizes
         state = State.DAMAGED if entry.size <= 0 else State.COMPLETE if has_manifest else State.LEGACY
         return dataclasses.replace(
             stored,
@@ -135,8 +151,9 @@ class Catalog:
             database=parsed.database,
             taken_at=parsed.taken_at,
             number=parsed.number,
-            pinned=entry.name + PIN in names,
+            pinned=entry.name + PIN in sizes,
             has_manifest=has_manifest,
+            manifest_size=sizes.get(entry.name + MANIFEST, 0),
         )
 
 
@@ -150,13 +167,16 @@ def judge(stored: StoredObject, manifest: Manifest | None) -> StoredObject:
 def latest(objects: Iterable[StoredObject], database: str) -> StoredObject | None:
     """Return the newest complete backup of a database, else the newest legacy one, else ``None``.
 
-    A newer legacy one does not win: nobody knows whether it is whole. Nor does one that was made before a restore:
-    it holds what somebody wanted to get rid of.
+    A newer legacy one does not win: nobody knows whether it is complete. Nor does one that was made before a restore: it
+    holds what somebody wanted to get rid of. Nor, while there are others, does one with a time in the future.
     """
-    mine = [each for each in objects if each.database == database]
+    now = datetime.now(UTC)
+    mine = [each for each in objects if each.database == database and each.state in RESTORABLE]
     complete = [each for each in mine if each.state is State.COMPLETE]
     legacy = [each for each in mine if each.state is State.LEGACY]
-    for candidates in ([each for each in complete if not each.is_safety], legacy, complete):
+    ranked = [[each for each in complete if not each.is_safety], legacy, complete]
+    in_time = [[each for each in group if not each.is_ahead(now)] for group in ranked]
+    for candidates in (*in_time, *ranked):
         if candidates:
             return max(candidates, key=lambda each: each.order)
     return None

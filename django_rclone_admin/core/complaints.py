@@ -1,9 +1,14 @@
-"""What rclone complains of, as typed errors."""
+"""Turns what rclone complains of into typed errors.
+
+rclone has few exit codes, so the kind of a failure is told by its words. Only the hint and whether to try again depend
+on that, never whether something was done. Notices of a healthy run, and the names in a message, are no words of it.
+"""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 
 from ..exceptions import (
     BackupError,
@@ -17,12 +22,8 @@ from ..exceptions import (
 )
 from .command import last_words, program_failed
 
+UNKNOWN = re.compile(r"didn't find section in config file(?: \(\"(.+?)\"\))?")
 PROBLEMS: tuple[tuple[str, type[RemoteError], str], ...] = (
-    (
-        r"didn't find section in config",
-        RemoteUnknown,
-        gettext_noop("rclone knows no remote of the configured name."),
-    ),
     (
         r"no space left|quota|insufficient storage|disk full|\b507\b",
         RemoteFull,
@@ -31,11 +32,11 @@ PROBLEMS: tuple[tuple[str, type[RemoteError], str], ...] = (
     (
         (
             r"access ?denied|forbidden|unauthori[sz]ed|unable to authenticate|ssh-agent|invalidaccesskey|signaturedoesnotmatch|"
-            r"permission denied|invalid credentials|\b401\b|\b403\b|couldn't decrypt|bad password|"
-            r"input too short when rev|login incorrect|\b530\b"
+            r"permission denied|not permitted|read[ -]only file ?system|method not allowed|invalid credentials|\b401\b|\b403\b|"
+            r"couldn't decrypt|bad password|input too short when rev|login incorrect|\b530\b"
         ),
         RemoteDenied,
-        gettext_noop("The remote refuses us: %(output)s"),
+        gettext_noop("The remote denied access: %(output)s"),
     ),
     (
         (
@@ -51,29 +52,70 @@ PROBLEMS: tuple[tuple[str, type[RemoteError], str], ...] = (
             r"(http|status|error|code|response)[ \w:=]{0,20}\b(429|50[0234])\b"
         ),
         RemoteBusy,
-        gettext_noop("The remote can't do it now: %(output)s"),
+        gettext_noop("The storage is temporarily unavailable: %(output)s"),
     ),
 )
 
-NOISE = re.compile(r"(NOTICE: (?!Failed)|.*(using defaults|Attempt ))")
+STAMP = re.compile(r"^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\s+")
+NOISE = re.compile(
+    r"(<\d>)?(NOTICE\s*: (?!Failed)|INFO\s*: |DEBUG\s*: |.*(using defaults$|: Attempt |^Attempt ))"
+)
 """Lines of error output that explain nothing: the notices of a healthy run. The last line of a failure is one too."""
+REPEATED = re.compile(r"^(?:NOTICE|CRITICAL)?\s*:?\s*Failed to \w+: ")
+"""How the last line of a failure begins, which says again what was said before."""
 
 
-def explain(name: str, status: int, output: str) -> BackupError:
-    """Turn rclone's exit status and error output into a typed error."""
+def explain(
+    name: str, status: int, output: str, *, remote: str = "", names: Iterable[str] = (), alias: str = ""
+) -> BackupError:
+    """Turn rclone's exit status and error output into a typed error.
+
+    :param remote: what people call the remote.
+    :param names: names of objects and places that the call was about; words in them tell nothing.
+    :param alias: the name under which rclone sees the remote.
+    """
     if status < 0:
         return program_failed(name, status, output)
-    output = "\n".join(map(_message, output.splitlines()))
-    lines = [re.sub(r"^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\s+", "", line) for line in output.splitlines()]
-    text = last_words("\n".join(line for line in lines if not NOISE.match(line)))
+    lines = complaints(output)
+    words = "\n".join(lines)
+    if found := UNKNOWN.search(words):
+        return _unknown(found[1], remote.partition(":")[0])
+    text = last_words("\n".join(_once(lines)))
+    if alias:
+        text = re.sub(rf"{alias}(\{{\w+\}})?:", remote if remote.endswith((":", "/")) else f"{remote}/", text)
+    for each in sorted({*names}, key=len, reverse=True):
+        words = words.replace(each, "…")
     for pattern, error, template in PROBLEMS:
-        if re.search(pattern, output, re.IGNORECASE):
+        if re.search(pattern, words, re.IGNORECASE):
             return error(template, output=text)
     return RemoteError(
         gettext_noop("rclone failed with exit status %(status)s: %(output)s"),
         status=status,
         output=text or "-",
     )
+
+
+def complaints(output: str) -> list[str]:
+    """Return the lines of rclone's error output that complain of something, without their times."""
+    lines = (STAMP.sub("", _message(line)) for line in output.splitlines())
+    return [line for line in lines if line.strip() and not NOISE.match(line)]
+
+
+def _unknown(missing: str | None, own: str) -> RemoteError:
+    if missing is None or missing == own:
+        return RemoteUnknown(
+            gettext_noop("The remote “%(name)s” in REMOTE is not configured in rclone."), name=own
+        )
+    return RemoteUnknown(
+        gettext_noop("The remote “%(name)s”, which another remote uses, is not configured in rclone."),
+        name=missing,
+    )
+
+
+def _once(lines: list[str]) -> list[str]:
+    """Return the lines without a last one that only says again what another has said."""
+    last = REPEATED.sub("", lines[-1]) if lines else ""
+    return lines[:-1] if any(each.endswith(last) for each in lines[:-1]) else lines
 
 
 def _message(line: str) -> str:
@@ -84,4 +126,6 @@ def _message(line: str) -> str:
         entry = json.loads(line)
     except ValueError:
         return line
-    return str(entry.get("msg", "")) if entry.get("level") in ("error", "critical", "fatal") else ""
+    if not isinstance(entry, dict) or entry.get("level") not in ("error", "critical", "fatal"):
+        return ""
+    return str(entry.get("msg", ""))

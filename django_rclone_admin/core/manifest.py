@@ -1,17 +1,27 @@
-"""The manifest: one line of JSON beside a backup, written last, that says what the backup is."""
+"""The manifest: one line of JSON beside a backup, written last, that says what the backup is.
+
+Whoever may write to the remote can write one. So nothing in it is believed before it was checked, none of its text
+reaches a page or a terminal as it is, and a huge one is not read.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from typing import Any
 
 from ..exceptions import BackupDamaged, gettext_noop
+from .printable import printable
 
 FORMAT = 1
+MANIFEST_BYTES = 16 << 20
+"""The longest manifest that is read: one with 100,000 tables, as a site with a schema for each tenant may have, has 10 MB."""
+SMALL_BYTES = 64 << 10
+"""A manifest up to this length is kept whole wherever many are; one of 500 tables."""
+BEGINNING = b'{"format": '
 LIMIT = 2**63
 """Bytes: more than any storage holds, and what a database column can hold."""
 TYPES: dict[str, type | tuple[type, ...]] = {
@@ -74,7 +84,7 @@ class Manifest:
 
     def to_bytes(self) -> bytes:
         """Return the one line that is stored."""
-        values = dataclasses.asdict(self)
+        values = _clean(dataclasses.asdict(self))
         values |= {key: values[key].isoformat() for key in ("taken_at", "finished_at")}
         if self.files is None:
             del values["files"], values["files_size"]
@@ -90,8 +100,12 @@ class Manifest:
         :raises BackupDamaged: it is no manifest, or of a newer format.
         """
         try:
-            return cls._from_values(json.loads(line))
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            text = line.decode().strip()
+            values = json.loads(text)
+            # What is neither in the text nor escaped in it is not in the values.
+            is_plain = text.isprintable() and "\\" not in text
+            return cls._from_values(values if is_plain else _clean(values))
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
             raise BackupDamaged(gettext_noop("A manifest on the remote can't be read.")) from error
 
     @classmethod
@@ -101,11 +115,11 @@ class Manifest:
                 gettext_noop("A manifest was written by a newer version of this package."),
                 hint=gettext_noop("Upgrade django-rclone-admin."),
             )
-        known = {item.name: values[item.name] for item in dataclasses.fields(cls) if item.name in values}
+        known = {name: values[name] for name in FIELDS if name in values}
         known |= {key: _aware(datetime.fromisoformat(known[key])) for key in ("taken_at", "finished_at")}
-        for item in dataclasses.fields(cls):
-            if item.name in known and not isinstance(known[item.name], TYPES[str(item.type)]):
-                raise TypeError(item.name)
+        for name, value in known.items():
+            if not isinstance(value, FIELDS[name]) or isinstance(value, bool):
+                raise TypeError(name)
         names = [known.get(key, []) for key in ("tables", "warnings")]
         names += [
             each for key in ("migrations", "contents", "left_out") for each in known.get(key, {}).values()
@@ -116,7 +130,16 @@ class Manifest:
         counts += [known.get(key) or 0 for key in ("files", "files_size")]
         if not all(0 <= count < LIMIT for count in counts):
             raise ValueError("size")
+        # A time that no time zone can turn into one outside of the calendar
+        times = [known[key] for key in ("taken_at", "finished_at")]
+        if not all(MINYEAR < time.year < MAXYEAR for time in times):
+            raise ValueError("time")
         return cls(**known)
+
+
+FIELDS = {item.name: TYPES[str(item.type)] for item in dataclasses.fields(Manifest)}
+LISTS = {"migrations": dict, "tables": list, "contents": dict, "left_out": dict, "warnings": list}
+"""The fields that may be long, and what makes them empty."""
 
 
 def _aware(time: datetime) -> datetime:
@@ -124,14 +147,61 @@ def _aware(time: datetime) -> datetime:
     return time if time.tzinfo else time.astimezone(UTC)
 
 
-def read_lines(data: bytes) -> dict[str, Manifest]:
-    """Read many manifests, one a line, by the name of their backup. Lines that are none are passed over."""
-    found = {}
-    # One that is cut off has no line end: it must not take the next one with it.
-    for line in re.split(rb'\n|(?=\{"format": )', data):
-        try:
-            manifest = Manifest.from_bytes(line)
-        except BackupDamaged:
-            continue
-        found[manifest.name] = manifest
-    return found
+def _clean(value: Any) -> Any:
+    """Return JSON with all of its text printable."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, list):
+        return [_clean(each) for each in value]
+    if isinstance(value, dict):
+        return {_clean(key): _clean(each) for key, each in value.items()}
+    return value
+
+
+class ThinManifest(Manifest):
+    """A manifest without its lists: a thousand long ones can be kept in memory so."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> ThinManifest:
+        """Return the manifest without its lists."""
+        values = {name: getattr(manifest, name) for name in FIELDS}
+        return cls(**values | {name: kind() for name, kind in LISTS.items()})
+
+
+class ManifestReader:
+    """Reads many manifests, one a line, from bytes as they come. It never keeps more than one that is long.
+
+    Lines that are none are passed over.
+
+    :param take: called with each manifest.
+    :param thin: give the long ones as :class:`ThinManifest`.
+    """
+
+    def __init__(self, take: Callable[[Manifest], None], *, thin: bool = False) -> None:
+        self._take, self._thin = take, thin
+        self._rest = b""
+
+    def feed(self, data: bytes) -> None:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self._read(line)
+        # One line end in as many bytes is what a manifest has; this is none.
+        if len(self._rest) > MANIFEST_BYTES:
+            self._rest = b""
+
+    def finish(self) -> None:
+        self._read(self._rest)
+
+    def _read(self, line: bytes) -> None:
+        # One that is cut off has no line end: it must not take the next one with it.
+        first, *others = line.split(BEGINNING)
+        for part in (first, *(BEGINNING + each for each in others)):
+            try:
+                manifest = Manifest.from_bytes(part)
+            except BackupDamaged:
+                continue
+            if self._thin and len(part) > SMALL_BYTES:
+                manifest = ThinManifest.of(manifest)
+            self._take(manifest)

@@ -11,7 +11,7 @@ from typing import Any
 from .command import Command
 from .control import Control
 from .programs import follow
-from .rclone import NO_FOLDER, STREAM_FLAGS, Entry, Rclone, at, check
+from .rclone import NO_FOLDER, STREAM_FLAGS, Entry, Rclone, answer, at
 
 LOCAL = "djangorcloneadminlocal"
 """The name under which rclone sees the media files of the site, for the same reasons as ``rclone.ALIAS``."""
@@ -82,11 +82,11 @@ class Mirror:
     def folders(self, folder: str) -> list[str]:
         """Return the names of the folders in a folder of the remote, which need not be there yet."""
         done = self.rclone.call(["lsjson", "--dirs-only", "--no-mimetype", "--no-modtime"], at(folder))
-        return [] if done.status == NO_FOLDER else [each["Path"] for each in json.loads(check(done).output)]
+        return [] if done.status == NO_FOLDER else [each["Path"] for each in answer(done)]
 
     def keeps_times(self) -> bool:
         """Whether the remote keeps the times of files; without, rclone can compare no more than their sizes."""
-        features = json.loads(check(self.rclone.call(["backend", "features"], at(""))).output)
+        features = answer(self.rclone.call(["backend", "features"], at("")))
         return bool(features.get("Precision", 0) < AN_HOUR)
 
     def sync(self, folder: str, *, versions: str, control: Control) -> None:

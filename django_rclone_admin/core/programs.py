@@ -7,28 +7,51 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ..exceptions import Stalled, gettext_noop
+from ..exceptions import BackupError, Stalled, gettext_noop
 from .command import Command
 from .control import Control
 from .process import Process, write_all
+
+CHUNK = 1 << 20
+"""Bytes read at a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completed:
     """What a short command left behind."""
 
+    command: Command
     status: int
     output: bytes = field(repr=False)
     errors: str = field(repr=False)
 
+    def failure(self) -> BackupError:
+        """Return the error that explains the exit status."""
+        return self.command.explain(self.command.name, self.status, self.errors)
+
+    def check(self) -> Completed:
+        """Return this, if it succeeded.
+
+        :raises BackupError: it did not.
+        """
+        if self.status:
+            raise self.failure()
+        return self
+
 
 def run(
-    command: Command, *, timeout: float, stdin: bytes | None = None, control: Control | None = None
+    command: Command,
+    *,
+    timeout: float,
+    stdin: bytes | None = None,
+    control: Control | None = None,
+    take: Callable[[bytes], object] | None = None,
 ) -> Completed:
     """Run a short command to its end and collect its output, whatever its exit status.
 
     :param timeout: seconds of wall-clock time.
     :param control: can stop it before that.
+    :param take: takes the output as it comes, which is then not collected.
     :raises Stalled: it took longer, and was killed.
     :raises ProgramMissing: it can't be started.
     """
@@ -47,7 +70,9 @@ def run(
             feeder = threading.Thread(target=_feed, args=(process, stdin or b""), daemon=True)
             if stdin is not None:
                 feeder.start()
-            output = process.stdout.read()
+            output: list[bytes] = []
+            while chunk := process.stdout.read(CHUNK):
+                (take or output.append)(chunk)
             status = process.wait()
             if stdin is not None:
                 feeder.join()
@@ -63,7 +88,7 @@ def run(
             program=command.name,
             seconds=timeout,
         )
-    return Completed(status=status, output=output, errors=process.errors)
+    return Completed(command=command, status=status, output=b"".join(output), errors=process.errors)
 
 
 def run_to_end(command: Command, control: Control) -> None:

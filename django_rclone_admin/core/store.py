@@ -201,11 +201,16 @@ def set_pin(catalog: Catalog, backup: StoredObject, *, pinned: bool) -> None:
 
 
 def sweep(
-    catalog: Catalog, objects: list[StoredObject], is_over: Callable[[str], bool | None], now: datetime
+    catalog: Catalog,
+    objects: Iterable[StoredObject],
+    is_over: Callable[[str], bool | None],
+    now: datetime,
+    tell: Callable[[BackupError], None],
 ) -> int:
     """Remove the uploads in flight of runs that are over.
 
     :param is_over: whether a run has ended, by its id; ``None`` when nothing is known of it.
+    :param tell: is told why one could not be removed; the others are then left for a later sweep.
     :returns: how many were removed.
     """
     count = 0
@@ -215,9 +220,14 @@ def sweep(
         over = is_over(partial_run(each.name) or "")
         if over is None:
             over = each.modified is not None and now - each.modified > UNKNOWN_PARTIAL_AGE
-        if over:
+        if not over:
+            continue
+        try:
             catalog.rclone.delete(each.path)
-            count += 1
+        except RemoteError as error:
+            tell(error)
+            break
+        count += 1
     return count
 
 

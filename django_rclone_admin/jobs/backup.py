@@ -20,13 +20,14 @@ from ..core.catalog import StoredObject, latest
 from ..core.compression import GZIP, SUFFIXES, ZSTD
 from ..core.files import FileSink, StreamSink
 from ..core.manifest import Manifest
-from ..core.store import Stored, Upload, pour, sweep
+from ..core.store import Stored, Upload, pour
 from ..core.transfer import Sink
 from ..models.runs import Trigger
-from . import history, stale
+from . import history
 from .facts import ask
 from .job import Job
 from .options import BackupOptions
+from .sweep import sweep_uploads
 
 
 def back_up(job: Job, output: Path | IO[bytes] | None = None) -> str:
@@ -39,8 +40,7 @@ def back_up(job: Job, output: Path | IO[bytes] | None = None) -> str:
         return _to_file(job, connector, output)
     job.stage(_("Looking at the remote"))
     objects = job.catalog.objects(manifests=False)
-    if swept := sweep(job.catalog, objects, stale.is_over, clock.now()):
-        job.note(_("Removed %(count)d unfinished uploads of earlier runs.") % {"count": swept})
+    sweep_uploads(job, job.catalog, objects)
     job.control.bytes_total = _expected_size(job, objects)
     left: list[str] = []
 

@@ -24,13 +24,13 @@ from ..core.file_lists import Difference, MediaFile
 from ..core.files import FileSource
 from ..core.manifest import Manifest
 from ..core.mirror import Mirror
-from ..core.store import Upload, sweep
+from ..core.store import Upload
 from ..exceptions import BackupDamaged, RemoteError
 from ..media import STAMP, get_mirror, last_list, local_files, media_in, parse_stamp, read_list
 from ..remote import media_catalog
-from . import stale
 from .job import Job
 from .options import BackupOptions
+from .sweep import sweep_uploads
 
 
 def compare_for_backup(catalog: Catalog) -> Difference:
@@ -56,7 +56,7 @@ def back_up_media(job: Job) -> str:
         looking = beside.submit(_Before.look, mirror, catalog)
         here = local_files(mirror)
         before = looking.result()
-    sweep(catalog, before.lists, stale.is_over, clock.now())
+    sweep_uploads(job, catalog, before.lists)
     job.stage(_("Copying"))
     taken_at = _copy(job, mirror, before, here)
     job.stage(_("Writing the file list"))

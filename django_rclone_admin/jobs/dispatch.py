@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -96,7 +96,7 @@ def carry_out_queued(run_id: str) -> bool:
             clean = (
                 clean_up_media if run.kind == Kind.MEDIA_BACKUP else functools.partial(clean_up, run.database)
             )
-            clean(Origin.of(run))
+            clean(Origin.of(run), made=[run.path])
     except BackupError as error:
         logger.warning("%s failed: %s", run, error)
     finally:
@@ -104,15 +104,18 @@ def carry_out_queued(run_id: str) -> bool:
     return True
 
 
-def clean_up(database: str, origin: Origin) -> list[Decision]:
-    """Remove the backups of a database that the retention rules do not keep, as a run of its own."""
-    work = Pruning()
+def clean_up(database: str, origin: Origin, *, made: Collection[str] = ()) -> list[Decision]:
+    """Remove the backups of a database that the retention rules do not keep, as a run of its own.
+
+    :param made: paths of what was just made: it is kept, and all that was stored later.
+    """
+    work = Pruning(made)
     run_now(BackupRun(kind=Kind.PRUNE, database=database, **origin.as_fields()), work)
     return work.decisions
 
 
-def clean_up_media(origin: Origin) -> list[Decision]:
-    """Remove the media backups that the retention rules do not keep, as a run of its own."""
-    work = MediaPruning()
+def clean_up_media(origin: Origin, *, made: Collection[str] = ()) -> list[Decision]:
+    """Remove the media backups that the retention rules do not keep, as a run of its own; see :func:`clean_up`."""
+    work = MediaPruning(made)
     run_now(BackupRun(kind=Kind.PRUNE, database=MEDIA, **origin.as_fields()), work)
     return work.decisions

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable
 
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from .. import clock
@@ -11,31 +12,42 @@ from ..conf import get_settings
 from ..core.catalog import BACKUPS, StoredObject
 from ..core.retention import Decision, decide
 from ..core.store import remove
+from ..exceptions import BackupError
 from .job import Job
 
 
-def decide_all(objects: Sequence[StoredObject], databases: Sequence[str]) -> list[Decision]:
-    """Decide on every backup of these databases by the configured policy."""
-    policy, now = get_settings().policy, clock.now()
-    return [
-        decision
-        for database in databases
-        for decision in decide([each for each in objects if each.database == database], policy, now)
-    ]
+def decide_by_settings(objects: Iterable[StoredObject], made: Collection[str] = ()) -> list[Decision]:
+    """Decide on every backup of one database, or of the media files, by the configured policy.
+
+    :param made: paths of what was just made.
+    """
+    zone = timezone.get_default_timezone()
+    return decide(objects, get_settings().policy, clock.now(), zone=zone, made=made)
 
 
 class Pruning:
-    """The work of a clean-up of one database. ``decisions`` is what it decided on each backup."""
+    """The work of a clean-up of one database. ``decisions`` is what it decided on each backup.
 
-    def __init__(self) -> None:
+    :param made: paths of what was just made.
+    """
+
+    def __init__(self, made: Collection[str] = ()) -> None:
+        self._made = made
         self.decisions: list[Decision] = []
 
     def __call__(self, job: Job) -> str:
         job.stage(_("Looking at the remote"))
-        objects = [each for each in job.catalog.objects() if each.state in BACKUPS]
-        self.decisions = decide_all(objects, [job.run.database])
+        backups = [each for each in job.catalog.objects() if each.state in BACKUPS]
+        mine = [each for each in backups if each.database == job.run.database]
+        self.decisions = decide_by_settings(mine, self._made)
         unwanted = [each.backup for each in self.decisions if not each.keep]
-        for backup in unwanted:
+        for count, backup in enumerate(unwanted):
             job.stage(_("Removing %(name)s") % {"name": backup.name})
-            remove(job.catalog, backup)
+            try:
+                remove(job.catalog, backup)
+            except BackupError:
+                job.note(
+                    _("Removed %(count)d of %(total)d backups.") % {"count": count, "total": len(unwanted)}
+                )
+                raise
         return _("Removed %(count)d backups.") % {"count": len(unwanted)}

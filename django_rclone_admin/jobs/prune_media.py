@@ -2,37 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from django.utils.translation import gettext as _
 
-from .. import clock, wording
+from .. import wording
 from ..conf import get_settings
 from ..core import file_lists
 from ..core.catalog import Catalog, State, StoredObject
 from ..core.mirror import Mirror
-from ..core.retention import Decision, decide
+from ..core.retention import Decision
 from ..core.store import remove
 from ..exceptions import BackupDamaged
 from ..media import get_mirror, later_versions, read_list
 from ..remote import media_catalog
 from .job import Job
+from .prune import decide_by_settings
 
 
-def decide_media(catalog: Catalog) -> list[Decision]:
-    """Decide on every media backup by the configured policy."""
-    return decide(media_catalog(catalog).objects(), get_settings().policy, clock.now())
+def decide_media(catalog: Catalog, made: Collection[str] = ()) -> list[Decision]:
+    """Decide on every media backup by the configured policy.
+
+    :param made: paths of what was just made.
+    """
+    return decide_by_settings(media_catalog(catalog).objects(), made)
 
 
 class MediaPruning:
-    """The work of a clean-up of the media backups. ``decisions`` is what it decided on each."""
+    """The work of a clean-up of the media backups. ``decisions`` is what it decided on each.
 
-    def __init__(self) -> None:
+    :param made: paths of what was just made.
+    """
+
+    def __init__(self, made: Collection[str] = ()) -> None:
+        self._made = made
         self.decisions: list[Decision] = []
 
     def __call__(self, job: Job) -> str:
         job.stage(_("Looking at the remote"))
-        self.decisions = decide_media(job.catalog)
+        self.decisions = decide_media(job.catalog, self._made)
         unwanted = [each.backup for each in self.decisions if not each.keep]
         return _remove(job, unwanted, kept=[each.backup for each in self.decisions if each.keep])
 

@@ -151,12 +151,12 @@ def test_a_remote_that_lists_but_does_not_read_is_said_with_a_hint(admin_client,
     )
     backups.configure(RCLONE_BINARY=str(program))
     for address in (url("backup_changelist"), url("backup_health")):
-        assert "The remote refuses us" in get(admin_client, address).text
+        assert "The remote denied access" in get(admin_client, address).text
     for name in ("backup_change", "backup_delete", "backup_download"):
         response = admin_client.get(url(name, path), follow=True)
-        assert "The remote refuses us" in read_page(response).text, name
+        assert "The remote denied access" in read_page(response).text, name
     page = post(admin_client, url("backup_changelist"), action="unpin_selected", _selected_action=path)
-    assert "The remote refuses us" in page.text
+    assert "The remote denied access" in page.text
 
 
 def test_a_remote_that_refuses_to_delete_is_said_with_a_hint(admin_client, backups, tmp_path):
@@ -177,7 +177,7 @@ def test_a_remote_that_refuses_to_delete_is_said_with_a_hint(admin_client, backu
         post(admin_client, url("backup_changelist"), action="pin_selected", _selected_action=path),
         post(admin_client, url("backup_pin", path)),
     ):
-        assert "The remote refuses us" in page.text
+        assert "The remote denied access" in page.text
         assert "uccessfully" not in page.text
     assert path in backups.remote.names()
     assert "Pinned." not in logged()

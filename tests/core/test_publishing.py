@@ -153,7 +153,9 @@ def test_upload_in_flight_is_swept_when_nobody_works_on_it(catalog, root, is_ove
         asked.append(run)
         return is_over
 
-    count = sweep(catalog, catalog.objects(), is_run_over, datetime.now(UTC) + timedelta(days=age))
+    count = sweep(
+        catalog, catalog.objects(), is_run_over, datetime.now(UTC) + timedelta(days=age), pytest.fail
+    )
 
     assert asked == ["42"]
     assert (count, names(root) == []) == (int(is_swept), is_swept)
@@ -164,5 +166,6 @@ def test_sweep_touches_nothing_else(catalog, root):
     (root / "db" / "README.md").touch()
     before = names(root)
 
-    assert sweep(catalog, catalog.objects(), lambda run: True, datetime.now(UTC) + timedelta(days=99)) == 0
+    later = datetime.now(UTC) + timedelta(days=99)
+    assert sweep(catalog, catalog.objects(), lambda run: True, later, pytest.fail) == 0
     assert names(root) == before

@@ -2,6 +2,7 @@
 
 import dataclasses
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -162,7 +163,7 @@ def test_week_belongs_to_the_year_that_has_its_thursday():
     """Friday, 1 January 2027 is in the last week of 2026."""
     backups = [backup(datetime(2026, 12, 31, tzinfo=UTC)), backup(datetime(2027, 1, 1, tzinfo=UTC))]
 
-    found = kept(backups, now=datetime(2027, 1, 2, tzinfo=UTC), weekly=5)
+    found = kept(backups, now=datetime(2027, 1, 2, tzinfo=UTC), weekly=1)
 
     assert [each for each, _ in found] == [backups[1]]
 
@@ -174,10 +175,85 @@ def test_periods_without_a_backup_do_not_count():
     assert [each for each, _ in kept(backups, daily=3)] == backups[:3]
 
 
-def test_within_days_keeps_all_that_are_younger():
-    backups = [backup(hours) for hours in (1, 2, 47, 49)]
+def test_within_days_counts_from_the_newest_backup():
+    """Backups that stopped a year ago are not thinned out."""
+    for age in (0, 24 * 365):
+        backups = [backup(age + hours) for hours in (1, 2, 48, 49, 50)]
 
-    assert [each for each, _ in kept(backups, within_days=2)] == backups[:3]
+        assert [each for each, _ in kept(backups, within_days=2)] == backups[:3]
+
+
+@pytest.mark.parametrize("rule", ["hourly", "daily", "weekly", "monthly", "yearly"])
+def test_oldest_stays_while_a_rule_is_not_full(rule):
+    backups = [backup(datetime(2026, 11, 21, 8, minute, tzinfo=UTC)) for minute in (50, 40, 30)]
+
+    found = kept(backups, **{rule: 2})
+
+    assert [each for each, _ in found] == [backups[0], backups[2]]
+    assert found[1][1] == ("the oldest, while a rule is not full",)
+    assert [each for each, _ in kept(backups, **{rule: 1})] == [backups[0]]
+
+
+def test_days_begin_at_midnight_in_the_time_zone_of_the_site():
+    zone = ZoneInfo("America/New_York")  # five hours behind
+    evening, night, morning = (backup(datetime(2026, 11, 21, hour, tzinfo=UTC)) for hour in (3, 6, 14))
+
+    found = decide([evening, night, morning], RetentionPolicy(last=0, daily=2), NOW, zone=zone)
+
+    assert [each.backup for each in found if each.keep] == [morning, evening]
+
+
+def periods(time, rule):
+    """Return what tells the periods of a rule apart, as text."""
+    return time.strftime(
+        {"hourly": "%Y%m%d%H", "daily": "%Y%m%d", "weekly": "%G-%V", "monthly": "%Y%m", "yearly": "%Y"}[rule]
+    )
+
+
+@given(hours=st.lists(st.integers(0, 24 * 800), min_size=1, max_size=40, unique=True), policy=policies)
+def test_rules_are_those_of_restic(hours, policy):
+    """As its documentation of ``forget`` has them: source https://restic.readthedocs.io/en/stable/060_forget.html"""
+    backups = [backup(each) for each in sorted(hours)]
+    expected = {*range(len(backups))[: policy.last]}
+    for rule in ("hourly", "daily", "weekly", "monthly", "yearly"):
+        newest = {}
+        for number, each in enumerate(backups):
+            newest.setdefault(periods(each.taken_at, rule), number)
+        count = getattr(policy, rule)
+        expected.update([*newest.values()][:count])
+        if len(newest) < count:
+            expected.add(len(backups) - 1)
+    limit = backups[0].taken_at - timedelta(days=policy.within_days)
+    expected.update(number for number, each in enumerate(backups) if each.taken_at > limit)
+
+    found = decide(backups, dataclasses.replace(policy, min_keep=1), NOW)
+
+    assert [each.keep for each in found] == [number in expected for number in range(len(backups))]
+
+
+@pytest.mark.parametrize("rules", [{"last": 1}, {"last": 0, "daily": 1}, {"last": 0, "within_days": 1}])
+def test_times_in_the_future_take_no_place_and_stay(rules):
+    future = [backup(-24 * 365 - hours) for hours in range(3)]
+    newest, older = backup(1), backup(24 * 40)
+
+    found = decide([*future, newest, older], RetentionPolicy(**rules), NOW)
+
+    assert [each.backup for each in found if each.keep] == [*future[::-1], newest]
+    assert all("future" in each.reasons[0] for each in found[:3])
+
+
+def test_what_was_just_made_stays_and_so_does_what_was_stored_later():
+    """Another host may have made it, whose clock is behind by a day."""
+    stored = [
+        dataclasses.replace(backup(hours), modified=NOW - timedelta(minutes=hours))
+        for hours in (1, 50, 40, 60)
+    ]
+    own = stored[1]
+    later, earlier = dataclasses.replace(stored[2], modified=own.modified + timedelta(seconds=1)), stored[3]
+
+    found = decide([stored[0], own, later, earlier], RetentionPolicy(last=1), NOW, made=[own.path])
+
+    assert {each.backup.name for each in found if each.keep} == {stored[0].name, own.name, later.name}
 
 
 def test_rules_add_up_and_each_gives_its_reason():

@@ -112,10 +112,10 @@ def test_commands_fail_soon_without_a_remote_that_answers(make_shop, broken_remo
     flags = ["--low-level-retries=1", "--timeout=1s", "--contimeout=1s"] if fault.endswith("silent") else []
     shop = make_shop("sqlite", remote, RCLONE_FLAGS=flags)
     expected = {
-        "unknown": "no remote of the configured name",
+        "unknown": "is not configured in rclone",
         "refused": "can't be reached",
         "silent": "can't be reached",
-        "credentials": "refuses us",
+        "credentials": "denied access",
     }[fault.rpartition("-")[2]]
     rows = shop.rows()
     # rclone takes seconds to give S3 up, whatever is asked of it.

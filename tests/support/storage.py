@@ -45,14 +45,17 @@ class StorageServer:
     """``rclone serve KIND`` of a folder, on a loopback port that the system chooses.
 
     :param bandwidth: bytes a second that it takes, as rclone writes them.
+    :param read_only: it refuses every change, of what another server on the same folder may change.
     """
 
-    def __init__(self, binary: str, kind: str, folder: Path, *, bandwidth: str = "off") -> None:
+    def __init__(
+        self, binary: str, kind: str, folder: Path, *, bandwidth: str = "off", read_only: bool = False
+    ) -> None:
         self.binary = binary
-        self.bandwidth = bandwidth
+        self.options = ["--bwlimit", bandwidth, *(["--read-only"] if read_only else [])]
         self.kind = kind
         self.root = folder / "root"
-        (self.root / BUCKET).mkdir(parents=True)
+        (self.root / BUCKET).mkdir(parents=True, exist_ok=True)
         # Not both: the S3 server would ask for name and password on top of the key.
         if kind == "s3":
             credentials = {"RCLONE_AUTH_KEY": f'"{USER},{PASSWORD}"'}
@@ -67,7 +70,7 @@ class StorageServer:
         # Credentials travel by the environment, so that no look at the process list finds them. A cache of folders
         # would hide what a test changes on the disk, but with a time of 0, rclone 1.75 spins after the first upload.
         options = ["--addr", f"127.0.0.1:{self.port}", "--dir-cache-time", "1ms"]
-        options += ["--bwlimit", self.bandwidth]
+        options += self.options
         self.server = Server(
             [self.binary, "serve", self.kind, str(self.root), *options], log=self._log, env=self._env
         )
@@ -125,6 +128,14 @@ class Storage:
         root = self.folder / name
         root.mkdir()
         return {"local": local, "crypt": crypt}[kind](root, self.binary)
+
+    def read_only(self, remote: Remote) -> Remote:
+        """Return a remote with the objects of another, a served one, that refuses every change."""
+        key = f"{remote.kind} read-only"
+        if key not in self.servers:
+            folder = self.folder / remote.kind
+            self.servers[key] = StorageServer(self.binary, remote.kind, folder, read_only=True)
+        return self.servers[key].remote(remote.root.name)
 
     def broken_remote(self, kind: str) -> Remote:
         """Return a remote, one of ``BROKEN``, that nobody can reach. Its ``root`` has to stay empty."""

@@ -210,7 +210,7 @@ def run_script(command: Command, script: str) -> Completed:
             status = process.wait()
         finally:
             process.close()
-    return Completed(status=status, output=output, errors=process.errors)
+    return Completed(command=command, status=status, output=output, errors=process.errors)
 
 
 def _quoted(name: str) -> bytes:

@@ -60,7 +60,7 @@ class Command(BaseCommand):
             )
         self.report(run)
         if options["clean"]:
-            decisions = api.prune(database, origin=who)
+            decisions = api.prune(database, made=[run.path], origin=who)
             self.say(
                 _("Removed %(count)d old backups.") % {"count": sum(not each.keep for each in decisions)}
             )

@@ -29,7 +29,7 @@ class Command(BaseCommand):
             run = api.backup_media(progress=progress, origin=who)
         self.report(run)
         if options["clean"]:
-            decisions = api.prune_media(origin=who)
+            decisions = api.prune_media(made=[run.path], origin=who)
             self.say(
                 _("Removed %(count)d old backups.") % {"count": sum(not each.keep for each in decisions)}
             )

@@ -1,0 +1,28 @@
+"""What earlier runs left on the remote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.utils.translation import gettext as _
+
+from .. import clock, wording
+from ..core.catalog import Catalog, StoredObject
+from ..core.store import sweep
+from ..exceptions import BackupError
+from . import stale
+from .job import Job
+
+
+def sweep_uploads(job: Job, catalog: Catalog, objects: Sequence[StoredObject]) -> None:
+    """Remove the uploads in flight of runs that are over.
+
+    A run does not fail for one that stays: an account that may add objects, and delete none, still makes backups.
+    """
+
+    def tell(error: BackupError) -> None:
+        values = {"error": wording.describe(error)[0]}
+        job.note(_("An unfinished upload of an earlier run could not be removed: %(error)s") % values)
+
+    if count := sweep(catalog, objects, stale.is_over, clock.now(), tell):
+        job.note(_("Removed %(count)d unfinished uploads of earlier runs.") % {"count": count})
