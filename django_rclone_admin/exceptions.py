@@ -137,6 +137,21 @@ class Interrupted(Stopped):
     """Our process is going down."""
 
 
+class LockLost(Interrupted):
+    """Another process has closed the run, and may have begun another one in its place."""
+
+    default_hint = gettext_noop(
+        "It changed nothing after that. The run history says which run came after it."
+    )
+
+    def __init__(self) -> None:
+        super().__init__(
+            gettext_noop(
+                "The run had given no heartbeat for too long, so another process closed it, and it stopped."
+            )
+        )
+
+
 class Stalled(BackupError):
     """No byte moved for the stall timeout."""
 

@@ -19,7 +19,8 @@ class ChainSink:
 
     The second sink commits only after this one was told to commit *and* the program has exited with 0.
 
-    :param control: is told that the work is alive while the last program works without moving bytes.
+    :param control: is told that the work is alive while the last program works without moving bytes, and is asked
+        before the second sink commits.
     :param stages: change what goes from the program into the second sink.
     """
 
@@ -30,7 +31,7 @@ class ChainSink:
         self._sink = sink
         self._stages = stages
         self._control = control
-        self._inner = Control()
+        self._inner = control.part()
         self._process: Process | None = None
         self._output: _Output | None = None
         self._error: BaseException | None = None

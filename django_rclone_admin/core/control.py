@@ -6,11 +6,25 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
 from ..exceptions import BackupError, Stalled, gettext_noop
 
 LOOK = 0.2
 """Seconds between looks, while waiting, whether the work was stopped."""
+
+
+class Fence(Protocol):
+    """Knows whether the work is still the only one of its kind; see :meth:`Control.confirm`."""
+
+    def is_due(self) -> bool:
+        """Whether it was last asked so long ago that it has to be asked before anything else is done. Asks nobody."""
+
+    def confirm(self) -> None:
+        """Ask it.
+
+        :raises BackupError: the work may not go on.
+        """
 
 
 class Control:
@@ -27,6 +41,7 @@ class Control:
         """How many files have moved, of how many, where that is what moves."""
         self.stall_timeout = stall_timeout
         self._error: BackupError | None = None
+        self._fences: list[Fence] = []
         self._aborts: list[Callable[[], None]] = []
         self._moved_at = time.monotonic()
 
@@ -46,10 +61,55 @@ class Control:
         for abort in list(self._aborts):
             abort()
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the work was told to stop."""
+        return self._error is not None
+
     def check(self) -> None:
-        """Raise the error that the work was stopped with, if it was."""
+        """Raise the error that the work was stopped with, if it was.
+
+        A process that was frozen meanwhile also asks first whether it may go on.
+        """
+        self.raise_if_stopped()
+        if self.is_due():
+            self.confirm()
+
+    def is_due(self) -> bool:
+        """Whether :meth:`confirm` has to be called before anything else is done. Asks nobody."""
+        return any(each.is_due() for each in self._fences)
+
+    def raise_if_stopped(self) -> None:
+        """Raise the error that the work was stopped with, if it was. Asks nobody."""
         if self._error is not None:
             raise self._error
+
+    def confirm(self) -> None:
+        """Ask whether the work may go on. Call it right before each step that can't be taken back.
+
+        The process may have been frozen for an hour since its last step, and another run may have taken its place.
+
+        :raises BackupError: the work was stopped, or is not the only one of its kind any more.
+        """
+        self.raise_if_stopped()
+        for each in list(self._fences):
+            each.confirm()
+            self.raise_if_stopped()
+
+    @contextlib.contextmanager
+    def fenced(self, fence: Fence) -> Iterator[None]:
+        """While inside, the work goes on only if ``fence`` agrees."""
+        self._fences.append(fence)
+        try:
+            yield
+        finally:
+            self._fences.remove(fence)
+
+    def part(self) -> Control:
+        """Return the control of a part of the work: stopped on its own, and asking the same fences."""
+        part = Control()
+        part._fences = self._fences
+        return part
 
     def sleep(self, seconds: float) -> None:
         """Wait; a stop ends that.

@@ -171,6 +171,7 @@ class Mirror:
                     int(stats.get(key, 0)) for key in ("transfers", "totalTransfers")
                 )
 
+        control.confirm()
         follow(command, control, on_line, stdin=stdin)
 
 

@@ -144,13 +144,13 @@ class Rclone:
 
         :raises RemoteError: it did not arrive whole.
         """
-        self._run(["rcat"], path, stdin=data).check()
+        self._change(["rcat"], path, stdin=data).check()
         if self.size(path) != len(data):
             raise RemoteError(gettext_noop("The remote did not keep all of %(name)s."), name=path)
 
     def touch(self, path: str) -> None:
         """Create an empty object; one that is there already stays as it is."""
-        done = self._run(["touch"], path)
+        done = self._change(["touch"], path)
         if done.status and self.size(path) is None:  # WebDAV can't set the time of what is there
             done.check()
 
@@ -164,7 +164,7 @@ class Rclone:
         :raises RemoteError: it was not done, whatever rclone says.
         """
         flags = ["--ignore-times", "--ignore-existing"]
-        self._run(["moveto", *flags], source, target, timeout=3600).check()
+        self._change(["moveto", *flags], source, target, timeout=3600).check()
         if self.size(source) is not None:
             if self.size(target) is None:
                 raise RemoteError(
@@ -180,7 +180,7 @@ class Rclone:
 
         :raises RemoteError: it was refused, or can't be known.
         """
-        done = self._run(["deletefile"], path)
+        done = self._change(["deletefile"], path)
         if done.status in (0, NO_FOLDER, NO_FILE):
             return
         error = done.failure()
@@ -281,6 +281,14 @@ class Rclone:
         self, arguments: Sequence[str], *paths: str, stdin: bytes | None = None, timeout: float | None = None
     ) -> Completed:
         return self.call(arguments, *map(at, paths), stdin=stdin, timeout=timeout)
+
+    def _change(
+        self, arguments: Sequence[str], *paths: str, stdin: bytes | None = None, timeout: float | None = None
+    ) -> Completed:
+        """Run a command that changes the remote, if the work may go on."""
+        if self.control:
+            self.control.confirm()
+        return self._run(arguments, *paths, stdin=stdin, timeout=timeout)
 
 
 def at(path: str) -> str:

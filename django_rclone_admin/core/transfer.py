@@ -87,6 +87,7 @@ def transfer(
         def open_sink(head: bytes) -> Sink:
             chosen = sink(head) if callable(sink) else sink
             stack.callback(chosen.close)
+            control.confirm()  # some sinks change the live data from the first byte on
             chosen.open()
             opened.append(chosen)
             control.check()  # a stop between the choice and here has missed this sink
@@ -127,7 +128,7 @@ def _pump(
     held += b"".join(_flush(stages))
     sink = sink or open_sink(held)
     sink.write(held)
-    control.check()
+    control.confirm()
     sink.commit()
 
 

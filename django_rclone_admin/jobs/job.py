@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import functools
 import logging
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TypeVar
 
-from django.db import DatabaseError, Error, InterfaceError, OperationalError, connections
+from django.db import Error
 from django.dispatch import Signal
 from django.utils.translation import gettext as _
 
-from .. import clock, signals, wording
+from .. import signals, wording
 from ..cached_listing import forget_listing
 from ..conf import get_settings
 from ..core.catalog import Catalog
 from ..core.control import Control
 from ..core.retry import PASSING, Kinds, retry
 from ..exceptions import BackupError, Cancelled, Interrupted, gettext_noop
+from ..models import beats
 from ..models.runs import BackupRun, Status
 from ..remote import get_catalog
 from . import history
+from .heart import Heart
 
 logger = logging.getLogger("django_rclone_admin")
-
-TICK, BEAT = 0.25, 1.0
-"""Seconds between looks at the progress, and between writes of it."""
 
 T = TypeVar("T")
 Progress = Callable[[BackupRun], None]
@@ -48,9 +44,18 @@ class Vetoed(BackupError):
 class Job:
     """What the work of one run needs at hand."""
 
-    def __init__(self, run: BackupRun, control: Control, *, recorded: bool) -> None:
-        self.run, self.control, self.recorded = run, control, recorded
+    def __init__(
+        self, run: BackupRun, control: Control, *, recorded: bool, progress: Progress | None = None
+    ) -> None:
+        self.run, self.control = run, control
+        self.heart = Heart(run, control, self._look, recorded=recorded)
+        self._progress = progress
         self._stage = ""
+
+    @property
+    def recorded(self) -> bool:
+        """Whether the run has a row."""
+        return self.heart.recorded
 
     @functools.cached_property
     def catalog(self) -> Catalog:
@@ -64,12 +69,14 @@ class Job:
         self._stage = self.run.message = message
         self.run.write_log(message)
 
-    def look(self) -> None:
-        """Have the row say how far the work is."""
+    def _look(self) -> None:
+        """Have the row say how far the work is, and show it."""
         self.run.bytes_done, self.run.bytes_total = self.control.bytes_done, self.control.bytes_total
         if self.control.files_total:
             files = {"done": self.control.files_done, "total": self.control.files_total}
             self.run.message = _("%(stage)s: %(done)d of %(total)d files") % {"stage": self._stage, **files}
+        if self._progress:
+            self._progress(self.run)
 
     def note(self, message: str) -> None:
         """Add a line to the log."""
@@ -109,11 +116,10 @@ class Job:
     def save(self) -> None:
         """Write the row, if there is a table; create it anew when a restore has taken its place.
 
-        The work is over, and its outcome does not hang on the record of it. A connection may well be gone by now: a
-        restore by swap ends all of them.
+        The work is over, and its outcome does not hang on the record of it.
         """
         try:
-            self._write(self.run.save)
+            self._write(self._save_end)
         except Error as error:
             logger.warning("The end of a run could not be recorded: %s", error)
 
@@ -122,19 +128,15 @@ class Job:
 
         :raises django.db.Error: they could not be written.
         """
-        self._write(functools.partial(self.run.save, update_fields=["options"]))
+        self._write(functools.partial(self.run.save, update_fields=["options", "number"]))
+
+    def _save_end(self) -> None:
+        self.run.finished_at = beats.now(history.database())
+        self.run.save()
 
     def _write(self, save: Callable[[], object]) -> None:
-        if not self.recorded:
-            return
-        connection = connections[history.database()]
-        try:
-            save()
-        except (OperationalError, InterfaceError):
-            if connection.in_atomic_block:
-                raise
-            connection.close()
-            save()
+        if self.recorded:
+            self.heart.write(save)
 
 
 def carry_out(
@@ -152,10 +154,10 @@ def carry_out(
     :raises BackupError: it failed; the row says so too.
     """
     control = control or Control(stall_timeout=get_settings().stall_timeout)
-    job = Job(run, control, recorded=not run._state.adding)
+    job = Job(run, control, recorded=not run._state.adding, progress=progress)
     running[str(run.pk)] = control
     try:
-        with _beating(job, progress):
+        with control.fenced(job.heart), job.heart:
             job.send_robust(signals.run_started)
             message = work(job)
     except BaseException as error:
@@ -168,6 +170,7 @@ def carry_out(
         job.save()
         job.send_robust(signals.run_finished)
     finally:
+        job.heart.close()
         del running[str(run.pk)]
         forget_listing()
     return run
@@ -185,53 +188,6 @@ def _fail(job: Job, error: BaseException) -> None:
     job.run.bytes_done = job.control.bytes_done
     job.save()
     job.send_robust(signals.run_failed, exception=error)
-
-
-@contextmanager
-def _beating(job: Job, progress: Progress | None) -> Iterator[None]:
-    done = threading.Event()
-    thread = threading.Thread(target=_beat, args=(job, progress, done), name="heartbeat", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-
-
-def _beat(job: Job, progress: Progress | None, done: threading.Event) -> None:
-    """Show the progress, write it to the row once a second, and see whether somebody wants the run cancelled."""
-    written = 0.0
-    try:
-        while not done.wait(TICK):
-            job.look()
-            if progress:
-                progress(job.run)
-            if job.recorded and time.monotonic() - written >= BEAT:
-                _write_beat(job)
-                written = time.monotonic()
-    finally:
-        connections.close_all()
-
-
-def _write_beat(job: Job) -> None:
-    run = job.run
-    run.heartbeat_at = clock.now()
-    row = BackupRun.objects.using(history.database()).filter(pk=run.pk)
-    try:
-        row.update(
-            heartbeat_at=run.heartbeat_at,
-            bytes_done=run.bytes_done,
-            bytes_total=run.bytes_total,
-            message=run.message,
-            log=run.log,
-        )
-        run.cancel_requested_at = row.values_list("cancel_requested_at", flat=True).first()
-        if run.cancel_requested_at:
-            job.control.stop(Cancelled(gettext_noop("The run was cancelled.")))
-    except DatabaseError as error:  # busy, or being restored this very moment: the next beat will do
-        logger.debug("A heartbeat was missed: %s", error)
-        connections[history.database()].close()  # the server may have ended it
 
 
 def stop_all(error: BackupError) -> bool:

@@ -10,11 +10,13 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from .. import clock
+from ..core import identity
 from ..exceptions import BackupError, gettext_noop
 from ..executors import Executor
+from ..models import beats
 from ..models.runs import BackupRun, Status
 from .history import database, has_table
-from .stale import is_gone, reap
+from .stale import is_gone, reap, watch_until_gone
 
 
 class RunInProgress(BackupError):
@@ -43,9 +45,10 @@ class RunInProgress(BackupError):
         )
 
 
-def claim(run: BackupRun) -> None:
+def claim(run: BackupRun, *, wait: bool) -> None:
     """Insert the run as the only active one on its database.
 
+    :param wait: where no clock tells whether the process of another run is gone, wait until that is known.
     :raises RunInProgress: another one is active.
     """
     holder = None
@@ -55,7 +58,7 @@ def claim(run: BackupRun) -> None:
                 run.save(force_insert=True)
         except IntegrityError:
             holder = BackupRun.objects.filter(lock=run.lock).first()
-            if holder and not is_gone(holder):
+            if holder and not (watch_until_gone(holder) if wait else is_gone(holder)):
                 break
             if holder:
                 reap(holder)
@@ -69,25 +72,28 @@ def begin(run: BackupRun, *, recorded: bool) -> None:
 
     :raises RunInProgress: another run is active on its database.
     """
-    run.status, run.started_at = Status.RUNNING, run.started_at or clock.now()
-    run.host, run.pid, run.heartbeat_at = socket.gethostname(), os.getpid(), clock.now()
+    run.status, run.host, run.pid = Status.RUNNING, socket.gethostname(), os.getpid()
+    run.started_at = run.started_at or clock.now()
     if recorded:
-        claim(run)
+        run.identity = _identity()
+        run.created_at = run.started_at = run.heartbeat_at = beats.now(database())
+        claim(run, wait=True)
 
 
 def enqueue(run: BackupRun, executor: Executor) -> None:
     """Insert a run that waits for an executor.
 
-    Who gives signs of life for it until it begins is in the row: our process; nobody, but not for long; or, without any
-    heartbeat, a queue of tasks, which may be long.
+    Its row says who beats for it until it begins: our process; nobody, but not for long; or, without any heartbeat, a
+    queue of tasks, which may be long.
 
     :raises RunInProgress: another run is active on its database.
     """
     run.status, run.host = Status.QUEUED, socket.gethostname()
     # Of a process that we start, nobody knows before it begins, and ours may well end first.
     run.pid = os.getpid() if executor.in_process else None
-    run.heartbeat_at = clock.now() if executor.in_process or executor.begins_at_once else None
-    claim(run)
+    run.identity, run.created_at = _identity(), beats.now(database())
+    run.heartbeat_at = run.created_at if executor.in_process or executor.begins_at_once else None
+    claim(run, wait=False)
 
 
 def begin_queued(run_id: str) -> bool:
@@ -96,17 +102,27 @@ def begin_queued(run_id: str) -> bool:
         uuid.UUID(run_id)
     except ValueError:
         return False
-    now = clock.now()
+    now = beats.now(database())
     changed = BackupRun.objects.filter(pk=run_id, status=Status.QUEUED).update(
-        status=Status.RUNNING, started_at=now, heartbeat_at=now, host=socket.gethostname(), pid=os.getpid()
+        status=Status.RUNNING,
+        started_at=now,
+        heartbeat_at=now,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        identity=_identity(),
     )
     return changed == 1
 
 
 def release(alias: str) -> None:
-    """Mark the run that holds a database as interrupted, if its process is gone; this may take a heartbeat's time."""
+    """Close the run that locks a database, if its process is gone."""
     if not has_table():
         return
     for run in BackupRun.objects.filter(lock=f"db:{alias}"):
-        if run.is_active and is_gone(run):
+        if run.is_active and watch_until_gone(run):
             reap(run)
+
+
+def _identity() -> str | None:
+    mine = identity.current()
+    return str(mine) if mine else None

@@ -18,7 +18,7 @@ from ..core import file_lists
 from ..core.control import Control
 from ..core.file_lists import MediaFile
 from ..core.mirror import Mirror
-from ..exceptions import BackupError, RestoreRefused, gettext_noop
+from ..exceptions import BackupError, LockLost, RestoreRefused, gettext_noop
 from .job import Job
 
 REPLACED, REMOVED = "replaced", "removed"
@@ -49,7 +49,11 @@ class MediaRollback:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None:
+        is_left = self._folder is not None and self._folder.exists()
+        if isinstance(error, LockLost) and is_left:
+            # What is there now may be what a later restore has put there.
+            self._job.note(_("What had been overwritten is in %(folder)s.") % {"folder": self._folder})
+        elif error is not None:
             self._put_back()
         elif self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)

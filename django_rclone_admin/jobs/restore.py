@@ -79,6 +79,7 @@ def undo_by_kept(job: Job) -> str:
     job.stage(_("Putting back what was replaced"))
     connections[run.database].close()
     undo.mark_unfinished(job, connector.name_to_keep())
+    job.control.confirm()
     connector.put_back(UndoOptions.from_run(run).put_back, UndoNotes.from_run(run).kept)
     undo.clear_unfinished(job)
     _repair_history(job)
@@ -160,6 +161,7 @@ def _discard_older(job: Job, connector: Connector) -> None:
         last = undo.last_restore(run.database)
         kept = UndoNotes.from_run(last).kept if last else ""
         if kept and kept != mine.kept and (mine.kept or mine.safety):
+            job.control.confirm()
             connector.discard(kept)
     except Exception as error:  # noqa: BLE001  (the restore is committed)
         history.logger.warning("What an earlier restore kept could not be removed: %s", error)
@@ -177,7 +179,7 @@ def _repair_history(job: Job) -> None:
     if not job.recorded and history.has_table():
         run.lock = f"db:{run.database}"
         lock.begin(run, recorded=True)
-        job.recorded = True
+        job.heart.recorded = True
 
 
 def _success(run: BackupRun, backup: StoredObject | None, vanished: list[str]) -> str:

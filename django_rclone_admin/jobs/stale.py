@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import os
-import socket
+import contextlib
+import logging
 import time
 import uuid
+from collections.abc import Iterator
 from datetime import timedelta
 
-from django.db import DatabaseError
+from django.db import DatabaseError, connections, transaction
 from django.utils.translation import gettext as _
 
-from .. import clock
-from ..models.runs import UNTAKEN_AFTER, BackupRun, Status
-from .history import has_table
+from ..models import beats
+from ..models.runs import ACTIVE, UNTAKEN_AFTER, BackupRun, Status
+from .history import database, has_table
 from .options import UndoNotes
 
-PULSE = 3.0
-"""Seconds: a live run of this host writes its heartbeat more often than this."""
+logger = logging.getLogger("django_rclone_admin")
+
+LOOK = 0.5
+"""Seconds between two looks at a heartbeat of another machine."""
 
 
 def reap(run: BackupRun, message: str = "") -> None:
@@ -26,12 +29,10 @@ def reap(run: BackupRun, message: str = "") -> None:
     :param message: why; what is known from the row by default.
     """
     why, hint = _cause_of_death(run)
-    run.end(Status.INTERRUPTED, message or why, hint)
+    run.end(Status.INTERRUPTED, message or why, hint, at=beats.now(database()))
     run.write_log(run.message)
     # Only if it has not beaten since: it may have been written a moment ago, by itself or by another reaper.
-    BackupRun.objects.filter(
-        pk=run.pk, status__in=[Status.QUEUED, Status.RUNNING], heartbeat_at=run.heartbeat_at
-    ).update(
+    BackupRun.objects.filter(pk=run.pk, status__in=ACTIVE, heartbeat_at=run.heartbeat_at).update(
         status=run.status,
         message=run.message,
         hint=run.hint,
@@ -59,9 +60,42 @@ def _cause_of_death(run: BackupRun) -> tuple[str, str]:
 
 
 def reap_stale() -> None:
-    """Mark all runs whose heart stopped; called by whoever looks at the history."""
-    for run in BackupRun.objects.stale():
-        reap(run)
+    """Close the runs whose process is gone. Pages call this: it neither raises nor waits for anybody's lock."""
+    connection = connections[database()]
+    if connection.in_atomic_block and connection.settings_dict["ATOMIC_REQUESTS"]:
+        # The transaction is the request's: what could fail here must not have it fail.
+        transaction.on_commit(_reap_stale, using=connection.alias, robust=True)
+    else:
+        _reap_stale()
+
+
+def _reap_stale() -> None:
+    alias = database()
+    try:
+        with _without_waiting(alias), transaction.atomic(using=alias):
+            for run in BackupRun.objects.using(alias).active().defer("log"):
+                if is_gone(run):
+                    reap(run)
+    except DatabaseError as error:  # locked, or not there: the next look will do
+        logger.debug("Stale runs could not be closed: %s", error)
+
+
+@contextlib.contextmanager
+def _without_waiting(alias: str) -> Iterator[None]:
+    """Have SQLite give up at once where somebody holds its file."""
+    connection = connections[alias]
+    if connection.vendor != "sqlite":
+        yield
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA busy_timeout")
+        (usual,) = cursor.fetchone()
+        cursor.execute("PRAGMA busy_timeout = 0")
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f"PRAGMA busy_timeout = {int(usual)}")
 
 
 def is_over(run_id: str) -> bool | None:
@@ -81,32 +115,22 @@ def is_over(run_id: str) -> bool | None:
 
 
 def is_gone(run: BackupRun) -> bool:
-    """Whether the holder of a lock has ended, or its process has.
+    """Whether a run has ended, or its process has, as far as can be said without waiting.
 
-    A dead process of this host is certain only after a heartbeat's time: the number may come from another container
-    that shares our host name. So wait for one more beat.
+    A number of a process says nothing by itself: it may come from another container that shares our host name. So a
+    process is looked for only where its identity shows that this process would see it.
     """
-    if not run.is_active:
-        return True
-    if BackupRun.objects.stale().filter(pk=run.pk).exists():
-        return True
-    if run.host != socket.gethostname() or run.pid is None or _process_exists(run.pid):
-        return False
-    assert run.heartbeat_at is not None
-    seen = run.heartbeat_at
-    while clock.now() - seen < timedelta(seconds=PULSE):
-        time.sleep(0.2)
+    return not run.is_active or bool(run.is_dead()) or run.is_silent(database())
+
+
+def watch_until_gone(run: BackupRun) -> bool:
+    """The same, waiting for the next heartbeat where no clock tells how old the last one is."""
+    while not is_gone(run):
+        if beats.is_comparable(run.process, database()):
+            return False
+        seen = run.heartbeat_at
+        time.sleep(LOOK)
         run.refresh_from_db()
-        if run.heartbeat_at != seen or not run.is_active:
+        if run.heartbeat_at != seen:
             return not run.is_active
-    return True
-
-
-def _process_exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
     return True

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+from django.db.models import F
+
 from ..connectors.registry import get_connector
 from ..models.runs import ACTIVE, BackupRun, Kind, Status
 from . import history
@@ -25,6 +27,8 @@ def mark_unfinished(job: Job, kept: str) -> None:
     A process that dies right after the change has no time for it, and the next undo would go back too far.
     """
     note(job.run, unfinished=True, kept=kept or UndoNotes.from_run(job.run).kept)
+    if job.recorded:
+        job.run.number = _next_number(job.run.database)
     job.save_options()
 
 
@@ -33,12 +37,19 @@ def clear_unfinished(job: Job) -> None:
     note(job.run, unfinished=False)
 
 
+def _next_number(alias: str) -> int:
+    """Return the number of a restore that is about to change a database: whatever the clocks say, it is the last one."""
+    numbers = BackupRun.objects.filter(database=alias, number__isnull=False)
+    return (numbers.order_by("-number").values_list("number", flat=True).first() or 0) + 1
+
+
 def last_restore(alias: str) -> BackupRun | None:
     """Return the last restore that changed a database, or may have, as far as the history knows."""
     if not history.has_table():
         return None
     runs = BackupRun.objects.filter(database=alias, kind=Kind.DB_RESTORE).exclude(status__in=ACTIVE)
-    return next((run for run in runs.order_by("-created_at").defer("log") if _has_happened(run)), None)
+    runs = runs.order_by(F("number").desc(nulls_last=True), "-created_at").defer("log")
+    return next((run for run in runs if _has_happened(run)), None)
 
 
 def _has_happened(run: BackupRun) -> bool:

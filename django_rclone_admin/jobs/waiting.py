@@ -10,14 +10,14 @@ import time
 from django.db import DatabaseError, connections
 from django.utils.translation import gettext as _
 
-from .. import clock
+from ..models import beats
 from ..models.runs import BackupRun, BackupRunQuerySet, Status
 from . import history, stale
 
 logger = logging.getLogger("django_rclone_admin")
 
 BEAT = 1.0
-"""Seconds between two signs of life; those who look for dead runs expect one every ``stale.PULSE``."""
+"""Seconds between two heartbeats."""
 
 
 class Waiting:
@@ -76,7 +76,7 @@ class Waiting:
 
 def _write_beat(run_ids: list[str]) -> None:
     try:
-        _rows(run_ids).update(heartbeat_at=clock.now())
+        _rows(run_ids).update(heartbeat_at=beats.now(history.database()))
     except DatabaseError as error:  # busy, or being restored this very moment: the next beat will do
         logger.debug("A heartbeat was missed: %s", error)
         connections[history.database()].close()  # the server may have ended it

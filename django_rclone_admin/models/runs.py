@@ -13,9 +13,13 @@ from django.utils.translation import pgettext_lazy
 
 from .. import clock
 from ..conf import get_settings
+from ..core.identity import Identity
+from . import beats
 from .fields import AwareDateTimeField
 
 LOG_CHARACTERS = 64_000
+INTERNAL = frozenset({"lock", "identity", "number"})
+"""Fields that are for the app itself."""
 UNTAKEN_AFTER = timedelta(days=1)
 """How long a run may wait in a queue of tasks. A worker that takes it later finds it ended, and does nothing."""
 
@@ -86,16 +90,17 @@ class BackupRunQuerySet(models.QuerySet["BackupRun"]):
         return self.filter(status__in=ACTIVE)
 
     def stale(self) -> BackupRunQuerySet:
-        """Active runs whose heart has not beaten for ``STALE_AFTER`` seconds, and those that no worker ever takes.
+        """Active runs without a heartbeat for ``STALE_AFTER`` seconds, and those that no worker has taken.
 
-        Nobody's heart beats for a run in a queue of tasks: it waits for as long as ``UNTAKEN_AFTER``.
+        A run in a queue of tasks has no heartbeat: it waits for as long as ``UNTAKEN_AFTER``.
         """
-        now = clock.now()
-        silent = models.Q(heartbeat_at__lt=now - timedelta(seconds=get_settings().stale_after))
-        untaken = models.Q(
-            status=Status.QUEUED, heartbeat_at__isnull=True, created_at__lt=now - UNTAKEN_AFTER
-        )
-        return self.active().filter(silent | untaken)
+        active = self.active().defer("log")
+        return self.filter(pk__in=[run.pk for run in active if run.is_silent(self.db)])
+
+    def last_end(self) -> str:
+        """Return a text that changes whenever a run ends, in whichever process."""
+        ended = self.filter(finished_at__isnull=False).order_by("-finished_at", "-pk")
+        return " ".join(map(str, ended.values_list("pk", "finished_at").first() or ()))
 
 
 class BackupRun(models.Model):
@@ -136,6 +141,10 @@ class BackupRun(models.Model):
     log = models.TextField(_("log"), blank=True)
     host = models.CharField(_("host"), max_length=255, blank=True)
     pid = models.IntegerField(_("process"), null=True)
+    identity = models.CharField(max_length=200, null=True, editable=False)  # noqa: DJ001  (NULL: not known)
+    number = models.BigIntegerField(
+        null=True, editable=False, help_text=_("The place of a restore in the order of the restores.")
+    )
 
     objects = BackupRunQuerySet.as_manager()
 
@@ -145,6 +154,7 @@ class BackupRun(models.Model):
         ordering = ("-created_at",)
         default_permissions = ("view",)
         permissions = [("cancel_backuprun", _("Can cancel a run"))]
+        indexes = [models.Index(fields=["finished_at"], name="dra_run_finished")]
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} {self.database}".strip()
@@ -167,6 +177,11 @@ class BackupRun(models.Model):
         return not self.is_active and bool(self.options.get("unfinished"))
 
     @property
+    def process(self) -> Identity | None:
+        """The process that works on it, or in which it waits, where that is known."""
+        return Identity.parse(self.identity)
+
+    @property
     def lock_name(self) -> str:
         """What the run locks while it is active: one database, or the media."""
         is_media = self.kind in (Kind.MEDIA_BACKUP, Kind.MEDIA_RESTORE) or (self.kind, self.database) == (
@@ -175,19 +190,39 @@ class BackupRun(models.Model):
         )
         return "media" if is_media else f"db:{self.database}"
 
+    def is_dead(self) -> bool | None:
+        """Whether its process has ended; ``None`` where this process can't see that."""
+        process = self.process
+        return process.is_dead() if process and process.pid == self.pid else None
+
+    def is_silent(self, alias: str) -> bool:
+        """Whether its last heartbeat is ``STALE_AFTER`` seconds old; of a run without any, whether no worker takes it.
+
+        :param alias: of the database that holds the history.
+        """
+        if self.heartbeat_at is not None:
+            silence = beats.silence(self.heartbeat_at, self.process, self.pk, alias)
+            return silence > timedelta(seconds=get_settings().stale_after)
+        return self.status == Status.QUEUED and beats.now(alias) - self.created_at > UNTAKEN_AFTER
+
     def write_log(self, line: str) -> None:
         """Add a line to the log, which keeps its end when it gets too long. Does not save."""
         stamp = clock.now().strftime("%H:%M:%S")
         self.log = f"{self.log}{stamp} {line}\n"[-LOG_CHARACTERS:]
 
-    def end(self, status: Status, message: str, hint: str = "") -> None:
-        """Set the outcome and give the lock back. Does not save."""
+    def end(self, status: Status, message: str, hint: str = "", *, at: datetime | None = None) -> None:
+        """Set the outcome and give the lock back. Does not save.
+
+        :param at: the time by the history's clock.
+        """
         self.status, self.message, self.hint, self.lock = status, message, hint, None
-        self.finished_at = clock.now()
+        self.finished_at = at or clock.now()
 
     def as_dict(self) -> dict[str, object]:
         """Return what the JSON output of the commands shows."""
-        shown = {field.name: getattr(self, field.name) for field in self._meta.fields if field.name != "lock"}
+        shown = {
+            field.name: getattr(self, field.name) for field in self._meta.fields if field.name not in INTERNAL
+        }
         return {
             key: value.isoformat() if isinstance(value, datetime) else str(value) if key == "id" else value
             for key, value in shown.items()

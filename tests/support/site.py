@@ -77,11 +77,12 @@ class Shop:
         input: str | bytes | None = None,  # noqa: A002 (as subprocess.run calls it)
         timeout: float = 60,
         new_python: bool = False,
+        before: Sequence[str] = (),
     ) -> Result:
         """Run ``manage.py`` to its end. Whatever it started itself has to end with it."""
         answers = input.encode() if isinstance(input, str) else input
         stdin = subprocess.DEVNULL if answers is None else subprocess.PIPE
-        process = self.start(*arguments, env=env, stdin=stdin, new_python=new_python)
+        process = self.start(*arguments, env=env, stdin=stdin, new_python=new_python, before=before)
         return self.finish(process, answers, timeout)
 
     def finish(
@@ -107,19 +108,21 @@ class Shop:
         stdin: int = subprocess.DEVNULL,
         stderr: int = subprocess.PIPE,
         new_python: bool = False,
+        before: Sequence[str] = (),
     ) -> subprocess.Popen[bytes]:
         """Start ``manage.py`` and return at once. Killed at the end of the test, if it still runs then.
 
         :param new_python: whether Python itself has to be started, for what depends on its start.
+        :param before: a program that starts it, with its arguments.
         """
         environment = self.environment | {"SHOP_SETTINGS": json.dumps(self.settings)} | dict(env or {})
         streams = {"stdin": stdin, "stdout": subprocess.PIPE, "stderr": stderr}
         process: subprocess.Popen[bytes]
-        if self.fork_server and self.fork_server.can_give(environment) and not new_python:
+        if self.fork_server and self.fork_server.can_give(environment) and not (new_python or before):
             process = ForkedProcess(self.fork_server, ["manage.py", *arguments], env=environment, **streams)
         else:
             process = subprocess.Popen(
-                [sys.executable, "manage.py", *arguments],
+                [*before, sys.executable, "manage.py", *arguments],
                 cwd=REPOSITORY,
                 env=environment,
                 start_new_session=True,

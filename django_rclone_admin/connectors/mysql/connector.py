@@ -105,7 +105,7 @@ class MysqlDumpConnector(Connector):
 
     def sink(self, head: bytes, control: Control, strategy: str) -> Sink:
         self.check_head(head)
-        return swap.SwapSink(self) if strategy == "swap" else InPlaceSink(self)
+        return swap.SwapSink(self, control) if strategy == "swap" else InPlaceSink(self)
 
     def is_atomic(self, strategy: str) -> bool:
         return strategy == "swap"

@@ -15,6 +15,7 @@ import contextlib
 from collections.abc import Sequence
 from typing import Any
 
+from ...core.control import Control
 from ...core.programs import Completed
 from ...exceptions import BackupError, BackupNotFound, ProgramFailed, gettext_noop
 from .definitions import Definition, difference, quote, read, store, stored, triggers
@@ -33,8 +34,8 @@ class SwapSink:
     :param connector: the :class:`~django_rclone_admin.connectors.mysql.MysqlDumpConnector` it works for.
     """
 
-    def __init__(self, connector: Any) -> None:
-        self._connector = connector
+    def __init__(self, connector: Any, control: Control) -> None:
+        self._connector, self._control = connector, control
         self._server = Server(connector)
         self._new = self._server.new_name()
         self._text = DumpText(silence_events=True)
@@ -62,10 +63,12 @@ class SwapSink:
                 cursor.execute(each.drop)
             before, after = server.tables(cursor, server.live), server.tables(cursor, new)
         self.vanished = sorted(set(before) - set(after))
+        self._control.confirm()
         exchange(server, new, self.kept, definitions)
         self._is_done = True
         with contextlib.suppress(BackupError):  # the restore has succeeded; the next one sweeps
             server.drop(new)
+            self._control.confirm()  # what is kept now may be what a later restore kept
             server.drop_older(self.kept)
 
     def abort(self) -> None:

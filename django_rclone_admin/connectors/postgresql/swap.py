@@ -11,16 +11,15 @@ import contextlib
 import logging
 import os
 import uuid
-from datetime import timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db import DatabaseError
 
-from ... import clock
 from ...core.chain import ChainSink
 from ...core.control import Control
 from ...core.programs import run_to_end
-from ...exceptions import BackupNotFound, gettext_noop
+from ...exceptions import BackupError, BackupNotFound, gettext_noop
 from .contents import Head
 from .libpq import quote
 from .server import Server, explained, name_beside
@@ -77,7 +76,7 @@ class SwapSink:
             before, after = (set(self._connector.tables(each)) for each in (self._live, self._new))
             self.vanished = sorted(before - after)
             history.copy(self._live, self._new)
-        self._control.check()
+        self._control.confirm()
         self._server.rename([(self._live, self.kept), (self._new, self._live)])
         self._is_done = True
         history.catch_up(self.kept, self._live)
@@ -86,10 +85,11 @@ class SwapSink:
     def _drop_older(self) -> None:
         """Drop what earlier swaps kept; the swap is done, whatever becomes of this."""
         try:
+            self._control.confirm()  # what is kept now may be what a later restore kept
             for name in self._server.names_like(self._live, KEPT):
                 if name != self.kept:
                     self._server.drop(name)
-        except DatabaseError as error:
+        except (BackupError, DatabaseError) as error:
             logger.warning("What an earlier restore kept could not be dropped: %s", error)
 
     def abort(self) -> None:
@@ -112,11 +112,13 @@ class History:
     def __init__(self, connector: Any, server: Server) -> None:
         self._tables: tuple[str, ...] = connector.history_tables
         self._connector, self._server = connector, server
-        self._copied_at = clock.now()
+        self._copied_at: datetime | None = None
 
     def copy(self, source: str, target: str) -> None:
         """Replace the history tables of the target by those of the source, with all their rows."""
-        self._copied_at = clock.now() - timedelta(seconds=5)
+        with self._server.cursor(source) as cursor:  # heartbeats are written by the server's clock, too
+            cursor.execute("SELECT clock_timestamp() - interval '5s'")
+            (self._copied_at,) = cursor.fetchone()
         for table in self._tables:
             if self._exists(table, source):
                 self._connector.copy_table(table, source, target)

@@ -65,7 +65,7 @@ class SqliteBackupConnector(Connector):
         is_text = not head.startswith(MAGIC)
         if is_text and not _looks_like_sql(head):
             raise WrongFormat(gettext_noop("The backup is neither a SQLite database nor its SQL text."))
-        return Loader(self.path(), keep=self.history_tables, is_text=is_text)
+        return Loader(self.path(), control, keep=self.history_tables, is_text=is_text)
 
     def vanished(self, sink: Sink) -> list[str]:
         assert isinstance(sink, Loader)

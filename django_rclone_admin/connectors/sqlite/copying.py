@@ -6,7 +6,7 @@ import contextlib
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 BUSY_SECONDS = 30
 """How long to wait for the locks of others."""
@@ -56,9 +56,16 @@ class Copier:
         connection.set_progress_handler(self._aborted.is_set, STEPS)
         return connection
 
-    def copy(self, source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+    def copy(
+        self,
+        source: sqlite3.Connection,
+        target: sqlite3.Connection,
+        *,
+        may_begin: Callable[[], bool] = lambda: True,
+    ) -> None:
         """Copy a database.
 
+        :param may_begin: is asked once the target is locked: the process may have been frozen while it waited for that.
         :raises sqlite3.OperationalError: others hold one of the two for longer than we wait, or we were told to give
             up. The target is what it was before.
         """
@@ -66,9 +73,11 @@ class Copier:
             connection.execute(
                 "PRAGMA busy_timeout=200"
             )  # Python goes on trying, and in between we can be stopped
-        patience = _Patience(self._aborted)
-        with _reading(source, patience):
-            source.backup(target, pages=PAGES, progress=patience.look, sleep=PAUSE)
+        with _reading(source, _Patience(self._aborted)):
+            (pages,) = source.execute("PRAGMA page_count").fetchone()
+            patience = _Patience(self._aborted, may_begin)
+            # The first step, which locks the target, must not be the last one, which commits.
+            source.backup(target, pages=max(1, min(PAGES, pages - 1)), progress=patience.look, sleep=PAUSE)
 
     def abort(self) -> None:
         """Give up. Called from another thread."""
@@ -81,9 +90,10 @@ class Copier:
 class _Patience:
     """Waits for the locks of others, but not for ever, and not when we are told to give up."""
 
-    def __init__(self, aborted: threading.Event) -> None:
-        self._aborted = aborted
+    def __init__(self, aborted: threading.Event, may_begin: Callable[[], bool] = lambda: True) -> None:
+        self._aborted, self._may_begin = aborted, may_begin
         self._since: float | None = None
+        self._has_begun = False
 
     def look(self, status: int, remaining: int = 0, total: int = 0) -> None:
         """Decide after each step, by what it came to, whether there shall be another.
@@ -96,6 +106,9 @@ class _Patience:
             raise sqlite3.OperationalError("interrupted")
         if not _is_busy(status):
             self._since = None
+            if not self._has_begun and not self._may_begin():
+                raise sqlite3.OperationalError("interrupted")
+            self._has_begun = True
             return
         self._since = self._since or time.monotonic()
         if time.monotonic() - self._since > BUSY_SECONDS:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
+from ...core.control import Control
 from ...core.temporary import private_folder, remove_folder
 from ...exceptions import BackupDamaged, ProgramFailed, UsageError, gettext_noop
 from .copying import Copier, connect
@@ -160,12 +161,16 @@ class Loader:
     """Collects a database in a private file, checks it, and puts it into the live file in one transaction.
 
     :param path: the live file, which need not exist.
+    :param control: is asked right before the live file is changed.
     :param keep: tables whose live rows survive, whatever the backup has.
     :param is_text: the bytes are SQL text.
     """
 
-    def __init__(self, path: str, *, keep: Sequence[str] = (), is_text: bool = False) -> None:
+    def __init__(
+        self, path: str, control: Control | None = None, *, keep: Sequence[str] = (), is_text: bool = False
+    ) -> None:
         self._path, self._keep, self._is_text = path, keep, is_text
+        self._control = control or Control()
         self._copier = Copier()
         self.vanished: list[str] = []
         """After the commit: the tables that were there and are no more."""
@@ -211,7 +216,8 @@ class Loader:
             with self._connect_live() as live:
                 self._fit(staged, live)
                 before = tables(live)
-                self._copier.copy(staged, live)
+                self._control.confirm()
+                self._copier.copy(staged, live, may_begin=lambda: not self._control.is_due())
                 self.vanished = sorted(set(before) - set(tables(live)))
 
     @contextlib.contextmanager

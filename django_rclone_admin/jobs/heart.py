@@ -1,0 +1,246 @@
+"""The heartbeat of a run: it shows that the run lives, hears that it has to stop, and is what its fence asks."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Self, TypeVar
+
+from django.db import DatabaseError, IntegrityError, OperationalError, connections, transaction
+
+from ..conf import get_settings
+from ..core.control import Control
+from ..exceptions import Cancelled, Interrupted, LockLost, gettext_noop
+from ..models import beats
+from ..models.runs import BackupRun, BackupRunQuerySet, Status
+from .history import database
+from .history_thread import HistoryThread
+
+logger = logging.getLogger("django_rclone_admin")
+
+TICK, BEAT = 0.25, 1.0
+"""Seconds between looks at the progress, and between heartbeats."""
+LEASE = 0.75
+"""The part of ``STALE_AFTER`` after which a run that could not beat stops itself: before others may take over."""
+HANGING_SECONDS = 10.0
+"""After this time a write to the history is given up, and tried again with a new connection."""
+PATIENCE = 10.0
+"""How long the work waits for the answer of the history."""
+STOPPED_PATIENCE = 3.0
+"""The same once somebody wants the run to stop."""
+LOOK = 0.1
+
+T = TypeVar("T")
+
+
+class Heart:
+    """Beats for one run while its work is done, and writes its row.
+
+    :param run: has begun.
+    :param look: puts the progress into the run; called a few times a second.
+    """
+
+    def __init__(self, run: BackupRun, control: Control, look: Callable[[], None], *, recorded: bool) -> None:
+        self._run, self._control, self._look = run, control, look
+        self.recorded = recorded
+        self._alias = database()
+        # What others can't see yet, they can't take over; and another connection could not write to it.
+        self._is_private = recorded and connections[self._alias].in_atomic_block
+        self._thread: HistoryThread | None = None
+        self._pending: Future[None] | None = None
+        self._renewed_at = time.monotonic()
+        self._is_locked_out = False
+        self._done = threading.Event()
+        self._pulse = threading.Thread(target=self._beat_until_done, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._pulse.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the beats; the row can still be written, until :meth:`close`."""
+        self._done.set()
+        self._pulse.join(STOPPED_PATIENCE)
+
+    def close(self) -> None:
+        """Give the connection back."""
+        if self._thread:
+            self._thread.close(STOPPED_PATIENCE)
+
+    # -- what the work asks ---------------------------------------------------------------------------------------
+
+    def is_due(self) -> bool:
+        """Whether the last heartbeat is so old that the process must have been frozen since."""
+        return self._is_watched and not self._is_locked_out and self._age > self._limit
+
+    def confirm(self) -> None:
+        """Beat, and wait for the answer.
+
+        :raises BackupError: the run is not the active one any more, or the history does not answer.
+        """
+        if not self._is_watched:
+            return
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            asked = self._submit(self._beat)
+            problem = self._wait(asked, deadline)
+            if problem is None:
+                return
+            if time.monotonic() > deadline:
+                raise Interrupted(
+                    gettext_noop("The run history did not answer, so the run was stopped: %(reason)s"),
+                    hint=gettext_noop("Check the database that holds the run history, then try again."),
+                    reason=problem,
+                )
+            self._control.raise_if_stopped()
+            time.sleep(LOOK)
+
+    def write(self, save: Callable[[], T]) -> T:
+        """Write to the row, and wait for that.
+
+        :raises django.db.Error: it could not be written.
+        """
+        if self._is_private:
+            return save()
+        deadline = time.monotonic() + (STOPPED_PATIENCE if self._control.is_stopped else PATIENCE)
+        while True:
+            answer = self._submit(save)
+            while not answer.done() and time.monotonic() < deadline:
+                time.sleep(LOOK)
+            if not answer.done():
+                self._history.break_off()
+                raise OperationalError("The database does not answer.")
+            error = answer.exception()
+            if not (error and _is_locked(error)) or time.monotonic() > deadline:
+                return answer.result()
+            time.sleep(LOOK)
+
+    # -- the thread that beats ------------------------------------------------------------------------------------
+
+    def _beat_until_done(self) -> None:
+        asked_at, is_broken = 0.0, False
+        while not self._done.wait(TICK):
+            try:
+                self._look()
+            except Exception:
+                if not is_broken:
+                    logger.exception("The progress of a run could not be shown")
+                is_broken = True
+            if not self._is_watched:
+                continue
+            if self._pending is None or self._pending.done():
+                if time.monotonic() - asked_at >= BEAT:
+                    asked_at = time.monotonic()
+                    self._pending = self._submit(self._beat)
+            elif self._history.busy_seconds > HANGING_SECONDS:
+                self._history.break_off()
+            self._stop_when_late()
+
+    def _stop_when_late(self) -> None:
+        """Stop the work before others may take it for dead."""
+        if self._is_locked_out or self._age < self._limit:
+            return
+        if self._pending and not self._pending.done() and self._history.busy_seconds < BEAT:
+            return  # this process was frozen, and has just asked
+        self._control.stop(
+            Interrupted(
+                gettext_noop("The run history could not be written for %(seconds)d seconds."),
+                hint=gettext_noop("Check the database that holds the run history, then try again."),
+                seconds=self._age,
+            )
+        )
+
+    @property
+    def _is_watched(self) -> bool:
+        return self.recorded and not self._is_private
+
+    @property
+    def _age(self) -> float:
+        return time.monotonic() - self._renewed_at
+
+    @property
+    def _limit(self) -> float:
+        return LEASE * get_settings().stale_after
+
+    @property
+    def _history(self) -> HistoryThread:
+        if self._thread is None:
+            self._thread = HistoryThread(self._alias)
+        return self._thread
+
+    def _submit(self, call: Callable[[], T]) -> Future[T]:
+        return self._history.submit(call)
+
+    def _wait(self, asked: Future[None], deadline: float) -> str | None:
+        """Wait for the answer; return what went wrong, if anything did."""
+        while not asked.done():
+            self._control.raise_if_stopped()
+            if time.monotonic() > deadline:
+                self._history.break_off()
+                return "timeout"
+            time.sleep(LOOK / 10)
+        error = asked.exception()
+        if error is None or isinstance(error, DatabaseError):
+            return " ".join(str(error).split()) if error else None
+        raise error
+
+    # -- in the thread of the history -----------------------------------------------------------------------------
+
+    def _beat(self) -> None:
+        """Write a heartbeat; stop the work if the run has been ended by somebody else."""
+        if self._run.finished_at is not None:
+            return  # it was asked for before the end, and comes after it
+        run, row = self._run, self._row
+        began = time.monotonic()
+        try:
+            run.heartbeat_at = beats.now(self._alias)
+            changed = row.filter(status=Status.RUNNING).update(
+                heartbeat_at=run.heartbeat_at,
+                bytes_done=run.bytes_done,
+                bytes_total=run.bytes_total,
+                message=run.message,
+                log=run.log,
+            )
+            if not changed and not self._is_put_back():
+                self._control.stop(LockLost())
+                return
+            run.cancel_requested_at = row.values_list("cancel_requested_at", flat=True).first()
+        except DatabaseError as error:
+            self._is_locked_out = _is_locked(error)
+            logger.debug("A heartbeat was missed: %s", error)
+            raise
+        self._renewed_at, self._is_locked_out = began, False
+        if run.cancel_requested_at:
+            self._control.stop(Cancelled(gettext_noop("The run was cancelled.")))
+
+    def _is_put_back(self) -> bool:
+        """Insert a row that a restore has taken away with the table; false when the run was ended, or has lost its lock."""
+        if self._row.exists():
+            return False
+        try:
+            with transaction.atomic(using=self._alias):
+                copy.copy(self._run).save(using=self._alias, force_insert=True)
+        except IntegrityError:
+            return False
+        return True
+
+    @property
+    def _row(self) -> BackupRunQuerySet:
+        return BackupRun.objects.using(self._alias).filter(pk=self._run.pk)
+
+
+def _is_locked(error: BaseException) -> bool:
+    """Whether somebody holds SQLite's file; as long as that is so, nobody else can take the run over either."""
+    cause = error.__cause__
+    return isinstance(cause, sqlite3.Error) and getattr(cause, "sqlite_errorcode", 0) & 0xFF in (
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+    )

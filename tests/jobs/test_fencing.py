@@ -1,0 +1,180 @@
+"""A run that was frozen for longer than ``STALE_AFTER`` changes nothing once another run has taken its place."""
+
+from collections.abc import Callable
+from pathlib import Path
+from signal import SIGCONT, SIGSTOP
+from subprocess import Popen
+from time import monotonic, sleep
+
+import pytest
+
+from tests.support import databases, leaks, programs
+from tests.support.databases import HISTORY
+from tests.support.faults import assert_failed
+from tests.support.programs import DOWNLOAD, UPLOAD, Held
+from tests.support.site import Result, Shop
+from tests.support.waiting import wait_for
+
+pytestmark = pytest.mark.slow
+
+STALE_AFTER = 3
+LOST = "The run had given no heartbeat for too long, so another process closed it"
+
+RESTORE = ("dbrestore", "--noinput", "--no-safety-backup")
+KINDS = {
+    "sqlite": ("sqlite", RESTORE),
+    "postgresql-in_place": ("postgresql", (*RESTORE, "--strategy=in_place")),
+    "postgresql-swap": ("postgresql", (*RESTORE, "--strategy=swap")),
+    "mysql-swap": ("mysql", (*RESTORE, "--strategy=swap")),
+    "mysql-in_place": ("mysql", (*RESTORE, "--strategy=in_place")),
+}
+"""The engine and the command of each kind of restore."""
+
+
+class Frozen:
+    """A command whose process is frozen in the middle of its work, and what it wakes up to."""
+
+    def __init__(self, shop: Shop, held: Held, *arguments: str) -> None:
+        self.shop, self.held = shop, held
+        self.process: Popen[bytes] = shop.start(*arguments)
+        held.wait()
+        self.process.send_signal(SIGSTOP)
+
+    def wake(self) -> Result:
+        self.held.release()
+        self.process.send_signal(SIGCONT)
+        return self.shop.finish(self.process)
+
+
+@pytest.fixture
+def hold(tmp_path: Path, rclone_binary: str) -> Callable[..., Held]:
+    """Have the shop use an rclone that stops in the middle; the next commands of the shop use the real one."""
+
+    def hold(shop: Shop, when: str, *, after: int = 100, upload: bool = False) -> Held:
+        make = programs.hold_input if upload else programs.hold_output
+        held = make(tmp_path / "bin", "rclone", rclone_binary, after=after, when=when)
+        shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(held.program)
+        return held
+
+    return hold
+
+
+def take_over(shop: Shop, rclone_binary: str, *arguments: str) -> Result:
+    """Run a command as soon as the frozen run may be taken for dead; it has to succeed."""
+    shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = rclone_binary
+    frozen_at = monotonic()
+
+    def attempt() -> Result | None:
+        result = shop.manage(*arguments)
+        assert result.code in (0, 3), result.err
+        return result if result.code == 0 else None
+
+    result = wait_for(attempt, 60)
+    assert monotonic() - frozen_at > STALE_AFTER - 1.5  # it had beaten until it was frozen
+    return result
+
+
+def ends(shop: Shop, kind: str) -> list[str]:
+    """Return the status of the runs of a kind, the oldest first."""
+    rows = shop.execute(f"SELECT status FROM {HISTORY} WHERE kind = '{kind}' ORDER BY created_at")
+    return [status for (status,) in rows]
+
+
+def price(shop: Shop, value: int) -> None:
+    shop.execute(f"UPDATE shop_product SET price = {value}")
+
+
+@pytest.fixture(
+    params=[
+        pytest.param("sqlite"),
+        pytest.param("postgresql-in_place", marks=pytest.mark.postgresql),
+        pytest.param("postgresql-swap", marks=pytest.mark.postgresql),
+        pytest.param("mysql-swap", marks=pytest.mark.mysql),
+        pytest.param("mysql-in_place", marks=pytest.mark.mysql),
+    ]
+)
+def kind(request: pytest.FixtureRequest) -> tuple[str, tuple[str, ...]]:
+    return KINDS[request.param]
+
+
+def test_restore_that_was_overtaken_in_its_sleep(make_shop, hold, rclone_binary, kind):
+    engine, restore = kind
+    shop = make_shop(engine, STALE_AFTER=STALE_AFTER)
+    names = []
+    for value in (1000, 2000):
+        price(shop, value)
+        assert shop.manage("dbbackup").code == 0
+        names.append(shop.manage("listbackups", "--json").json[0]["name"])
+    price(shop, 3000)
+
+    frozen = Frozen(shop, hold(shop, DOWNLOAD), *restore, f"--input-path={names[0]}")
+    take_over(shop, rclone_binary, *restore, f"--input-path={names[1]}")
+    price(shop, 4000)
+    rows = shop.rows()
+    assert_failed(frozen.wake(), LOST)
+    assert shop.rows() == rows
+    assert ends(shop, "db_restore") == ["interrupted", "succeeded"]
+
+
+def test_restore_of_sqlite_that_was_overtaken_while_it_waited_for_a_lock(make_shop, rclone_binary):
+    """The history is in another file, so nothing but its own clock tells it that it was frozen."""
+    shop = make_shop("sqlite", STALE_AFTER=STALE_AFTER)
+    there, restore = shop.settings["DATABASES"]["analytics"], (*RESTORE, "--database=analytics")
+    assert shop.manage("dbbackup", "--database=analytics").code == 0
+    shop.execute("DELETE FROM analytics_pageview", "analytics")
+    with databases.connection(there) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        process = shop.start(*restore)
+        wait_for(lambda: is_copying(shop, process))
+        process.send_signal(SIGSTOP)
+        holder.execute("ROLLBACK")
+    take_over(shop, rclone_binary, *restore)
+    shop.execute("DELETE FROM analytics_pageview", "analytics")
+    process.send_signal(SIGCONT)
+    assert_failed(shop.finish(process), LOST)
+    assert shop.execute("SELECT count(*) FROM analytics_pageview", "analytics") == [(0,)]
+    assert ends(shop, "db_restore") == ["interrupted", "succeeded"]
+
+
+def is_copying(shop: Shop, process: Popen[bytes]) -> bool:
+    """Whether a restore reads its private copy, again and again: it waits for the live file."""
+
+    def reads() -> bool:
+        staged = [path.stat().st_ino for path in shop.temporary.rglob("staged.sqlite3")]
+        locks = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+        return any(
+            int(words[4]) == process.pid and int(words[5].rpartition(":")[2]) in staged
+            for words in locks
+            if "->" not in words
+        )
+
+    return not leaks.children_of(process.pid) and all(reads() for _ in range(50) if not sleep(0.01))
+
+
+@pytest.mark.parametrize("shop", ["sqlite", "postgresql"], indirect=True)
+def test_backup_that_was_overtaken_in_its_sleep(shop, hold, rclone_binary):
+    shop.settings["DJANGO_RCLONE"]["STALE_AFTER"] = STALE_AFTER
+    frozen = Frozen(shop, hold(shop, UPLOAD, upload=True), "dbbackup")
+    take_over(shop, rclone_binary, "dbbackup")
+    objects = shop.remote.files()
+    assert_failed(frozen.wake(), LOST)
+    assert {
+        name: content for name, content in shop.remote.files().items() if ".partial-" not in name
+    } == objects
+    assert shop.manage("dbbackup").code == 0
+    assert [name for name in shop.names() if ".partial-" in name] == []
+    assert ends(shop, "db_backup") == ["interrupted", "succeeded", "succeeded"]
+
+
+def test_clean_up_that_was_overtaken_in_its_sleep(shop, tmp_path, rclone_binary):
+    shop.settings["DJANGO_RCLONE"] |= {"STALE_AFTER": STALE_AFTER, "DB_CLEANUP_KEEP": 1}
+    for _ in range(3):
+        assert shop.manage("dbbackup").code == 0
+    body = 'if "lsjson" in arguments: hold()'
+    program = programs.wrapper(tmp_path / "bin", "rclone", rclone_binary, body)
+    shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(program)
+    frozen = Frozen(shop, Held(program=program), "prunebackups", "--database=default")
+    take_over(shop, rclone_binary, "dbbackup")
+    objects = shop.remote.files()
+    assert_failed(frozen.wake(), LOST)
+    assert shop.remote.files() == objects
