@@ -2,9 +2,11 @@
 
 import os
 import random
+import re
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from tests.support.forking import ForkServer
 from tests.support.keeper import Keeper, SharedServers
 from tests.support.mysql import MariaDBServer
 from tests.support.postgresql import PostgreSQLServer
-from tests.support.remotes import Remote, find_rclone
+from tests.support.remotes import SHORT_GO, Remote, find_rclone
 from tests.support.shops import Shops
 from tests.support.site import Shop, start_environment
 from tests.support.storage import Storage
@@ -43,6 +45,31 @@ def signals_that_end() -> None:
 def adopted_orphans() -> None:
     """Be told of processes whose parent ended before them."""
     leaks.adopt_orphans()
+
+
+FOREIGN = re.compile(
+    r"(AWS|DJANGO_RCLONE|GO|MARIADB|MYSQL|PG|RCLONE|XDG|LC)_?|LANGUAGE$|(HTTPS?|ALL|NO)_PROXY$", re.IGNORECASE
+)
+"""How the environment variables begin that change what rclone and the databases' programs do."""
+
+
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Names of folders that do not exist."""
+    folder = tmp_path_factory.mktemp("homes")
+    return (str(folder / str(number)) for number in count())
+
+
+@pytest.fixture(autouse=True)
+def own_environment(homes: Iterator[str]) -> Iterator[None]:
+    """Give a test an environment with nothing of whoever runs it, and of no other test."""
+    before = dict(os.environ)
+    for name in filter(FOREIGN.match, before):
+        del os.environ[name]
+    os.environ.update(HOME=next(homes), LANG="C.UTF-8", **SHORT_GO)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.fixture(autouse=True)
@@ -143,7 +170,7 @@ def fork_server(adopted_orphans: None) -> Iterator[ForkServer | None]:
     if not leaks.LIBC:
         yield None
         return
-    server = ForkServer(start_environment() | {"HOME": "/nonexistent", "PATH": os.environ["PATH"]})
+    server = ForkServer(start_environment() | {"PATH": os.environ["PATH"]})
     yield server
     server.stop()
 

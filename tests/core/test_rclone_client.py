@@ -11,6 +11,7 @@ from django_rclone_admin.core.rclone import NameTaken, Rclone
 from django_rclone_admin.core.transfer import CommandSink, CommandSource, transfer
 from django_rclone_admin.exceptions import RemoteError, UsageError
 from tests.support.engine import SOURCE, local_rclone, python
+from tests.support.remotes import environment
 from tests.support.storage import KINDS
 
 ODD_NAMES = [
@@ -46,7 +47,7 @@ def client(request, make_remote):
         binary=request.getfixturevalue("debian_rclone" if is_old else "rclone_binary"),
         remote=remote.settings["REMOTE"],
         env=remote.settings.get("RCLONE_ENV", {}),
-        inherited={"HOME": "/nonexistent"},
+        inherited=environment(),
     )
 
 

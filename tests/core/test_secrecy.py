@@ -15,6 +15,7 @@ from django_rclone_admin.core.transfer import CommandSource
 from django_rclone_admin.exceptions import BackupError, UsageError
 from tests.support.engine import local_rclone
 from tests.support.programs import wrapper
+from tests.support.remotes import environment
 
 SECRET = "hunter2-and-more"
 
@@ -122,7 +123,7 @@ def test_quoted_secret_is_cut_out_however_rclone_writes_it(rclone_binary, tmp_pa
     remote = f":sftp,host=127.0.0.1,port=1,pass={parameter}:x"
     client = replace(local_rclone(rclone_binary, tmp_path), remote=remote)
     said = subprocess.run(
-        [rclone_binary, "lsjson", remote], capture_output=True, text=True, env={"HOME": "/nonexistent"}
+        [rclone_binary, "lsjson", remote], capture_output=True, text=True, env=environment()
     ).stderr
     plain = parameter[1:-1].replace(parameter[0] * 2, parameter[0])
 

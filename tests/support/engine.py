@@ -7,6 +7,7 @@ from django_rclone_admin.core.catalog import Catalog
 from django_rclone_admin.core.command import Command
 from django_rclone_admin.core.naming import Naming
 from django_rclone_admin.core.rclone import Rclone
+from tests.support.remotes import environment
 
 NAMING = Naming("{database}-{datetime}.{ext}", "%Y-%m-%d-%H%M%S")
 
@@ -23,7 +24,7 @@ def python(code: str, *arguments: object, name: str = "program") -> Command:
 
 def local_rclone(binary: str, root: Path, **options: object) -> Rclone:
     """Return the client of a folder, in an environment without anybody's configuration."""
-    return Rclone(binary=binary, remote=str(root), inherited={"HOME": "/nonexistent"}, **options)
+    return Rclone(binary=binary, remote=str(root), inherited=environment(), **options)
 
 
 def local_catalog(binary: str, root: Path, folder: str = "db") -> Catalog:

@@ -15,7 +15,7 @@ import pytest
 
 from tests.support import databases, leaks
 from tests.support.forking import REPOSITORY, ForkedProcess, ForkServer
-from tests.support.remotes import Remote
+from tests.support.remotes import SHORT_GO, Remote
 from tests.support.waiting import patience
 
 
@@ -61,6 +61,7 @@ class Shop:
         """Where its processes put their temporary files; empty when all is well."""
         self.temporary.mkdir(parents=True, exist_ok=True)
         self.environment = start_environment() | {
+            **SHORT_GO,
             "HOME": str(home),
             "PATH": path,
             "SHOP_HOME": str(home),
