@@ -124,10 +124,16 @@ class Control:
 
     @contextlib.contextmanager
     def guard(self, abort: Callable[[], None]) -> Iterator[None]:
-        """While inside, stopping the work calls ``abort``."""
+        """While inside, stopping the work calls ``abort``. Work that was stopped already does not come inside."""
+        with self.aborting(abort):
+            self.check()
+            yield
+
+    @contextlib.contextmanager
+    def aborting(self, abort: Callable[[], None]) -> Iterator[None]:
+        """The same for what has to be done also when the work was stopped."""
         self._aborts.append(abort)
         try:
-            self.check()
             yield
         finally:
             self._aborts.remove(abort)

@@ -95,10 +95,12 @@ class Heart:
             if problem is None:
                 return
             if time.monotonic() > deadline:
-                raise Interrupted(
-                    gettext_noop("The run history did not answer, so the run was stopped: %(reason)s"),
-                    hint=gettext_noop("Check the database that holds the run history, then try again."),
-                    reason=problem,
+                self._control.stop(
+                    Interrupted(
+                        gettext_noop("The run history did not answer, so the run was stopped: %(reason)s"),
+                        hint=gettext_noop("Check the database that holds the run history, then try again."),
+                        reason=problem,
+                    )
                 )
             self._control.raise_if_stopped()
             time.sleep(LOOK)
@@ -185,7 +187,7 @@ class Heart:
             self._control.raise_if_stopped()
             if time.monotonic() > deadline:
                 self._history.break_off()
-                return "timeout"
+                return "no answer"
             time.sleep(LOOK / 10)
         error = asked.exception()
         if error is None or isinstance(error, DatabaseError):

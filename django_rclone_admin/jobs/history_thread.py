@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import queue
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -15,21 +12,9 @@ from typing import Any, TypeVar
 from django.db import InterfaceError, OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-T = TypeVar("T")
+from .connections import break_off, limit
 
-CONNECT_SECONDS = 5
-"""How long a connection to the history may take."""
-ANSWER_SECONDS = 10
-"""How long a server may take to answer, where the client library can watch that by itself."""
-LIMITS: dict[str, dict[str, int]] = {
-    "postgresql": {"connect_timeout": CONNECT_SECONDS},
-    "mysql": {
-        "connect_timeout": CONNECT_SECONDS,
-        "read_timeout": ANSWER_SECONDS,
-        "write_timeout": ANSWER_SECONDS,
-    },
-}
-"""Options of the thread's own connection, by vendor. What the site has set itself counts."""
+T = TypeVar("T")
 
 
 class HistoryThread:
@@ -59,13 +44,9 @@ class HistoryThread:
         return 0 if since is None else time.monotonic() - since
 
     def break_off(self) -> None:
-        """Have the call that is being carried out fail: end its connection under its feet."""
-        raw = self._connection.connection if self._connection else None
-        with contextlib.suppress(Exception):  # it may be closed at this very moment, or have no socket
-            holder = raw if hasattr(raw, "fileno") else getattr(raw, "_sock", None)
-            duplicate = socket.socket(fileno=os.dup(holder.fileno()))  # type: ignore[union-attr]
-            with duplicate:
-                duplicate.shutdown(socket.SHUT_RDWR)
+        """Have the call that is being carried out fail."""
+        if self._connection:
+            break_off(self._connection)
 
     def close(self, patience: float) -> None:
         """Let the thread end after its calls, and wait for that; one that hangs is left behind."""
@@ -74,8 +55,7 @@ class HistoryThread:
 
     def _work(self) -> None:
         connection = connections[self._alias]
-        options = {**LIMITS.get(connection.vendor, {}), **connection.settings_dict.get("OPTIONS", {})}
-        connection.settings_dict = {**connection.settings_dict, "OPTIONS": options}
+        limit(connection)
         self._connection = connection
         try:
             while task := self._calls.get():

@@ -22,6 +22,7 @@ from ..models import beats
 from ..models.runs import BackupRun, Status
 from ..remote import get_catalog
 from . import history
+from .connections import interruptible
 from .heart import Heart
 
 logger = logging.getLogger("django_rclone_admin")
@@ -159,7 +160,7 @@ def carry_out(
     try:
         with control.fenced(job.heart), job.heart:
             job.send_robust(signals.run_started)
-            message = work(job)
+            message = _work(job, work)
     except BaseException as error:
         _fail(job, error)
         raise
@@ -174,6 +175,16 @@ def carry_out(
         del running[str(run.pk)]
         forget_listing()
     return run
+
+
+def _work(job: Job, work: Callable[[Job], str]) -> str:
+    with interruptible(job.control, job.run.database, history.database()):
+        try:
+            return work(job)
+        except (BackupError, Error):
+            # A query that we ended fails with an error of its own: the reason is why we ended it.
+            job.control.raise_if_stopped()
+            raise
 
 
 def _fail(job: Job, error: BaseException) -> None:

@@ -1,0 +1,128 @@
+"""The server of the run history stops answering in the middle of a run: the run ends by itself, and it can be stopped."""
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from signal import SIGCONT, SIGINT, SIGSTOP
+from subprocess import Popen
+from time import monotonic
+
+import pytest
+
+from tests.support import databases, leaks, postgresql, programs
+from tests.support.databases import HISTORY
+from tests.support.faults import add_noise
+from tests.support.postgresql import PostgreSQLServer
+from tests.support.programs import UPLOAD, Held
+from tests.support.servers import missing
+from tests.support.site import Result, Shop
+from tests.support.waiting import wait_for
+
+pytestmark = [pytest.mark.slow, pytest.mark.postgresql]
+
+
+@pytest.fixture
+def server() -> Iterator[PostgreSQLServer]:
+    """A server that nobody else uses: it is going to be frozen."""
+    bin_dir = postgresql.system_binaries()
+    with PostgreSQLServer.started(bin_dir or missing("PostgreSQL's server is not installed")) as server:
+        try:
+            yield server
+        finally:
+            freeze(server, SIGCONT)
+
+
+@pytest.fixture
+def shop(make_shop: Callable[..., Shop], server: PostgreSQLServer) -> Shop:
+    """A shop on SQLite whose run history is on that server."""
+    shop = make_shop("sqlite")
+    shop.settings["DATABASES"]["history"] = server.create_database()
+    shop.settings["DATABASE_ROUTERS"] = [
+        "tests.support.routers.HistoryRouter",
+        "tests.site.routers.AnalyticsRouter",
+    ]
+    result = shop.manage("migrate", "--database=history", "--verbosity=0")
+    assert result.code == 0, result.err
+    add_noise(shop, 3_000)
+    return shop
+
+
+@pytest.fixture
+def working(shop: Shop, tmp_path: Path, rclone_binary: str) -> tuple[Popen[bytes], Held]:
+    """A backup in the middle of its upload."""
+    held = programs.hold_input(tmp_path / "bin", "rclone", rclone_binary, after=500_000, when=UPLOAD)
+    shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(held.program)
+    process = shop.start("dbbackup")
+    held.wait()
+    shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = rclone_binary
+    return process, held
+
+
+def freeze(server: PostgreSQLServer, number: int = SIGSTOP) -> None:
+    """Have the whole server answer nobody any more; the system goes on taking connections for it."""
+    postmaster = int((server.folder / "data" / "postmaster.pid").read_text().split()[0])
+    for pid in (postmaster, *leaks.descendants(postmaster)):
+        os.kill(pid, number)
+
+
+def assert_ended(result: Result, expected: str) -> None:
+    """Fail unless the command ended with this sentence; that its end could not be recorded is said before."""
+    assert (result.code, re.search(expected, result.err) is None) == (1, False), result
+
+
+def ends(shop: Shop) -> list[tuple[str, ...]]:
+    return databases.execute(
+        shop.settings["DATABASES"]["history"], f"SELECT status FROM {HISTORY} ORDER BY created_at"
+    )
+
+
+def test_backup_is_not_published_without_an_answer_and_ends_by_itself(shop, server, working):
+    process, held = working
+    freeze(server)
+    held.release()
+    assert_ended(shop.finish(process, timeout=120), "The run history did not answer, so the run was stopped")
+    assert shop.names() == []
+    freeze(server, SIGCONT)
+    assert shop.manage("dbbackup").code == 0
+    assert ends(shop)[-1] == ("succeeded",)
+
+
+def test_ctrl_c_ends_a_backup_whose_history_hangs(shop, server, working):
+    process, _held = working
+    freeze(server)
+    process.send_signal(SIGINT)
+    sent = monotonic()
+    assert_ended(shop.finish(process, timeout=120), "Cancelled by Ctrl-C")
+    assert monotonic() - sent < 30  # three seconds for each of two answers, on a machine that is busy
+    assert shop.names() == []
+
+
+def test_backup_that_waits_stops_before_others_may_take_its_place(shop, server, tmp_path, rclone_binary):
+    held = programs.hold_input(tmp_path / "bin", "rclone", rclone_binary, after=500_000, when=UPLOAD)
+    shop.settings["DJANGO_RCLONE"] |= {"RCLONE_BINARY": str(held.program), "STALE_AFTER": 20}
+    process = shop.start("dbbackup")
+    held.wait()
+    frozen = monotonic()
+    freeze(server)
+    assert_ended(shop.finish(process, timeout=120), "The run history could not be written for 1[5-9] seconds")
+    assert monotonic() - frozen > 14
+    assert shop.names() == []
+
+
+def test_connection_that_hangs_alone_is_replaced(shop, server, working):
+    process, held = working
+    entry = shop.settings["DATABASES"]["history"]
+    query = f"SELECT pid FROM pg_stat_activity WHERE datname = '{entry['NAME']}' AND query LIKE '%{HISTORY}%' AND pid <> pg_backend_pid()"
+    backends = [pid for (pid,) in databases.execute(entry, query)]
+    for pid in backends:
+        os.kill(pid, SIGSTOP)
+    beat = f"SELECT heartbeat_at FROM {HISTORY}"
+    [before] = databases.execute(entry, beat)
+    wait_for(lambda: databases.execute(entry, beat) != [before], 60)
+    held.release()
+    result = shop.finish(process, timeout=120)
+    for pid in backends:
+        os.kill(pid, SIGCONT)
+    assert result.code == 0, result.err
+    assert ends(shop) == [("succeeded",)]
