@@ -2,10 +2,13 @@
 
 import os
 import signal
+import sqlite3
+import time
 
 from django_rclone_admin.connectors.postgresql import connector as postgresql
 from django_rclone_admin.connectors.postgresql import swap as postgresql_swap
 from django_rclone_admin.connectors.postgresql.server import Server
+from django_rclone_admin.connectors.sqlite import copying
 from django_rclone_admin.connectors.sqlite.connector import SqliteBackupConnector
 
 
@@ -30,3 +33,24 @@ class SQLite(SqliteBackupConnector):
 
     def vanished(self, sink):
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+class InterruptedSQLite(SqliteBackupConnector):
+    """Gets the signals in ``SIGNALS`` at the moment when the restored data becomes live."""
+
+    def __init__(self, *arguments, **details):
+        super().__init__(*arguments, **details)
+        look = copying._Patience.look
+
+        def told(patience, status, remaining=0, total=0):
+            look(patience, status, remaining, total)
+            if status == sqlite3.SQLITE_DONE:
+                for number in map(int, os.environ["SIGNALS"].split(",")):
+                    before = signal.getsignal(number)
+                    os.kill(os.getpid(), number)
+                    # The next one is only heard when this one is: not before the handler has changed, or never.
+                    deadline = time.monotonic() + 0.5
+                    while signal.getsignal(number) is before and time.monotonic() < deadline:
+                        time.sleep(0.01)
+
+        copying._Patience.look = told  # in a process of its own, which does nothing else

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import shutil
 import sqlite3
 import tempfile
 from pathlib import Path
+from typing import ClassVar
 
 from ...core.control import Control
 from ...core.transfer import Sink, Source
 from ...exceptions import RestoreRefused, UsageError, WrongFormat, gettext_noop
-from ..base import Connector, Facts
-from .copying import connect
-from .streams import MAGIC, Loader, Snapshot, SqlText, explained, tables
+from ..base import OPTIONS, Connector, Contents, Facts
+from .copying import Copier
+from .opening import SiteOpener, connect
+from .schema import tables
+from .streams import MAGIC, Loader, Snapshot, SqlText, explained
+
+ATTACHED = "The database file %(file)s, which the site attaches to its connections, is not in this backup."
 
 
 class SqliteBackupConnector(Connector):
@@ -23,6 +29,9 @@ class SqliteBackupConnector(Connector):
     vendor_name = "SQLite"
     extension = "sqlite3"
     strategies = ("in_place", "swap")
+    known_options = OPTIONS | {"FULL_CHECK"}
+    stream: ClassVar[type[Snapshot]] = Snapshot
+    """What gives the bytes of a dump."""
 
     def path(self) -> str:
         """Return the live file's name or URI.
@@ -44,10 +53,21 @@ class SqliteBackupConnector(Connector):
                 hint=gettext_noop("Check NAME in DATABASES, or run “manage.py migrate” first."),
                 database=self.alias,
             )
-        return self._snapshot()
+        return self.stream(
+            self.path(),
+            history=self.history_tables,
+            leave_out=self.list_option("EXCLUDE_TABLES"),
+            open_copy=self._open_copy,
+            is_full=self._is_full,
+        )
 
-    def _snapshot(self) -> Source:
-        return Snapshot(self.path(), leave_out=self._left_out())
+    def contents(self, source: Source) -> Contents:
+        assert isinstance(source, Snapshot)
+        return Contents(
+            objects=source.objects,
+            left_out={"rows": source.emptied} if source.emptied else {},
+            warnings=[ATTACHED % {"file": file} for file in sorted(self._open_copy.attached)],
+        )
 
     def check_room(self, size: int) -> None:
         free = shutil.disk_usage(tempfile.gettempdir()).free
@@ -65,7 +85,14 @@ class SqliteBackupConnector(Connector):
         is_text = not head.startswith(MAGIC)
         if is_text and not _looks_like_sql(head):
             raise WrongFormat(gettext_noop("The backup is neither a SQLite database nor its SQL text."))
-        return Loader(self.path(), control, keep=self.history_tables, is_text=is_text)
+        return Loader(
+            self.path(),
+            control,
+            keep=self.history_tables,
+            is_text=is_text,
+            open_copy=self._open_copy,
+            is_full=self._is_full,
+        )
 
     def vanished(self, sink: Sink) -> list[str]:
         assert isinstance(sink, Loader)
@@ -77,19 +104,30 @@ class SqliteBackupConnector(Connector):
         if not path.startswith("file:") and not Path(path).exists():
             return Facts(server_version=version, tool_version=version)
         reading = explained(gettext_noop("The SQLite database could not be read: %(reason)s."))
-        with reading, contextlib.closing(connect(path)) as connection:
-            names = set(tables(connection)) - set(self.history_tables)
-        return Facts(server_version=version, tool_version=version, tables=sorted(names))
+        with reading, contextlib.closing(connect(path)) as connection, Copier().reading(connection):
+            found = tables(connection, without=self.history_tables)
+        return Facts(server_version=version, tool_version=version, tables=found)
 
-    def _left_out(self) -> tuple[str, ...]:
-        return (*self.history_tables, *self.list_option("EXCLUDE_TABLES"))
+    @functools.cached_property
+    def _open_copy(self) -> SiteOpener:
+        return SiteOpener(self.alias, self.live)
+
+    @property
+    def _is_full(self) -> bool:
+        value = self.options.get("FULL_CHECK", False)
+        if not isinstance(value, bool):
+            raise UsageError(
+                gettext_noop("%(key)s in CONNECTOR_OPTIONS of %(database)s must be True or False."),
+                key="FULL_CHECK",
+                database=self.alias,
+            )
+        return value
 
 
 class SqliteConnector(SqliteBackupConnector):
     """Stores SQL text, as django-rclone does."""
 
-    def _snapshot(self) -> Source:
-        return SqlText(self.path(), leave_out=self._left_out())
+    stream = SqlText
 
 
 def _looks_like_sql(head: bytes) -> bool:

@@ -8,32 +8,30 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 from ...core.control import Control
+from ...core.process import write_all
 from ...core.temporary import private_folder, remove_folder
-from ...exceptions import BackupDamaged, ProgramFailed, UsageError, gettext_noop
-from .copying import Copier, connect
-from .text import Script, dump_lines, quote
+from ...exceptions import ProgramFailed, UsageError, gettext_noop
+from .background import Background
+from .checking import check, is_damage
+from .copying import Copier
+from .opening import Opener, connect, connect_private
+from .schema import carry_over, empty, names, tables
+from .text import Script, dump_lines
 
 MAGIC = b"SQLite format 3\0"
 CHUNK = 1 << 20
 
-
-def tables(connection: sqlite3.Connection) -> list[str]:
-    """Return the names of the tables, SQLite's own left out."""
-    rows = connection.execute(
-        "SELECT name FROM sqlite_master WHERE type='table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
-    )
-    return sorted(name for (name,) in rows)
-
-
 DAMAGED = gettext_noop(
-    "Nothing was changed. The live file itself is damaged: to restore, move it away, with those of the same name that "
-    "end in -wal, -shm and -journal, and use --no-safety-backup."
+    "Nothing was changed. The live file itself is damaged, or no SQLite database: to restore, move it away, with those "
+    "of the same name that end in -wal, -shm and -journal, and use --no-safety-backup."
 )
+READING = gettext_noop("The copy of the SQLite database could not be read: %(reason)s.")
 
 
 @contextlib.contextmanager
@@ -45,116 +43,108 @@ def explained(doing: str) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        is_damaged = getattr(error, "sqlite_errorcode", 0) & 0xFF in (
-            sqlite3.SQLITE_CORRUPT,
-            sqlite3.SQLITE_NOTADB,
-        )
-        raise ProgramFailed(
-            doing, hint=DAMAGED if is_damaged else gettext_noop("Nothing was changed."), reason=error
-        ) from error
-
-
-def check_integrity(connection: sqlite3.Connection, damaged: str) -> None:
-    """Read the whole database.
-
-    :raises BackupDamaged: with the sentence ``damaged``, when SQLite finds anything wrong.
-    """
-    try:
-        (answer,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
-    except sqlite3.DatabaseError as error:
-        answer = str(error)
-    if answer != "ok":
-        raise BackupDamaged(
-            damaged, hint=gettext_noop("SQLite says: %(answer)s"), answer=" ".join(answer.split())
-        )
-
-
-def _empty(connection: sqlite3.Connection, names: Iterable[str]) -> None:
-    """Delete the rows of tables, with what the file still holds of them, and as if there were no triggers."""
-    connection.execute("PRAGMA secure_delete=ON")
-    for table in names:
-        owned = "FROM sqlite_master WHERE type='trigger' AND tbl_name=? COLLATE NOCASE"
-        triggers = connection.execute(f"SELECT name, sql {owned}", [table]).fetchall()
-        for name, _sql in triggers:
-            connection.execute(f"DROP TRIGGER {quote(name)}")
-        connection.execute(f"DELETE FROM {quote(table)}")
-        for _name, sql in triggers:
-            connection.execute(sql)
+        hint = DAMAGED if is_damage(error) else gettext_noop("Nothing was changed.")
+        raise ProgramFailed(doing, hint=hint, reason=error) from error
 
 
 class Snapshot:
-    """The bytes of a consistent copy of a database, taken in one step and checked before the first byte is given.
+    """The bytes of a consistent copy of a database, taken in one transaction.
+
+    The copy is checked beside the stream; ``finish`` fails when it is damaged, or ``read`` does, if that is known before.
 
     :param path: the live file; it must exist.
-    :param leave_out: tables whose rows are not copied.
+    :param history: tables that come empty, and are nobody's business.
+    :param leave_out: tables whose rows are not copied, as the site wants it.
+    :param open_copy: opens the copy, with whatever its constraints and indexes call.
+    :param is_full: compare each index with its table, too.
     """
 
-    def __init__(self, path: str, *, leave_out: Sequence[str] = ()) -> None:
-        self._path, self._leave_out = path, leave_out
+    def __init__(
+        self,
+        path: str,
+        *,
+        history: Sequence[str] = (),
+        leave_out: Sequence[str] = (),
+        open_copy: Opener = connect_private,
+        is_full: bool = False,
+    ) -> None:
+        self._path, self._history, self._leave_out = path, history, leave_out
+        self._open_copy, self._is_full = open_copy, is_full
+        self.objects: dict[str, list[str]] = {}
+        """What the copy holds: names by kind."""
+        self.emptied: list[str] = []
+        """Of ``leave_out``, the tables that there are."""
         self._copier = Copier()
-        self._folder: Path | None = None
+        self._opened = contextlib.ExitStack()
+        self._checking: Background | None = None
         self._stream: IO[bytes] | None = None
 
     def open(self) -> None:
-        self._folder = private_folder()
-        copy = self._folder / "copy.sqlite3"
-        with (
-            explained(gettext_noop("The SQLite database could not be copied: %(reason)s.")),
-            self._copier.connect(self._path) as live,
-            self._copier.connect(str(copy)) as target,
-        ):
-            self._copier.copy(live, target)
-            target.execute("PRAGMA journal_mode=DELETE")
-            _empty(target, set(self._leave_out) & set(tables(target)))
-            check_integrity(
-                target, gettext_noop("The live SQLite database is damaged; a copy of it is no backup.")
-            )
-        self._stream = self.stream(copy)
+        folder = private_folder()
+        self._opened.callback(remove_folder, folder)
+        path = folder / "copy.sqlite3"
+        with explained(gettext_noop("The SQLite database could not be copied: %(reason)s.")):
+            with (
+                self._copier.watched(connect(self._path)) as live,
+                self._copier.watched(connect_private(str(path))) as target,
+            ):
+                self._copier.copy(live, target)
+            copy = self._opened.enter_context(self._copier.watched(self._open_copy(str(path))))
+            self.objects = names(copy, without=self._history)
+            self.emptied = sorted(set(self._leave_out) & set(self.objects.get("tables", ())))
+            empty(copy, {*self.emptied, *self._history} & set(tables(copy)))
+        damaged = gettext_noop("The live SQLite database is damaged; a copy of it is no backup.")
+        self._checking = Background(partial(check, copy, damaged, is_full=self._is_full), self.abort)
+        self._stream = self._opened.enter_context(self.stream(path))
+        path.unlink()  # open is enough; so nothing is left behind, however we end
 
     def stream(self, copy: Path) -> IO[bytes]:
-        """Return the bytes to store, given the copy."""
-        stream = copy.open("rb")
-        copy.unlink()  # open is enough; so nothing is left behind, however we end
-        return stream
+        """Return the copy as a file that is open for reading."""
+        return copy.open("rb", buffering=0)
 
     def read(self) -> bytes:
         assert self._stream is not None
+        assert self._checking is not None
+        if self._checking.has_failed:
+            self.finish()
         return self._stream.read(CHUNK)
 
     def finish(self) -> None:
-        pass
+        assert self._checking is not None
+        with explained(READING):
+            if interruption := self._checking.wait():
+                raise interruption
 
     def abort(self) -> None:
         self._copier.abort()
 
     def close(self) -> None:
-        if self._stream:
-            self._stream.close()
-        if self._folder:
-            remove_folder(self._folder)
+        if self._checking:
+            self._checking.stop()
+        self._opened.close()
 
 
 class SqlText(Snapshot):
     """The same copy as SQL text, as the ``.dump`` of SQLite's own program writes it."""
 
     def stream(self, copy: Path) -> IO[bytes]:
-        self._connection = connect(str(copy))
-        self._lines = dump_lines(self._connection)  # what is left out has no rows any more
-        return copy.open("rb")
+        connection = self._opened.enter_context(contextlib.closing(self._open_copy(str(copy))))
+        self._lines = dump_lines(connection)  # what is left out has no rows any more
+        return super().stream(copy)
 
     def read(self) -> bytes:
         lines, size = [], 0
-        for line in self._lines:
-            lines.append(line)
-            size += len(line)
-            if size >= CHUNK:
-                break
+        with explained(READING):
+            try:
+                for line in self._lines:
+                    lines.append(line)
+                    size += len(line)
+                    if size >= CHUNK:
+                        break
+            except sqlite3.Error:
+                self.finish()  # fails with what is wrong with the copy
+                raise
         return b"".join(lines)
-
-    def close(self) -> None:
-        if self._stream:
-            self._connection.close()
-        super().close()
 
 
 class Loader:
@@ -164,30 +154,47 @@ class Loader:
     :param control: is asked right before the live file is changed.
     :param keep: tables whose live rows survive, whatever the backup has.
     :param is_text: the bytes are SQL text.
+    :param open_copy: opens the private file, with whatever its constraints and indexes call.
+    :param is_full: compare each index with its table, too.
     """
 
     def __init__(
-        self, path: str, control: Control | None = None, *, keep: Sequence[str] = (), is_text: bool = False
+        self,
+        path: str,
+        control: Control | None = None,
+        *,
+        keep: Sequence[str] = (),
+        is_text: bool = False,
+        open_copy: Opener = connect_private,
+        is_full: bool = False,
     ) -> None:
         self._path, self._keep, self._is_text = path, keep, is_text
         self._control = control or Control()
-        self._copier = Copier()
+        self._open_copy, self._is_full = open_copy, is_full
         self.vanished: list[str] = []
         """After the commit: the tables that were there and are no more."""
-        self._folder: Path | None = None
-        self._stream: IO[bytes] | None = None
-        self._script: Script | None = None
+        self._copier = Copier()
+        self._opened = contextlib.ExitStack()
+        self._replacing: Background | None = None
+        self._close_input: Callable[[], None]
         self._write: Callable[[bytes], object]
 
+    @property
+    def is_committed(self) -> bool:
+        """Whether the live file holds the backup."""
+        return self._replacing is not None and self._replacing.has_succeeded
+
     def open(self) -> None:
-        self._folder = private_folder()
-        staged = self._folder / "staged.sqlite3"
+        folder = private_folder()
+        self._opened.callback(remove_folder, folder)
+        self._staged = folder / "staged.sqlite3"
         if self._is_text:
-            self._script = Script(self._copier.watch(connect(str(staged))))
-            self._write = self._script.execute
+            connection = self._opened.enter_context(self._copier.watched(self._open_copy(str(self._staged))))
+            script = Script(connection)
+            self._write, self._close_input = script.execute, script.finish
         else:
-            self._stream = staged.open("wb")
-            self._write = self._stream.write
+            stream = self._opened.enter_context(self._staged.open("wb", buffering=0))
+            self._write, self._close_input = partial(write_all, stream), stream.close
 
     def write(self, data: bytes) -> None:
         try:
@@ -202,28 +209,23 @@ class Loader:
             ) from error
 
     def commit(self) -> None:
-        assert self._folder is not None
-        if self._stream:
-            self._stream.close()
-        if self._script:
-            self._script.finish()
-        with (
-            explained(gettext_noop("The SQLite database could not be restored: %(reason)s.")),
-            self._copier.connect(str(self._folder / "staged.sqlite3")) as staged,
-        ):
-            check_integrity(staged, gettext_noop("The backup holds a damaged SQLite database."))
-            staged.execute("PRAGMA journal_mode=DELETE")
-            with self._connect_live() as live:
-                self._fit(staged, live)
-                before = tables(live)
-                self._control.confirm()
-                self._copier.copy(staged, live, may_begin=lambda: not self._control.is_due())
-                self.vanished = sorted(set(before) - set(tables(live)))
-
-    @contextlib.contextmanager
-    def _connect_live(self) -> Iterator[sqlite3.Connection]:
+        """Replace the live data. Whatever happens from the moment on when that is done, it does not raise."""
+        self._close_input()
         try:
-            connect(self._path).close()
+            with (
+                explained(gettext_noop("The SQLite database could not be restored: %(reason)s.")),
+                self._copier.watched(self._open_copy(str(self._staged))) as staged,
+            ):
+                self._replacing = Background(partial(self._replace, staged), self.abort)
+                self._replacing.wait(self._control.touch)
+        except BaseException:
+            if not self.is_committed:
+                raise
+
+    def _replace(self, staged: sqlite3.Connection) -> None:
+        check(staged, gettext_noop("The backup holds a damaged SQLite database."), is_full=self._is_full)
+        try:
+            live = connect(self._path)
         except sqlite3.Error as error:
             raise UsageError(
                 gettext_noop("The SQLite file can't be opened: %(reason)s."),
@@ -232,43 +234,32 @@ class Loader:
                 ),
                 reason=error,
             ) from error
-        with self._copier.connect(self._path) as live:
-            yield live
+        with self._copier.watched(live), self._copier.reading(live):
+            _fit(staged, live)
+        self._control.confirm()
+        self._copier.replace(
+            self._path,
+            staged,
+            prepare=partial(self._finish, staged),
+            may_begin=lambda: not self._control.is_due(),
+        )
 
-    def _fit(self, staged: sqlite3.Connection, live: sqlite3.Connection) -> None:
-        """Carry the kept tables over, and match the page size, which a file in WAL mode can't change."""
-        (size,), (staged_size,) = (each.execute("PRAGMA page_size").fetchone() for each in (live, staged))
-        (pages,) = live.execute("PRAGMA page_count").fetchone()
-        schema = live.execute(
-            "SELECT name, type, tbl_name, sql FROM sqlite_master WHERE sql NOT NULL"
-        ).fetchall()
-        for table in self._keep:
-            staged.execute(f"DROP TABLE IF EXISTS {quote(table)}")
-            # An index comes with its table, and must wait for it.
-            for name, kind, owner, sql in sorted(schema, key=lambda row: row[1] != "table"):
-                if owner == table:
-                    staged.execute(sql)
-                    if kind == "table":
-                        self._copy_rows(live, staged, name)
-        if size != staged_size and pages:
-            staged.execute(f"PRAGMA page_size={int(size)}")
-            staged.execute("VACUUM")
-
-    @staticmethod
-    def _copy_rows(live: sqlite3.Connection, staged: sqlite3.Connection, table: str) -> None:
-        rows = live.execute(f"SELECT * FROM {quote(table)}")
-        marks = ",".join("?" * len(rows.description))
-        staged.execute("BEGIN")
-        staged.executemany(f"INSERT INTO {quote(table)} VALUES ({marks})", rows)
-        staged.execute("COMMIT")
+    def _finish(self, staged: sqlite3.Connection, live: sqlite3.Connection) -> None:
+        """Carry the kept tables over, and see which others go."""
+        carry_over(live, staged, self._keep)
+        self.vanished = sorted(set(tables(live)) - set(tables(staged)))
 
     def abort(self) -> None:
         self._copier.abort()
 
     def close(self) -> None:
-        if self._stream:
-            self._stream.close()
-        if self._script:
-            self._script.close()
-        if self._folder:
-            remove_folder(self._folder)
+        self._opened.close()
+
+
+def _fit(staged: sqlite3.Connection, live: sqlite3.Connection) -> None:
+    """Match the page size where the live file can't change its own: in WAL mode."""
+    (size,), (staged_size,) = (each.execute("PRAGMA page_size").fetchone() for each in (live, staged))
+    (mode,) = live.execute("PRAGMA journal_mode").fetchone()
+    if mode == "wal" and size != staged_size:
+        staged.execute(f"PRAGMA page_size={int(size)}")
+        staged.execute("VACUUM")

@@ -7,11 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 
 from ...exceptions import BackupDamaged, WrongFormat, gettext_noop
-
-
-def quote(name: str) -> str:
-    """Quote an identifier."""
-    return '"' + name.replace('"', '""') + '"'
+from .opening import quote
 
 
 class _Text(bytes):

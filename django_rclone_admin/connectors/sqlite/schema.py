@@ -1,0 +1,65 @@
+"""What a SQLite database consists of, and what may not travel with it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+
+from .opening import quote
+
+KINDS = {"table": "tables", "view": "views", "index": "indexes", "trigger": "triggers"}
+"""The kinds of objects as manifests call them, by SQLite's words."""
+
+
+def names(connection: sqlite3.Connection, *, without: Iterable[str] = ()) -> dict[str, list[str]]:
+    """Return the names of all objects by kind, SQLite's own left out.
+
+    :param without: tables that are left out too, with what belongs to them.
+    """
+    found: dict[str, list[str]] = {kind: [] for kind in KINDS.values()}
+    rows = connection.execute(
+        "SELECT type, name, tbl_name FROM main.sqlite_master WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+    )
+    for kind, name, table in sorted(rows.fetchall()):
+        if table not in set(without):
+            found[KINDS[kind]].append(name)
+    return {kind: each for kind, each in found.items() if each}
+
+
+def tables(connection: sqlite3.Connection, *, without: Iterable[str] = ()) -> list[str]:
+    """Return the names of the tables, SQLite's own left out, and those ``without`` which."""
+    return names(connection, without=without).get("tables", [])
+
+
+def empty(connection: sqlite3.Connection, names: Iterable[str]) -> None:
+    """Delete the rows of tables, with what the file still holds of them, and as if there were no triggers."""
+    connection.execute("PRAGMA secure_delete=ON")
+    for table in names:
+        owned = "FROM sqlite_master WHERE type='trigger' AND tbl_name=? COLLATE NOCASE"
+        triggers = connection.execute(f"SELECT name, sql {owned}", [table]).fetchall()
+        for name, _sql in triggers:
+            connection.execute(f"DROP TRIGGER {quote(name)}")
+        connection.execute(f"DELETE FROM {quote(table)}")
+        for _name, sql in triggers:
+            connection.execute(sql)
+
+
+def carry_over(live: sqlite3.Connection, staged: sqlite3.Connection, names: Iterable[str]) -> None:
+    """Replace tables of a private file by those of the live one, with their indexes, triggers and rows."""
+    schema = live.execute("SELECT name, type, tbl_name, sql FROM sqlite_master WHERE sql NOT NULL").fetchall()
+    for table in names:
+        staged.execute(f"DROP TABLE IF EXISTS {quote(table)}")
+        mine = [row for row in schema if row[2] == table]
+        # The table comes first, and its rows before its triggers.
+        for name, kind, _owner, sql in sorted(mine, key=lambda row: row[1] != "table"):
+            staged.execute(sql)
+            if kind == "table":
+                _copy_rows(live, staged, name)
+
+
+def _copy_rows(live: sqlite3.Connection, staged: sqlite3.Connection, table: str) -> None:
+    rows = live.execute(f"SELECT * FROM {quote(table)}")
+    marks = ",".join("?" * len(rows.description))
+    staged.execute("BEGIN")
+    staged.executemany(f"INSERT INTO {quote(table)} VALUES ({marks})", rows)
+    staged.execute("COMMIT")
