@@ -100,6 +100,17 @@ def forget_listing() -> None:
     _judged.clear()
 
 
+def renew_listing(last_end: str) -> None:
+    """Have the next page ask the remote again, unless that was done since the last run has ended.
+
+    :param last_end: changes when a run ends. Other processes can't empty a cache that each process has for itself.
+    """
+    key = cache_key("last_end")
+    if cache.get(key) != last_end:
+        cache.delete_many([cache_key("listing"), f"{cache_key('listing')}.stamp"])
+        cache.set(key, last_end, None)
+
+
 def cache_key(what: str) -> str:
     """Return the key of something that is remembered of the configured remote."""
     settings = get_settings()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+import contextlib
 
+from django.db import DatabaseError
 from django.utils.translation import gettext
 
 from .. import clock
-from ..conf import get_settings
+from ..cached_listing import renew_listing
 from ..jobs import stale
 from ..models.runs import BackupRun, Status
 
@@ -28,13 +29,15 @@ def cancel(run: BackupRun) -> None:
 
 
 def has_lost_its_process(run: BackupRun) -> bool:
-    """Whether a run says that it works, but has not beaten for ``STALE_AFTER`` seconds."""
-    beat: datetime | None = run.heartbeat_at
-    if run.status != Status.RUNNING or beat is None:
-        return False
-    return clock.now() - beat > timedelta(seconds=get_settings().stale_after)
+    """Whether a run says that it works, but its process has ended or gives no heartbeat."""
+    return run.status == Status.RUNNING and run.heartbeat_at is not None and stale.is_gone(run)
 
 
 def reap_stale() -> None:
-    """Mark the runs whose process is gone as interrupted, and free their locks."""
+    """Mark the runs whose process is gone as interrupted, and free their locks.
+
+    If a run has ended since the last call, in whichever process, the next backup list asks the remote again.
+    """
     stale.reap_stale()
+    with contextlib.suppress(DatabaseError):
+        renew_listing(BackupRun.objects.last_end())

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
 from django.db import DatabaseError, connections, transaction
@@ -62,21 +62,27 @@ def _cause_of_death(run: BackupRun) -> tuple[str, str]:
 def reap_stale() -> None:
     """Close the runs whose process is gone. Pages call this: it neither raises nor waits for anybody's lock."""
     connection = connections[database()]
+    try:
+        gone = [run for run in BackupRun.objects.active().defer("log") if is_gone(run)]
+    except DatabaseError as error:
+        logger.debug("Stale runs could not be looked for: %s", error)
+        return
+    if not gone:
+        return
     if connection.in_atomic_block and connection.settings_dict["ATOMIC_REQUESTS"]:
         # The transaction is the request's: what could fail here must not have it fail.
-        transaction.on_commit(_reap_stale, using=connection.alias, robust=True)
+        transaction.on_commit(lambda: _reap_all(gone), using=connection.alias, robust=True)
     else:
-        _reap_stale()
+        _reap_all(gone)
 
 
-def _reap_stale() -> None:
+def _reap_all(runs: Iterable[BackupRun]) -> None:
     alias = database()
     try:
         with _without_waiting(alias), transaction.atomic(using=alias):
-            for run in BackupRun.objects.using(alias).active().defer("log"):
-                if is_gone(run):
-                    reap(run)
-    except DatabaseError as error:  # locked, or not there: the next look will do
+            for run in runs:
+                reap(run)
+    except DatabaseError as error:  # somebody holds a lock: the next look will do
         logger.debug("Stale runs could not be closed: %s", error)
 
 
