@@ -21,6 +21,7 @@ from tests.support.keeper import Keeper, SharedServers
 from tests.support.mysql import MariaDBServer
 from tests.support.postgresql import PostgreSQLServer
 from tests.support.remotes import SHORT_GO, Remote, find_rclone
+from tests.support.servers import missing
 from tests.support.shops import Shops
 from tests.support.site import Shop, start_environment
 from tests.support.storage import Storage
@@ -90,7 +91,7 @@ def debian_rclone() -> str:
     """Full path of the rclone that Debian ships, the oldest we support."""
     path = Path("/usr/bin/rclone")
     if not path.exists():
-        pytest.skip("Debian's rclone is not installed")
+        missing("Debian's rclone is not installed")
     return str(path)
 
 

