@@ -4,7 +4,7 @@ Each ``verb_noun`` does its work before it returns and raises :class:`~django_rc
 it fails; each ``start_verb_noun`` queues the run with the executor and returns it at once.
 """
 
-from ..connectors.registry import all_databases
+from ..connectors.registry import all_databases, databases_without_connector
 from ..core.catalog import State, StoredObject
 from ..core.file_lists import Difference, MediaFile
 from ..core.retention import Decision
@@ -70,6 +70,7 @@ __all__ = [
     "cancel",
     "carry_out_queued",
     "compare_media",
+    "databases_without_connector",
     "delete_backups",
     "has_lost_its_process",
     "has_media",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from ..cached_listing import forget_listing
-from ..connectors.registry import get_connector
+from ..connectors.registry import get_connector, is_database, no_database
 from ..core.catalog import BACKUPS, StoredObject
 from ..core.retention import Decision
 from ..core.store import read, remove, set_pin
@@ -26,10 +26,16 @@ from .media import prune_media_versions
 def list_backups(database: str | None = None, *, everything: bool = False) -> list[StoredObject]:
     """Return the backups on the remote, newest first.
 
-    :param everything: unfinished uploads and foreign objects too.
+    :param database: only those of this alias. One that is not configured any more keeps its list.
+    :param everything: partial uploads and unknown files too.
+    :raises UsageError: the alias is not configured, and no backup is of it.
     :raises RemoteError: the remote can't be listed.
     """
-    found = [each for each in get_catalog().objects() if everything or each.state in BACKUPS]
+    objects = get_catalog().objects()
+    known = {each.database for each in objects}
+    if database is not None and database not in known and not is_database(database):
+        raise no_database(database, known)
+    found = [each for each in objects if everything or each.state in BACKUPS]
     return [each for each in found if database is None or each.database == database]
 
 
@@ -83,6 +89,8 @@ def prune(
     """
     if dry_run:
         return decide_by_settings(list_backups(database), made)
+    if not is_database(database):
+        list_backups(database)  # refuses an alias that no backup is of
     return clean_up(database, origin, made=made)
 
 

@@ -41,16 +41,19 @@ def plan_restore(
     :param path: name or path of a backup; without one, the latest of ``database``.
     :param database: the database that the backup must be of.
     :param to: another database to restore it into.
+    :raises UsageError: the database is not configured.
     :raises BackupNotFound: there is no such backup.
     :raises RestoreRefused: it is of another database or engine.
     """
+    for alias in (database, to):
+        if alias is not None:
+            get_connector(alias)
     catalog = get_catalog()
     if path is None:
-        found = latest(catalog.objects(), database or "default")
+        wanted = database if database is not None else "default"
+        found = latest(catalog.objects(), wanted)
         if found is None:
-            raise BackupNotFound(
-                gettext_noop("There is no backup of “%(database)s”."), database=database or "default"
-            )
+            raise BackupNotFound(gettext_noop("There is no backup of “%(database)s”."), database=wanted)
         backup = found
     else:
         backup = find_backup(catalog, path)
@@ -157,7 +160,7 @@ def _restore_run(
     backup: StoredObject | None, to: str | None, options: RestoreOptions, origin: Origin
 ) -> BackupRun:
     """Return the run of a restore; without a backup, that of a local file or stream."""
-    database = to or (backup.database if backup else "default")
+    database = to if to is not None else backup.database if backup else "default"
     chosen = dataclasses.replace(options, strategy=choose_strategy(database, options.strategy))
     return BackupRun(
         kind=Kind.DB_RESTORE,

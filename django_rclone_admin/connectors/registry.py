@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 from django.db import connections
 from django.utils.module_loading import import_string
 
@@ -51,13 +54,8 @@ def get_connector(alias: str, *, for_safety: bool = False) -> Connector:
     """
     from ..models.runs import BackupRun  # models need the apps to be ready
 
-    if alias not in connections.settings:
-        raise UsageError(
-            gettext_noop("There is no database “%(database)s”."),
-            hint=gettext_noop("The aliases in DATABASES are: %(known)s."),
-            database=alias,
-            known=", ".join(connections.settings),
-        )
+    if not is_database(alias):
+        raise no_database(alias)
     path = connector_path(alias)
     if path is None:
         raise UsageError(
@@ -68,7 +66,12 @@ def get_connector(alias: str, *, for_safety: bool = False) -> Connector:
     try:
         connector_class = import_string(path)
     except ImportError as error:
-        raise UsageError(gettext_noop("The connector %(path)s can't be imported."), path=path) from error
+        raise UsageError(
+            gettext_noop("The connector %(path)s can't be imported."),
+            hint=gettext_noop("Check CONNECTORS and CONNECTOR_MAPPING: %(reason)s."),
+            path=path,
+            reason=error,
+        ) from error
     options = get_settings().connector_options.get(alias, {})
     if for_safety:
         options = connector_class.safety_options(options)
@@ -79,6 +82,37 @@ def get_connector(alias: str, *, for_safety: bool = False) -> Connector:
         history_tables=(BackupRun._meta.db_table,),
     )
     return connector
+
+
+def no_database(alias: str, others: Iterable[str] = ()) -> UsageError:
+    """Return what to say of an alias that nobody knows.
+
+    :param others: names that are no aliases and would have done as well.
+    """
+    known = list(connections.settings)
+    close = difflib.get_close_matches(alias, dict.fromkeys([*known, *others]), n=1)
+    return UsageError(
+        gettext_noop("There is no database “%(database)s”."),
+        hint=gettext_noop("Did you mean “%(close)s”? The aliases in DATABASES are: %(known)s.")
+        if close
+        else gettext_noop("The aliases in DATABASES are: %(known)s."),
+        database=alias,
+        close=next(iter(close), ""),
+        known=", ".join(known),
+    )
+
+
+def is_database(alias: str) -> bool:
+    """Whether an alias is configured."""
+    return alias in connections.settings
+
+
+def databases_without_connector() -> list[str]:
+    """Return the aliases that "all" leaves out because nothing can back up their engine; none where the site chose."""
+    if get_settings().databases is not None:
+        return []
+    found = [each for each in connections.settings if not connector_path(each)]
+    return [each for each in found if connections.settings[each]["ENGINE"] != "django.db.backends.dummy"]
 
 
 def all_databases() -> list[str]:

@@ -37,6 +37,8 @@ class Control:
         self.bytes_done = 0
         self.bytes_total: int | None = None
         """An estimate, from the last run of the same kind."""
+        self.is_drained = False
+        """Whether a transfer has read its source to the end and waits for its sink."""
         self.files_done, self.files_total = 0, 0
         """How many files have moved, of how many, where that is what moves."""
         self.stall_timeout = stall_timeout

@@ -125,6 +125,7 @@ def _pump(
         control.advance(len(chunk))
     control.check()
     source.finish()
+    control.is_drained = True
     held += b"".join(_flush(stages))
     sink = sink or open_sink(held)
     sink.write(held)

@@ -9,19 +9,20 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error
 from django.utils.translation import gettext as _
-from tqdm import tqdm
 
 from .. import api, wording
 from ..api import Progress
 from ..exceptions import BackupError, Cancelled, Interrupted, Stopped, UsageError, gettext_noop
 from ..models import BackupRun, Origin, Trigger
+from .bar import progress_bar
+from .help import HelpFormatter, epilog
 
 REASONS: dict[int, tuple[type[Stopped], str]] = {
     signal.SIGINT: (Cancelled, gettext_noop("Cancelled by Ctrl-C.")),
@@ -33,11 +34,24 @@ REASONS: dict[int, tuple[type[Stopped], str]] = {
 class Command(BaseCommand):
     """A command whose errors are a sentence, a hint and an exit code; subclasses define ``work``.
 
-    Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 another run holds this database.
+    Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 the database is locked by another run.
     """
+
+    details = ""
+    """For ``--help``: what happens without arguments."""
+    terms: Sequence[tuple[str, Sequence[tuple[str, str]]]] = ()
+    """For ``--help``: tables of words, each with its title."""
+    examples: Sequence[tuple[str, str]] = ()
+    """For ``--help``: arguments, and what they do."""
 
     # A broken setting must say so with our exit code, and a restore must work on a site that is half set up.
     requires_system_checks: list[str] = []
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        below = epilog(subcommand, details=self.details, terms=self.terms, examples=self.examples)
+        return super().create_parser(
+            prog_name, subcommand, **{"formatter_class": HelpFormatter, "epilog": below, **kwargs}
+        )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -60,11 +74,13 @@ class Command(BaseCommand):
         except Error as error:
             self.fail(
                 _("The database failed: %(reason)s") % {"reason": " ".join(str(error).split())},
-                _("See that its server runs. The list of runs says what was done before that."),
+                _("Check that the database server is running. The run history says what was done before."),
                 code=1,
             )
         except KeyboardInterrupt:
-            self.fail(_("Cancelled."), _("What had not ended has changed nothing."), code=1)
+            self.fail(
+                _("Cancelled."), _("Finished databases are kept. The unfinished one changed nothing."), code=1
+            )
         else:
             if self.as_json:
                 self.stdout.write(json.dumps(document, ensure_ascii=False))
@@ -98,25 +114,47 @@ class Command(BaseCommand):
             self.say(title)
             yield None
             return
-        with tqdm(desc=title, unit="B", unit_scale=True, leave=False, file=sys.stderr) as bar:
-
-            def show(run: BackupRun) -> None:
-                bar.total = run.bytes_total if (run.bytes_total or 0) >= run.bytes_done else None
-                bar.set_postfix_str(run.message, refresh=False)
-                bar.update(run.bytes_done - bar.n)
-
+        with progress_bar(title) as show:
             yield show
 
     def confirm(self, question: str) -> None:
-        """Ask on the terminal.
+        """Ask on standard input.
 
         :raises Cancelled: the answer is not yes.
+        :raises UsageError: nobody can answer.
         """
         # The prompt is for a person, so it does not go where a program may be reading.
         self.stderr.write(f"{question} [y/N] ", ending="")
         self.stderr.flush()
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        answer = _read_answer()
+        if answer is None:
+            self.stderr.write("")
+            raise UsageError(
+                gettext_noop("There is no terminal on which this question could be answered."),
+                hint=gettext_noop("Nothing was changed. Add --noinput to go on without a question."),
+            )
+        if answer.strip().lower() not in ("y", "yes"):
             raise Cancelled(gettext_noop("Cancelled."))
+
+
+def add_noinput(parser: CommandParser) -> None:
+    """Add the option that answers every question, with the destination that it has in Django's own commands."""
+    parser.add_argument(
+        "--noinput", "--no-input", action="store_false", dest="interactive", help=_("Do not ask.")
+    )
+
+
+def _read_answer() -> str | None:
+    """Return a line of standard input; ``None`` where there is neither a terminal nor anything in a pipe."""
+    try:
+        answer = sys.stdin.readline()
+        return answer if answer or sys.stdin.isatty() else None
+    except (
+        AttributeError,
+        OSError,
+        ValueError,
+    ):  # a daemon has none, or has closed it; pytest lets nobody read it
+        return None
 
 
 def origin() -> Origin:
@@ -133,7 +171,8 @@ def refuse_together(options: dict[str, Any], *names: str) -> None:
 
     :raises UsageError: more than one was given.
     """
-    given = [f"--{name.replace('_', '-')}" for name in names if options[name]]
+    # An empty text was given: “-d "$ALIAS"” with a variable that is not set must not count as nothing.
+    given = [f"--{name.replace('_', '-')}" for name in names if options[name] not in (None, False, [])]
     if len(given) > 1:
         raise UsageError(
             gettext_noop("%(options)s can't be used together."),

@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from tests.support.commands import document, done
 
 BACKUP_FIELDS = {"name", "path", "kind", "database", "taken_at", "size", "state", "pinned"}
@@ -41,8 +43,31 @@ def test_list_of_backups(shop):
         "readme.txt": "foreign",
     }
 
-    lines = done(shop, "listbackups", "--all").splitlines()
+    header, *lines = done(shop, "listbackups", "--all").splitlines()
+    assert header.split() == ["Name", "Database", "Taken", "(UTC)", "Size", "State", "Label"]
     assert len(lines) == 6
     assert re.search(
         r"2024-01-15-120000\.sqlite3 +default +2024-01-15 12:00:00 +9 bytes +legacy \(pinned\)$", lines[3]
     )
+
+
+def test_list_shows_labels_and_marks_safety_backups(shop):
+    name = document(shop, "dbbackup", "--label", "before\n\x1b[31mthe sale")["path"].removeprefix("db/")
+    done(shop, "dbrestore", "--noinput")
+    header, safety, labelled = done(shop, "listbackups").splitlines()
+    assert re.search(rf"complete \(safety backup\) +before the restore of {re.escape(name)}$", safety)
+    assert re.search(r"complete +before��\[31mthe sale$", labelled)
+    assert header.index("Label") == labelled.index("before�") == safety.index("before the")
+    assert header.index("Taken") == labelled.index("20", labelled.index(" default "))
+
+
+@pytest.mark.parametrize("zone, hour", [("UTC", "12"), ("Asia/Kolkata", "17"), ("America/New_York", "07")])
+def test_list_states_its_time_zone(shop, zone, hour):
+    shop.remote.write("db/default-2024-01-15-120000.sqlite3", b"PRAGMA x;")
+    shop.remote.write("media-versions/media-2024-01-15-120000.jsonl.zst", b"no list")
+    shop.settings["TIME_ZONE"] = zone
+    for arguments in (), ("--media",):
+        header, line = done(shop, "listbackups", *arguments).splitlines()
+        assert f"Taken ({zone})" in header
+        assert f" 2024-01-15 {hour}:" in line
+    assert document(shop, "listbackups")[0]["taken_at"] == "2024-01-15T12:00:00+00:00"

@@ -264,12 +264,12 @@ def test_signals_are_sent(shop, media):
 
 def test_receiver_may_veto(shop, media):
     with_receivers(shop, VETO % "backup")
-    assert_failed(shop.manage("mediabackup"), "It was refused: not today")
+    assert_failed(shop.manage("mediabackup"), "A signal receiver in your project blocked this run: not today")
     assert shop.remote.names() == []
     with_receivers(shop, VETO % "restore")
     assert shop.manage("mediabackup").code == 0
     write(media, {"a.jpg": b"changed"})
-    assert_failed(restore(shop), "It was refused: not today")
+    assert_failed(restore(shop), "A signal receiver in your project blocked this run: not today")
     assert read(media) == {**FILES, "a.jpg": b"changed"}
 
 

@@ -64,5 +64,5 @@ def test_download_that_never_begins_has_changed_nothing(shop, tmp_path, rclone_b
 
 
 def test_plan_says_that_it_is_not_all_or_nothing(shop):
-    assert "is not all or nothing" in shop.manage(*IN_PLACE, "--dry-run").out
-    assert "all or nothing" not in shop.manage("dbrestore", "--dry-run").out
+    assert "is not all-or-nothing" in shop.manage(*IN_PLACE, "--dry-run").out
+    assert "all-or-nothing" not in shop.manage("dbrestore", "--dry-run").out

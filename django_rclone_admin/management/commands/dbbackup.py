@@ -14,15 +14,31 @@ from ..base import origin, refuse_together
 
 class Command(BaseCommand):
     help = _("Back up databases to the remote.")
+    details = _(
+        "Without arguments, the database “default” is backed up, and other databases are named that were not."
+    )
+    examples = (
+        ("", _("Back up “default”.")),
+        ("--all --clean --verbosity 0", _("Every night, by cron: all databases, then remove old backups.")),
+        ("-d default -d analytics --label release-7", _("Two databases, with a note.")),
+        ("-d default --output-path dump.zst", _("Into a local file, compressed as its name says.")),
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument(
-            "-d", "--database", action="append", default=[], help=_("Alias of a database; may be repeated.")
+            "-d",
+            "--database",
+            metavar="ALIAS",
+            action="append",
+            default=[],
+            help=_("Alias of a database; may be repeated."),
         )
         parser.add_argument("--all", action="store_true", help=_("Back up all databases."))
         parser.add_argument(
-            "--clean", action="store_true", help=_("Then remove what the retention does not keep.")
+            "--clean",
+            action="store_true",
+            help=_("After the backup, remove old backups by the retention rules."),
         )
         parser.add_argument("--label", default="", help=_("A note that is kept with the backup."))
         parser.add_argument(
@@ -32,6 +48,9 @@ class Command(BaseCommand):
         )
 
     def work(self, **options: Any) -> object:
+        # As a keyword of call_command, one alias may be one text.
+        given = options["database"]
+        options["database"] = [given] if isinstance(given, str) else list(given or [])
         refuse_together(options, "all", "database")
         refuse_together(options, "output_path", "clean")
         databases = api.all_databases() if options["all"] else options["database"] or ["default"]
@@ -48,6 +67,8 @@ class Command(BaseCommand):
                     raise
                 self.stderr.write(f"{database}: {error}")
                 failure = failure or error
+        if not options["database"]:
+            self._name_others(databases)
         if failure:
             raise failure
         return runs[0].as_dict() if len(runs) == 1 else [run.as_dict() for run in runs]
@@ -66,14 +87,33 @@ class Command(BaseCommand):
             )
         return run
 
+    def _name_others(self, databases: list[str]) -> None:
+        """Name the databases that were left out, where nobody has chosen them by name."""
+        if others := [each for each in api.all_databases() if each not in databases]:
+            self.say(
+                _("Not backed up: %(databases)s. Add --all for all databases, or --database for one of them.")
+                % {"databases": ", ".join(others)}
+            )
+        if unknown := [each for each in api.databases_without_connector() if each not in databases]:
+            self.say(
+                _("Not backed up: %(databases)s. No connector supports the engine; name one in CONNECTORS.")
+                % {"databases": ", ".join(unknown)}
+            )
+
     def _output(self, path: str | None, databases: list[str]) -> Any:
         if path is None:
             return None
         if len(databases) > 1:
-            raise UsageError(gettext_noop("--output-path takes one database at a time."))
+            raise UsageError(
+                gettext_noop("--output-path takes one database at a time."),
+                hint=gettext_noop("Name the database with --database, and run the command once for each."),
+            )
         if path != "-":
             return Path(path)
         if self.as_json:
-            raise UsageError(gettext_noop("--json can't be used when the dump goes to standard output."))
+            raise UsageError(
+                gettext_noop("--json can't be used when the dump goes to standard output."),
+                hint=gettext_noop("Name a file in --output-path, or leave --json out."),
+            )
         self.verbosity = 0  # nothing but the dump may be written there
         return sys.stdout.buffer

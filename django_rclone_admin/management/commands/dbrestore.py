@@ -10,18 +10,49 @@ from ... import api, wording
 from ...api import RestorePlan
 from ...exceptions import UsageError, gettext_noop
 from ..base import Command as BaseCommand
-from ..base import origin, refuse_together
+from ..base import add_noinput, origin, refuse_together
 
 
 class Command(BaseCommand):
-    help = _("Restore a database from a backup: all of it, or nothing.")
+    help = _("Restore a database from a backup.")
+    details = _(
+        "Without arguments, the latest complete backup of the database “default” is restored into it, after a question "
+        "and a safety backup. --dry-run shows the plan and changes nothing."
+    )
+    terms = (
+        (
+            _("Strategies:"),
+            (
+                ("in_place", _("Empty the live database and fill it again. Others wait meanwhile.")),
+                (
+                    "swap",
+                    _(
+                        "Fill a second database beside the live one, then exchange the two. The old one is kept."
+                    ),
+                ),
+            ),
+        ),
+    )
+    examples = (
+        ("--dry-run", _("Show what would happen.")),
+        ("", _("Restore the latest backup of “default”.")),
+        ("-d default -i default-2026-11-22-083020.dump.zst", _("Restore a backup from “listbackups”.")),
+        ("--strategy swap --noinput", _("Without a question, while the site keeps working.")),
+        ("--undo", _("Undo the last restore.")),
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("-d", "--database", help=_("Alias of the database; the default is “default”."))
+        parser.add_argument(
+            "-d",
+            "--database",
+            metavar="ALIAS",
+            help=_("Alias of the database; the default is “default”."),
+        )
         parser.add_argument(
             "-i",
             "--input-path",
+            "--at",
             metavar="NAME",
             help=_("A backup from “listbackups”; the default is the latest."),
         )
@@ -31,17 +62,19 @@ class Command(BaseCommand):
         parser.add_argument(
             "--to", metavar="ALIAS", help=_("Restore into another database than it was taken from.")
         )
-        parser.add_argument("--strategy", help=_("How to restore; see the documentation."))
+        parser.add_argument(
+            "--strategy",
+            metavar="NAME",
+            help=_("“in_place” or “swap”; the default is that of the settings."),
+        )
         parser.add_argument(
             "--no-safety-backup",
             action="store_true",
-            help=_("Do not back up first what will be overwritten."),
+            help=_("Do not make a safety backup first."),
         )
-        parser.add_argument(
-            "--undo", action="store_true", help=_("Put back what the last restore of this database replaced.")
-        )
+        parser.add_argument("--undo", action="store_true", help=_("Undo the last restore of this database."))
         parser.add_argument("--dry-run", action="store_true", help=_("Only say what would happen."))
-        parser.add_argument("--noinput", "--no-input", action="store_true", help=_("Do not ask."))
+        add_noinput(parser)
 
     def work(self, **options: Any) -> object:
         refuse_together(options, "input_file", "input_path", "undo")
@@ -52,39 +85,46 @@ class Command(BaseCommand):
             "strategy": options["strategy"],
             "safety_backup": False if options["no_safety_backup"] else None,
         }
-        if options["input_file"]:
+        if options["input_file"] is not None:
             return self._restore_file(options, choice)
-        plan = api.plan_restore(options["input_path"], database=options["database"] or "default", **choice)
+        plan = api.plan_restore(options["input_path"], database=_database(options), **choice)
         self._show(plan)
         if options["dry_run"]:
             return _as_dict(plan)
-        if not options["noinput"]:
+        if options["interactive"]:
             self.confirm(_("Overwrite the database “%(database)s”?") % {"database": plan.target})
         return self._restore(path=plan.backup, **choice)
 
     def _undo(self, options: dict[str, Any]) -> object:
         refuse_together(options, "undo", "to", "dry_run")
-        database = options["database"] or "default"
-        if not options["noinput"]:
-            self.confirm(_("Put “%(database)s” back to before its last restore?") % {"database": database})
-        with self.progress(_("Putting back")) as progress:
+        database = _database(options)
+        if options["interactive"]:
+            self.confirm(_("Undo the last restore of “%(database)s”?") % {"database": database})
+        with self.progress(_("Undoing the restore")) as progress:
             run = api.undo_restore(database, origin=origin(), progress=progress)
         self.report(run)
         return run.as_dict()
 
     def _restore_file(self, options: dict[str, Any], choice: dict[str, Any]) -> object:
         name = options["input_file"]
-        choice["to"] = choice["to"] or options["database"] or "default"
-        if name == "-" and not options["noinput"]:
+        choice["to"] = _database(options) if choice["to"] is None else choice["to"]
+        if name == "-" and options["interactive"]:
             raise UsageError(
-                gettext_noop("Restoring from standard input needs --noinput: there is nobody to ask.")
+                gettext_noop("A restore from standard input needs --noinput."),
+                hint=gettext_noop(
+                    "Nothing was changed. Standard input can't answer a question and be the backup."
+                ),
             )
         if name != "-" and not Path(name).is_file():
-            raise UsageError(gettext_noop("There is no file “%(name)s”."), name=name)
+            raise UsageError(
+                gettext_noop("There is no file “%(name)s”."),
+                hint=gettext_noop("For a backup on the remote, use --input-path instead of --input-file."),
+                name=name,
+            )
         self.say(_("Restoring %(name)s: nothing can be checked beforehand.") % {"name": name})
         if options["dry_run"]:
             return {"file": name, "target": choice["to"]}
-        if not options["noinput"]:
+        if options["interactive"]:
             self.confirm(_("Overwrite the database “%(database)s”?") % {"database": choice["to"]})
         return self._restore(source=sys.stdin.buffer if name == "-" else Path(name), **choice)
 
@@ -117,13 +157,15 @@ class Command(BaseCommand):
         elif manifest.server_version:
             lines.insert(2, (_("Dumped from"), f"{manifest.engine} {manifest.server_version}"))
         if not plan.is_atomic:
-            warning = _(
-                "This way of restoring is not all or nothing: a failure may leave a part of the backup."
-            )
+            warning = _("This strategy is not all-or-nothing: a failure may leave a part of the backup.")
             lines.append((_("Note"), warning))
         for title, text in lines:
             if text:
                 self.say(f"  {title}: {text}")
+
+
+def _database(options: dict[str, Any]) -> str:
+    return "default" if options["database"] is None else str(options["database"])
 
 
 def _as_dict(plan: RestorePlan) -> dict[str, object]:

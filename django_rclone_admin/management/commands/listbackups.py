@@ -11,13 +11,37 @@ from ..base import refuse_together
 
 class Command(BaseCommand):
     help = _("List the backups on the remote, newest first.")
+    details = _(
+        "Without arguments, the backups of all databases are listed, also of those that are not configured any more. "
+        "Times are in the time zone of the site, which the header names."
+    )
+    terms = (
+        (
+            _("States:"),
+            (
+                ("complete", _("The manifest is there, and the size is right.")),
+                ("legacy", _("There is no manifest: nothing can be checked beforehand.")),
+                (
+                    "damaged",
+                    _("Empty, of another size than its manifest says, or with an unreadable manifest."),
+                ),
+                ("incomplete", _("An upload that is under way, or what is left of one; only with --all.")),
+                ("foreign", _("An unknown file; only with --all.")),
+            ),
+        ),
+    )
+    examples = (
+        ("", _("All databases.")),
+        ("-d default --json", _("One database, for a program.")),
+        ("--media", _("The media backups.")),
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("-d", "--database", help=_("Only those of this database."))
-        parser.add_argument("--media", action="store_true", help=_("The media backups instead."))
+        parser.add_argument("-d", "--database", metavar="ALIAS", help=_("Show only this database."))
+        parser.add_argument("--media", action="store_true", help=_("Show media backups instead."))
         parser.add_argument(
-            "--all", action="store_true", help=_("Unfinished uploads and foreign objects too.")
+            "--all", action="store_true", help=_("Show partial uploads and unknown files too.")
         )
 
     def work(self, **options: Any) -> object:
@@ -33,24 +57,35 @@ class Command(BaseCommand):
         if not found:
             self.say(_("There are no backups."))
             return
-        rows = [_row(each) for each in found]
+        zone = timezone.get_current_timezone_name()
+        header = (
+            _("Name"), _("Database"), _("Taken (%(zone)s)") % {"zone": zone}, _("Size"), _("State"), _("Label")
+        )  # fmt: skip
+        rows = [header, *map(_row, found)]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        for name, database, taken, size, state in rows:
-            cells = (
-                name.ljust(widths[0]),
-                database.ljust(widths[1]),
-                taken.ljust(widths[2]),
-                size.rjust(widths[3]),
-            )
-            self.say("  ".join((*cells, state)))
+        for row in rows:
+            name, database, taken, size, state, label = map(str.ljust, row, widths)
+            self.say("  ".join((name, database, taken, size.strip().rjust(widths[3]), state, label)).rstrip())
 
 
-def _row(each: api.StoredObject) -> tuple[str, str, str, str, str]:
+def _row(each: api.StoredObject) -> tuple[str, ...]:
     taken = f"{timezone.localtime(each.taken_at):%Y-%m-%d %H:%M:%S}" if each.taken_at else ""
-    # A name comes from outside: what is not printable must not reach the terminal.
-    name = "".join(letter if letter.isprintable() else "�" for letter in each.name)
-    state = f"{each.state} ({_('pinned')})" if each.pinned else str(each.state)
-    return name, each.database, taken, wording.size(each.total_size), state
+    marks = [_("pinned")] * each.pinned + [_("safety backup")] * each.is_safety
+    state = f"{each.state} ({', '.join(marks)})" if marks else str(each.state)
+    label = each.manifest.label if each.manifest else ""
+    return (
+        _printable(each.name),
+        each.database,
+        taken,
+        wording.size(each.total_size),
+        state,
+        _printable(label),
+    )
+
+
+def _printable(text: str) -> str:
+    """Return a text without what must not reach a terminal: names and labels come from outside."""
+    return "".join(letter if letter.isprintable() else "�" for letter in text)
 
 
 def _as_dict(each: api.StoredObject) -> dict[str, object]:

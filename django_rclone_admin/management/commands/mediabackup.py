@@ -10,6 +10,14 @@ from ..base import origin, refuse_together
 
 class Command(BaseCommand):
     help = _("Back up the media files to the remote.")
+    details = _(
+        "Without arguments, the mirror on the remote is made equal to the media files, what goes from it is kept, and "
+        "the list of all files is stored."
+    )
+    examples = (
+        ("--dry-run", _("Show how many files would change on the remote.")),
+        ("--clean --verbosity 0", _("Every night, by cron.")),
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
@@ -17,7 +25,9 @@ class Command(BaseCommand):
             "--dry-run", action="store_true", help=_("Only say what would change on the remote.")
         )
         parser.add_argument(
-            "--clean", action="store_true", help=_("Then remove what the retention does not keep.")
+            "--clean",
+            action="store_true",
+            help=_("After the backup, remove old backups by the retention rules."),
         )
 
     def work(self, **options: Any) -> object:

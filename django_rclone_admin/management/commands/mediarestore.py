@@ -5,11 +5,20 @@ from django.utils.translation import gettext as _
 
 from ... import api
 from ..base import Command as BaseCommand
-from ..base import origin
+from ..base import add_noinput, origin
 
 
 class Command(BaseCommand):
-    help = _("Bring media files back as they were at a backup.")
+    help = _("Bring media files back as they were at a media backup.")
+    details = _(
+        "Without arguments, all files of the latest media backup are restored, after a question. Files that it does not "
+        "have stay. --dry-run changes nothing."
+    )
+    examples = (
+        ("--dry-run", _("Show how many files would change.")),
+        ("--at media-2026-11-22-083020", _("Restore a backup from “listbackups --media”.")),
+        ("--exact --noinput", _("Also remove newer files, without a question.")),
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
@@ -20,7 +29,7 @@ class Command(BaseCommand):
             "--exact", action="store_true", help=_("Also remove files that are not in the backup.")
         )
         parser.add_argument("--dry-run", action="store_true", help=_("Only say what would happen."))
-        parser.add_argument("--noinput", "--no-input", action="store_true", help=_("Do not ask."))
+        add_noinput(parser)
 
     def work(self, **options: Any) -> object:
         plan = api.plan_restore_media(options["at"])
@@ -35,7 +44,7 @@ class Command(BaseCommand):
         self.say(_("Files to add: %(added)d, to replace: %(changed)d, to remove: %(removed)d.") % counts)
         if options["dry_run"]:
             return counts
-        if not options["noinput"]:
+        if options["interactive"]:
             self.confirm(_("Restore the media files?"))
         with self.progress(_("Restoring the media files")) as progress:
             run = api.restore_media(

@@ -9,12 +9,21 @@ from ..base import origin, refuse_together
 
 
 class Command(BaseCommand):
-    help = _("Remove the backups that no rule of the retention keeps.")
+    help = _("Remove old backups by the retention rules.")
+    details = _(
+        "Without arguments, each database that has backups on the remote is cleaned up, also those that are not "
+        "configured any more. The newest complete backup of each always stays. --dry-run changes nothing."
+    )
+    examples = (
+        ("--dry-run", _("Show what would be removed, and why the rest stays.")),
+        ("", _("All databases.")),
+        ("--media", _("The media backups, with the file versions that only they need.")),
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("-d", "--database", help=_("Only those of this database."))
-        parser.add_argument("--media", action="store_true", help=_("The media backups instead."))
+        parser.add_argument("-d", "--database", metavar="ALIAS", help=_("Clean up only this database."))
+        parser.add_argument("--media", action="store_true", help=_("Clean up media backups instead."))
         parser.add_argument(
             "--dry-run", action="store_true", help=_("Only say what would be removed, and why.")
         )
@@ -25,7 +34,7 @@ class Command(BaseCommand):
         if options["media"]:
             decisions = api.prune_media(**how)
         else:
-            databases = [options["database"]] if options["database"] else _databases()
+            databases = _databases() if options["database"] is None else [options["database"]]
             decisions = [each for database in databases for each in api.prune(database, **how)]
         for each in decisions:
             self._show(each, options["dry_run"])
@@ -42,5 +51,5 @@ class Command(BaseCommand):
 
 
 def _databases() -> list[str]:
-    """All that have backups on the remote: also those of databases that are configured no more."""
+    """Return all that have backups on the remote, also those that are not configured any more."""
     return sorted({each.database for each in api.list_backups()})

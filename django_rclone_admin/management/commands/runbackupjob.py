@@ -19,7 +19,13 @@ class Command(BaseCommand):
     def work(self, **options: Any) -> object:
         run_id = options["run_id"]
         if not api.carry_out_queued(run_id):
-            raise UsageError(gettext_noop("There is no queued run %(run)s."), run=run_id)
+            raise UsageError(
+                gettext_noop("There is no queued run %(run)s."),
+                hint=gettext_noop(
+                    "It has been carried out or cancelled, or was never queued. See the run history."
+                ),
+                run=run_id,
+            )
         run = BackupRun.objects.get(pk=run_id)
         self.report(run)
         if run.status != Status.SUCCEEDED:

@@ -1,0 +1,53 @@
+"""The progress bar of commands, on a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from tqdm import tqdm
+
+from ..api import Progress
+from ..models import BackupRun
+
+EVERY = 0.25
+"""Seconds between two drawings. The clock of the bar goes on while no byte moves, and while a heartbeat waits."""
+LONGEST = 48
+"""Letters of the stage that are shown, so that there is room for the bar."""
+
+
+@contextlib.contextmanager
+def progress_bar(title: str) -> Iterator[Progress]:
+    """Show a bar while inside; give what is to be called with the run.
+
+    :param title: is shown until the run says what it does.
+    """
+    with tqdm(desc=title, unit="B", unit_scale=True, leave=False, file=sys.stderr) as bar:
+
+        def show(run: BackupRun) -> None:
+            stage = run.message or title
+            bar.desc = stage if len(stage) <= LONGEST else f"{stage[: LONGEST - 1]}…"
+            bar.total, bar.n = run.bytes_total or None, run.bytes_done
+
+        with _drawing(bar):
+            yield show
+
+
+@contextlib.contextmanager
+def _drawing(bar: tqdm[Any]) -> Iterator[None]:
+    done = threading.Event()
+
+    def draw() -> None:
+        while not done.wait(EVERY):
+            bar.refresh()
+
+    thread = threading.Thread(target=draw, name="progress bar", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()

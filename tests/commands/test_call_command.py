@@ -1,0 +1,88 @@
+"""Commands called from Python, as django-rclone and Django's own are called."""
+
+import json
+
+import pytest
+
+from tests.support.commands import document, done
+from tests.support.faults import nothing_changes
+
+
+def call(shop, code, **options):
+    """Run Python code of the shop's project that calls commands."""
+    code = f"from django.core.management import call_command\n{code}"
+    return shop.manage("shell", "--verbosity", "0", "-c", code, **options)
+
+
+def test_database_may_be_one_text_or_several(shop):
+    cases = {
+        '"default"': ["default"],
+        '"analytics"': ["analytics"],
+        '["analytics", "default"]': ["analytics", "default"],
+        '("default",)': ["default"],
+        "None": ["default"],
+        "[]": ["default"],
+    }
+    result = call(
+        shop, "".join(f'call_command("dbbackup", database={each}, verbosity=0)\n' for each in cases)
+    )
+    assert (result.code, result.out, result.err) == (0, "", "")
+    listed = [each["database"] for each in document(shop, "listbackups")]
+    assert listed[::-1] == [alias for aliases in cases.values() for alias in aliases]
+
+
+@pytest.mark.parametrize("argument", ["interactive=False", '"--noinput"', '"--no-input"'])
+def test_restore_asks_nothing_when_it_is_told_so(shop, argument):
+    done(shop, "dbbackup")
+    wanted = shop.rows()
+    shop.execute("DELETE FROM shop_orderline")
+    result = call(shop, f'call_command("dbrestore", {argument}, verbosity=0)')
+    assert (result.code, result.out, result.err) == (0, "", "")
+    assert shop.rows() == wanted
+
+
+def test_media_restore_asks_nothing_when_it_is_told_so(shop):
+    file = shop.home / "media" / "a.txt"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("hello")
+    done(shop, "mediabackup")
+    file.unlink()
+    result = call(shop, 'call_command("mediarestore", interactive=False, verbosity=0)')
+    assert (result.code, result.out, result.err) == (0, "", "")
+    assert file.read_text() == "hello"
+
+
+def test_restore_takes_a_name_by_either_option(shop):
+    first = document(shop, "dbbackup")["path"].removeprefix("db/")
+    document(shop, "dbbackup")
+    for option in "--input-path", "-i", "--at":
+        assert document(shop, "dbrestore", "--dry-run", option, first)["name"] == first
+    for keyword in "input_path", "at":
+        result = call(shop, f'call_command("dbrestore", {keyword}={first!r}, dry_run=True, json=True)')
+        assert json.loads(result.out)["name"] == first
+
+
+def test_output_goes_where_the_caller_wants_it(shop):
+    code = """
+import io
+out = io.StringIO()
+call_command("dbbackup", database="default", stdout=out)
+call_command("listbackups", stdout=out)
+assert "default: Stored default-" in out.getvalue()
+assert ".sqlite3" in out.getvalue().splitlines()[-1]
+"""
+    result = call(shop, code)
+    assert (result.code, result.out, result.err) == (0, "", "")
+
+
+def test_question_without_a_terminal_is_an_error_with_the_exit_code(shop):
+    done(shop, "dbbackup")
+    code = """
+from django.core.management.base import CommandError
+try:
+    call_command("dbrestore", verbosity=0)
+except CommandError as error:
+    print(error.returncode, "--noinput" in str(error))
+"""
+    with nothing_changes(shop):
+        assert call(shop, code).out == "2 True\n"

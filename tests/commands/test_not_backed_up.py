@@ -1,0 +1,48 @@
+"""A backup says which databases it left out."""
+
+import pytest
+
+from tests.support.commands import document, done
+
+OTHERS = "Not backed up: analytics. Add --all for all databases, or --database for one of them."
+
+
+def test_backup_without_arguments_names_what_it_left_out(shop):
+    lines = done(shop, "dbbackup").splitlines()
+    assert lines[-1] == OTHERS
+    assert {each["database"] for each in document(shop, "listbackups")} == {"default"}
+
+
+def test_file_without_arguments_names_what_it_left_out(shop, tmp_path):
+    assert OTHERS in done(shop, "dbbackup", "--output-path", str(tmp_path / "dump.sqlite3"))
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--all",), ("-d", "default"), ("-d", "analytics"), ("--verbosity", "0")]
+)
+def test_nothing_is_said_where_the_choice_was_made(shop, arguments):
+    assert "Not backed up" not in done(shop, "dbbackup", *arguments)
+
+
+def test_json_and_standard_output_have_nothing_but_what_was_asked_for(shop):
+    document(shop, "dbbackup")
+    result = shop.manage("dbbackup", "--output-path", "-")
+    assert (result.code, result.err, result.raw[:15]) == (0, "", b"SQLite format 3")
+
+
+def test_nothing_is_said_of_databases_that_all_does_not_mean(shop):
+    shop.settings["DJANGO_RCLONE"]["DATABASES"] = ["default"]
+    assert "Not backed up" not in done(shop, "dbbackup")
+
+
+def test_site_with_one_database_hears_nothing(shop):
+    del shop.settings["DATABASES"]["analytics"]
+    assert "Not backed up" not in done(shop, "dbbackup")
+
+
+@pytest.mark.parametrize("arguments", [(), ("--all",)])
+def test_database_that_has_no_connector_is_named(shop, arguments):
+    shop.settings["DATABASES"]["legacy"] = {"ENGINE": "django.db.backends.oracle", "NAME": "x"}
+    line = "Not backed up: legacy. No connector supports the engine; name one in CONNECTORS."
+    assert line in done(shop, "dbbackup", *arguments).splitlines()
+    assert "legacy" not in done(shop, "dbbackup", "-d", "default")

@@ -1,0 +1,166 @@
+"""The bar on a terminal: it lives while nothing moves, and says what is going on."""
+
+import os
+import pty
+import re
+import termios
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from tests.support import programs
+from tests.support.commands import done
+from tests.support.faults import add_noise
+from tests.support.programs import DOWNLOAD, UPLOAD
+from tests.support.waiting import wait_for
+
+
+class Screen:
+    """What a program has shown on a terminal so far."""
+
+    def __init__(self) -> None:
+        self._shown = bytearray()
+
+    def add(self, data: bytes) -> None:
+        self._shown += data
+
+    @property
+    def frames(self) -> list[str]:
+        """Every state of the line with the bar, oldest first."""
+        text = bytes(self._shown).decode(errors="replace")
+        return [each.strip() for each in re.split(r"[\r\n]", text) if each.strip()]
+
+    def seconds(self, stage: str = "") -> list[int]:
+        """The different seconds that were shown with a stage, or with any."""
+        found = [
+            re.search(r"\[(\d+):(\d+)[<,]", frame)
+            for frame in self.frames
+            if frame.startswith(f"{stage}: " if stage else "")
+        ]
+        return sorted({int(each[1]) * 60 + int(each[2]) for each in found if each})
+
+
+@pytest.fixture
+def screen() -> Iterator[tuple[int, Screen]]:
+    with _terminal() as found:
+        yield found
+
+
+@contextmanager
+def _terminal() -> Iterator[tuple[int, Screen]]:
+    theirs, ours = pty.openpty()
+    termios.tcsetwinsize(ours, (25, 120))
+    screen = Screen()
+
+    def watch() -> None:
+        with suppress(OSError):  # nobody has the other end any more
+            while data := os.read(theirs, 4096):
+                screen.add(data)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield ours, screen
+    finally:
+        os.close(ours)
+        watcher.join()
+        os.close(theirs)
+
+
+@contextmanager
+def held_command(shop, held, terminal, *command: str):
+    """Start a command, and let it go on to its end after the block, which looks at it while rclone is held."""
+    shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(held.program)
+    process = shop.start(*command, stderr=terminal)
+    held.wait()
+    try:
+        yield
+    finally:
+        held.release()
+        result = shop.finish(process)
+    assert result.code == 0, result
+
+
+def hold_end(folder, rclone, when):
+    """Write an rclone that has taken all of its input and is not done with it."""
+    body = f"""
+if re.search({when!r}, ' '.join(arguments)):
+    process = start(stdin=PIPE)
+    copy(sys.stdin.buffer, process.stdin)
+    hold()
+    process.stdin.close()
+    sys.exit(process.wait())
+"""
+    return programs.Held(program=programs.wrapper(folder, "rclone", rclone, body))
+
+
+def test_bar_moves_while_no_byte_does(shop, tmp_path, rclone_binary, screen):
+    ours, shown = screen
+    add_noise(shop)
+    held = programs.hold_input(tmp_path / "bin", "rclone", rclone_binary, after=300_000, when=UPLOAD)
+    with held_command(shop, held, ours, "dbbackup"):
+        wait_for(lambda: len(shown.seconds()) >= 4)
+    found = shown.seconds()
+    assert found[-1] - found[0] <= len(found) + 1  # on a busy machine a second may be left out
+
+
+def test_bar_says_that_the_dump_is_out_and_the_upload_is_not(shop, tmp_path, rclone_binary, screen):
+    ours, shown = screen
+    held = hold_end(tmp_path / "bin", rclone_binary, UPLOAD)
+    with held_command(shop, held, ours, "dbbackup"):
+        wait_for(lambda: len(shown.seconds("Uploading")) >= 2)
+        log = shop.execute("SELECT message FROM django_rclone_admin_backuprun")
+        assert log == [("Uploading",)]
+
+
+def test_bar_says_that_a_restore_backs_up_first(shop, tmp_path, rclone_binary, screen):
+    ours, shown = screen
+    add_noise(shop)
+    done(shop, "dbbackup")
+    held = programs.hold_input(tmp_path / "bin", "rclone", rclone_binary, after=300_000, when=UPLOAD)
+    with held_command(shop, held, ours, "dbrestore", "--noinput"):
+        wait_for(lambda: len(shown.seconds("Backing up first")) >= 2)
+        assert not any("Restoring:" in each and "%" in each for each in shown.frames)
+
+
+def test_restore_is_measured_by_its_own_size_after_the_safety_backup(shop, tmp_path, rclone_binary, screen):
+    """Its bytes are those that are stored, and not those of the dump that was made before it."""
+    ours, shown = screen
+    shop.execute("CREATE TABLE dull AS SELECT zeroblob(3000000) AS bytes")
+    add_noise(shop)
+    done(shop, "dbbackup")
+    held = programs.hold_output(tmp_path / "bin", "rclone", rclone_binary, after=1_000_000, when=DOWNLOAD)
+    with held_command(shop, held, ours, "dbrestore", "--noinput"):
+        wait_for(lambda: any(each.startswith("Restoring:") and "%" in each for each in shown.frames))
+        row = shop.execute("SELECT bytes_total FROM django_rclone_admin_backuprun WHERE kind = 'db_restore'")
+    [stored] = [each["size"] for each in shop.manage("listbackups", "--json").json[1:]]
+    assert row == [(stored,)]
+
+
+def test_estimate_that_is_too_small_is_not_shown(shop, tmp_path, rclone_binary, screen):
+    """“4.8 MB of about 4.7 MB” tells nobody anything."""
+    ours, shown = screen
+    done(shop, "dbbackup")
+    add_noise(shop)
+    held = programs.hold_input(tmp_path / "bin", "rclone", rclone_binary, after=1_500_000, when=UPLOAD)
+    query = "SELECT bytes_done, bytes_total FROM django_rclone_admin_backuprun WHERE status = 'running'"
+    with held_command(shop, held, ours, "dbbackup"):
+        wait_for(lambda: (row := shop.execute(query)) and row[0][0] > 1_000_000)
+        assert shop.execute(query)[0][1] is None
+    for frame in shown.frames:
+        if found := re.search(r"([\d.]+)([kM])/([\d.]+)([kM])", frame):
+            done_bytes, total = (
+                float(number) * {"k": 1e3, "M": 1e6}[unit]
+                for number, unit in (found.groups()[:2], found.groups()[2:])
+            )
+            assert done_bytes <= total, frame
+
+
+@pytest.mark.parametrize("arguments", [("--verbosity", "0"), ("--json",)])
+def test_no_bar_where_none_is_wanted(shop, screen, arguments):
+    ours, shown = screen
+    process = shop.start("dbbackup", *arguments, stderr=ours)
+    assert shop.finish(process).code == 0
+    assert shown.frames == []
