@@ -93,7 +93,7 @@ class Settings:
         nested = media.startswith(versions) or versions.startswith(media) or databases.startswith(media)
         if nested or databases == versions:
             raise UsageError(
-                gettext_noop("The folders of the media files and of other backups lie in each other."),
+                gettext_noop("These backup folders are nested."),
                 hint=gettext_noop(
                     "Give MEDIA_BACKUP_DIR, MEDIA_VERSIONS_DIR and DB_BACKUP_DIR folders of their own."
                 ),

@@ -248,7 +248,7 @@ def _headline(found: Sequence[DatabaseHealth]) -> tuple[str, str]:
     if bad:
         worst = max(bad, key=lambda each: each.level)
         detail = " ".join(f"{_name(each)}: {each.reason}" for each in bad)
-        sentence = _("Something needs you.") if worst.level is Level.CRITICAL else _("Have a look.")
+        sentence = _("Action needed.") if worst.level is Level.CRITICAL else _("Check the warnings.")
         return sentence, detail
     oldest = min(each.last.taken_at for each in found if each.last and each.last.taken_at) if found else None
     if oldest is None:

@@ -187,9 +187,9 @@ class BackupRunAdmin(Pages):
         if run.is_active:
             api.cancel(run)
             self.log_change(request, run, gettext("Cancelled."))
-            messages.info(request, gettext("The run was told to stop."))
+            messages.info(request, gettext("Stopping the run."))
         else:
-            messages.info(request, gettext("The run had ended already."))
+            messages.info(request, gettext("The run had already finished."))
         return redirect(RUN, run_id)
 
     def retry_view(self, request: HttpRequest, run_id: Any) -> HttpResponse:

@@ -224,6 +224,7 @@ class Connector:
         if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
             raise UsageError(
                 gettext_noop("%(key)s in CONNECTOR_OPTIONS of %(database)s must be a list of text."),
+                hint=gettext_noop('Write it as a list, also when it has one element: ["…"].'),
                 key=key,
                 database=self.alias,
             )

@@ -95,7 +95,7 @@ class MongoDumpConnector(Connector):
             if argument.partition("=")[0].strip("-") in PARTIAL:
                 raise UsageError(
                     gettext_noop(
-                        "RESTORE_ARGS of “%(database)s” has an argument with which a restore might not be whole: %(argument)s."
+                        "RESTORE_ARGS of “%(database)s” contains %(argument)s, which could restore only part of the backup."
                     ),
                     hint=gettext_noop("Take it out; a restore replaces the database as a whole."),
                     database=self.alias,

@@ -17,6 +17,13 @@ from .transfer import CHUNK
 LOOK = 0.2
 """Seconds between looks whether a stream that is not ready has to be given up."""
 
+UNREADABLE = gettext_noop("The file can't be read: %(reason)s.")
+CHECK_FILE = gettext_noop("Nothing was changed. Check the file, its permissions and its disk.")
+UNWRITABLE = gettext_noop("The file can't be written: %(reason)s.")
+CHECK_FOLDER = gettext_noop(
+    "Nothing is left under that name. Check the folder, its permissions and its free space."
+)
+
 
 class FileSource:
     """A local file or an open binary stream, such as standard input."""
@@ -30,9 +37,7 @@ class FileSource:
         try:
             self._stream = self._file.open("rb") if isinstance(self._file, Path) else self._file
         except OSError as error:
-            raise UsageError(
-                gettext_noop("The file can't be read: %(reason)s."), reason=error.strerror
-            ) from error
+            raise UsageError(UNREADABLE, hint=CHECK_FILE, reason=error.strerror) from error
 
     def read(self) -> bytes:
         assert self._stream is not None
@@ -45,9 +50,7 @@ class FileSource:
         try:
             data: bytes = read(CHUNK)
         except OSError as error:
-            raise ProgramFailed(
-                gettext_noop("The file can't be read: %(reason)s."), reason=error.strerror
-            ) from error
+            raise ProgramFailed(UNREADABLE, hint=CHECK_FILE, reason=error.strerror) from error
         return data
 
     def finish(self) -> None:
@@ -74,7 +77,7 @@ class FileSink:
             self._path.exists() and not self._path.is_file()
         ):  # /dev/null would be replaced by a file of that name
             raise UsageError(
-                gettext_noop("%(path)s is there and is no file."),
+                gettext_noop("%(path)s exists and is not a regular file."),
                 hint=gettext_noop("Name a file, or “-” for standard output."),
                 path=self._path,
             )
@@ -83,9 +86,7 @@ class FileSink:
                 os.open(self._partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb"
             )
         except OSError as error:
-            raise UsageError(
-                gettext_noop("The file can't be written: %(reason)s."), reason=error.strerror
-            ) from error
+            raise UsageError(UNWRITABLE, hint=CHECK_FOLDER, reason=error.strerror) from error
 
     def write(self, data: bytes) -> None:
         assert self._stream is not None
@@ -163,8 +164,11 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError as error:
-        raise ProgramFailed(gettext_noop("Nobody reads the output any more.")) from error
-    except OSError as error:
         raise ProgramFailed(
-            gettext_noop("The file can't be written: %(reason)s."), reason=error.strerror
+            gettext_noop("Nobody reads the output any more."),
+            hint=gettext_noop(
+                "The program behind the pipe has ended. Check what it says, then run the command again."
+            ),
         ) from error
+    except OSError as error:
+        raise ProgramFailed(UNWRITABLE, hint=CHECK_FOLDER, reason=error.strerror) from error

@@ -225,7 +225,9 @@ class Rclone:
         }
         if re.match(rf"{ALIAS}[,:]", self.remote, re.IGNORECASE):
             raise UsageError(
-                gettext_noop("The remote may not be called %(name)s: we use that name ourselves."), name=ALIAS
+                gettext_noop("The remote name “%(name)s” is reserved."),
+                hint=gettext_noop("Nothing was changed. Rename your remote."),
+                name=ALIAS,
             )
         alias = {
             f"RCLONE_CONFIG_{ALIAS.upper()}_TYPE": "alias",
@@ -298,7 +300,9 @@ def at(path: str) -> str:
     """
     if "\0" in path or ".." in path.split("/"):
         raise UsageError(
-            gettext_noop("This is no name of an object on the remote: %(name)s"), name=repr(path)
+            gettext_noop("This is not the name of a file on the remote: %(name)s"),
+            hint=gettext_noop("Nothing was changed. Take a name from “manage.py listbackups”."),
+            name=repr(path),
         )
     return f"{ALIAS}:{path}"
 

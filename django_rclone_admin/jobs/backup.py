@@ -46,7 +46,7 @@ def back_up(job: Job, output: Path | IO[bytes] | None = None) -> str:
 
     def store(_number: int) -> tuple[str, Stored]:
         upload = _upload(job, connector, left)
-        job.stage(_("Dumping and uploading"))
+        job.stage(_("Dumping and uploading"), then=_("Uploading"))
         source = connector.source()
         name, stored = upload.send(source, job.control)
         job.stage(_("Writing the manifest"))

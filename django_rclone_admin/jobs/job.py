@@ -37,9 +37,7 @@ running: dict[str, Control] = {}
 class Vetoed(BackupError):
     """A receiver of a ``pre_*`` signal raised."""
 
-    default_hint = gettext_noop(
-        "Nothing was touched. A receiver of a signal refused it; the reason is its own."
-    )
+    default_hint = gettext_noop("Nothing was changed. The reason is the receiver's own.")
 
 
 class Job:
@@ -51,7 +49,7 @@ class Job:
         self.run, self.control = run, control
         self.heart = Heart(run, control, self._look, recorded=recorded)
         self._progress = progress
-        self._stage = ""
+        self._stage = self._then = ""
 
     @property
     def recorded(self) -> bool:
@@ -63,21 +61,33 @@ class Job:
         """The catalog; its calls end when the run is stopped."""
         return get_catalog(self.control)
 
-    def stage(self, message: str) -> None:
-        """Say what is going on now; the heartbeat writes it to the row."""
+    def stage(self, message: str, *, then: str = "") -> None:
+        """Say what is going on now; the heartbeat writes it to the row.
+
+        :param then: what is going on once the source of a transfer has ended and its sink has not.
+        """
         self.control.check()
-        self.control.files_total = 0
+        self.control.files_total, self.control.is_drained = 0, False
+        self._then = then
         self._stage = self.run.message = message
         self.run.write_log(message)
 
     def _look(self) -> None:
         """Have the row say how far the work is, and show it."""
-        self.run.bytes_done, self.run.bytes_total = self.control.bytes_done, self.control.bytes_total
+        self.count()
+        if self._then and self.control.is_drained:
+            self.run.message = self._then
         if self.control.files_total:
             files = {"done": self.control.files_done, "total": self.control.files_total}
             self.run.message = _("%(stage)s: %(done)d of %(total)d files") % {"stage": self._stage, **files}
         if self._progress:
             self._progress(self.run)
+
+    def count(self) -> None:
+        """Have the row say how many bytes have moved, and of how many, as long as the estimate can be right."""
+        done, total = self.control.bytes_done, self.control.bytes_total
+        self.run.bytes_done = done
+        self.run.bytes_total = total if total is not None and total >= done else None
 
     def note(self, message: str) -> None:
         """Add a line to the log."""
@@ -105,7 +115,9 @@ class Job:
         except BackupError:
             raise
         except Exception as error:
-            raise Vetoed(gettext_noop("It was refused: %(reason)s"), reason=error) from error
+            raise Vetoed(
+                gettext_noop("A signal receiver in your project blocked this run: %(reason)s"), reason=error
+            ) from error
 
     def send_robust(self, signal: Signal, **values: object) -> None:
         """Send a signal whose receivers can spoil nothing."""
@@ -167,7 +179,7 @@ def carry_out(
     else:
         run.end(Status.SUCCEEDED, message)
         run.write_log(message)
-        run.bytes_done = control.bytes_done
+        job.count()
         job.save()
         job.send_robust(signals.run_finished)
     finally:
@@ -196,7 +208,7 @@ def _fail(job: Job, error: BaseException) -> None:
     message, hint = wording.describe(error)
     job.run.end(status, message, hint)
     job.run.write_log(message)
-    job.run.bytes_done = job.control.bytes_done
+    job.count()
     job.save()
     job.send_robust(signals.run_failed, exception=error)
 

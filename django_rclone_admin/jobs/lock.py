@@ -24,17 +24,17 @@ class RunInProgress(BackupError):
 
     exit_code = 3
     default_hint = gettext_noop(
-        "Wait until it ends, or cancel it. A run whose process died is cleared by itself."
+        "Wait until it ends, or cancel it. Stale runs are detected and closed automatically."
     )
 
     def __init__(self, database: str, run: BackupRun | None) -> None:
         self.run = run
         if run is None:
-            super().__init__(gettext_noop("Another run holds “%(database)s”."), database=database)
+            super().__init__(gettext_noop("“%(database)s” is locked by another run."), database=database)
             return
         super().__init__(
             gettext_noop(
-                "“%(database)s” is held by a %(kind)s since %(since)s on %(host)s (process %(pid)s)%(who)s."
+                "“%(database)s” is locked by a %(kind)s that started at %(since)s on %(host)s (process %(pid)s)%(who)s."
             ),
             database=database,
             kind=str(run.get_kind_display()),

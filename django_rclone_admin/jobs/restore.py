@@ -28,11 +28,11 @@ from .plan import choose_strategy, refuse, refuse_old_server
 from .repair import repair
 
 HALF_DONE = gettext_noop(
-    "The database may hold a part of the backup now: this way of restoring is not all or nothing. "
-    "Put back what was there with “dbrestore --undo”, or restore again."
+    "The database may hold a part of the backup now: this strategy is not all-or-nothing. "
+    "Undo it with “dbrestore --undo”, or restore again."
 )
 HALF_DONE_UNSAFE = gettext_noop(
-    "The database may hold a part of the backup now: this way of restoring is not all or nothing, and no backup was "
+    "The database may hold a part of the backup now: this strategy is not all-or-nothing, and no backup was "
     "made before. Restore again."
 )
 
@@ -52,7 +52,6 @@ def restore(job: Job, *, source: Path | IO[bytes] | None = None, backup: StoredO
         backup = backup or find_backup(job.catalog, run.path)
         refuse(backup, connector, is_elsewhere=options.elsewhere)
         refuse_old_server(backup, connector, ask(connector))
-        job.control.bytes_total = backup.size
         if backup.manifest and backup.manifest.trigger == Trigger.SAFETY:
             connector = get_connector(run.database, for_safety=True)  # all of it goes where all came from
         if backup.manifest is None:
@@ -67,7 +66,7 @@ def restore(job: Job, *, source: Path | IO[bytes] | None = None, backup: StoredO
     _discard_older(job, connector)
     job.send_robust(signals.post_db_restore, database=run.database)
     for table in vanished:
-        job.note(_("Removed the table %(table)s, which the backup does not know.") % {"table": table})
+        job.note(_("Dropped the table %(table)s, which is not in the backup.") % {"table": table})
     return _success(run, backup, vanished)
 
 
@@ -76,7 +75,7 @@ def undo_by_kept(job: Job) -> str:
     run = job.run
     connector = get_connector(run.database)
     job.send_vetoable(signals.pre_db_restore, database=run.database, path=run.path)
-    job.stage(_("Putting back what was replaced"))
+    job.stage(_("Bringing back the kept database"))
     connections[run.database].close()
     undo.mark_unfinished(job, connector.name_to_keep())
     job.control.confirm()
@@ -116,7 +115,8 @@ def _load(
         undo.mark_unfinished(job, connector.kept(chosen[0]))
         return chosen[0]
 
-    job.stage(_("Restoring"))
+    job.control.bytes_total = backup.size if backup else None
+    job.stage(_("Restoring"), then=_("Finishing the restore"))
     raw = Meter()
     stages: list[Stage] = [expected, Decompressor(), raw]
     try:
@@ -138,7 +138,7 @@ def _safety_backup(job: Job, connector: Connector) -> None:
     if not ask(connector).tables:
         job.note(_("The database is empty, so there is nothing to back up first."))
         return
-    job.stage(_("Backing up what will be overwritten"))
+    job.stage(_("Backing up first"))
     run = BackupRun(
         kind=Kind.DB_BACKUP,
         status=Status.RUNNING,
@@ -191,8 +191,8 @@ def _success(run: BackupRun, backup: StoredObject | None, vanished: list[str]) -
     }
     if vanished:
         message += " " + ngettext(
-            "Removed a table that the backup does not know: %(tables)s.",
-            "Removed %(count)d tables that the backup does not know: %(tables)s.",
+            "Dropped a table that is not in the backup: %(tables)s.",
+            "Dropped %(count)d tables that are not in the backup: %(tables)s.",
             len(vanished),
         ) % {"count": len(vanished), "tables": ", ".join(vanished)}
     return message

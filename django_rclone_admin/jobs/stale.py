@@ -47,15 +47,16 @@ def _cause_of_death(run: BackupRun) -> tuple[str, str]:
     if run.status == Status.RUNNING:
         hint = _("Run it again. What it left on the remote is removed by the next backup.")
         if UndoNotes.from_run(run).unfinished:
-            hint = _("The restore may have happened: see what the database holds before you run it again.")
-        return _("The process that worked on it ended without a word."), hint
+            hint = _("The restore may have been committed. Check the data before you run it again.")
+        return _("The process stopped unexpectedly (killed, crashed or out of memory)."), hint
     if run.heartbeat_at:
         return _("The process in which it waited ended before it had begun."), _(
             "Nothing was done. Run it again."
         )
     return (
-        _("No worker has begun it within %(hours)d hours.") % {"hours": UNTAKEN_AFTER // timedelta(hours=1)},
-        _("Nothing was done. See that a worker of the task queue runs, then run it again."),
+        _("No worker picked up this run within %(hours)d hours.")
+        % {"hours": UNTAKEN_AFTER // timedelta(hours=1)},
+        _("Nothing was done. Check that a worker of the task queue is running, then run it again."),
     )
 
 

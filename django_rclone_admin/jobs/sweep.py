@@ -25,4 +25,4 @@ def sweep_uploads(job: Job, catalog: Catalog, objects: Sequence[StoredObject]) -
         job.note(_("An unfinished upload of an earlier run could not be removed: %(error)s") % values)
 
     if count := sweep(catalog, objects, stale.is_over, clock.now(), tell):
-        job.note(_("Removed %(count)d unfinished uploads of earlier runs.") % {"count": count})
+        job.note(_("Removed %(count)d partial uploads of earlier runs.") % {"count": count})

@@ -182,7 +182,7 @@ def test_a_second_click_leads_to_the_media_backup_that_is_at_work(admin_client, 
     backups.configure(EXECUTOR="tests.admin.test_dashboard_permissions.IdleExecutor")
     admin_client.post(url("backup_run_now"), {"media": "on"})
     page = post(admin_client, url("backup_run_now"), media="on")
-    assert "“media” is held by a media backup since" in page.text
+    assert "“media” is locked by a media backup that started at" in page.text
     assert BackupRun.objects.count() == 1
 
 

@@ -483,20 +483,20 @@ def test_two_clicks_make_one_run_and_cancel_ends_it(admin_client, backups, tmp_p
     held.wait()
     second = admin_client.post(url("backup_run_now"), {"databases": "default"}, follow=True)
     assert first.url == second.redirect_chain[-1][0] == url("backuprun_change", run.pk)
-    assert "is held by a database backup since" in read_page(second).text
+    assert "is locked by a database backup that started at" in read_page(second).text
     assert post(admin_client, url("backuprun_retry", run.pk)).text.count("held by") == 1
     backup = backups.put(DAY - timedelta(days=1))
     page = post(admin_client, url("backup_restore"), path=backup, confirm="default")
-    assert "is held by a database backup" in page.text
+    assert "is locked by a database backup" in page.text
     assert BackupRun.objects.count() == 1
     page = get(admin_client, url("backup_changelist"))
     assert url("backuprun_cancel", run.pk) in page.forms()
     assert f"run-{run.pk}" in [each.attributes.get("id") for each in page.elements]
 
-    assert "The run was told to stop." in post(admin_client, url("backuprun_cancel", run.pk)).text
+    assert "Stopping the run." in post(admin_client, url("backuprun_cancel", run.pk)).text
     wait_for(lambda: not BackupRun.objects.get().is_active, 5)
     assert BackupRun.objects.get().status == Status.CANCELLED
-    assert "had ended already" in post(admin_client, url("backuprun_cancel", run.pk)).text
+    assert "had already finished" in post(admin_client, url("backuprun_cancel", run.pk)).text
     wait_for(lambda: backups.remote.names() == [backup, f"{backup}.manifest.json"], 5)
     assert logged() == ["Backup of “default” started.", "Cancelled."]
 

@@ -118,10 +118,15 @@ def test_receiver_may_refuse_before_anything_is_touched(shop, refused, command):
     heard(shop)
     shop.environment["REFUSED"] = refused
     with nothing_changes(shop):
-        assert_failed(shop.manage(*command), f"It was refused: not while {refused}")
+        assert_failed(
+            shop.manage(*command), f"A signal receiver in your project blocked this run: not while {refused}"
+        )
     assert names(heard(shop))[-1] == "run_failed"
     status, message = shop.execute(f"SELECT status, message FROM {HISTORY} ORDER BY created_at")[1]
-    assert (status, message) == ("failed", f"It was refused: not while {refused}")
+    assert (status, message) == (
+        "failed",
+        f"A signal receiver in your project blocked this run: not while {refused}",
+    )
 
 
 def test_broken_receiver_spoils_nothing(shop):
@@ -139,4 +144,7 @@ def test_broken_receiver_spoils_nothing(shop):
     shop.environment["REFUSED"] += " pre_db_backup"
     failed = shop.manage("dbbackup")
     assert failed.code == 1
-    assert "CommandError: It was refused: not while pre_db_backup" in failed.err
+    assert (
+        "CommandError: A signal receiver in your project blocked this run: not while pre_db_backup"
+        in failed.err
+    )

@@ -111,8 +111,8 @@ def test_bar_says_that_the_dump_is_out_and_the_upload_is_not(shop, tmp_path, rcl
     held = hold_end(tmp_path / "bin", rclone_binary, UPLOAD)
     with held_command(shop, held, ours, "dbbackup"):
         wait_for(lambda: len(shown.seconds("Uploading")) >= 2)
-        log = shop.execute("SELECT message FROM django_rclone_admin_backuprun")
-        assert log == [("Uploading",)]
+        query = "SELECT message FROM django_rclone_admin_backuprun"
+        wait_for(lambda: shop.execute(query) == [("Uploading",)])
 
 
 def test_bar_says_that_a_restore_backs_up_first(shop, tmp_path, rclone_binary, screen):

@@ -75,7 +75,7 @@ def test_restore_changes_nothing_when_the_text_is_cut(shop, dump, end):
     "statement, expected",
     [
         ("INSERT INTO shop_order SELECT * FROM shop_order LIMIT 1;", r"ERROR 1062 \(23000\)"),
-        ("USE `mysql`;", "says by itself into which database"),
+        ("USE `mysql`;", "names its own target database"),
         ("\\! touch /tmp/never", "ERROR"),
     ],
 )

@@ -51,7 +51,7 @@ def restore_and_compare(shop, dump, strategy):
     result = shop.manage("dbrestore", "--noinput", f"--input-file={dump}", f"--strategy={strategy}", "--json")
     assert result.code == 0, result.err
     assert shop.rows() == wanted
-    assert result.json["message"].endswith("does not know: newer.")
+    assert result.json["message"].endswith("not in the backup: newer.")
     runs = shop.execute(f"SELECT kind, status FROM {HISTORY} ORDER BY created_at")
     backup = ("db_backup", "succeeded")
     assert runs == [backup, backup, ("db_restore", "succeeded"), backup]

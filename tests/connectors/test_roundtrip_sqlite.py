@@ -117,7 +117,7 @@ def test_every_row_and_type_comes_back_and_what_is_newer_is_gone(make_shop, valu
     result = shop.manage("dbrestore", "--noinput")
     assert result.code == 0, result.err
     assert 'Tables that will be dropped: newer, newer "too" 東京' in result.out
-    assert 'Removed 2 tables that the backup does not know: newer, newer "too" 東京.' in result.out
+    assert 'Dropped 2 tables that are not in the backup: newer, newer "too" 東京.' in result.out
     assert content(shop.path()) == wanted
     assert shop.execute("PRAGMA integrity_check") == [("ok",)]
 
@@ -204,7 +204,7 @@ def test_page_size_of_the_live_file_may_differ(shop):
     assert shop.manage("dbbackup").code == 0
     result = shop.manage("dbrestore", "--noinput", "--to", "analytics", "--no-safety-backup")
     assert result.code == 0, result.err
-    assert "Removed a table that the backup does not know: old." in result.out
+    assert "Dropped a table that is not in the backup: old." in result.out
     assert shop.rows("analytics") == shop.rows()
     assert shop.execute("PRAGMA page_size", "analytics") == [(16384,)]
 

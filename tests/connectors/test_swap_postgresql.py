@@ -60,7 +60,7 @@ def succeed(shop: Shop, *arguments: str) -> str:
 @on_both_versions
 def test_swap_brings_the_rows_back_and_undo_those_of_before(shop, before):
     changed = shop.rows()
-    assert "Removed a table that the backup does not know: newer." in succeed(shop, *SWAP)
+    assert "Dropped a table that is not in the backup: newer." in succeed(shop, *SWAP)
     assert shop.rows() == before
     [kept] = beside(shop)
     assert rows_of(shop, kept) == changed

@@ -47,7 +47,7 @@ def test_refusal_says_who_holds_the_database_since_when_and_where(shop, held):
     held.wait()
     refused = shop.manage("dbbackup")
     expected = (
-        r"^“default” is held by a database backup since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
+        r"^“default” is locked by a database backup that started at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
         rf" on {socket.gethostname()} \(process {holder.pid}\), {os.environ.get('USER', 'root')}\.$"
     )
     assert_failed(refused, expected, code=3)
@@ -55,7 +55,7 @@ def test_refusal_says_who_holds_the_database_since_when_and_where(shop, held):
     document = shop.manage("dbbackup", "--json")
     assert (document.code, document.json["error"].partition(" since")[0]) == (
         3,
-        "“default” is held by a database backup",
+        "“default” is locked by a database backup",
     )
     held.release()
     assert shop.finish(holder).code == 0
@@ -70,7 +70,7 @@ def test_lock_is_for_every_kind_of_run_and_for_one_database_alone(shop, rclone_b
     rows = shop.rows()
     shop.remote.write("db/default-2024-01-15-120000.sqlite3", shop.path().read_bytes())
     for command in ("dbrestore", "--noinput"), ("prunebackups", "--database", "default"):
-        assert_failed(shop.manage(*command), "“default” is held by a database backup", code=3)
+        assert_failed(shop.manage(*command), "“default” is locked by a database backup", code=3)
     assert shop.rows() == rows
     assert shop.manage("dbbackup", "--database", "analytics").code == 0
     assert shop.manage("dbrestore", "--noinput", "--database", "analytics").code == 0

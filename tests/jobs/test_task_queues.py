@@ -80,7 +80,7 @@ def test_run_is_seen_cancelled_and_done_across_hosts(site, held, kind):
         assert "Dumping and uploading" in member.read(f"{page}progress/")
         assert last(site, "host") == OTHER_HOST
         refused = member.post(RUN_NOW, databases="default")
-        assert "is held by a database backup since" in refused
+        assert "is locked by a database backup that started at" in refused
         assert f"on {OTHER_HOST}" in refused
 
         member.post(f"{page}cancel/")

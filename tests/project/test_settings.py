@@ -125,7 +125,7 @@ def test_retention_that_could_keep_nothing_is_refused(values):
 def test_folders_that_lie_in_each_other_are_refused(values):
     [(sentence, hint)] = problems(REMOTE | values)
 
-    assert "lie in each other" in sentence
+    assert "are nested" in sentence
     assert "MEDIA_BACKUP_DIR" in hint
 
 

@@ -167,7 +167,10 @@ class MysqlDumpConnector(Connector):
         """Return the dump of all rows, and before it that of the tables whose rows stay behind."""
         if self.list_option("SCHEMAS"):
             raise UsageError(
-                gettext_noop("SCHEMAS in CONNECTOR_OPTIONS is not for MySQL, which has one in each database.")
+                gettext_noop(
+                    "SCHEMAS in CONNECTOR_OPTIONS is not for MySQL, which has one in each database."
+                ),
+                hint=gettext_noop("Remove SCHEMAS. To leave tables out, use EXCLUDE_TABLES."),
             )
         schema = schema_name(self.replica)
         excluded = self.list_option("EXCLUDE_TABLES")

@@ -102,7 +102,7 @@ class Server:
                     ),
                     hint=gettext_noop(
                         "Nothing was changed. Run GRANT ALL ON `%(pattern)s`.* for it, or say "
-                        "“--strategy in_place”, which is not all or nothing."
+                        "“--strategy in_place”, which is not all-or-nothing."
                     ),
                     pattern=self._prefix.replace("_", "\\_") + "\\_dra\\_%",
                 ) from error

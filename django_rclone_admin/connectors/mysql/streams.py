@@ -101,7 +101,7 @@ class DumpText:
             text, self._is_first = text[found.end() :] if (found := SANDBOX.match(text)) else text, False
         if FOREIGN.search(text):
             raise WrongFormat(
-                gettext_noop("The backup says by itself into which database it goes."),
+                gettext_noop("The dump names its own target database."),
                 hint=gettext_noop(
                     "Nothing was changed. It was made with --databases; load it with the client program."
                 ),

@@ -212,7 +212,7 @@ class PgDumpConnector(Connector):
             if argument.partition("=")[0] not in HARMLESS:
                 raise UsageError(
                     gettext_noop(
-                        "RESTORE_ARGS of “%(database)s” has an argument with which a restore might not be whole: %(argument)s."
+                        "RESTORE_ARGS of “%(database)s” contains %(argument)s, which could restore only part of the backup."
                     ),
                     hint=gettext_noop("These are allowed: %(allowed)s."),
                     database=self.alias,

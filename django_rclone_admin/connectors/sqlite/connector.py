@@ -42,6 +42,9 @@ class SqliteBackupConnector(Connector):
         if name == ":memory:" or "mode=memory" in name or not name:
             raise UsageError(
                 gettext_noop("The database %(database)s lives in memory, so there is no file to back up."),
+                hint=gettext_noop(
+                    "Give it a file in DATABASES, or leave it out of the setting DATABASES of DJANGO_RCLONE."
+                ),
                 database=self.alias,
             )
         return name
