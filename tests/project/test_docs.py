@@ -27,7 +27,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PACKAGE = "django_rclone_admin"
 DOCS = REPOSITORY / "docs"
 REFERENCE = DOCS / "reference"
-PAGES = [REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
+PAGES = [*sorted(REPOSITORY.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)

@@ -1,6 +1,7 @@
 """What users install holds everything the app needs at run time, and no more."""
 
 import json
+import re
 import subprocess
 import sys
 import sysconfig
@@ -71,6 +72,17 @@ def test_wheel_holds_migrations_locale_and_typing_marker(wheel):
         *_paths_below(REPOSITORY / PACKAGE / "locale", "*.[mp]o"),
     }
     assert wanted <= _contents(wheel).keys()
+
+
+def test_wheel_names_the_home_of_the_project(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        [name] = [each for each in archive.namelist() if each.endswith(".dist-info/METADATA")]
+        metadata = archive.read(name).decode()
+    urls = dict(re.findall(r"^Project-URL: (\w+), (\S+)$", metadata, re.MULTILINE))
+    assert {"Homepage", "Documentation", "Changelog", "Source", "Issues"} <= urls.keys()
+    assert all(
+        url.startswith("https://github.com/django-rclone-admin/django-rclone-admin") for url in urls.values()
+    )
 
 
 def test_wheel_holds_nothing_but_the_package(wheel):
