@@ -3,11 +3,13 @@
 import io
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -310,3 +312,48 @@ def test_full_disk_changes_nothing(tmp_path, live):
 
     assert "Nothing was changed" in caught.value.hint
     assert holds(live) == [(b"before",)]
+
+
+DYING = """
+import os, sys
+from pathlib import Path
+from django_rclone_admin.connectors.sqlite import copying
+from tests.support.sqlite import load
+look, after = copying._Patience.look, float(sys.argv[3])
+def die(patience, status, remaining=0, total=0):
+    if 0 < remaining <= (1 - after) * total:
+        os._exit(9)
+    look(patience, status, remaining, total)
+copying._Patience.look, copying.PAGES = die, 20
+load(sys.argv[1], Path(sys.argv[2]).read_bytes())
+"""
+
+
+@pytest.mark.parametrize("after", [0.1, 0.5, 0.95])
+@pytest.mark.parametrize("mode", ["DELETE", "WAL"])
+@pytest.mark.parametrize("page_size", [1024, 4096, 16384])
+def test_restore_whose_process_dies_in_the_middle_is_rolled_back(tmp_path, mode, page_size, after):
+    """Whatever the page size of the backup is. A look that ends the process then, since no timer is that exact."""
+    rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 900)"
+    backup = execute(
+        tmp_path / "backup", f"PRAGMA page_size={page_size}", "CREATE TABLE t (a)",
+        f"{rows} INSERT INTO t SELECT randomblob(5000) FROM n",
+    )  # fmt: skip
+    live = execute(
+        tmp_path / "live", f"PRAGMA journal_mode={mode}", "CREATE TABLE t (a)",
+        f"{rows} INSERT INTO t SELECT zeroblob(4000) FROM n",
+    )  # fmt: skip
+    died = subprocess.run(
+        [sys.executable, "-c", DYING, live, backup, str(after)],
+        cwd=Path(__file__).parents[2],
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+    )
+    assert died.returncode == 9
+    assert query(live, "PRAGMA integrity_check") == [(b"ok",)]
+    assert query(live, "SELECT count(*), sum(length(a)), page_size FROM t, pragma_page_size") == [
+        (900, 3_600_000, 4096)
+    ]
+    load(live, backup.read_bytes())
+    assert query(live, "SELECT sum(length(a)) FROM t") == [(4_500_000,)]
+    for left in tmp_path.glob("django-rclone-admin-*"):
+        shutil.rmtree(left)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ...exceptions import BackupDamaged, WrongFormat, gettext_noop
 from .opening import quote
+
+FIXED = "encoding", "page_size", "auto_vacuum"
+"""What the head of a file says that can't be changed any more once it has a table."""
+FREE = "user_version", "application_id"
 
 
 class _Text(bytes):
@@ -23,7 +27,10 @@ def dump_lines(connection: sqlite3.Connection) -> Iterator[bytes]:
     connection.text_factory = _Text
     virtual = [(name, sql) for _kind, name, sql in schema if sql.upper().startswith("CREATE VIRTUAL")]
     later = [sql for kind, _name, sql in schema if kind != "table"]
-    yield b"PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\n"
+    yield b"PRAGMA foreign_keys=OFF;\n"
+    yield from _settings(connection, FIXED)
+    yield b"BEGIN TRANSACTION;\n"
+    yield from _settings(connection, FREE)
     for kind, name, sql in schema:
         if kind == "table" and not name.startswith("sqlite_") and (name, sql) not in virtual:
             yield _ended(sql)
@@ -47,6 +54,13 @@ def dump_lines(connection: sqlite3.Connection) -> Iterator[bytes]:
     if virtual:
         yield b"PRAGMA writable_schema=OFF;\n"
     yield b"COMMIT;\n"
+
+
+def _settings(connection: sqlite3.Connection, names: Iterable[str]) -> Iterator[bytes]:
+    """Give what the head of the file says; the ``.dump`` of SQLite's own program forgets it."""
+    for name in names:
+        (value,) = connection.execute(f"PRAGMA {name}").fetchone()
+        yield b"PRAGMA %s=%s;\n" % (name.encode(), _literal(value))
 
 
 def _ended(sql: str) -> bytes:
