@@ -121,6 +121,7 @@ class SqliteBackupConnector(Connector):
         if not isinstance(value, bool):
             raise UsageError(
                 gettext_noop("%(key)s in CONNECTOR_OPTIONS of %(database)s must be True or False."),
+                hint=gettext_noop("Write it without quotes."),
                 key="FULL_CHECK",
                 database=self.alias,
             )
