@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import queue
@@ -17,6 +18,7 @@ from django.utils.module_loading import import_string
 
 from .conf import get_settings
 from .core.command import Command
+from .core.interpreter import find_python
 from .core.process import detach
 
 logger = logging.getLogger("django_rclone_admin")
@@ -83,16 +85,28 @@ class ProcessExecutor:
 
     in_process = False
     begins_at_once = True
+    ended: Callable[[str, int, str], object] | None = None
+    """Called with a run's id, the exit status and the last words of its process, if that ends before this one."""
 
     def submit(self, work: Callable[[str], object], run_id: str) -> None:
+        python = find_python()
+        if python is None:
+            raise FileNotFoundError("There is no Python interpreter in the environment of this process.")
         settings_module = os.environ.get("DJANGO_SETTINGS_MODULE", settings.SETTINGS_MODULE)
         path = os.pathsep.join(each or str(Path.cwd()) for each in sys.path)
         command = Command(
-            argv=(sys.executable, "-m", "django", "runbackupjob", run_id),
+            argv=(python, "-m", "django", "runbackupjob", run_id),
             env={**os.environ, "DJANGO_SETTINGS_MODULE": settings_module, "PYTHONPATH": path},
             name="runbackupjob",
         )
-        detach(command)
+        detach(command, functools.partial(self._report, run_id))
+
+    def _report(self, run_id: str, status: int, words: str) -> None:
+        try:
+            if self.ended:
+                self.ended(run_id, status, words)
+        finally:
+            connections.close_all()
 
 
 _executors: dict[str, Executor] = {}

@@ -6,7 +6,8 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+
+from .interpreter import find_python
 
 BIND = """
 import ctypes, os, signal, sys
@@ -24,13 +25,14 @@ so that rclone takes back the parts of an upload, and pg_dump cancels what the s
 def bind(argv: Sequence[str], env: Mapping[str, str]) -> Sequence[str]:
     """Return the argument list that runs a program so, where the system can do it: on Linux.
 
-    Elsewhere a program ends when its pipes do. The same goes for a server that runs Python in a program of its own.
+    Elsewhere a program ends when its pipes do.
 
     :raises FileNotFoundError: there is no such program.
     """
     program = shutil.which(argv[0], path=env.get("PATH"))
     if program is None:
         raise FileNotFoundError(argv[0])
-    if sys.platform != "linux" or not Path(sys.executable or "").name.startswith(("python", "pypy")):
+    python = find_python()
+    if sys.platform != "linux" or python is None:
         return argv
-    return [sys.executable, "-ISc", BIND, str(os.getpid()), program, *argv[1:]]
+    return [python, "-ISc", BIND, str(os.getpid()), program, *argv[1:]]

@@ -9,14 +9,17 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired
+from tempfile import TemporaryFile
 from typing import IO
 
 from ..exceptions import BackupError, ProgramMissing, gettext_noop
-from .command import Command, redact
+from .command import Command, last_words, redact
 from .control import Control
 from .orphans import bind
 from .tail import Tail
 
+LAST_BYTES = 4096
+"""How much of what a detached command wrote is looked at when it has ended."""
 A_FEW_BYTES = 16 * 1024
 """More than this is work; less may be what keeps a dead connection open."""
 
@@ -137,17 +140,37 @@ class Process:
         self.wait()
 
 
-def detach(command: Command) -> None:
-    """Start a command that outlives us, with no pipe to us; a thread reaps it if it ends first."""
-    process = Popen(
-        command.argv,
-        stdin=DEVNULL,
-        stdout=DEVNULL,
-        stderr=DEVNULL,
-        env=dict(command.env),
-        start_new_session=True,
-    )
-    threading.Thread(target=process.wait, daemon=True).start()
+def detach(command: Command, on_end: Callable[[int, str], object]) -> None:
+    """Start a command that outlives us, with no pipe to us.
+
+    :param on_end: if it ends before we do, called with its exit status and its last words, in another thread.
+    """
+    with _nameless_file() as output:
+        process = Popen(
+            command.argv,
+            stdin=DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=dict(command.env),
+            start_new_session=True,
+        )
+        kept = os.dup(output.fileno())
+    threading.Thread(target=_wait, args=(process, kept, on_end), daemon=True).start()
+
+
+def _nameless_file() -> IO[bytes]:
+    """Return a file that a command can go on writing to when we are gone, and that is gone when the command is."""
+    try:
+        return TemporaryFile(buffering=0)
+    except OSError:  # there is no folder for temporary files; then nobody hears its last words
+        return Path(os.devnull).open("r+b", buffering=0)
+
+
+def _wait(process: Popen[bytes], output: int, on_end: Callable[[int, str], object]) -> None:
+    status = process.wait()
+    with open(output, "rb") as stream:
+        stream.seek(max(0, os.fstat(output).st_size - LAST_BYTES))
+        on_end(status, last_words(stream.read().decode(errors="replace")))
 
 
 def write_all(pipe: IO[bytes], data: bytes) -> None:

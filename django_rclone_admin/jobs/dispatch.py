@@ -12,7 +12,7 @@ from django.utils.translation import gettext
 from ..core.file_lists import NAME as MEDIA
 from ..core.retention import Decision
 from ..exceptions import BackupError, gettext_noop
-from ..executors import Executor, get_executor
+from ..executors import Executor, ProcessExecutor, get_executor
 from ..models.runs import BackupRun, Kind, Origin, Status
 from . import history, lock, shutdown, stale
 from .backup import back_up
@@ -64,6 +64,8 @@ def enqueue(run: BackupRun) -> BackupRun:
 
 
 def _submit(run: BackupRun, executor: Executor) -> None:
+    if isinstance(executor, ProcessExecutor):
+        executor.ended = _process_ended
     if executor.in_process:
         shutdown.watch_exit()
         waiting.add(str(run.pk))
@@ -80,6 +82,19 @@ def _submit(run: BackupRun, executor: Executor) -> None:
             hint=gettext_noop("Nothing was done. Check that the service behind EXECUTOR is running."),
             reason=" ".join(str(error).split()),
         ) from error
+
+
+def _process_ended(run_id: str, status: int, words: str) -> None:
+    """Close a run whose process has ended before it did."""
+    run = BackupRun.objects.filter(pk=run_id).first()
+    if run is None or not run.is_active:
+        return
+    values = {"status": status, "words": words or "-"}
+    logger.error("The process of the run %s ended with %s: %s", run_id, status, words)
+    if run.status == Status.QUEUED:
+        stale.reap(run, gettext("Its process ended with %(status)s before it had begun: %(words)s") % values)
+    elif stale.is_gone(run):
+        stale.reap(run)
 
 
 def carry_out_queued(run_id: str) -> bool:

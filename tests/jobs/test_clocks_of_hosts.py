@@ -9,6 +9,7 @@ from signal import SIGCONT, SIGSTOP
 import pytest
 
 from tests.support import programs
+from tests.support.clocks import host
 from tests.support.databases import HISTORY
 from tests.support.faults import add_noise, assert_failed
 from tests.support.programs import UPLOAD, Held
@@ -18,7 +19,6 @@ from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 
-LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 CONTAINER = (
     "unshare",
     "--pid",
@@ -36,13 +36,6 @@ CONTAINER = (
 TAKEN = "“default” is held by a database backup"
 
 on_every_engine = pytest.mark.parametrize("shop", ["sqlite", "postgresql", "mysql"], indirect=True)
-
-
-def host(offset: str) -> dict[str, str]:
-    """Return the environment of a host whose clock is wrong by this much."""
-    if not LIBRARIES:
-        missing("faketime is not installed")
-    return {"LD_PRELOAD": str(LIBRARIES[0]), "FAKETIME": offset}
 
 
 @pytest.fixture

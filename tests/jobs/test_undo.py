@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from tests.support.clocks import host
 from tests.support.faults import assert_failed, nothing_changes
 from tests.support.site import Shop
 from tests.support.swaps import history
@@ -179,3 +180,19 @@ def test_restore_for_which_there_is_no_room_is_refused(shop, tmp_path):
         assert list(small.iterdir()) == []
     finally:
         subprocess.run(["umount", str(small)], check=True)
+
+
+@pytest.mark.parametrize("shop", ["sqlite", "postgresql"], indirect=True)
+def test_undo_takes_back_the_last_restore_whatever_the_clocks_of_its_hosts_say(shop):
+    """The first restore is by a host that is two hours ahead, so it is the newest by its times."""
+    states, names = [], []
+    for value in (1000, 2000):
+        shop.execute(f"UPDATE shop_product SET price = {value}")
+        states.append(shop.rows())
+        names.append(json.loads(succeed(shop, "dbbackup", "--json"))["path"])
+    result = shop.manage(*RESTORE, f"--input-path={names[0]}", env=host("+2h"))
+    assert result.code == 0, result.err
+    succeed(shop, *RESTORE, f"--input-path={names[1]}")
+    assert shop.rows() == states[1]
+    succeed(shop, *UNDO)
+    assert shop.rows() == states[0]
