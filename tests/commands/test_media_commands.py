@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+from itertools import product
 from pathlib import Path
 from signal import SIGKILL
 
@@ -13,6 +14,7 @@ from django_rclone_admin.core.compression import ZSTD, Compressor
 from tests.site import settings as site_settings
 from tests.support import databases, programs
 from tests.support.faults import assert_failed
+from tests.support.matrix import sampled
 from tests.support.site import Result, Shop
 from tests.support.waiting import wait_for
 
@@ -447,14 +449,28 @@ def test_second_run_ends_at_once(shop, media, tmp_path, rclone_binary):
     assert restore(shop).code == 0
 
 
+MOMENTS = {
+    "copying": r"\bsync\b",
+    "list": r"\brcat\b.*partial",
+    "manifest": r"\brcat\b.*manifest",
+    "last-check": r"--stat\b.*manifest",
+}
+"""The call of rclone in which a media backup is killed."""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "when",
-    [r"\bsync\b", r"\brcat\b.*partial", r"\brcat\b.*manifest", r"--stat\b.*manifest"],
-    ids=["copying", "list", "manifest", "last-check"],
+    "moment, first",
+    sampled(
+        product(MOMENTS, [True, False]),
+        ("copying", False),
+        ("list", True),
+        ("manifest", False),
+        ("last-check", True),
+    ),
 )
-@pytest.mark.parametrize("first", [True, False], ids=["first", "second"])
-def test_next_backup_repairs_what_a_killed_one_left(shop, media, tmp_path, rclone_binary, when, first):
+def test_next_backup_repairs_what_a_killed_one_left(shop, media, tmp_path, rclone_binary, moment, first):
+    when = MOMENTS[moment]
     taken = {} if first else {back_up(shop): FILES}
     # Large enough to be found in the middle of the copy, which is slowed down for that.
     write(media, {"a.jpg": b"ONE", "large": bytes(3_000_000)})

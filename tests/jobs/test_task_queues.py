@@ -12,6 +12,7 @@ from tests.support import leaks, programs, queues, web
 from tests.support.databases import HISTORY
 from tests.support.executors import NAMES
 from tests.support.faults import add_noise
+from tests.support.matrix import sampled
 from tests.support.programs import UPLOAD, Held
 from tests.support.queues import OTHER_HOST, QUEUES, Worker
 from tests.support.site import Shop
@@ -94,7 +95,7 @@ def test_run_is_seen_cancelled_and_done_across_hosts(site, held, kind):
         assert backup["state"] == "complete"
 
 
-@on_every_queue
+@pytest.mark.parametrize("kind", sampled(QUEUES, "database", "celery"))
 def test_killed_worker_is_missed_by_the_other_host_and_leaves_the_lock(site, held, kind):
     with WebServer(site, "gunicorn-gthread") as server:
         member = Member(server)
@@ -115,7 +116,7 @@ def test_killed_worker_is_missed_by_the_other_host_and_leaves_the_lock(site, hel
     assert [name for name in site.names() if "partial" in name] == []
 
 
-@on_every_queue
+@pytest.mark.parametrize("kind", sampled(QUEUES, "rq"))
 def test_worker_that_is_told_to_end_ends_its_run_first(site, held, kind):
     with WebServer(site, "gunicorn-gthread") as server, Worker(site, kind) as worker:
         Member(server).post(RUN_NOW, databases="default")
@@ -129,7 +130,7 @@ def test_worker_that_is_told_to_end_ends_its_run_first(site, held, kind):
         assert runs(site) == [("succeeded", None)]
 
 
-@on_every_queue
+@pytest.mark.parametrize("kind", sampled(QUEUES, "database"))
 def test_restore_of_the_database_of_the_site_is_a_task_like_any_other(site, held, kind):
     held.release()
     assert site.manage("dbbackup").code == 0

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
+from itertools import product
 from pathlib import Path
 from signal import SIGHUP, SIGKILL, SIGTERM
 from time import monotonic
@@ -13,6 +14,7 @@ import pytest
 from tests.support import leaks, programs, web
 from tests.support.databases import HISTORY
 from tests.support.faults import add_noise
+from tests.support.matrix import sampled
 from tests.support.programs import UPLOAD, Held
 from tests.support.site import Shop
 from tests.support.waiting import wait_for
@@ -107,8 +109,10 @@ def assert_next_backup_works(shop: Shop, held: Held) -> None:
     assert runs(shop)[-1] == ("succeeded", None)
 
 
-@on_every_server
-@pytest.mark.parametrize("event", GENTLE)
+@pytest.mark.parametrize(
+    "kind, event",
+    sampled(product(SERVERS, GENTLE), *zip(SERVERS, GENTLE, strict=True), ("gunicorn-sync", "master-TERM")),
+)
 def test_thread_ends_with_its_worker_in_good_order(open_shop, held, kind, event):
     shop = open_shop(THREAD)
     arguments = [web.RECYCLE[kind]] if event == "recycled" else []
@@ -129,7 +133,7 @@ def test_thread_ends_with_its_worker_in_good_order(open_shop, held, kind, event)
     assert_next_backup_works(shop, held)
 
 
-@on_every_server
+@pytest.mark.parametrize("kind", sampled(SERVERS, "gunicorn-sync", "uvicorn"))
 def test_thread_of_a_killed_worker_is_found_dead_by_whoever_looks_next(open_shop, held, kind):
     shop = open_shop(THREAD)
     with ExitStack() as stack:
@@ -174,7 +178,7 @@ def assert_process_succeeds(shop: Shop) -> None:
     assert [each["state"] for each in shop.manage("listbackups", "--json").json] == ["complete"]
 
 
-@on_every_server
+@pytest.mark.parametrize("kind", sampled(SERVERS, "gunicorn-gthread", "uvicorn-workers"))
 def test_process_outlives_everything_that_happens_to_the_server(open_shop, held, kind):
     shop = open_shop(PROCESS)
     let_everything_happen(shop, kind, Path(f"{held.program}.held").exists)

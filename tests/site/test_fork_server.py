@@ -7,9 +7,10 @@ from subprocess import PIPE
 import pytest
 
 from tests.support import leaks
+from tests.support.matrix import sampled
 from tests.support.waiting import wait_for
 
-both = pytest.mark.parametrize("new_python", [False, True], ids=["forked", "new"])
+both = pytest.mark.parametrize("new_python", sampled([False, True], False), ids=["forked", "new"])
 
 LOOK = """
 import json, locale, os, resource, signal, sys, tempfile, threading, time, warnings
