@@ -11,6 +11,7 @@ from django_rclone_admin.core.control import Control
 from django_rclone_admin.core.transfer import CommandSink, CommandSource, transfer
 from django_rclone_admin.exceptions import BackupDamaged, Cancelled, ProgramFailed, ProgramMissing
 from tests.support.engine import KEEP, SINK, SOURCE, python
+from tests.support.waiting import patience
 
 BIG = 3_000_000
 """Bytes: more than a chunk and the pipes hold, so that the last program gets some before the end."""
@@ -181,8 +182,9 @@ def test_last_program_never_sees_the_end_when_a_stage_of_the_chain_fails(kept, w
 def test_long_work_of_the_last_program_is_no_stall(tmp_path):
     """A database that builds its indexes moves no bytes for longer than any stall timeout."""
     done = tmp_path / "done"
-    control = Control(stall_timeout=1.0)
-    slow = SINK + "read(); import time; time.sleep(1.3); file.touch()"
+    limit = patience() / 2
+    control = Control(stall_timeout=limit)
+    slow = SINK + f"read(); import time; time.sleep(1.3 * {limit}); file.touch()"
     sink = ChainSink(python(FILTER), CommandSink(python(slow, done)), control)
 
     transfer(write(10), sink, control=control)

@@ -16,7 +16,7 @@ from django_rclone_admin.core.programs import run
 from django_rclone_admin.core.transfer import CommandSink, CommandSource, transfer
 from django_rclone_admin.exceptions import Cancelled, Interrupted, Stalled
 from tests.support.engine import KEEP, SINK, SOURCE, python
-from tests.support.waiting import wait_for
+from tests.support.waiting import patience, wait_for
 
 SOON = 2
 """Seconds within which everything has to end."""
@@ -46,7 +46,7 @@ def stopped_when(control: Control, ready) -> Iterator[None]:
     try:
         with pytest.raises(Cancelled) as caught:
             yield
-        assert time.monotonic() - stopped_at[0] < SOON
+        assert time.monotonic() - stopped_at[0] < SOON * patience()
         assert caught.value is REASON
     finally:
         thread.join()
@@ -209,8 +209,9 @@ def test_nothing_that_moves_for_the_stall_timeout_is_an_error(tmp_path, stage, i
 
 
 def test_slow_source_is_no_stall(tmp_path):
-    control = Control(stall_timeout=1.0)
-    slow = f"{SOURCE}import time\nfor _ in range(13): out.write(b'x'); out.flush(); time.sleep(0.1)"
+    limit = patience() / 2
+    control = Control(stall_timeout=limit)
+    slow = f"{SOURCE}import time\nfor _ in range(13): out.write(b'x'); out.flush(); time.sleep({limit} / 10)"
 
     transfer(CommandSource(python(slow)), CommandSink(python(KEEP, tmp_path / "kept")), control=control)
 

@@ -10,7 +10,7 @@ from tests.support import leaks, programs
 from tests.support.databases import HISTORY, connection
 from tests.support.faults import add_noise, assert_failed, nothing_changes
 from tests.support.programs import DOWNLOAD, UPLOAD
-from tests.support.waiting import wait_for
+from tests.support.waiting import patience, wait_for
 
 CANCEL = """
 from django_rclone_admin import api
@@ -42,7 +42,7 @@ def cancel(shop, process) -> None:
     assert status == "cancelled"
     if isinstance(asked, str):
         asked, ended = parse_datetime(asked), parse_datetime(ended)
-    assert ended - asked < LIMIT
+    assert ended - asked < LIMIT * patience()
 
 
 MEDIA_STAGES = {

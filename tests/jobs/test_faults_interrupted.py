@@ -2,7 +2,6 @@
 
 from pathlib import Path
 from signal import SIGINT, SIGKILL, SIGTERM
-from time import monotonic
 
 import pytest
 
@@ -11,7 +10,7 @@ from tests.support.faults import add_noise, assert_failed, nothing_changes
 from tests.support.programs import DOWNLOAD, UPLOAD, Held
 from tests.support.servers import LIBC
 from tests.support.site import Result, Shop
-from tests.support.waiting import wait_for
+from tests.support.waiting import ends_within, wait_for
 
 ANSWERS = {SIGTERM: "Ended by the signal SIGTERM", SIGINT: "Cancelled by Ctrl-C"}
 SOON = 6
@@ -57,10 +56,8 @@ def end(shop: Shop, held: Held, number: int, *arguments: str) -> Result:
     if number == SIGKILL:
         return shop.kill(process)
     process.send_signal(number)
-    sent = monotonic()
-    result = shop.finish(process)
-    assert monotonic() - sent < SOON
-    return result
+    with ends_within(SOON):
+        return shop.finish(process)
 
 
 def runs(shop: Shop) -> list[tuple[str, str, str]]:
@@ -90,9 +87,8 @@ def test_signal_is_heard_though_nothing_wakes_the_main_thread(shop, hold):
         wait_for(lambda: Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "S")
         threads = {int(path.name) for path in Path(f"/proc/{process.pid}/task").iterdir()} - {process.pid}
         assert LIBC.tgkill(process.pid, max(threads), SIGTERM) == 0
-        sent = monotonic()
-        assert_failed(shop.finish(process), ANSWERS[SIGTERM])
-    assert monotonic() - sent < SOON
+        with ends_within(SOON):
+            assert_failed(shop.finish(process), ANSWERS[SIGTERM])
 
 
 def test_backup_of_all_databases_that_is_told_to_end_does_not_begin_the_next(shop, hold):
@@ -122,9 +118,8 @@ def test_next_backup_works_at_once_and_sweeps_what_a_killed_one_left(shop, hold,
     assert shop.manage("listbackups", "--json").json == []
     assert [each["state"] for each in shop.manage("listbackups", "--all", "--json").json] == ["incomplete"]
 
-    started = monotonic()
-    assert shop.manage("dbbackup").code == 0
-    assert monotonic() - started < 10
+    with ends_within(10):
+        assert shop.manage("dbbackup").code == 0
     assert len([name for name in shop.names() if "partial" not in name]) == 2
     assert runs(shop) == [("db_backup", "interrupted", None), ("db_backup", "succeeded", None)]
     assert left not in shop.names()
@@ -141,9 +136,8 @@ def test_next_restore_works_at_once_after_a_killed_one(shop, hold, rclone_binary
     assert (shop.rows(), shop.remote.files()) == (wrecked, objects)
 
     shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = rclone_binary
-    started = monotonic()
-    assert shop.manage("dbrestore", "--noinput").code == 0
-    assert monotonic() - started < 10
+    with ends_within(10):
+        assert shop.manage("dbrestore", "--noinput").code == 0
     assert shop.rows() == wanted
     assert list(shop.temporary.iterdir()) == []
     assert [status for _kind, status, _lock in runs(shop)] == ["succeeded", "interrupted", "succeeded"]

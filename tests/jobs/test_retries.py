@@ -1,7 +1,6 @@
 """An upload that a passing trouble has spoilt is tried again, from the first byte of a new dump, a few times."""
 
 import threading
-import time
 from pathlib import Path
 from signal import SIGINT
 
@@ -27,7 +26,7 @@ from tests.support.databases import HISTORY
 from tests.support.faults import NOISE, add_noise, assert_failed, nothing_changes
 from tests.support.programs import UPLOAD
 from tests.support.storage import StorageServer
-from tests.support.waiting import wait_for
+from tests.support.waiting import ends_within, wait_for
 
 REFUSED = "dial tcp 127.0.0.1:9: connect: connection refused"
 
@@ -112,12 +111,9 @@ def test_pauses_grow():
 def test_pause_ends_soon_after_a_stop():
     control = Control()
     threading.Timer(0.1, control.stop, [Cancelled("stop")]).start()
-    begun = time.monotonic()
 
-    with pytest.raises(Cancelled):
-        control.sleep(60)
-
-    assert time.monotonic() - begun < 3
+    with ends_within(2), pytest.raises(Cancelled):
+        control.sleep(3600)
 
 
 # -- a backup -------------------------------------------------------------------------------------------------------
@@ -228,9 +224,8 @@ def test_pause_is_ended_by_a_signal(shop, tmp_path, rclone_binary):
         process = shop.start("dbbackup")
         wait_for(lambda: shop.execute(f"SELECT 1 FROM {HISTORY} WHERE message LIKE 'Trying again in %'"))
         process.send_signal(SIGINT)
-        sent = time.monotonic()
-        assert_failed(shop.finish(process), "Cancelled by Ctrl-C")
-        assert time.monotonic() - sent < 6  # three seconds, and as much again for a machine that is busy
+        with ends_within(3):
+            assert_failed(shop.finish(process), "Cancelled by Ctrl-C")
     assert count(program) == 1
 
 
