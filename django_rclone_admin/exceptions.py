@@ -83,6 +83,14 @@ class ProgramFailed(BackupError):
     """A program ended with an error; the message has its last words."""
 
 
+class OutcomeUnknown(ProgramFailed):
+    """Nobody can tell whether the last step, which replaces the live data, was carried out."""
+
+    default_hint = gettext_noop(
+        "The restore may have been committed. Check the data before you run it again."
+    )
+
+
 class RemoteError(BackupError):
     """rclone could not do what was asked of the remote."""
 

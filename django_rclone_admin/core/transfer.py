@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import IO, Protocol
 
-from ..exceptions import BackupError, ProgramFailed, gettext_noop
+from ..exceptions import BackupError, OutcomeUnknown, ProgramFailed, gettext_noop
 from .command import Command
 from .compression import Stage
 from .control import Control
@@ -100,6 +100,8 @@ def transfer(
             source.open()
             control.check()  # a stop until here has missed the source
             _pump(source, open_sink, stages, control)
+        except OutcomeUnknown:
+            raise
         except BackupError:
             control.check()  # a program that we killed ends with an error: the reason is why we killed it
             raise

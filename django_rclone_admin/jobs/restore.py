@@ -16,7 +16,7 @@ from ..core.catalog import StoredObject
 from ..core.compression import Decompressor, Meter, Stage
 from ..core.files import FileSource
 from ..core.transfer import CommandSource, Sink, Source, transfer
-from ..exceptions import BackupError, gettext_noop
+from ..exceptions import BackupError, OutcomeUnknown, gettext_noop
 from ..models.runs import BackupRun, Kind, Origin, Status, Trigger
 from ..remote import find_backup
 from . import history, lock, undo
@@ -124,7 +124,7 @@ def _load(
     except BaseException as error:
         if not chosen or not connector.is_half_done(chosen[0]):
             undo.clear_unfinished(job)
-        elif isinstance(error, BackupError):
+        elif isinstance(error, BackupError) and not isinstance(error, OutcomeUnknown):
             # Whoever raised it could not know what the sink has done with the bytes until then.
             error.hint_template = HALF_DONE if UndoNotes.from_run(job.run).safety else HALF_DONE_UNSAFE
         raise

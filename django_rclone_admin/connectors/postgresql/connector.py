@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import connections
@@ -12,48 +14,27 @@ from ...core.chain import ChainSink
 from ...core.command import Command
 from ...core.control import Control
 from ...core.programs import run
-from ...core.transfer import CommandSink, CommandSource, Sink, transfer
-from ...exceptions import UsageError, WrongFormat, gettext_noop
-from ..base import Connector, Facts
-from .contents import WithoutTables
-from .in_place import EPILOGUE, OneTransaction, prologue, vanished
-from .libpq import connection_environment, explain, quote
+from ...core.transfer import CommandSink, CommandSource, Sink, Source, transfer
+from ...exceptions import WrongFormat, gettext_noop
+from ..base import Connector, Contents, Facts
+from .arguments import EVERYTHING, check_restore, narrowed, whole
+from .contents import Archive, Choice, Head
+from .dumping import DumpSource, Judge
+from .in_place import Transaction, prologue
+from .libpq import ServiceFile, conninfo, explain, password, quote
+from .ownership import entries_of_others
+from .search_path import BEFORE_DATA
 from .server import Server
 from .swap import SwapSink, name_to_keep, put_back
+from .text import OneTransaction
 
 MAGIC = b"PGDMP"
-HARMLESS = frozenset(
-    {
-        "--verbose",
-        "-v",
-        "--no-comments",
-        "--no-publications",
-        "--no-security-labels",
-        "--no-subscriptions",
-        "--no-table-access-method",
-        "--no-tablespaces",
-        "--no-owner",
-        "-O",
-        "--no-privileges",
-        "--no-acl",
-        "-x",
-        "--no-policies",
-        "--no-statistics",
-        "--statistics",
-        "--role",
-        "--superuser",
-        "--disable-triggers",
-        "--enable-row-security",
-        "--use-set-session-authorization",
-        "--restrict-key",
-        "--exit-on-error",
-        "-e",
-    }
-)
-"""Arguments of pg_restore that leave out no table and no row. Others make it restore a part, and end well."""
 TABLES = """
 SELECT CASE WHEN schemaname = ANY (current_schemas(false)) THEN tablename ELSE schemaname || '.' || tablename END
-FROM pg_catalog.pg_tables WHERE schemaname !~ '^pg_' AND schemaname <> 'information_schema' ORDER BY 1
+FROM pg_catalog.pg_tables WHERE schemaname !~ '^pg_' AND schemaname <> 'information_schema'
+    AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS owner WHERE owner.classid = 'pg_class'::regclass
+        AND owner.objid = format('%I.%I', schemaname, tablename)::regclass AND owner.deptype = 'e')
+ORDER BY 1
 """
 
 
@@ -68,12 +49,46 @@ class PgDumpConnector(Connector):
     may_have_extensions = False
     """Whether :meth:`prepare` creates the extensions that our role could not create in a new database."""
 
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self._service_files: list[ServiceFile] = []
+
+    @classmethod
+    def safety_options(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        arguments = options.get("DUMP_ARGS")
+        harmless = {"DUMP_ARGS": whole(arguments)} if isinstance(arguments, list | tuple) else {}
+        return super().safety_options(options) | harmless
+
+    def source(self) -> Source:
+        replica = None
+        if self.options.get("CONNECTION"):
+            other = Server(self.alias, self.options["CONNECTION"])
+            replica = functools.partial(other.cursor, self.replica["NAME"])
+        judge = Judge(
+            live=functools.partial(Server(self.alias).cursor, self.database_name),
+            replica=replica,
+            history=self.history_tables,
+            asked=self._narrowed(),
+        )
+        return DumpSource(self.dump_command(), self.list_contents, judge)
+
+    def contents(self, source: Source) -> Contents:
+        return source.contents if isinstance(source, DumpSource) else Contents()
+
+    def _narrowed(self) -> dict[str, Sequence[str]]:
+        """Return the kinds of what the options leave out, by option."""
+        found = narrowed(self.alias, self.list_option("DUMP_ARGS"))
+        if self.list_option("EXCLUDE_TABLES"):
+            found["EXCLUDE_TABLES"] = ["rows"]
+        if self.list_option("SCHEMAS"):
+            found["SCHEMAS"] = [EVERYTHING]
+        return found
+
     def dump_command(self) -> Command:
-        return self._program(
+        return self._connected(
             "pg_dump",
             "--format=custom",
             "--compress=0",
-            "--no-password",
             *(f"--exclude-table=*.{quote(table)}" for table in self.history_tables),
             *(f"--exclude-table-data={table}" for table in self.list_option("EXCLUDE_TABLES")),
             *(f"--schema={schema}" for schema in self.list_option("SCHEMAS")),
@@ -91,39 +106,45 @@ class PgDumpConnector(Connector):
             return ""
         if self.list_option("SCHEMAS"):
             return gettext_noop("Only some of the schemas are backed up, so there can be no swap.")
-        return Server(self.alias).why_no_swap(self.live["NAME"], may_have_extensions=self.may_have_extensions)
+        return Server(self.alias).why_no_swap(
+            self.database_name, may_have_extensions=self.may_have_extensions
+        )
 
     def sink(self, head: bytes, control: Control, strategy: str) -> Sink:
         self.check_head(head)
         if strategy == "swap":
             return SwapSink(self, control)
-        self.prepare(self.live["NAME"])
-        begin = prologue(
-            role=_role(self.live), schemas=self.list_option("SCHEMAS"), kept_tables=self.history_tables
-        )
-        begin += self.empty_more()
-        self._psql = CommandSink(self.psql(self.live["NAME"], "--file=-"), prologue=begin, epilogue=EPILOGUE)
-
-        def load(*arguments: str) -> Sink:
-            return ChainSink(self._to_sql(*arguments), self._psql, control, stages=[OneTransaction()])
-
-        return (
-            WithoutTables(self._list_contents, load, self.history_tables) if self.history_tables else load()
+        server, live = Server(self.alias), self.database_name
+        self.prepare(live)
+        self._transaction = Transaction(
+            self.psql(live, "--file=-"),
+            begin=prologue(
+                role=role(self.live), schemas=self.list_option("SCHEMAS"), kept_tables=self.history_tables
+            ),
+            cursor=functools.partial(server.cursor, live),
+            control=control,
         )
 
-    def loader(self, database: str, control: Control) -> ChainSink:
-        """Return what loads an archive into an empty database of this server, but for its indexes and constraints."""
-        begin = self._set_role() + b"BEGIN;\n"
-        psql = CommandSink(self.psql(database, "--file=-"), prologue=begin, epilogue=b"\nCOMMIT;\n")
-        restore = self._to_sql("--section=pre-data", "--section=data")
-        return ChainSink(restore, psql, control, stages=[OneTransaction()])
+        choice = self.choice(live)
+
+        def begin(head: Head, listing: bytes) -> Sink:
+            command = self._to_sql(*head.choose(choice.lines(listing)))
+            head.forget()
+            stage = OneTransaction(before_data=BEFORE_DATA.encode())
+            return ChainSink(command, self._transaction, control, stages=[stage])
+
+        return Archive(self.list_contents, begin)
+
+    def choice(self, database: str) -> Choice:
+        """Return what of an archive can be loaded into a database of this server."""
+        with Server(self.alias).cursor(database) as cursor:
+            return Choice(self.history_tables, entries_of_others(cursor))
 
     def prepare(self, database: str) -> None:
         """Do what must be done in a database of this server before an archive is loaded into it."""
 
-    def empty_more(self) -> bytes:
-        """Return SQL that empties what an extension brought and the archive fills again, for a restore in place."""
-        return b""
+    def is_half_done(self, sink: Sink) -> bool:
+        return sink.is_unknown if isinstance(sink, SwapSink) else self._transaction.is_unknown
 
     def kept(self, sink: Sink) -> str:
         return sink.kept if isinstance(sink, SwapSink) else ""
@@ -132,7 +153,7 @@ class PgDumpConnector(Connector):
         return Server(self.alias).exists(name)
 
     def name_to_keep(self) -> str:
-        return name_to_keep(self.live["NAME"])
+        return name_to_keep(self.database_name)
 
     def put_back(self, kept: str, aside: str) -> None:
         put_back(self, kept, aside)
@@ -143,17 +164,13 @@ class PgDumpConnector(Connector):
     def vanished(self, sink: Sink) -> list[str]:
         if isinstance(sink, SwapSink):
             return sink.vanished
-        return [
-            each for each in vanished(self._psql.output) if each.split(".")[-1] not in self.history_tables
-        ]
+        return [each for each in self._transaction.vanished if each.split(".")[-1] not in self.history_tables]
 
     def facts(self) -> Facts:
         connection = connections[self.alias]
         with connection.cursor() as cursor:
             names = self._tables(cursor)
-        tool = run(self._program("pg_dump", "--version", connect=False), timeout=30).output.decode(
-            errors="replace"
-        )
+        tool = run(self._program("pg_dump", "--version"), timeout=30).output.decode(errors="replace")
         found = re.search(r"\d+(\.\d+)*", tool)
         return Facts(
             server_version=".".join(map(str, connection.get_database_version())),
@@ -161,24 +178,24 @@ class PgDumpConnector(Connector):
             tables=names,
         )
 
+    @functools.cached_property
+    def database_name(self) -> str:
+        """The name of the live database, which a service file may know instead of the settings."""
+        if name := self.live["NAME"]:
+            return str(name)
+        with connections[self.alias].cursor() as cursor:
+            cursor.execute("SELECT current_database()")
+            return str(cursor.fetchone()[0])
+
     def psql(self, database: str, *arguments: str, settings: Any = None) -> Command:
         """Return psql for one database of this server, which stops at the first error."""
-        quiet = ("--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--no-password")
-        where = {**(settings or self.live), "NAME": database}
-        return self._program("psql", *quiet, "--set=ON_ERROR_STOP=1", *arguments, settings=where)
+        quiet = ("--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1")
+        return self._connected("psql", *quiet, *arguments, settings=settings or self.live, database=database)
 
     def pg_restore(self, database: str, *arguments: str) -> Command:
         """Return pg_restore into one database of this server."""
-        return self._program(
-            "pg_restore",
-            "--no-owner",
-            "--no-acl",
-            "--no-password",
-            f"--dbname={database}",
-            *_role_argument(self.live),
-            *self.list_option("RESTORE_ARGS"),
-            *arguments,
-        )
+        options = ("--no-owner", "--no-acl", *_role_argument(self.live), *self.list_option("RESTORE_ARGS"))
+        return self._connected("pg_restore", *options, *arguments, settings=self.live, database=database)
 
     def tables(self, database: str) -> list[str]:
         """Return the tables of a database of this server, with their schema where it is not the usual one."""
@@ -191,47 +208,55 @@ class PgDumpConnector(Connector):
 
     def copy_table(self, table: str, source: str, target: str) -> None:
         """Replace a table of one database by that of another, with its rows."""
-        only = (f"--table={quote(table)}", "--no-owner", "--no-acl", "--no-password")
-        dump = self._program("pg_dump", *only, settings={**self.live, "NAME": source})
-        begin = self._set_role() + f"BEGIN;\nDROP TABLE IF EXISTS {quote(table)};\n".encode()
+        only = (f"--table={quote(table)}", "--no-owner", "--no-acl")
+        dump = self._connected("pg_dump", *only, settings=self.live, database=source)
+        act = f"SET LOCAL ROLE {quote(role(self.live))};\n" if role(self.live) else ""
+        begin = f"BEGIN;\n{act}DROP TABLE IF EXISTS {quote(table)};\n".encode()
         load = CommandSink(self.psql(target, "--file=-"), prologue=begin, epilogue=b"\nCOMMIT;\n")
         transfer(CommandSource(dump), load)
 
     def _to_sql(self, *arguments: str) -> Command:
         """Return pg_restore from its input to SQL."""
         options = ("--single-transaction", "--no-owner", "--no-acl", "--file=-")
-        return self._program(
-            "pg_restore", *options, *self.list_option("RESTORE_ARGS"), *arguments, connect=False
-        )
+        return self._program("pg_restore", *options, *self.list_option("RESTORE_ARGS"), *arguments)
 
-    def _list_contents(self, file: str) -> Command:
-        return self._program("pg_restore", "--list", file, connect=False)
+    def list_contents(self, file: str) -> Command:
+        """Return pg_restore's command that lists what is in an archive."""
+        return self._program("pg_restore", "--list", file)
 
     def check_restore_options(self) -> None:
-        for argument in self.list_option("RESTORE_ARGS"):
-            if argument.partition("=")[0] not in HARMLESS:
-                raise UsageError(
-                    gettext_noop(
-                        "RESTORE_ARGS of “%(database)s” contains %(argument)s, which could restore only part of the backup."
-                    ),
-                    hint=gettext_noop("These are allowed: %(allowed)s."),
-                    database=self.alias,
-                    argument=argument.partition("=")[0],
-                    allowed=", ".join(sorted(HARMLESS)),
-                )
+        check_restore(self.alias, self.list_option("RESTORE_ARGS"))
 
-    def _set_role(self) -> bytes:
-        role = _role(self.live)
-        return f"SET ROLE {quote(role)};\n".encode() if role else b""
+    @property
+    def secrets(self) -> frozenset[str]:
+        found = {password(each) for each in (self.live, self.replica)}
+        found |= {str(each.get("OPTIONS", {}).get("sslpassword") or "") for each in (self.live, self.replica)}
+        return frozenset(found - {""})
 
-    def _program(self, name: str, *arguments: str, settings: Any = None, connect: bool = True) -> Command:
-        env = connection_environment(settings or self.live) if connect else {}
-        return self.command(name, *arguments, env=env, explain=explain)
+    def _connected(
+        self, name: str, *arguments: str, settings: Mapping[str, Any], database: str = ""
+    ) -> Command:
+        """Return one of PostgreSQL's programs that connects to a database."""
+        env = {"PGPASSWORD": secret} if (secret := password(settings)) else {}
+        options = settings.get("OPTIONS", {})
+        if passphrase := options.get("sslpassword"):
+            file = ServiceFile(
+                options.get("service", ""), passphrase, {**os.environ, **self.options.get("ENV", {})}
+            )
+            self._service_files.append(file)
+            env["PGSERVICEFILE"] = str(file.path)
+            settings = {**settings, "OPTIONS": {**options, "service": file.service}}
+        where = f"--dbname={conninfo(settings, database)}"
+        return self._program(name, "--no-password", where, *arguments, env=env)
+
+    def _program(self, name: str, *arguments: str, env: Mapping[str, str] | None = None) -> Command:
+        return self.command(name, *arguments, env=env or {}, explain=explain)
 
 
-def _role(settings: Mapping[str, Any]) -> str:
+def role(settings: Mapping[str, Any]) -> str:
+    """Return the role that Django acts as; an empty string for the one that connects."""
     return str(settings.get("OPTIONS", {}).get("assume_role") or "")
 
 
 def _role_argument(settings: Mapping[str, Any]) -> list[str]:
-    return [f"--role={role}"] if (role := _role(settings)) else []
+    return [f"--role={name}"] if (name := role(settings)) else []

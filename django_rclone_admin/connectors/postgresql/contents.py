@@ -1,9 +1,10 @@
-"""The table of contents of pg_dump's custom format, which is at the head of an archive; and a restore without all of it."""
+"""The table of contents of pg_dump's custom format, which is at the head of an archive; and a restore of a part of it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -18,6 +19,8 @@ HEAD_BYTES = 64 << 20
 FIRST_TRY = 64 << 10
 """After so many bytes it is looked at for the first time, and then whenever there are twice as many."""
 SECONDS = 300
+HISTORY_INDEXES = "dra_run"
+"""What those indexes of the history begin with that are not called after its table."""
 
 
 class Head:
@@ -55,6 +58,21 @@ class Head:
                 reason=error.strerror,
             ) from error
 
+    def choose(self, lines: bytes | None) -> list[str]:
+        """Return pg_restore's arguments for a part of the archive.
+
+        :param lines: those of the listing that are wanted; ``None`` for all.
+        """
+        if lines is None:
+            return []
+        file = self.path.with_name("contents")
+        file.write_bytes(lines)
+        return [f"--use-list={file}"]
+
+    def forget(self) -> None:
+        """Remove the bytes: rows may be in them, and nobody would remove them if we were killed."""
+        self.path.unlink()
+
     def close(self) -> None:
         if self._file:
             self._file.close()
@@ -63,29 +81,74 @@ class Head:
             self._folder = None
 
 
-class WithoutTables:
-    """Loads an archive, but leaves some tables out: waits for its table of contents, then begins.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One line of ``pg_restore --list``."""
 
-    Our own dumps do not have these tables; pg_restore has no option to leave one out but a list of all the rest.
+    line: bytes
+    catalogue: int
+    """The OID of the system catalogue that has the object; 0 where there is none, as for rows."""
+    oid: int
+    """The object's OID in the database that was dumped."""
+    text: str
+    """Its kind, schema, name and owner, with a blank after each."""
 
-    :param listing: returns pg_restore's command that lists the contents of a file.
-    :param make: returns the sink that loads the archive, given more arguments for pg_restore.
-    :param tables: names of what is left out, with all indexes and constraints that are called after it.
+    def is_called(self, name: str) -> bool:
+        """Whether its kind, schema and name are these. One whose owner has a blank in his name is not recognised."""
+        owner = self.text.removeprefix(name)
+        return owner != self.text and owner.startswith(" ") and " " not in owner[1:]
+
+
+def entries(listing: bytes) -> list[Entry]:
+    """Read the output of ``pg_restore --list``."""
+    found = []
+    for line in listing.splitlines(keepends=True):
+        if parts := re.match(rb"\d+; (\d+) (\d+) (.*)", line):
+            text = parts[3].decode(errors="surrogateescape")
+            found.append(Entry(line=line, catalogue=int(parts[1]), oid=int(parts[2]), text=text))
+    return found
+
+
+class Choice:
+    """What of an archive is loaded into a database.
+
+    :param history_tables: are left out, with all indexes and constraints that are called after them. Our own dumps don't have them.
+    :param others: entries that are left out too, as ``kind schema name``.
     """
 
-    def __init__(
-        self, listing: Callable[[str], Command], make: Callable[..., Sink], tables: Sequence[str]
-    ) -> None:
-        self._listing, self._make = listing, make
-        names = "|".join(map(re.escape, tables)).encode()
-        self._left_out = re.compile(rb"\d+;.* (?:%b)(?:_\w+)?\s" % names)
-        self._head = Head()
+    def __init__(self, history_tables: Sequence[str], others: Sequence[str]) -> None:
+        names = "|".join(map(re.escape, [*history_tables, HISTORY_INDEXES]))
+        self._history = re.compile(rf".* (?:{names})(?:_\w+)?\s") if history_tables else None
+        # pg_restore puts a name into one line, too
+        self._others = [re.sub(r"[\r\n]", " ", each) for each in others]
+
+    def lines(self, listing: bytes) -> bytes | None:
+        """Return the lines of a listing that are to be loaded; ``None`` for all."""
+        listed = entries(listing)
+        wanted = [each.line for each in listed if not self._is_left_out(each)]
+        return None if len(wanted) == len(listed) else b"".join(wanted)
+
+    def _is_left_out(self, entry: Entry) -> bool:
+        is_history = self._history is not None and self._history.match(entry.text) is not None
+        return is_history or any(entry.is_called(each) for each in self._others)
+
+
+class Archive:
+    """Takes an archive in: waits for its table of contents, then begins to load it.
+
+    :param listing: returns pg_restore's command that lists the contents of a file.
+    :param begin: given the head of the archive and that list, returns the sink that loads the archive.
+    """
+
+    def __init__(self, listing: Callable[[str], Command], begin: Callable[[Head, bytes], Sink]) -> None:
+        self._listing, self._begin = listing, begin
+        self.head = Head()
         self._held = b""
         self._next_try = FIRST_TRY
         self._loader: Sink | None = None
 
     def open(self) -> None:
-        self._head.open()
+        self.head.open()
 
     def write(self, data: bytes) -> None:
         if self._loader:
@@ -93,11 +156,13 @@ class WithoutTables:
             return
         self._held += data
         if len(self._held) >= self._next_try:
-            self._begin(is_all=False)
+            self._try(is_all=False)
 
     def commit(self) -> None:
-        if loader := self._loader or self._begin(is_all=True):
-            loader.commit()
+        if not self._loader:
+            self._try(is_all=True)
+        assert self._loader is not None
+        self._loader.commit()
 
     def abort(self) -> None:
         if self._loader:
@@ -106,32 +171,17 @@ class WithoutTables:
     def close(self) -> None:
         if self._loader:
             self._loader.close()
-        self._head.close()
+        self.head.close()
 
-    def _begin(self, *, is_all: bool) -> Sink | None:
+    def _try(self, *, is_all: bool) -> None:
         """Begin to load, if the table of contents is there, what has come until now."""
-        self._head.keep(self._held[self._head.size :])
-        done = run(self._listing(str(self._head.path)), timeout=SECONDS)
+        self.head.keep(self._held[self.head.size :])
+        done = run(self._listing(str(self.head.path)), timeout=SECONDS)
         if done.status and not is_all and len(self._held) < HEAD_BYTES:
             self._next_try = 2 * len(self._held)
-            return None
-        arguments = [] if done.status else self._choice(done.output)
-        # Rows may be in it, and nobody would remove it if we were killed.
-        if arguments:
-            self._head.path.unlink()
-        else:
-            self._head.close()
-        self._loader = loader = self._make(*arguments)
+            return
+        # Where it can't be listed, what loads it says why.
+        self._loader = loader = self._begin(self.head, b"" if done.status else done.output)
         loader.open()
         loader.write(self._held)
         self._held = b""
-        return loader
-
-    def _choice(self, contents: bytes) -> list[str]:
-        lines = contents.splitlines(keepends=True)
-        wanted = [line for line in lines if not self._left_out.match(line)]
-        if len(wanted) == len(lines):
-            return []
-        file = self._head.path.with_name("contents")
-        file.write_bytes(b"".join(wanted))
-        return [f"--use-list={file}"]

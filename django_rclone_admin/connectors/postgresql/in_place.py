@@ -7,26 +7,37 @@ does not know, such as the tables of a newer migration with foreign keys to olde
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
 
-from ...exceptions import ProgramFailed, gettext_noop
+from ...core.command import Command
+from ...core.control import LOOK, Control
+from ...core.transfer import CommandSink, ended_early
+from ...exceptions import OutcomeUnknown, gettext_noop
 from .libpq import literal, quote
+from .outcome import NOTE, was_committed
+from .search_path import RESET
 
 LOCK_SECONDS = 30
 """How long the restore waits for the locks of others before it gives up."""
-TAIL_BYTES = 4096
-"""More than pg_restore writes from its COMMIT on: that, and a few lines of comment."""
 MARK = "vanished: "
-"""Before each table that the restore removed, in the output of psql; see ``COMMIT``."""
+"""Before each table that the restore removed, in the output of psql; see ``FINISH``."""
 
-EMPTY = """
-\\set ON_ERROR_STOP on
-BEGIN;
+NOTES = r"""
+SELECT pg_catalog.set_config(name, '2s', true) FROM pg_catalog.pg_settings
+    WHERE name = 'client_connection_check_interval' \g /dev/null
+SELECT pg_catalog.set_config('django_rclone_admin.search_path', pg_catalog.current_setting('search_path'), true),
+    pg_catalog.set_config('django_rclone_admin.tables', (
+        SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(schemaname, tablename))::text
+        FROM pg_catalog.pg_tables WHERE schemaname !~ '^pg_' AND schemaname <> 'information_schema'), true) \g /dev/null
+SET LOCAL search_path = '';
 SET LOCAL lock_timeout = '500ms';
 SET LOCAL client_min_messages = warning;
-CREATE TEMPORARY TABLE dra_before ON COMMIT DROP AS
-    SELECT schemaname, tablename FROM pg_catalog.pg_tables
-    WHERE schemaname !~ '^pg_' AND schemaname <> 'information_schema';
+"""
+"""Notes what is needed at the end. A session whose client is gone shall end by itself, even while it builds an index."""
+
+LOCK = """
 DO $lock$
 DECLARE
     target record;
@@ -57,10 +68,58 @@ BEGIN
 END
 $lock$;
 SET LOCAL lock_timeout = '%(lock_seconds)ds';
+"""
+"""Takes all locks.
+
+They are given back and asked for again every half a second. So they can't be a part of a deadlock, which takes a second to
+be found, and somebody's long transaction on one table does not keep the others from all tables until it ends.
+"""
+
+EMPTY = """
 DO $empty$
 DECLARE
     target record;
+    again boolean;
 BEGIN
+    IF %(whole_database)s THEN
+        FOR target IN
+            SELECT pg_catalog.replace(object.type, '-', ' ') AS type,
+                CASE object.type WHEN 'transform' THEN pg_catalog.replace(object.identity, ' on language ', ' LANGUAGE ')
+                    ELSE object.identity END AS identity
+            FROM (
+                SELECT 1 AS turn, tableoid, oid FROM pg_catalog.pg_event_trigger
+                UNION ALL SELECT 2, tableoid, oid FROM pg_catalog.pg_publication
+                UNION ALL SELECT 3, tableoid, oid FROM pg_catalog.pg_cast
+                UNION ALL SELECT 3, tableoid, oid FROM pg_catalog.pg_transform
+                UNION ALL SELECT 3, tableoid, oid FROM pg_catalog.pg_foreign_server
+                UNION ALL SELECT 4, tableoid, oid FROM pg_catalog.pg_foreign_data_wrapper
+                UNION ALL SELECT 4, tableoid, oid FROM pg_catalog.pg_language
+                UNION ALL SELECT 4, tableoid, oid FROM pg_catalog.pg_am
+            ) AS listed
+            CROSS JOIN LATERAL pg_catalog.pg_identify_object(listed.tableoid, listed.oid, 0) AS object
+            WHERE listed.oid >= 16384 AND NOT EXISTS (
+                SELECT FROM pg_catalog.pg_depend AS owner
+                WHERE owner.classid = listed.tableoid AND owner.objid = listed.oid AND owner.deptype IN ('e', 'i'))
+            ORDER BY turn
+        LOOP
+            BEGIN
+                EXECUTE pg_catalog.format('DROP %%s IF EXISTS %%s CASCADE', target.type, target.identity);
+            EXCEPTION WHEN insufficient_privilege THEN
+                NULL; -- it stays, and is left out of the restore
+            END;
+        END LOOP;
+        FOR target IN
+            SELECT pg_catalog.format('DROP USER MAPPING IF EXISTS FOR %%s SERVER %%I',
+                CASE umuser WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(usename) END, srvname) AS statement
+            FROM pg_catalog.pg_user_mappings
+        LOOP
+            BEGIN
+                EXECUTE target.statement;
+            EXCEPTION WHEN insufficient_privilege THEN
+                NULL;
+            END;
+        END LOOP;
+    END IF;
     FOR target IN
         SELECT pg_catalog.replace(object.type, 'statistics object', 'statistics') AS type, object.identity
         FROM pg_catalog.pg_depend AS member
@@ -75,9 +134,20 @@ BEGIN
                 'pg_conversion', 'pg_statistic_ext', 'pg_ts_config', 'pg_ts_dict', 'pg_ts_parser', 'pg_ts_template')
             AND space.nspname !~ '^pg_' AND space.nspname <> 'information_schema' %(only_schemas)s
             AND (class.relname IS NULL OR class.relname <> ALL (%(kept)s))
+            -- What an extension brought is the extension's, and what is a part of something else goes with that.
             AND NOT EXISTS (
                 SELECT FROM pg_catalog.pg_depend AS owner
-                WHERE owner.classid = member.classid AND owner.objid = member.objid AND owner.deptype = 'e')
+                WHERE owner.classid = member.classid AND owner.objid = member.objid AND owner.deptype IN ('e', 'i')
+                    AND (owner.refclassid, owner.refobjid) <> (owner.classid, owner.objid)) -- its own partition key
+            -- What is left of those in no schema belongs to others, and would go with the function that it needs.
+            AND NOT EXISTS (
+                SELECT FROM pg_catalog.pg_depend AS user_of_it
+                WHERE user_of_it.refclassid = member.classid AND user_of_it.refobjid = member.objid
+                    AND member.classid = 'pg_catalog.pg_proc'::regclass AND user_of_it.deptype = 'n'
+                    AND user_of_it.classid IN (
+                        'pg_catalog.pg_event_trigger'::regclass, 'pg_catalog.pg_cast'::regclass,
+                        'pg_catalog.pg_transform'::regclass, 'pg_catalog.pg_language'::regclass,
+                        'pg_catalog.pg_am'::regclass, 'pg_catalog.pg_foreign_data_wrapper'::regclass))
         ORDER BY class.relkind IN ('r', 'p', 'f') DESC NULLS LAST
     LOOP
         BEGIN
@@ -100,23 +170,28 @@ BEGIN
             NULL;
         END;
     END LOOP;
-    FOR target IN
-        SELECT object.type, object.name
-        FROM (
-            SELECT 'PUBLICATION' AS type, pubname AS name, tableoid, oid FROM pg_catalog.pg_publication
-            UNION ALL SELECT 'EVENT TRIGGER', evtname, tableoid, oid FROM pg_catalog.pg_event_trigger
-            UNION ALL SELECT 'SERVER', srvname, tableoid, oid FROM pg_catalog.pg_foreign_server
-            UNION ALL SELECT 'FOREIGN DATA WRAPPER', fdwname, tableoid, oid FROM pg_catalog.pg_foreign_data_wrapper
-        ) AS object
-        WHERE %(whole_database)s AND NOT EXISTS (
-            SELECT FROM pg_catalog.pg_depend AS owner
-            WHERE owner.classid = object.tableoid AND owner.objid = object.oid AND owner.deptype = 'e')
-    LOOP
-        BEGIN
-            EXECUTE pg_catalog.format('DROP %%s IF EXISTS %%I CASCADE', target.type, target.name);
-        EXCEPTION WHEN insufficient_privilege THEN
-            NULL;
-        END;
+    again := true;
+    WHILE again LOOP
+        again := false;
+        FOR target IN
+            SELECT pg_catalog.format('DELETE FROM %%I.%%I %%s', nspname, relname, condition) AS statement
+            FROM pg_catalog.pg_extension
+            CROSS JOIN LATERAL ROWS FROM (unnest(extconfig), unnest(extcondition)) AS config (id, condition)
+            JOIN pg_catalog.pg_class AS class ON class.oid = config.id
+            JOIN pg_catalog.pg_namespace AS space ON space.oid = relnamespace
+            WHERE relkind IN ('r', 'p') AND pg_catalog.has_table_privilege(class.oid, 'INSERT')
+                AND pg_catalog.has_table_privilege(class.oid, 'DELETE') %(only_schemas)s
+        LOOP
+            DECLARE
+                deleted bigint;
+            BEGIN
+                EXECUTE target.statement;
+                GET DIAGNOSTICS deleted = ROW_COUNT;
+                again := again OR deleted > 0;
+            EXCEPTION WHEN foreign_key_violation THEN
+                NULL; -- the rows that refer to it go in this round, it goes in the next one
+            END;
+        END LOOP;
     END LOOP;
     IF %(whole_database)s THEN
         PERFORM pg_catalog.lo_unlink(oid) FROM pg_catalog.pg_largeobject_metadata
@@ -125,22 +200,21 @@ BEGIN
 END
 $empty$;
 """
-"""Takes all locks, then empties the database inside the transaction of the restore: everything that pg_dump would dump, but what extensions
-brought, what belongs to others, and our history.
+"""Empties the database inside the transaction of the restore: everything that pg_dump would dump, but what extensions brought (of
+that, the rows that the site has added), what belongs to others, and our history."""
 
-Locks are given back and asked for again every half a second. So they can't be a part of a deadlock, which takes a second to
-be found, and somebody's long transaction on one table does not keep the others from all tables until it ends.
-"""
-
-COMMIT = """
-SELECT 'vanished: ' || CASE schemaname WHEN 'public' THEN tablename ELSE schemaname || '.' || tablename END
-    FROM pg_temp.dra_before AS old
+FINISH = """
+SET CONSTRAINTS ALL IMMEDIATE;
+SELECT 'ready';
+SELECT 'vanished: ' || CASE old ->> 0 WHEN 'public' THEN old ->> 1 ELSE (old ->> 0) || '.' || (old ->> 1) END
+    FROM pg_catalog.jsonb_array_elements(
+        nullif(pg_catalog.current_setting('django_rclone_admin.tables'), '')::jsonb) AS old
     WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_tables AS new
-        WHERE new.schemaname = old.schemaname AND new.tablename = old.tablename)
+        WHERE new.schemaname = old ->> 0 AND new.tablename = old ->> 1)
     ORDER BY 1;
-COMMIT;
 """
-EPILOGUE = COMMIT.encode()
+"""Ends the work of the transaction, but for its commit."""
+READY = "ready"
 
 
 def prologue(*, role: str, schemas: Sequence[str], kept_tables: Sequence[str]) -> bytes:
@@ -157,61 +231,68 @@ def prologue(*, role: str, schemas: Sequence[str], kept_tables: Sequence[str]) -
         # pg_dump leaves out what is in no schema, large objects too, when it was told which schemas to dump
         "whole_database": "false" if schemas else "true",
     }
-    return ((f"SET ROLE {quote(role)};\n" if role else "") + EMPTY % values).encode()
+    act = f"SET LOCAL ROLE {quote(role)};\n" if role else ""
+    return b"BEGIN;\n" + NOTE + (act + NOTES + (LOCK + EMPTY) % values).encode()
 
 
-def vanished(output: str) -> list[str]:
-    """Return the tables that the restore removed, by the output of psql."""
-    return [line.removeprefix(MARK) for line in output.splitlines() if line.startswith(MARK)]
+class Transaction(CommandSink):
+    """psql in our transaction, which its ``commit`` ends. When that end is not clear, the server is asked.
+
+    :param begin: what :func:`prologue` returned.
+    :param cursor: opens a connection to the server, whatever became of psql's.
+    :param control: is asked right before the commit whether the work may go on.
+    """
+
+    def __init__(
+        self,
+        command: Command,
+        *,
+        begin: bytes,
+        cursor: Callable[[], AbstractContextManager[Any]],
+        control: Control,
+    ) -> None:
+        super().__init__(command, prologue=begin, epilogue=b"COMMIT;\n")
+        self._cursor = cursor
+        self._outer = control
+        self.is_unknown = False
+        """Whether it may have been committed, and nobody knows."""
+
+    @property
+    def vanished(self) -> list[str]:
+        """The tables that the restore has removed, by what psql said."""
+        return [line.removeprefix(MARK) for line in self.output.splitlines() if line.startswith(MARK)]
+
+    def commit(self) -> None:
+        self.write((RESET + FINISH).encode())
+        self._wait_until_ready()
+        self._outer.confirm()
+        try:
+            super().commit()
+        except BaseException as error:
+            self.close()
+            outcome = was_committed(self.output, self._cursor)
+            if outcome is None:
+                self.is_unknown = True
+                raise OutcomeUnknown(
+                    gettext_noop(
+                        "The connection to the database broke while the restore was being committed."
+                    )
+                ) from error
+            if not outcome:
+                raise
+
+    def _wait_until_ready(self) -> None:
+        """Wait until psql has carried out all but the commit.
+
+        :raises BackupError: it ended instead.
+        """
+        assert self._process is not None
+        assert self._reader is not None
+        while READY not in self.output.splitlines():
+            if not self._reader.is_alive():
+                raise ended_early(self._process)
+            self._reader.join(LOOK)
 
 
 def _array(names: Sequence[str]) -> str:
     return f"ARRAY[{', '.join(map(literal, names))}]::text[]"
-
-
-class OneTransaction:
-    """Makes pg_restore's SQL a part of our own transaction. Expects that of ``pg_restore --single-transaction``.
-
-    Its ``BEGIN`` and ``COMMIT`` are taken out: the commit is ours to give. (Without that option there would be a pair of
-    them around every large object.) And two statements before the first row are changed: a schema that could not be
-    dropped, because our history lives there, must not fail to be created; and only the owner of an extension may
-    comment on it.
-    """
-
-    def __init__(self) -> None:
-        self._line: bytes | None = b""
-        """The last line before the first row, as far as it has come; ``None`` from the first row on."""
-        self._tail = b""
-
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        held = self._tail + (data if self._line is None else b"".join(self._before_data(data)))
-        yield held[:-TAIL_BYTES]
-        self._tail = held[-TAIL_BYTES:]
-
-    def finish(self) -> bytes:
-        head, commit, rest = (self._tail + (self._line or b"")).rpartition(b"\nCOMMIT;\n")
-        if not commit or any(
-            line and not line.startswith((b"--", b"\\unrestrict")) for line in rest.split(b"\n")
-        ):
-            raise ProgramFailed(
-                gettext_noop("pg_restore did not end as expected, so nothing was committed."),
-                hint=gettext_noop(
-                    "Nothing was changed. RESTORE_ARGS may hold an option that changes its output."
-                ),
-            )
-        return head + b"\n" + rest
-
-    def _before_data(self, data: bytes) -> Iterator[bytes]:
-        *lines, last = ((self._line or b"") + data).split(b"\n")
-        for index, line in enumerate(lines):
-            if line.startswith((b"COPY ", b"-- Data for Name: ")):
-                self._line = None
-                yield b"\n".join([*lines[index:], last])
-                return
-            if line.startswith(b"CREATE SCHEMA "):
-                yield line.replace(b"CREATE SCHEMA ", b"CREATE SCHEMA IF NOT EXISTS ", 1) + b"\n"
-            elif line != b"BEGIN;" and not (
-                line.startswith(b"COMMENT ON EXTENSION ") and line.endswith(b";")
-            ):
-                yield line + b"\n"
-        self._line = last

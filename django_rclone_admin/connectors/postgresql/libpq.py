@@ -3,37 +3,63 @@
 from __future__ import annotations
 
 import re
+import weakref
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from django.db.backends.postgresql.client import DatabaseClient
-
 from ...core.command import program_failed
+from ...core.temporary import private_folder, remove_folder
 from ...exceptions import BackupError, gettext_noop
 
-LIBPQ = {
-    "connect_timeout": "PGCONNECT_TIMEOUT",
-    "options": "PGOPTIONS",
-    "application_name": "PGAPPNAME",
-    "sslcrl": "PGSSLCRL",
-    "sslcompression": "PGSSLCOMPRESSION",
-    "sslsni": "PGSSLSNI",
-    "ssl_min_protocol_version": "PGSSLMINPROTOCOLVERSION",
-    "ssl_max_protocol_version": "PGSSLMAXPROTOCOLVERSION",
-    "sslnegotiation": "PGSSLNEGOTIATION",
-    "sslcertmode": "PGSSLCERTMODE",
-    "gssencmode": "PGGSSENCMODE",
-    "krbsrvname": "PGKRBSRVNAME",
-    "gsslib": "PGGSSLIB",
-    "channel_binding": "PGCHANNELBINDING",
-    "require_auth": "PGREQUIREAUTH",
-    "target_session_attrs": "PGTARGETSESSIONATTRS",
-    "load_balance_hosts": "PGLOADBALANCEHOSTS",
-    "hostaddr": "PGHOSTADDR",
-    "client_encoding": "PGCLIENTENCODING",
-}
-"""Connection options that Django's database client does not pass on → the environment variable that libpq reads.
-Source: PostgreSQL's documentation, "Environment Variables" of libpq."""
+KEYWORDS = frozenset(
+    [
+        "host",
+        "hostaddr",
+        "port",
+        "dbname",
+        "user",
+        "passfile",
+        "require_auth",
+        "channel_binding",
+        "connect_timeout",
+        "options",
+        "application_name",
+        "fallback_application_name",
+        "keepalives",
+        "keepalives_idle",
+        "keepalives_interval",
+        "keepalives_count",
+        "tcp_user_timeout",
+        "sslmode",
+        "requiressl",
+        "sslnegotiation",
+        "sslcompression",
+        "sslcert",
+        "sslkey",
+        "sslcertmode",
+        "sslrootcert",
+        "sslcrl",
+        "sslcrldir",
+        "sslsni",
+        "requirepeer",
+        "ssl_min_protocol_version",
+        "ssl_max_protocol_version",
+        "krbsrvname",
+        "gssencmode",
+        "gsslib",
+        "gssdelegation",
+        "service",
+        "target_session_attrs",
+        "load_balance_hosts",
+        "scram_client_key",
+        "scram_server_key",
+        "min_protocol_version",
+        "max_protocol_version",
+    ]
+)
+"""Connection options that PostgreSQL's programs may be given in their arguments. Source: PostgreSQL's documentation,
+"Parameter Key Words" of libpq; without ``password`` and ``sslpassword``, which are secrets, and ``client_encoding``, which Django sets itself."""
 
 PROBLEMS: tuple[tuple[str, str], ...] = (
     (
@@ -43,6 +69,26 @@ PROBLEMS: tuple[tuple[str, str], ...] = (
     (
         r"password authentication failed|no password supplied",
         gettext_noop("Nothing was changed. Check USER and PASSWORD."),
+    ),
+    (
+        r"private key file|certificate|SSL error|SSL SYSCALL|no pg_hba.conf entry|service file|definition of service",
+        gettext_noop(
+            "Nothing was changed. Check the SSL options, the certificates and the service file of the connection."
+        ),
+    ),
+    (
+        r"out of shared memory",
+        gettext_noop(
+            "Nothing was changed. The lock table of the server is too small: raise max_locks_per_transaction and restart it, "
+            "or restore with the strategy swap."
+        ),
+    ),
+    (
+        r"affected by row-level security",
+        gettext_noop(
+            "Nothing was changed. A table forces its row security on its owner, so the role sees only some of the rows. "
+            "Give it BYPASSRLS, or name another role with that in CONNECTION."
+        ),
     ),
     (
         r"connection to server .* failed|could not connect|Connection refused",
@@ -78,16 +124,60 @@ def explain(name: str, status: int, output: str) -> BackupError:
     return error
 
 
-def connection_environment(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Return the environment by which libpq's programs reach this database; nothing goes into argument lists."""
+def conninfo(settings: Mapping[str, Any], database: str = "") -> str:
+    """Return how PostgreSQL's programs reach a database, as Django reaches it: these words count for more than a service file.
+
+    No secret is in it: every user of the machine can read the arguments of a program.
+
+    :param database: another one of the same server.
+    """
     options = settings.get("OPTIONS", {})
-    _arguments, env = DatabaseClient.settings_to_cmd_args_env({**settings, "OPTIONS": options}, [])
-    known = {
-        variable: str(options[name]) for name, variable in LIBPQ.items() if options.get(name) is not None
+    places = {"host": "HOST", "port": "PORT", "user": "USER", "dbname": "NAME"}
+    words = {
+        "application_name": "django-rclone-admin",
+        **{key: value for key, value in options.items() if key in KEYWORDS and value is not None},
+        **{key: settings[place] for key, place in places.items() if settings.get(place)},
+        **({"dbname": database} if database else {}),
     }
-    places = {"PGHOST": "HOST", "PGPORT": "PORT", "PGUSER": "USER", "PGDATABASE": "NAME"}
-    given = {variable: str(settings[key]) for variable, key in places.items() if settings.get(key)}
-    return {"PGAPPNAME": "django-rclone-admin", **known, **given, **(env or {})}
+    return " ".join(f"{key}='{_escaped(str(value))}'" for key, value in words.items())
+
+
+def password(settings: Mapping[str, Any]) -> str:
+    """Return the password of a database's settings; an empty string for none."""
+    return str(settings.get("PASSWORD") or settings.get("OPTIONS", {}).get("password") or "")
+
+
+class ServiceFile:
+    """A private service file with the passphrase of the client's key, for which libpq knows no environment variable.
+
+    It is there as long as this object.
+    """
+
+    def __init__(self, service: str, sslpassword: str, env: Mapping[str, str]) -> None:
+        folder = private_folder()
+        weakref.finalize(self, remove_folder, folder)
+        self.service = service or "django-rclone-admin"
+        self.path = folder / "services"
+        self.path.touch(mode=0o600)
+        known = _find_services(env).read_text() if service else ""
+        section = f"[{self.service}]\n"
+        if section not in known:
+            known += f"\n{section}"
+        self.path.write_text(known.replace(section, f"{section}sslpassword={sslpassword}\n", 1))
+
+
+def _find_services(env: Mapping[str, str]) -> Path:
+    """Return the service file that libpq would read."""
+    if named := env.get("PGSERVICEFILE"):
+        return Path(named)
+    own = Path.home() / ".pg_service.conf"
+    return (
+        own if own.exists() else Path(env.get("PGSYSCONFDIR", "/etc/postgresql-common")) / "pg_service.conf"
+    )
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("'", "\\'")
 
 
 def quote(name: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from ...core.command import Command
 from ...core.programs import run
 from ...exceptions import ProgramFailed, gettext_noop
 from ..base import OPTIONS
@@ -15,15 +14,14 @@ from .server import Server
 SECONDS = 300
 """How long the creation of extensions may take."""
 
-SYSTEMS = """
-SELECT format('%%I.%%I', nspname, relname), condition
-FROM pg_catalog.pg_extension AS extension
-CROSS JOIN LATERAL unnest(extconfig, extcondition) AS config (id, condition)
+TABLES = """
+SELECT format('%%I.%%I', nspname, relname), format('%%I', nspname)
+FROM pg_catalog.pg_extension CROSS JOIN LATERAL unnest(extconfig) AS config (id)
 JOIN pg_catalog.pg_class AS class ON class.oid = config.id
 JOIN pg_catalog.pg_namespace AS space ON space.oid = relnamespace
-WHERE extname = 'postgis' AND relname = 'spatial_ref_sys'
+WHERE starts_with(extname, 'postgis') AND relkind = 'r'
 """
-"""The table of spatial reference systems, and the condition by which PostGIS tells the site's own rows from its own."""
+"""The tables of PostGIS that the site may add rows to, such as spatial reference systems and topologies."""
 
 EXTENSIONS = """
 SELECT extname, nspname FROM pg_catalog.pg_extension
@@ -47,27 +45,12 @@ class PgDumpGisConnector(PgDumpConnector):
         password = self.options.get("ADMIN_PASSWORD")
         return super().secrets | ({str(password)} if password else set())
 
-    def dump_command(self) -> Command:
-        command = super().dump_command()
-        if self._own_systems():
-            return command
-        # Loading it would need a right on a table that is not ours, though there is nothing to load.
-        argv = (*command.argv, "--exclude-table-data=*.spatial_ref_sys")
-        return Command(
-            argv=argv,
-            env=command.env,
-            name=command.name,
-            secrets=command.secrets,
-            explain=command.explain,
-            missing_hint=command.missing_hint,
-        )
-
     def prepare(self, database: str) -> None:
         """Create, as the administrator, the extensions of the live database in another one, or PostGIS in itself."""
         admin = self.options.get("ADMIN_USER")
         if not admin:
             return
-        live = self.live["NAME"]
+        live = self.database_name
         wanted = self._ask(live, EXTENSIONS) or [("postgis", "public")]
         present = {name for name, _schema in self._ask(database, EXTENSIONS)}
         statements = []
@@ -82,25 +65,13 @@ class PgDumpGisConnector(PgDumpConnector):
         if statements:
             self._administer(database, statements)
         role = self._ask(live, "SELECT current_user")[0][0]
-        systems = [table for table, _condition in self._ask(database, SYSTEMS)]
-        self._administer(database, [f"GRANT INSERT, DELETE ON {table} TO {quote(role)}" for table in systems])
-
-    def empty_more(self) -> bytes:
-        may_delete = "SELECT has_table_privilege(%s, 'DELETE')"
-        found = self._ask(self.live["NAME"], SYSTEMS)
-        return b"".join(
-            f"DELETE FROM {table} {condition or ''};\n".encode()
-            for table, condition in found
-            if self._ask(self.live["NAME"], may_delete, table)[0][0]
-        )
-
-    def _own_systems(self) -> bool:
-        """Whether the site has added spatial reference systems of its own."""
-        live = self.live["NAME"]
-        return any(
-            self._ask(live, f"SELECT EXISTS (SELECT FROM {table} {condition or ''})")[0][0]
-            for table, condition in self._ask(live, SYSTEMS)
-        )
+        grants = []
+        for table, schema in self._ask(database, TABLES):
+            grants += [
+                f"GRANT USAGE ON SCHEMA {schema} TO {quote(role)}",
+                f"GRANT SELECT, INSERT, DELETE ON {table} TO {quote(role)}",
+            ]
+        self._administer(database, grants)
 
     def _ask(self, database: str, query: str, *values: str) -> list[tuple[Any, ...]]:
         with Server(self.alias).cursor(database) as cursor:
@@ -115,7 +86,6 @@ class PgDumpGisConnector(PgDumpConnector):
         """
         settings = {
             **self.live,
-            "NAME": database,
             "USER": str(self.options["ADMIN_USER"]),
             "PASSWORD": str(self.options.get("ADMIN_PASSWORD", "")),
         }

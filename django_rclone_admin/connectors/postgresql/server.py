@@ -7,13 +7,15 @@ import csv
 import hashlib
 import json
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from django.db import DatabaseError, connections
 
-from ...exceptions import ProgramFailed, gettext_noop
+from ...exceptions import OutcomeUnknown, ProgramFailed, gettext_noop
 from .libpq import literal, quote
+from .outcome import PAUSE, SECONDS
 
 MAINTENANCE = "postgres"
 """The database that Django connects to when it is about the others."""
@@ -42,15 +44,20 @@ FROM pg_catalog.pg_roles WHERE rolname = current_user
 
 
 class Server:
-    """The server of one alias, over connections of our own."""
+    """The server of one alias, over connections of our own.
 
-    def __init__(self, alias: str) -> None:
+    :param changes: of the alias's settings, for another server.
+    """
+
+    def __init__(self, alias: str, changes: Mapping[str, Any] | None = None) -> None:
         self._alias = alias
+        self._changes = changes or {}
 
     @contextlib.contextmanager
     def cursor(self, database: str | None = None) -> Iterator[Any]:
         """Open a cursor in autocommit mode, in the maintenance database or in another one."""
         connection = connections[self._alias].copy()
+        connection.settings_dict.update(self._changes)
         # A pool belongs to the alias, whatever database is asked for.
         options = {key: value for key, value in connection.settings_dict["OPTIONS"].items() if key != "pool"}
         connection.settings_dict.update(NAME=database or MAINTENANCE, OPTIONS=options)
@@ -175,17 +182,19 @@ class Server:
 
     def _was_renamed(self, name: str, before: int | None, error: DatabaseError) -> bool:
         """Whether the transaction was committed, although we were not told so."""
-        try:
-            with self.cursor() as cursor:
-                return _oid(cursor, name) != before
-        except DatabaseError:
-            raise ProgramFailed(
-                gettext_noop("The connection broke while the databases were swapped: %(reason)s"),
-                hint=gettext_noop(
-                    "Either all or nothing was swapped. See what the database holds before you try again."
-                ),
-                reason=_one_line(error),
-            ) from error
+        deadline = time.monotonic() + SECONDS
+        while True:
+            try:
+                with self.cursor() as cursor:
+                    return _oid(cursor, name) != before
+            except DatabaseError:
+                if time.monotonic() > deadline:
+                    break
+                time.sleep(PAUSE)
+        raise OutcomeUnknown(
+            gettext_noop("The connection broke while the databases were swapped: %(reason)s"),
+            reason=_one_line(error),
+        ) from error
 
     def _keep_ending(self, names: Sequence[str], done: threading.Event) -> None:
         try:

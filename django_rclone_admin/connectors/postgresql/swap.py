@@ -16,12 +16,14 @@ from typing import Any
 
 from django.db import DatabaseError
 
-from ...core.chain import ChainSink
+from ...core.command import Command
 from ...core.control import Control
 from ...core.programs import run_to_end
-from ...exceptions import BackupError, BackupNotFound, gettext_noop
-from .contents import Head
+from ...core.transfer import CommandSink, Sink
+from ...exceptions import BackupError, BackupNotFound, OutcomeUnknown, gettext_noop
+from .contents import Archive, Head
 from .libpq import quote
+from .search_path import reset_search_paths, set_search_paths
 from .server import Server, explained, name_beside
 
 logger = logging.getLogger("django_rclone_admin")
@@ -39,13 +41,18 @@ class SwapSink:
     def __init__(self, connector: Any, control: Control) -> None:
         self._connector, self._control = connector, control
         self._server = Server(connector.alias)
-        self._live: str = connector.live["NAME"]
+        self._live: str = connector.database_name
         self._new = name_beside(self._live, NEW, uuid.uuid4().hex[:8])
         self.kept = name_to_keep(self._live)
         self.vanished: list[str] = []
-        self._loader: ChainSink | None = None
-        self._head = Head()
+        self._archive = Archive(connector.list_contents, self._load)
+        self._contents: list[str] = []
+        """What pg_restore is told to load."""
+        self._functions: list[str] = []
+        """Functions that have a search path for as long as they are needed for the load."""
         self._is_done = False
+        self.is_unknown = False
+        """Whether the databases may have been swapped, and nobody knows."""
 
     def open(self) -> None:
         with explained():
@@ -53,31 +60,48 @@ class SwapSink:
                 self._server.drop(left)
             self._server.create_like(self._live, self._new)
         self._connector.prepare(self._new)
-        self._head.open()
-        loader: ChainSink = self._connector.loader(self._new, self._control)
-        loader.open()
-        self._loader = loader
+        self._archive.open()
 
     def write(self, data: bytes) -> None:
-        assert self._loader is not None
-        self._head.keep(data)
-        self._loader.write(data)
+        self._archive.write(data)
+
+    def _load(self, head: Head, listing: bytes) -> Sink:
+        """Create what is there before the rows, and return what loads those."""
+        self._contents = head.choose(self._connector.choice(self._new).lines(listing))
+        run_to_end(self._pg_restore("--section=pre-data", str(head.path)), self._control)
+        with explained():
+            self._functions = set_search_paths(self._server, self._live, self._new)
+        # Extensions are there now, with tables of theirs that may be closed to us.
+        self._contents = head.choose(self._connector.choice(self._new).lines(listing))
+        return CommandSink(self._pg_restore("--section=data"), control=self._control)
+
+    def _pg_restore(self, *arguments: str) -> Command:
+        command: Command = self._connector.pg_restore(
+            self._new, "--exit-on-error", *self._contents, *arguments
+        )
+        return command
 
     def commit(self) -> None:
-        assert self._loader is not None
-        self._loader.commit()
+        self._archive.commit()
         jobs = max(1, min(4, os.cpu_count() or 1))
-        indexes = ("--exit-on-error", "--section=post-data", f"--jobs={jobs}", str(self._head.path))
-        run_to_end(self._connector.pg_restore(self._new, *indexes), self._control)
-        analyze = ("--command=SET statement_timeout = 0", "--command=ANALYZE")
-        run_to_end(self._connector.psql(self._new, *analyze), self._control)
+        indexes = ("--section=post-data", f"--jobs={jobs}", str(self._archive.head.path))
+        run_to_end(self._pg_restore(*indexes), self._control)
+        # One message, so that a pooler in between can't part them. It calls the functions of indexes, too.
+        analyze = "--command=SET statement_timeout = 0; ANALYZE"
+        run_to_end(self._connector.psql(self._new, analyze), self._control)
+        with explained():
+            reset_search_paths(self._server, self._new, self._functions)
         history = History(self._connector, self._server)
         with explained():
             before, after = (set(self._connector.tables(each)) for each in (self._live, self._new))
             self.vanished = sorted(before - after)
             history.copy(self._live, self._new)
         self._control.confirm()
-        self._server.rename([(self._live, self.kept), (self._new, self._live)])
+        try:
+            self._server.rename([(self._live, self.kept), (self._new, self._live)])
+        except OutcomeUnknown:
+            self.is_unknown = True
+            raise
         self._is_done = True
         history.catch_up(self.kept, self._live)
         self._drop_older()
@@ -93,14 +117,11 @@ class SwapSink:
             logger.warning("What an earlier restore kept could not be dropped: %s", error)
 
     def abort(self) -> None:
-        if self._loader:
-            self._loader.abort()
+        self._archive.abort()
 
     def close(self) -> None:
-        if self._loader:
-            self._loader.close()
-        self._head.close()
-        if not self._is_done:
+        self._archive.close()
+        if not self._is_done and not self.is_unknown:
             # The next restore drops it otherwise; what has failed already is what people must hear of.
             with contextlib.suppress(DatabaseError):
                 self._server.drop(self._new)
@@ -165,7 +186,7 @@ def name_to_keep(live: str) -> str:
 
 def put_back(connector: Any, kept: str, aside: str) -> None:
     """Swap the live database with a kept one; what was live is then kept as ``aside``."""
-    server, live = Server(connector.alias), connector.live["NAME"]
+    server, live = Server(connector.alias), connector.database_name
     history = History(connector, server)
     with explained():
         if not server.exists(kept):

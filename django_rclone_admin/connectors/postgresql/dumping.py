@@ -1,0 +1,233 @@
+"""What a dump holds, by its table of contents, compared with what the database has."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from ...core.command import Command
+from ...core.programs import run
+from ...core.transfer import CommandSource
+from ...exceptions import ProgramFailed, gettext_noop
+from ..base import Contents
+from .arguments import EVERYTHING
+from .contents import FIRST_TRY, HEAD_BYTES, SECONDS, Entry, Head, entries
+
+SHOWN = 10
+"""How many names a message has."""
+
+OBJECTS = """
+WITH relations AS (
+    SELECT class.oid, relname::text, relkind, nspname,
+        CASE WHEN nspname = ANY (current_schemas(false)) THEN relname ELSE nspname || '.' || relname END AS name
+    FROM pg_catalog.pg_class AS class JOIN pg_catalog.pg_namespace AS space ON space.oid = relnamespace
+    WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' AND relname <> ALL (%(history)s::text[])
+        AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS owner
+            WHERE owner.classid = 'pg_class'::regclass AND owner.objid = class.oid AND owner.deptype = 'e')
+), others AS (
+    SELECT 'functions' AS kind, tableoid, oid FROM pg_catalog.pg_proc
+    UNION ALL SELECT 'types', type.tableoid, type.oid FROM pg_catalog.pg_type AS type
+        LEFT JOIN pg_catalog.pg_class AS class ON class.oid = typrelid
+        WHERE typtype IN ('d', 'e', 'r') OR (typtype = 'c' AND relkind = 'c')
+    UNION ALL SELECT 'event_triggers', tableoid, oid FROM pg_catalog.pg_event_trigger
+    UNION ALL SELECT 'publications', tableoid, oid FROM pg_catalog.pg_publication
+    UNION ALL SELECT 'casts', tableoid, oid FROM pg_catalog.pg_cast
+    UNION ALL SELECT 'servers', tableoid, oid FROM pg_catalog.pg_foreign_server
+    UNION ALL SELECT 'statistics', tableoid, oid FROM pg_catalog.pg_statistic_ext
+)
+SELECT CASE relkind WHEN 'v' THEN 'views' WHEN 'm' THEN 'materialized_views' WHEN 'S' THEN 'sequences'
+        WHEN 'f' THEN 'foreign_tables' ELSE 'tables' END, 'pg_class'::regclass::oid, oid, name
+    FROM relations WHERE relkind IN ('r', 'p', 'v', 'm', 'f') OR (relkind = 'S' AND NOT EXISTS (
+        SELECT FROM pg_catalog.pg_depend WHERE classid = 'pg_class'::regclass AND objid = relations.oid AND deptype = 'i'))
+UNION ALL SELECT 'rows', 0, oid, name FROM relations WHERE relkind = 'r' AND EXISTS (
+    SELECT FROM pg_catalog.pg_attribute WHERE attrelid = relations.oid AND attnum > 0 AND NOT attisdropped
+        AND coalesce(to_jsonb(pg_attribute) ->> 'attgenerated', '') = '')
+UNION ALL SELECT 'triggers', 'pg_trigger'::regclass::oid, trigger.oid, tgname || ' on ' || name
+    FROM pg_catalog.pg_trigger AS trigger JOIN relations ON relations.oid = tgrelid
+    WHERE NOT tgisinternal AND coalesce(to_jsonb(trigger) ->> 'tgparentid', '0') = '0'
+UNION ALL SELECT 'policies', 'pg_policy'::regclass::oid, policy.oid, polname || ' on ' || name
+    FROM pg_catalog.pg_policy AS policy JOIN relations ON relations.oid = polrelid
+UNION ALL SELECT 'rules', 'pg_rewrite'::regclass::oid, rule.oid, rulename || ' on ' || name
+    FROM pg_catalog.pg_rewrite AS rule JOIN relations ON relations.oid = ev_class WHERE rulename <> '_RETURN'
+UNION ALL SELECT 'extensions', tableoid, oid, extname FROM pg_catalog.pg_extension WHERE oid >= 16384
+UNION ALL SELECT 'subscriptions', 'pg_subscription'::regclass::oid, subscription.oid, subname
+    FROM pg_catalog.pg_subscription AS subscription JOIN pg_catalog.pg_database AS here ON here.oid = subdbid
+    WHERE datname = current_database()
+UNION ALL SELECT 'large_objects', 0, 0, '*' FROM pg_catalog.pg_largeobject_metadata HAVING count(*) > 0
+UNION ALL SELECT kind, others.tableoid, others.oid, object.identity
+    FROM others CROSS JOIN LATERAL pg_catalog.pg_identify_object(others.tableoid, others.oid, 0) AS object
+    WHERE others.oid >= 16384 AND coalesce(object.schema, '') !~ '^pg_' AND coalesce(object.schema, '') <> 'information_schema'
+        AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS owner
+            WHERE owner.classid = others.tableoid AND owner.objid = others.oid AND owner.deptype IN ('e', 'i'))
+"""
+"""What pg_dump dumps of a database: kind, OID of the catalogue and of the object as the archive has them, and name."""
+
+HIDDEN = """
+SELECT CASE WHEN nspname = ANY (current_schemas(false)) THEN relname ELSE nspname || '.' || relname END
+FROM pg_catalog.pg_class AS class JOIN pg_catalog.pg_namespace AS space ON space.oid = relnamespace
+WHERE relrowsecurity AND row_security_active(class.oid) ORDER BY 1
+"""
+"""Tables of which the role may see only some of the rows."""
+
+Name = tuple[str, str]
+"""A kind and a name."""
+Objects = dict[tuple[int, int], Name]
+"""What there is, by the OIDs of the catalogue and of the object."""
+Cursor = Callable[[], AbstractContextManager[Any]]
+
+
+class DumpSource(CommandSource):
+    """pg_dump, whose output is compared with the database before it counts as complete.
+
+    :param listing: returns pg_restore's command that lists the contents of a file.
+    :param judge: looks at the database, before the dump and after it.
+    """
+
+    def __init__(self, command: Command, listing: Callable[[str], Command], judge: Judge) -> None:
+        super().__init__(command)
+        self._list, self._judge = listing, judge
+        self._head = Head()
+        self._next_try = FIRST_TRY
+        self._listing = b""
+        self.contents = Contents()
+
+    def open(self) -> None:
+        self._judge.look()
+        self._head.open()
+        super().open()
+
+    def read(self) -> bytes:
+        data = super().read()
+        if not self._listing and self._head.size < HEAD_BYTES:
+            self._head.keep(data)
+            if self._head.size >= self._next_try:
+                self._next_try = 2 * self._head.size
+                self._try()
+        return data
+
+    def finish(self) -> None:
+        super().finish()
+        if not self._listing:
+            self._try()
+        self.contents = self._judge.compare(self._listing)
+
+    def close(self) -> None:
+        super().close()
+        self._head.close()
+
+    def _try(self) -> None:
+        done = run(self._list(str(self._head.path)), timeout=SECONDS)
+        if not done.status:
+            self._listing = done.output
+            self._head.forget()
+
+
+class Judge:
+    """Compares a dump with the live database.
+
+    :param live: opens a connection to the live database.
+    :param replica: to the one that is dumped, if that is another one.
+    :param history: tables that no dump has.
+    :param asked: the kinds of what the options leave out, by option.
+    """
+
+    def __init__(
+        self,
+        *,
+        live: Cursor,
+        replica: Cursor | None,
+        history: Sequence[str],
+        asked: Mapping[str, Sequence[str]],
+    ) -> None:
+        self._live, self._replica = live, replica
+        self._history, self._asked = list(history), dict(asked)
+        self._live_before: Objects = {}
+        self._source_before: Objects = {}
+
+    def look(self) -> None:
+        """Note what there is before the dump."""
+        self._live_before = self._objects(self._live)
+        self._source_before = self._objects(self._replica) if self._replica else self._live_before
+        with self._source() as cursor:
+            cursor.execute("SELECT pg_is_in_recovery()")
+            if cursor.fetchone()[0]:  # a standby has no rows of unlogged tables
+                self._asked["CONNECTION"] = ["rows"]
+
+    def compare(self, listing: bytes) -> Contents:
+        """Compare the contents of the dump with what was there before it, and is still there.
+
+        :raises ProgramFailed: it lacks something that nobody left out.
+        """
+        listed = {_key(each) for each in entries(listing)}
+        after = self._objects(self._live)
+        source = self._source_before | (self._objects(self._replica) if self._replica else after)
+        held = {name for key, name in source.items() if key in listed}
+        if self._replica:  # its objects may have other numbers
+            missing = (set(self._live_before.values()) & set(after.values())) - held
+        else:
+            missing = {name for key, name in after.items() if key in self._live_before and key not in listed}
+        left_out = {name for name in missing if self._is_asked_for(name[0])}
+        if lost := missing - left_out:
+            raise _incomplete(lost)
+        return Contents(
+            objects={"tables": [], **_by_kind(name for name in held if name[0] != "rows")},
+            left_out=self._left_out(left_out),
+        )
+
+    def _source(self) -> AbstractContextManager[Any]:
+        return (self._replica or self._live)()
+
+    def _is_asked_for(self, kind: str) -> bool:
+        # Only a superuser's pg_dump has subscriptions: they belong to the server more than to the data.
+        return kind == "subscriptions" or any(
+            {kind, EVERYTHING} & set(kinds) for kinds in self._asked.values()
+        )
+
+    def _left_out(self, names: set[Name]) -> dict[str, list[str]]:
+        found = _by_kind(names)
+        kinds = {kind for each in self._asked.values() for kind in each}
+        for kind in kinds & {"comments", "security_labels"}:
+            found[kind] = ["*"]
+        if "hidden_rows" in kinds:
+            with self._source() as cursor:
+                cursor.execute(HIDDEN)
+                if hidden := [name for (name,) in cursor.fetchall()]:
+                    found["hidden_rows"] = hidden
+        return found
+
+    def _objects(self, opened: Cursor) -> Objects:
+        with opened() as cursor:
+            cursor.execute(OBJECTS, {"history": self._history})
+            return {
+                (int(catalogue), int(oid)): (str(kind), str(name))
+                for kind, catalogue, oid, name in cursor.fetchall()
+            }
+
+
+def _key(entry: Entry) -> tuple[int, int]:
+    """Return what an entry is known by: rows have no catalogue, and large objects may be one entry or many."""
+    if entry.text.startswith(("BLOB", "LARGE OBJECT")):
+        return 0, 0
+    return entry.catalogue, entry.oid
+
+
+def _by_kind(names: Iterable[Name]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for kind, name in sorted(names):
+        found[kind].append(name)
+    return dict(found)
+
+
+def _incomplete(lost: set[Name]) -> ProgramFailed:
+    shown = [f"{name} ({kind.replace('_', ' ')})" for kind, name in sorted(lost)[:SHOWN]]
+    return ProgramFailed(
+        gettext_noop("The dump lacks %(count)d objects that the live database has: %(names)s."),
+        hint=gettext_noop(
+            "Nothing was stored. The role or the replica that is dumped from does not see them, or they were "
+            "made while the dump began; check CONNECTION and the rights of its role, then try again."
+        ),
+        count=len(lost),
+        names=", ".join(shown) + ("…" if len(lost) > SHOWN else ""),
+    )

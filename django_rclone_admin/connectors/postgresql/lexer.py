@@ -1,0 +1,179 @@
+"""Reads SQL text the way psql and the server read it: what stands in a string, a comment or a COPY block is no SQL."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+_WORD = rb"[A-Za-z_\x80-\xff][A-Za-z0-9_$\x80-\xff]*"
+_NUMBER = rb"[0-9][A-Za-z0-9_$.\x80-\xff]*"
+_MARKS = rb"'\"$;()\\:/\-"
+TOKEN = re.compile(
+    rb"(?P<word>%b)|(?P<space>\s+)|(?P<mark>[%b])|(?P<text>(?:%b|[^%b\sA-Za-z0-9_\x80-\xff])+)"
+    % (_WORD, _MARKS, _NUMBER, _MARKS)
+)
+INSIDE = re.compile(
+    rb"(?P<mark>[%b])|(?P<text>(?:%b|%b|[^%bA-Za-z0-9_\x80-\xff])+)" % (_MARKS, _WORD, _NUMBER, _MARKS)
+)
+"""The same in parentheses, where words don't matter: a whole row of values is a few tokens."""
+DOLLAR = re.compile(rb"\$(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\$")
+DOLLAR_BEGUN = re.compile(rb"\$[A-Za-z0-9_\x80-\xff]*\Z")
+VARIABLE = re.compile(rb"[A-Za-z0-9_\x80-\xff'\"{]")
+"""What makes psql take a colon for the beginning of a variable."""
+COPY_END = re.compile(rb"\n\\\.\r?\n")
+ESCAPES = re.compile(rb"[\\']")
+COMMENT_MARK = re.compile(rb"/\*|\*/")
+
+Token = tuple[str, bytes]
+"""A kind and the bytes. The kinds are ``word``; ``space``, which comments are too; ``text``, such as strings, quoted names and operators; ``rows`` of a COPY block;
+``variable``, a colon that psql would take for one; ``command``, a line from a backslash on; and ``;``, ``(``, ``)``."""
+
+
+class Lexer:
+    """Gives the tokens of a text as it comes in. Together they are the text, byte by byte."""
+
+    def __init__(self) -> None:
+        self.depth = 0
+        """How many parentheses are open."""
+        self.backslash_escapes = False
+        """Whether a backslash escapes in ordinary strings: ``standard_conforming_strings`` is off."""
+        self._buffer = b""
+        self._at = 0
+        self._open = b""
+        """What would end the string, comment or COPY block that is open."""
+        self._comments = 0
+        self._after_escapes = False
+        """Whether a string with escapes has just ended: another one, after white space, goes on with it."""
+        self._is_last = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a string, a comment or a COPY block is open."""
+        return bool(self._open)
+
+    def begin_copy(self) -> None:
+        """Take what follows for the rows of a COPY, up to the line that ends them. Called at the end of a line."""
+        self._open = b"\\."
+
+    def feed(self, data: bytes, *, is_last: bool = False) -> Iterator[Token]:
+        """Give the tokens that are complete; parts of long strings and of COPY blocks as they come."""
+        self._buffer = self._buffer[self._at :] + data
+        self._at = 0
+        self._is_last = is_last
+        while self._at < len(self._buffer):
+            token = self._rest_of_open() if self._open else self._next()
+            if token is None:
+                return
+            self._at += len(token[1])
+            if token[1]:
+                yield token
+            elif self._open:
+                return
+
+    def _next(self) -> Token | None:
+        pattern = INSIDE if self.depth else TOKEN
+        found = pattern.match(self._buffer, self._at)
+        assert found is not None
+        kind = str(found.lastgroup)
+        if kind == "mark":
+            return self._mark(found[0])
+        if found.end() == len(self._buffer) and not self._is_last:
+            return None  # it may go on
+        if found[0].strip():
+            self._after_escapes = False
+        return kind, found[0]
+
+    def _mark(self, mark: bytes) -> Token | None:
+        following = self._buffer[self._at + 1 : self._at + 2]
+        if mark in b"-/:" and not following and not self._is_last:
+            return None
+        if mark + following in (b"--", b"/*"):
+            self._open, self._comments = (b"\n" if mark == b"-" else b"*/"), 1
+            return "space", mark + following
+        if mark == b"'":
+            has_escapes = self.backslash_escapes or self._after_escapes or self._has_prefix()
+            self._open = b"E'" if has_escapes else b"'"
+            return "text", mark
+        self._after_escapes = False
+        if mark in b"$:\\":
+            return {b"$": self._dollar, b":": self._colon, b"\\": self._command}[mark]()
+        if mark == b'"':
+            self._open = b'"'
+        elif mark in b";()":
+            self.depth = max(0, self.depth + {b"(": 1, b")": -1}.get(mark, 0))
+            return mark.decode(), mark
+        return "text", mark
+
+    def _dollar(self) -> Token | None:
+        if found := DOLLAR.match(self._buffer, self._at):
+            self._open = found[0]
+            return "text", found[0]
+        may_begin = DOLLAR_BEGUN.match(self._buffer, self._at) and not self._is_last
+        return None if may_begin else ("text", b"$")
+
+    def _colon(self) -> Token:
+        following = self._buffer[self._at + 1 : self._at + 2]
+        if following in (b":", b"="):
+            return "text", b":" + following
+        return ("variable" if VARIABLE.match(following) else "text"), b":"
+
+    def _command(self) -> Token | None:
+        end = self._buffer.find(b"\n", self._at) + 1
+        if not end and not self._is_last:
+            return None
+        return "command", self._buffer[self._at : end or None]
+
+    def _has_prefix(self) -> bool:
+        """Whether the quote that we are at belongs to ``E'…'``."""
+        before = self._buffer[max(0, self._at - 2) : self._at]
+        return before[-1:] in (b"e", b"E") and not re.match(rb"[A-Za-z0-9_$\x80-\xff]", before[:-1])
+
+    def _rest_of_open(self) -> Token | None:
+        """Give what is there of the string, comment or COPY block that is open, with its end if that is there."""
+        if self._open == b"\\.":
+            return self._rows()
+        if self._open == b"*/":
+            return self._comment()
+        if self._open == b"E'":
+            return self._escaped()
+        kind = "space" if self._open == b"\n" else "text"
+        end = self._buffer.find(self._open, self._at)
+        if end < 0:
+            # A part of what ends it may be there.
+            return kind, self._part(0 if self._is_last else len(self._open) - 1)
+        end += len(self._open)
+        self._open = b""
+        return kind, self._buffer[self._at : end]
+
+    def _part(self, held_back: int) -> bytes:
+        return self._buffer[self._at : max(self._at, len(self._buffer) - held_back)]
+
+    def _rows(self) -> Token:
+        """Rows begin with the end of the line before them, and end with that of their last line."""
+        if found := COPY_END.search(self._buffer, self._at):
+            self._open = b""
+            return "rows", self._buffer[self._at : found.end()]
+        return "rows", self._part(0 if self._is_last else 4)
+
+    def _comment(self) -> Token | None:
+        position = self._at
+        while found := COMMENT_MARK.search(self._buffer, position):
+            position = found.end()
+            self._comments += 1 if found[0] == b"/*" else -1
+            if not self._comments:
+                self._open = b""
+                break
+        else:
+            position = max(position, len(self._buffer) - (0 if self._is_last else 1))
+        return "space", self._buffer[self._at : position]
+
+    def _escaped(self) -> Token | None:
+        position = self._at
+        while found := ESCAPES.search(self._buffer, position):
+            if found[0] == b"'":
+                self._open, self._after_escapes = b"", True
+                return "text", self._buffer[self._at : found.end()]
+            if found.end() == len(self._buffer):
+                return "text", self._buffer[self._at : found.start()]
+            position = found.end() + 1
+        return "text", self._buffer[self._at :]

@@ -1,0 +1,176 @@
+"""pg_restore's SQL as a part of our own transaction."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ...exceptions import ProgramFailed, WrongFormat, gettext_noop
+from .lexer import Lexer
+
+LIMIT = 1 << 20
+"""A statement up to so many bytes is passed on as a whole; in one that is longer, nothing is changed."""
+CONTROL = frozenset(
+    {"abort", "begin", "commit", "end", "prepare", "release", "rollback", "savepoint", "start"}
+)
+"""What a statement begins with that begins or ends a transaction, or a part of one."""
+REPLACED: dict[tuple[str, ...], tuple[bytes, bytes]] = {
+    ("create", "schema"): (b"CREATE SCHEMA ", b"CREATE SCHEMA IF NOT EXISTS "),
+    ("create", "function"): (b"CREATE FUNCTION ", b"CREATE OR REPLACE FUNCTION "),
+}
+"""How statements begin, and what is made of that: what had to stay, because something of others needs it, must not fail to be created."""
+NEEDS_FUNCTIONS = {("copy",), ("insert",), ("refresh",), ("create", "index"), ("create", "unique")}
+"""How statements begin that may call functions of the database: for generated columns, checks, indexes and stored views."""
+RESTRICT = re.compile(rb"\\(un)?restrict [A-Za-z0-9]+\n?")
+"""The commands for psql that pg_restore writes itself: between them, psql carries out no others."""
+SEARCH_PATH = (
+    b"SELECT pg_catalog.set_config('search_path', '', false);",
+    b"SELECT pg_catalog.set_config('search_path', '', true);",
+)
+STRINGS = re.compile(rb"(?i)SET\s+standard_conforming_strings\s*(?:=|TO)\s*'?(on|off)'?\s*;")
+
+
+class OneTransaction:
+    """Takes the ``BEGIN`` and the ``COMMIT`` out of the text of ``pg_restore --single-transaction``: the commit is ours to give.
+
+    (Without that option there would be a pair of them around every large object.) A text with more of them, or with commands for psql,
+    is refused: what came before them would stay, whatever becomes of the rest.
+
+    :param before_data: SQL to put in before the first row or index.
+    """
+
+    def __init__(self, *, before_data: bytes = b"") -> None:
+        self._lexer = Lexer()
+        self._before_data = before_data
+        self._has_begun = self._has_ended = self._is_first_row = False
+        self._start()
+
+    def _start(self) -> None:
+        self._held: list[bytes] = []
+        """The statement until now, but for what was passed on already."""
+        self._size = 0
+        self._is_within = self._is_passed_on = False
+        self._words: list[str] = []
+        """Its first words outside of parentheses, in lower case."""
+        self._last = ""
+        """The word before, if nothing but white space came after it."""
+        self._body = 0
+        """How many ``BEGIN ATOMIC`` and ``CASE`` are open: a function's body in standard SQL."""
+        self._has_rows = False
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        for kind, token in self._lexer.feed(data):
+            yield from self._take(kind, token)
+
+    def finish(self) -> bytes:
+        rest = [out for kind, token in self._lexer.feed(b"", is_last=True) for out in self._take(kind, token)]
+        if not self._has_ended or self._is_within or self._lexer.is_open:
+            raise ProgramFailed(
+                gettext_noop("pg_restore did not end as expected, so nothing was committed."),
+                hint=gettext_noop(
+                    "Nothing was changed. RESTORE_ARGS may hold an option that changes its output."
+                ),
+            )
+        return b"".join(rest)
+
+    def _take(self, kind: str, token: bytes) -> Iterator[bytes]:
+        if kind == "rows":
+            if self._is_first_row and not token.startswith(b"\n"):
+                raise _refusal("COPY")
+            self._is_first_row = False
+            yield token
+        elif kind == "command":
+            if self._is_within or not RESTRICT.fullmatch(token):
+                raise _refusal(token.split()[0].decode(errors="replace"))
+            yield token
+        elif kind == "space" and not self._is_within:
+            yield token
+        else:
+            yield from self._add(kind, token)
+
+    def _add(self, kind: str, token: bytes) -> Iterator[bytes]:
+        """Add a token to the statement, and give that when it is complete or long."""
+        if self._has_ended:
+            raise _refusal("COMMIT")
+        self._is_within = True
+        if kind == "word":
+            token = self._read(token)
+        elif kind != "space":
+            self._last = kind
+        self._held.append(b": " if kind == "variable" else token)
+        self._size += len(token)
+        if kind == ";" and not self._lexer.depth and not self._body:
+            yield self._end()
+        elif self._size > LIMIT and self._words[:1] and self._words[0] not in CONTROL:
+            yield self._lead() + b"".join(self._held)
+            self._held, self._size, self._is_passed_on = [], 0, True
+
+    def _read(self, token: bytes) -> bytes:
+        """Follow the words of the statement, and return the one that psql shall see."""
+        word = token.decode(errors="replace").lower()
+        if self._body and self._last == ";" and word in CONTROL and word != "end":
+            raise _refusal(word.upper())
+        if len(self._words) < 6:
+            self._words.append(word)
+        if self._last == "from" and word == "stdin":
+            self._has_rows = self._words[0] == "copy"
+        if self._words[0] == "create" and {"function", "procedure"} & set(self._words[1:4]):
+            if (self._last, word) == ("begin", "atomic") or (self._body and word == "case"):
+                self._body += 1
+            elif self._body and word == "end":
+                self._body -= 1
+            elif self._body and word == "begin":
+                token = b'"begin"'  # a column or an argument, but psql would wait for its END
+        self._last = word
+        return token
+
+    def _lead(self) -> bytes:
+        """Return what must come before this statement."""
+        if not {tuple(self._words[:1]), tuple(self._words[:2])} & NEEDS_FUNCTIONS:
+            return b""
+        before, self._before_data = self._before_data, b""
+        return before
+
+    def _end(self) -> bytes:
+        statement, words, lead = b"".join(self._held), self._words, self._lead()
+        if self._has_rows:
+            self._lexer.begin_copy()
+            self._is_first_row = True
+        is_whole = not self._is_passed_on
+        self._start()
+        if words and words[0] in CONTROL:
+            return self._control(statement, words[0])
+        if found := STRINGS.fullmatch(statement):
+            self._lexer.backslash_escapes = found[1].lower() == b"off"
+        return lead + (_ours(statement, words) if is_whole else statement)
+
+    def _control(self, statement: bytes, word: str) -> bytes:
+        if statement == b"BEGIN;" and not self._has_begun:
+            self._has_begun = True
+        elif statement == b"COMMIT;" and self._has_begun:
+            self._has_ended = True
+        else:
+            raise _refusal(word.upper())
+        return b""
+
+
+def _ours(statement: bytes, words: list[str]) -> bytes:
+    """Return what we have psql execute for a statement: settings end with our transaction, behind a pooler, too."""
+    old, new = REPLACED.get(tuple(words[:2]), (b"", b""))
+    if old and statement.startswith(old):
+        return new + statement.removeprefix(old)
+    if statement.startswith(b"SET ") and words[1:2] not in (["local"], ["transaction"], ["constraints"]):
+        return b"SET LOCAL " + statement.removeprefix(b"SET ")
+    return SEARCH_PATH[1] if statement == SEARCH_PATH[0] else statement
+
+
+def _refusal(statement: str) -> WrongFormat:
+    return WrongFormat(
+        gettext_noop(
+            "The backup has a command of its own that could commit a part of the restore: %(statement)s."
+        ),
+        hint=gettext_noop(
+            "Nothing was changed. Such a backup does not come from pg_dump as it is; look into it before you restore it by hand."
+        ),
+        statement=statement,
+    )
