@@ -10,78 +10,41 @@ from typing import Any
 from django.db import connections
 from django.db.backends.mysql.client import DatabaseClient
 
-from ...core.command import Command, find_program, program_failed
+from ...core.command import Command, find_program
 from ...core.control import Control
 from ...core.programs import run
 from ...core.transfer import Sink, Source
-from ...exceptions import BackupError, UsageError, WrongFormat, gettext_noop
-from ..base import Connector, Facts
+from ...exceptions import UsageError, WrongFormat, gettext_noop
+from ..base import Connector, Contents, Facts
 from . import swap
+from .arguments import check_restore_arguments, without_leaving_out
+from .dump import DumpPlan, DumpSource
+from .errors import explain
 from .in_place import InPlaceSink
 from .server import KEPT, Server
-from .streams import HEAD, DumpSource
+from .text import HEAD
 
 CLIENT, DUMP = ("mariadb", "mysql"), ("mariadb-dump", "mysqldump")
 """The two names of each program."""
-QUIET = ("--batch", "--binary-mode", "--comments")
-"""Bytes stay as they are, no text can give the client commands, and the comments in a routine's body stay there."""
+QUIET = (
+    "--batch",
+    "--binary-mode",
+    "--comments",
+    "--skip-force",
+    "--local-infile=0",
+    "--skip-named-commands",
+    "--skip-reconnect",
+)
+"""Bytes stay as they are, no text gives the client commands or has it read a file, and comments in a routine's body stay."""
+TABLES = """
+    SELECT TABLE_NAME FROM information_schema.TABLES
+    WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') ORDER BY TABLE_NAME
+"""
+"""Tables that have rows of their own."""
+NARROWING = frozenset({"EXCLUDE_TABLES", "DUMP_ARGS", "CONNECTION"})
+"""Options by which a dump may lack something, or come from another server than the live one."""
 PACKET = "--max-allowed-packet=1G"
 """The most that these programs can do; the server has its own limit."""
-
-HINTS: tuple[tuple[tuple[int, ...], str], ...] = (
-    ((1045, 1698), gettext_noop("Nothing was changed. Check USER and PASSWORD.")),
-    (
-        (2002, 2003, 2005),
-        gettext_noop("Nothing was changed. Check HOST and PORT, and that the database server runs."),
-    ),
-    (
-        (2006, 2013, 1927, 1053),
-        gettext_noop("Nothing was changed. The connection to the server broke; look into the server's log."),
-    ),
-    (
-        (1227,),
-        gettext_noop(
-            "Nothing was changed. A view, trigger, routine or event belongs to another account: "
-            "grant SET USER (MariaDB) or SET_USER_ID (MySQL)."
-        ),
-    ),
-    ((1418, 1419), gettext_noop("Nothing was changed. Set log_bin_trust_function_creators on the server.")),
-    (
-        (1044, 1142, 1143, 1370),
-        gettext_noop("Nothing was changed. The database user lacks a right; see the message."),
-    ),
-    ((1205,), gettext_noop("Nothing was changed. Another connection holds a table; end long transactions.")),
-    ((1153, 2020), gettext_noop("Nothing was changed. Raise max_allowed_packet on the server.")),
-    (
-        (1115, 1273),
-        gettext_noop(
-            "Nothing was changed. This server does not know a character set or collation of the backup."
-        ),
-    ),
-)
-"""Error numbers of server and client → what to do."""
-NUMBER = re.compile(r"(?:ERROR|[Ee]rror:?) (\d{4})\b|\((\d{4})\)$|^(\d{4}) ", re.MULTILINE)
-
-
-def explain(name: str, status: int, output: str) -> BackupError:
-    """Explain a failure of the programs. They repeat the statement before the error, with rows of the database in it."""
-    errors = [
-        line
-        for line in output.splitlines()
-        if re.match(r"ERROR \d|\S*dump: ", line) and "[Warning]" not in line
-    ]
-    told = "\n".join(errors[-2:]) or "\n".join(output.splitlines()[-3:])
-    error = program_failed(name, status, told)
-    if hint := hint_for(told):
-        error.hint_template = hint
-    return error
-
-
-def hint_for(told: str) -> str:
-    """Return what to do about an error, by the number in its message; an empty string when it has no known one."""
-    found = NUMBER.search(told)
-    number = int(found[1] or found[2] or found[3]) if found else 0
-    return next((hint for numbers, hint in HINTS if number in numbers), "")
 
 
 class MysqlDumpConnector(Connector):
@@ -96,8 +59,27 @@ class MysqlDumpConnector(Connector):
     extension = "sql"
     strategies = ("swap", "in_place")
 
+    @classmethod
+    def safety_options(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        kept = {key: value for key, value in options.items() if key not in NARROWING}
+        if isinstance(arguments := options.get("DUMP_ARGS"), list | tuple):
+            kept["DUMP_ARGS"] = without_leaving_out(arguments)
+        return kept
+
     def source(self) -> Source:
-        return DumpSource(self._dumps())
+        if self.list_option("SCHEMAS"):
+            raise UsageError(
+                gettext_noop(
+                    "SCHEMAS in CONNECTOR_OPTIONS is not for MySQL, which has one in each database."
+                ),
+                hint=gettext_noop("Remove SCHEMAS. To leave tables out, use EXCLUDE_TABLES."),
+            )
+        plan = DumpPlan(self)
+        return DumpSource([self._dump(*each) for each in plan.dumps()], plan.check, packet=plan.packet)
+
+    def contents(self, source: Source) -> Contents:
+        assert isinstance(source, DumpSource)
+        return source.contents
 
     def check_head(self, head: bytes) -> None:
         if not HEAD.match(head):
@@ -111,7 +93,11 @@ class MysqlDumpConnector(Connector):
         return strategy == "swap"
 
     def is_half_done(self, sink: Sink) -> bool:
-        return isinstance(sink, InPlaceSink) and sink.is_begun
+        return (
+            sink.is_begun
+            if isinstance(sink, InPlaceSink)
+            else isinstance(sink, swap.SwapSink) and sink.is_unknown
+        )
 
     def vanished(self, sink: Sink) -> list[str]:
         assert isinstance(sink, swap.SwapSink | InPlaceSink)
@@ -134,10 +120,16 @@ class MysqlDumpConnector(Connector):
     def discard(self, kept: str) -> None:
         Server(self).drop(kept)
 
+    @property
+    def schema_of_dump(self) -> str:
+        """The name of the schema that is dumped."""
+        return schema_name(self.replica)
+
     def facts(self) -> Facts:
         connection = connections[self.alias]
         with connection.cursor() as cursor:
-            names = connection.introspection.table_names(cursor)
+            cursor.execute(TABLES)
+            names = [name for (name,) in cursor.fetchall() if name not in self.history_tables]
         tool = run(self._program(DUMP, "--version", settings=None), timeout=30).output.decode(
             errors="replace"
         )
@@ -145,55 +137,22 @@ class MysqlDumpConnector(Connector):
         return Facts(
             server_version=".".join(map(str, connection.get_database_version())),
             tool_version=found[1] if found else "",
-            tables=sorted(set(names) - set(self.history_tables)),
+            tables=names,
         )
 
     def load(self, schema: str) -> Command:
         """Return the client program that carries out statements in a schema, and stops at the first that fails."""
-        return self._program(
-            CLIENT,
-            *QUIET,
-            PACKET,
-            *self.list_option("RESTORE_ARGS"),
-            "--skip-force",
-            schema,
-        )
+        return self._program(CLIENT, PACKET, *self.list_option("RESTORE_ARGS"), *QUIET, schema)
 
     def script(self, schema: str) -> Command:
         """Return the client program for statements of our own, without anybody's arguments."""
         return self._program(CLIENT, *QUIET, "--skip-column-names", "--unbuffered", schema)
 
-    def _dumps(self) -> list[Command]:
-        """Return the dump of all rows, and before it that of the tables whose rows stay behind."""
-        if self.list_option("SCHEMAS"):
-            raise UsageError(
-                gettext_noop(
-                    "SCHEMAS in CONNECTOR_OPTIONS is not for MySQL, which has one in each database."
-                ),
-                hint=gettext_noop("Remove SCHEMAS. To leave tables out, use EXCLUDE_TABLES."),
-            )
-        schema = schema_name(self.replica)
-        excluded = self.list_option("EXCLUDE_TABLES")
-        common = [
-            "--single-transaction",
-            "--quick",
-            "--triggers",
-            "--hex-blob",
-            "--no-tablespaces",  # these need a right that no site has
-            PACKET,
-            # MySQL's program alone knows these two; MariaDB's warns and goes on.
-            "--loose-column-statistics=0",
-            "--loose-set-gtid-purged=OFF",
-        ]
-        arguments = self.list_option("DUMP_ARGS")
-        ignored = [f"--ignore-table={schema}.{table}" for table in (*self.history_tables, *excluded)]
-        whole = self._dump(*common, "--routines", "--events", *ignored, *arguments, schema)
-        return (
-            [self._dump(*common, "--no-data", *arguments, schema, *excluded), whole] if excluded else [whole]
-        )
+    def check_restore_options(self) -> None:
+        check_restore_arguments(self.alias, self.list_option("RESTORE_ARGS"))
 
     def _dump(self, *arguments: str) -> Command:
-        return self._program(DUMP, *arguments, settings=self.replica)
+        return self._program(DUMP, PACKET, *arguments, settings=self.replica)
 
     def _program(self, names: tuple[str, str], *arguments: str, settings: Any = ...) -> Command:
         settings = self.live if settings is ... else settings

@@ -13,7 +13,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ...exceptions import RestoreRefused, gettext_noop
-from .streams import enable
+from .phrase import Phrase
+from .session import Session
+from .written import read_definition
 
 LISTS = (
     """
@@ -29,12 +31,22 @@ LISTS = (
 )
 """Kind and name of all definitions, in an order in which they can be created."""
 DEFINER = re.compile(
-    r"CREATE (?:OR REPLACE )?(?:ALGORITHM=\w+ )?DEFINER=(`(?:[^`]|``)*`(?:@`(?:[^`]|``)*`)?)", re.IGNORECASE
+    r"""CREATE (?:OR REPLACE )?(?:ALGORITHM=\w+ )?DEFINER=((?:`(?:[^`]|``)*`|"(?:[^"]|"")*")"""
+    r"""(?:@(?:`(?:[^`]|``)*`|"(?:[^"]|"")*"))?)""",
+    re.IGNORECASE,
 )
 COLUMNS = (
     "SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s"
     " ORDER BY ORDINAL_POSITION"
 )
+CODECS = {
+    "latin1": "cp1252",
+    "latin2": "iso8859-2",
+    "greek": "iso8859-7",
+    "hebrew": "iso8859-8",
+    "koi8r": "koi8-r",
+}
+"""Python's names of character sets, where they are others than MySQL's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +58,8 @@ class Definition:
     name: str
     statement: str
     sql_mode: str = ""
+    charset: str = "utf8mb4"
+    """The character set of the client that has created it."""
     collation: str = ""
     time_zone: str = ""
     columns: list[str] = field(default_factory=list)
@@ -56,48 +70,60 @@ class Definition:
         return self.kind, self.name
 
     @property
-    def drop(self) -> str:
-        return f"DROP {self.kind} IF EXISTS {quote(self.name)};\n"
+    def drop(self) -> bytes:
+        return f"DROP {self.kind} IF EXISTS {quote(self.name)};\n".encode()
 
     @property
     def definer(self) -> str:
         """The account with whose rights it works, as SQL."""
         found = DEFINER.match(self.statement)
-        return found[1] if found else ""
+        return found[1].replace('"', "`") if found else ""
 
-    def create(self) -> str:
+    def create(self) -> bytes:
         """Return the statements that create it, for the client program."""
-        end = f"$dra_{uuid.uuid4().hex[:8]}$"
-        settings = [("sql_mode", self.sql_mode), ("collation_connection", self.collation)]
-        settings += [("time_zone", self.time_zone)] if self.time_zone else []
-        assignments = ", ".join(
-            f"SESSION {name} = {literal(value)}" for name, value in settings if value or name == "sql_mode"
+        end = f"$dra_{uuid.uuid4().hex[:8]}$".encode()
+        charset, text = encoded(self.statement, self.charset)
+        settings = [("sql_mode", self.sql_mode), ("character_set_client", charset)]
+        settings += [(name, value) for name, value in self._more_settings() if value]
+        assignments = ", ".join(f"SESSION {name} = {literal(value)}" for name, value in settings)
+        return (
+            b"SET %b;\nDELIMITER %b\n%b\n%b\nDELIMITER ;\nSET SESSION character_set_client = utf8mb4;\n"
+            % (
+                assignments.encode(),
+                end,
+                text,
+                end,
+            )
         )
-        return f"SET {assignments};\nDELIMITER {end}\n{self.statement}\n{end}\nDELIMITER ;\n"
 
-    def placeholder(self) -> str:
+    def _more_settings(self) -> list[tuple[str, str]]:
+        return [("collation_connection", self.collation), ("time_zone", self.time_zone)]
+
+    def placeholder(self) -> bytes:
         """Return a view of the same columns that depends on nothing, so that views can be created in any order."""
         columns = ", ".join(f"1 AS {quote(each)}" for each in self.columns)
-        return f"CREATE OR REPLACE VIEW {quote(self.name)} AS SELECT {columns};\n"
+        return f"CREATE OR REPLACE VIEW {quote(self.name)} AS SELECT {columns};\n".encode()
 
 
-def read(cursor: Any, schema: str, enabled_events: Collection[str] | None = None) -> list[Definition]:
+def read(
+    cursor: Any, schema: str, *, is_final: bool = False, enabled: Collection[str] = ()
+) -> list[Definition]:
     """Read all definitions of a schema, in an order in which they can be created, and leave it as the current one.
 
-    :param enabled_events: which events shall be enabled, where that differs from what they are.
+    :param is_final: they will be created in a schema of the same name: what somebody has typed stays as it is.
+    :param enabled: events that shall be enabled, though they are not.
     :raises RestoreRefused: the server does not show one of them to us.
     """
     cursor.execute(f"USE {quote(schema)}")
     cursor.execute(
         "SET SESSION sql_mode = '', SESSION sql_quote_show_create = 1"
     )  # one spelling, to be compared
-    found = []
-    for kind, name in names(cursor, schema):
-        each = _read_one(cursor, schema, kind, name)
-        if kind == "EVENT" and enabled_events is not None:
-            each["statement"] = enable(each["statement"], is_enabled=name in enabled_events)
-        found.append(Definition(**each))
-    return found
+    return [
+        _read_one(
+            cursor, schema, kind, name, is_final=is_final, is_enabled=kind == "EVENT" and name in enabled
+        )
+        for kind, name in names(cursor, schema)
+    ]
 
 
 def names(cursor: Any, schema: str) -> list[tuple[str, str]]:
@@ -109,7 +135,9 @@ def names(cursor: Any, schema: str) -> list[tuple[str, str]]:
     return found
 
 
-def _read_one(cursor: Any, schema: str, kind: str, name: str) -> dict[str, Any]:
+def _read_one(
+    cursor: Any, schema: str, kind: str, name: str, *, is_final: bool, is_enabled: bool
+) -> Definition:
     cursor.execute(f"SHOW CREATE {kind} {quote(name)}")
     row = dict(zip((column[0].lower() for column in cursor.description), cursor.fetchone(), strict=True))
     statement = row["sql original statement" if kind == "TRIGGER" else f"create {kind.lower()}"]
@@ -126,19 +154,24 @@ def _read_one(cursor: Any, schema: str, kind: str, name: str) -> dict[str, Any]:
     if kind == "VIEW":
         cursor.execute(COLUMNS, [schema, name])
         columns = [column for (column,) in cursor.fetchall()]
-        statement = statement.replace(f"{quote(schema)}.", "").replace("CREATE ", "CREATE OR REPLACE ", 1)
-    return {
-        "kind": kind,
-        "name": name,
-        "statement": statement,
-        "sql_mode": row.get("sql_mode") or "",
-        "collation": row.get("collation_connection") or "",
-        "time_zone": row.get("time_zone") or "",
-        "columns": columns,
-    }
+    session = Session(sql_mode=row.get("sql_mode") or "")
+    written = read_definition(
+        Phrase(statement.encode(), source=schema, is_escaped=session.is_escaped), session
+    )
+    text = written.typed if is_final else written.statement
+    return Definition(
+        kind=kind,
+        name=name,
+        statement=(written.enabled if is_enabled else text).decode(),
+        sql_mode=session.sql_mode,
+        charset=row.get("character_set_client") or "utf8mb4",
+        collation=row.get("collation_connection") or "",
+        time_zone=row.get("time_zone") or "",
+        columns=columns,
+    )
 
 
-def difference(old: Iterable[Definition], new: Iterable[Definition]) -> str:
+def difference(old: Iterable[Definition], new: Iterable[Definition]) -> bytes:
     """Return the statements that turn the old views, routines and events of the current schema into the new ones.
 
     They may be carried out twice. What is the same stays untouched. Triggers are not among them.
@@ -149,7 +182,7 @@ def difference(old: Iterable[Definition], new: Iterable[Definition]) -> str:
     # A view that lost its tables has no columns, and can't be created either.
     views = [each for each in changed if each.kind == "VIEW" and each.columns]
     gone = [each.drop for key, each in before.items() if key not in after]
-    return "".join(
+    return b"".join(
         [
             *gone,
             *(each.drop + each.create() for each in changed if each.kind not in ("VIEW", "EVENT")),
@@ -179,6 +212,16 @@ def stored(cursor: Any, table: str) -> list[Definition]:
     """Read what :func:`store` wrote."""
     cursor.execute(f"SELECT definition FROM {table} ORDER BY position")
     return [Definition(**json.loads(text)) for (text,) in cursor.fetchall()]
+
+
+def encoded(statement: str, charset: str) -> tuple[str, bytes]:
+    """Return a statement in the character set of its client, or in utf8mb4 where Python does not know that one."""
+    try:
+        return charset, statement.encode(
+            "utf-8" if charset.startswith("utf8") else CODECS.get(charset, charset)
+        )
+    except (LookupError, UnicodeEncodeError):
+        return "utf8mb4", statement.encode()
 
 
 def quote(name: str) -> str:

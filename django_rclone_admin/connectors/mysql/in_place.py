@@ -1,19 +1,17 @@
-"""Restore MySQL into the live schema itself, for those who may not create another. Not all or nothing."""
+"""Restore MySQL into the live schema itself, for those who may not create another. Not all-or-nothing."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from .definitions import quote, read
+from .definitions import names, quote
 from .server import Server
-from .streams import DumpText, LoaderSink
-
-ASIDE = "_dra_aside_"
-"""Begins the name that a table of the dump gets where it must not touch the live one; it is dropped in the end."""
+from .streams import LoaderSink
+from .text import DumpText
 
 
 class InPlaceSink:
-    """Loads the text into the live schema, then drops the tables that it did not create.
+    """Loads the text into the live schema, then removes what it did not create.
 
     Every statement about a table commits by itself, so a failure leaves what was loaded until then.
 
@@ -24,7 +22,7 @@ class InPlaceSink:
         self._connector = connector
         self._server = Server(connector)
         # A dump of another program may have our history; it must not take the place of the live one.
-        self._text = DumpText(renamed={name: ASIDE + name[-40:] for name in connector.history_tables})
+        self._text = DumpText(left_out=connector.history_tables, packet=self._server.packet())
         self._loader = LoaderSink(connector.load(self._server.live))
         self.is_begun = False
         """Whether the client has had anything to carry out."""
@@ -39,23 +37,28 @@ class InPlaceSink:
             self._loader.write(piece)
 
     def commit(self) -> None:
+        rest = self._text.finish()
         self.is_begun = True
-        self._loader.write(self._text.finish())
+        self._loader.write(rest)
         self._loader.commit()
+        server, vetter = self._server, self._text.vetter
+        server.create_definitions(server.live, vetter.definitions.values(), are_events_silent=False)
+        server.set_defaults(server.live, vetter.defaults)
         self._drop_others()
 
     def _drop_others(self) -> None:
-        """Drop the tables and views that the backup does not know."""
-        live = self._server.live
+        """Drop what the backup does not know."""
+        live, vetter = self._server.live, self._text.vetter
         with self._server.cursor() as cursor:
-            wanted = {name for name in self._text.tables if not name.startswith(ASIDE)}
-            others = sorted(set(self._server.tables(cursor, live)) - wanted)
-            self.vanished = [name for name in others if not name.startswith(ASIDE)]
-            views = [each.name for each in read(cursor, live) if each.kind == "VIEW"]
+            cursor.execute(f"USE {quote(live)}")
+            for kind, name in names(cursor, live):
+                if (kind, name) not in vetter.definitions and kind not in self._text.unknown_kinds:
+                    cursor.execute(f"DROP {kind} IF EXISTS {quote(name)}")
+            self.vanished = sorted(
+                set(self._server.tables(cursor, live)) - {*vetter.tables, *vetter.sequences}
+            )
             cursor.execute("SET SESSION foreign_key_checks = 0")
-            for name in sorted(set(views) - self._text.tables):
-                cursor.execute(f"DROP VIEW {quote(name)}")
-            for name in others:
+            for name in self.vanished:
                 cursor.execute(f"DROP TABLE {quote(name)}")
 
     def abort(self) -> None:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import re
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from django.db import DatabaseError, connections
 
 from ...core.programs import Completed
 from ...exceptions import BackupError, ProgramFailed, RestoreRefused, gettext_noop
-from .definitions import names, quote, stored
+from .columns import Default
+from .definitions import Definition, names, quote, stored
 from .streams import run_script
+from .written import Written
+
+logger = logging.getLogger(__name__)
 
 GONE_SECONDS = 60
 """How long to wait for the end of a connection that was killed."""
@@ -28,6 +33,10 @@ USED = "_dra_used"
 KEPT = "_kept"
 """Ends the name of a schema that holds what a restore replaced."""
 NAME_BYTES = 64 - len("_dra_12345678_kept")
+MULTI_STATEMENTS_OFF = 1
+"""Of MySQL's protocol."""
+NOT_THERE_YET = (1146, 1305, 1356)
+"""Error numbers of a view that needs another view, which may come later."""
 NOT_ALLOWED = (1044, 1142, 1227)
 """Error numbers of the server."""
 
@@ -36,10 +45,11 @@ class Server:
     """What we ask of the server beside the loading, by short connections of our own.
 
     :param connector: the :class:`~django_rclone_admin.connectors.mysql.MysqlDumpConnector` it works for.
+    :param settings: of another server or user than the live database's.
     """
 
-    def __init__(self, connector: Any) -> None:
-        self._connector = connector
+    def __init__(self, connector: Any, settings: Mapping[str, Any] | None = None) -> None:
+        self._connector, self._settings = connector, settings
         with self.cursor() as cursor:
             cursor.execute("SELECT DATABASE()")
             self.live: str = cursor.fetchone()[0]
@@ -51,11 +61,13 @@ class Server:
         :raises ProgramFailed: the server refuses or does not answer.
         """
         connection = connections.create_connection(self._connector.alias)
+        connection.settings_dict = {**connection.settings_dict, **(self._settings or {})}
         # Older versions of Django speak an utf8 that has no emoji; a definition may have some.
-        options = {**connection.settings_dict.get("OPTIONS", {}), "charset": "utf8mb4"}
+        options = {**connection.settings_dict.get("OPTIONS", {}), "charset": "utf8mb4", "local_infile": False}
         connection.settings_dict = {**connection.settings_dict, "AUTOCOMMIT": True, "OPTIONS": options}
         try:
             with connection.cursor() as cursor:
+                _allow_one_statement(connection.connection)
                 yield cursor
         except DatabaseError as error:
             told = " ".join(map(str, error.args))
@@ -67,6 +79,12 @@ class Server:
             ) from error
         finally:
             connection.close()
+
+    def packet(self) -> int:
+        """Return how many bytes the server takes as one statement."""
+        with self.cursor() as cursor:
+            cursor.execute("SELECT @@max_allowed_packet")
+            return int(cursor.fetchone()[0])
 
     # -- schemas ----------------------------------------------------------------------------------------------------
 
@@ -138,7 +156,7 @@ class Server:
 
     def sweep(self) -> None:
         """Undo what was not finished, and drop the schemas of runs that have ended without doing so."""
-        for schema in self._belonging():
+        for schema in self.belonging():
             with self.cursor() as cursor:
                 is_kept = schema.endswith(KEPT) and self.has_kept(cursor, schema)
             if is_kept:
@@ -154,11 +172,12 @@ class Server:
 
     def drop_older(self, kept: str) -> None:
         """Drop what was kept by restores before this one."""
-        for schema in self._belonging():
+        for schema in self.belonging():
             if schema.endswith(KEPT) and schema != kept:
                 self.drop(schema)
 
-    def _belonging(self) -> list[str]:
+    def belonging(self) -> list[str]:
+        """Return the schemas that restores of the live one have made."""
         pattern = re.compile(re.escape(self._prefix) + rf"_dra_[0-9a-f]{{8}}({KEPT})?", re.IGNORECASE)
         with self.cursor() as cursor:
             cursor.execute("SELECT SCHEMA_NAME FROM information_schema.SCHEMATA")
@@ -198,23 +217,102 @@ class Server:
                 if each.kind in ("TRIGGER", "VIEW") and each.key not in there
             ]
         if missing:
-            self.check(self.run(self.live, "".join(each.create() for each in missing)))
+            self.create_in(self.live, missing)
         with self.cursor() as cursor:
             cursor.execute(f"DROP TABLE {plan}")
 
     # -- statements of our own ---------------------------------------------------------------------------------------
 
-    def run(self, schema: str, script: str) -> Completed:
-        """Carry out a script of statements by the client program, which stops at the first that fails."""
-        return run_script(self._connector.script(schema), script)
+    def create_definitions(self, schema: str, written: Iterable[Written], *, are_events_silent: bool) -> None:
+        """Create the views, triggers, routines and events of a dump; the server takes each as one statement.
 
-    def check(self, done: Completed) -> None:
-        """Raise the error of a script that failed."""
+        :raises ProgramFailed: the server does not take one.
+        """
+        order = ("FUNCTION", "PROCEDURE", "PACKAGE", "PACKAGE BODY", "VIEW", "TRIGGER", "EVENT")
+        waiting = sorted(written, key=lambda each: order.index(each.kind))
+        with self.cursor() as cursor:
+            cursor.execute(f"USE {quote(schema)}")
+            while waiting:
+                later = [
+                    each for each in waiting if not _create(cursor, each, are_events_silent=are_events_silent)
+                ]
+                if len(later) == len(waiting):  # nothing that they wait for will come
+                    _create(cursor, later[0], are_events_silent=are_events_silent, may_wait=False)
+                waiting = later
+
+    def set_defaults(self, schema: str, defaults: Iterable[Default]) -> list[Default]:
+        """Set defaults that need a sequence of the live schema; return those that have to wait until it has theirs."""
+        later = []
+        with self.cursor() as cursor:
+            cursor.execute(f"USE {quote(self.live)}")
+            for each in defaults:
+                if all(self.has_table(cursor, self.live, name) for name in each.sequences):
+                    cursor.execute(each.alteration(schema).decode())
+                else:
+                    later.append(each)
+        return later
+
+    def create_in(self, schema: str, definitions: Sequence[Definition]) -> None:
+        """Create views, triggers and routines that the server has shown us before.
+
+        :raises BackupError: one of them could not be created.
+        """
+        if not definitions:
+            return
+        done, interruption = self.run_to_end(schema, b"".join(each.create() for each in definitions))
         if done.status:
             raise self.error(done)
+        if interruption:
+            raise interruption
+
+    def run_to_end(self, schema: str, script: bytes) -> tuple[Completed, BaseException | None]:
+        """Carry out a script of statements by the client program, which stops at the first that fails.
+
+        It is not stopped when we are; what interrupted us meanwhile is returned.
+        """
+        return run_script(self._connector.script(schema), script)
+
+    def drop_quietly(self, schema: str) -> None:
+        """Drop a schema, and leave that to the next restore where it fails: what went wrong before is to be told."""
+        try:
+            self.drop(schema)
+        except BackupError as error:
+            logger.warning("The schema %s could not be dropped: %s", schema, error)
 
     def error(self, done: Completed) -> BackupError:
         """Return the error of a script that failed."""
         command = self._connector.script("")
         error: BackupError = command.explain(command.name, done.status, done.errors)
         return error
+
+
+def _create(cursor: Any, each: Written, *, are_events_silent: bool, may_wait: bool = True) -> bool:
+    """Create what a dump has written; return whether it was done, and not put off."""
+    settings = {
+        "sql_mode": each.session.sql_mode,
+        "collation_connection": each.session.collation_connection,
+        "time_zone": each.session.time_zone,
+        "character_set_client": each.session.character_set_client,  # last: what follows is in that
+    }
+    given = [(name, value) for name, value in settings.items() if value or name == "sql_mode"]
+    cursor.execute(f"DROP {each.kind} IF EXISTS {quote(each.name)}")
+    cursor.execute(
+        "SET " + ", ".join(f"SESSION {name} = %s" for name, _value in given),
+        [value for _name, value in given],
+    )
+    try:
+        with cursor.db.wrap_database_errors:
+            cursor.cursor.execute(each.silent if are_events_silent else each.statement)
+    except DatabaseError as error:
+        if not may_wait or each.kind != "VIEW" or error.args[0] not in NOT_THERE_YET:
+            raise
+        return False
+    finally:
+        cursor.execute("SET SESSION character_set_client = utf8mb4")
+    return True
+
+
+def _allow_one_statement(driver: Any) -> None:
+    """Have the server refuse a second statement in one text. PyMySQL does not allow it by itself; MySQLdb can be told."""
+    if hasattr(driver, "set_server_option"):
+        driver.set_server_option(MULTI_STATEMENTS_OFF)

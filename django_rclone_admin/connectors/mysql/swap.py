@@ -11,19 +11,29 @@ its connection is what dies, we finish the work, or take it back.
 
 from __future__ import annotations
 
-import contextlib
+import dataclasses
+import logging
+import time
 from collections.abc import Sequence
 from typing import Any
 
 from ...core.control import Control
 from ...core.programs import Completed
-from ...exceptions import BackupError, BackupNotFound, ProgramFailed, gettext_noop
+from ...exceptions import BackupError, BackupNotFound, OutcomeUnknown, ProgramFailed, gettext_noop
+from . import foreign_keys
+from .columns import Default
 from .definitions import Definition, difference, quote, read, store, stored, triggers
 from .server import BEFORE, KEPT, PLAN, USED, Server
-from .streams import DumpText, LoaderSink
+from .streams import LoaderSink
+from .text import DumpText
+
+logger = logging.getLogger(__name__)
 
 LOCK_SECONDS = 30
 """How long the exchange waits for the transactions of others before it gives up."""
+ANSWER_SECONDS = 30
+"""How long the server is asked what has happened, when it does not answer."""
+PAUSE = 0.2
 Move = tuple[str, str, str, str]
 """Of a table: from a schema, into a schema, by name, under a name."""
 
@@ -38,9 +48,11 @@ class SwapSink:
         self._connector, self._control = connector, control
         self._server = Server(connector)
         self._new = self._server.new_name()
-        self._text = DumpText(silence_events=True)
+        self._text = DumpText(left_out=connector.history_tables, packet=self._server.packet())
         self._loader = LoaderSink(connector.load(self._new))
         self._is_done = False
+        self.is_unknown = False
+        """Whether the tables may have changed places, and nobody knows."""
         self.kept = self._new + KEPT
         self.vanished: list[str] = []
 
@@ -56,30 +68,57 @@ class SwapSink:
     def commit(self) -> None:
         self._loader.write(self._text.finish())
         self._loader.commit()
-        server, new = self._server, self._new
+        server, new, vetter = self._server, self._new, self._text.vetter
+        with server.cursor() as cursor:  # of what the dump was not asked for, the live definitions stay
+            unknown = self._text.unknown_kinds
+            carried = (
+                [each for each in read(cursor, server.live, is_final=True) if each.kind in unknown]
+                if unknown
+                else []
+            )
+        server.create_in(new, [each for each in carried if each.kind != "EVENT"])  # views may need them
+        server.create_definitions(new, vetter.definitions.values(), are_events_silent=True)
+        later = server.set_defaults(new, vetter.defaults)
         with server.cursor() as cursor:
-            definitions = read(cursor, new, self._text.enabled_events)
+            definitions = [*self._definitions(cursor), *(each for each in carried if each.kind == "EVENT")]
             for each in triggers(definitions):  # a table that has one can't be moved
-                cursor.execute(each.drop)
+                cursor.execute(f"DROP TRIGGER IF EXISTS {quote(new)}.{quote(each.name)}")
             before, after = server.tables(cursor, server.live), server.tables(cursor, new)
         self.vanished = sorted(set(before) - set(after))
         self._control.confirm()
-        exchange(server, new, self.kept, definitions)
+        try:
+            exchange(server, new, self.kept, definitions, later)
+        except OutcomeUnknown:
+            self.is_unknown = True
+            raise
         self._is_done = True
-        with contextlib.suppress(BackupError):  # the restore has succeeded; the next one sweeps
-            server.drop(new)
-            self._control.confirm()  # what is kept now may be what a later restore kept
-            server.drop_older(self.kept)
+        _tidy(server, new, self.kept, self._control)
+
+    def _definitions(self, cursor: Any) -> list[Definition]:
+        """Return the views, triggers, routines and events of the new schema, as the live one shall have them."""
+        written = self._text.vetter.definitions
+        enabled = [each.name for each in written.values() if each.kind == "EVENT" and each.is_enabled]
+        found = read(cursor, self._new, enabled=enabled)
+        if self._text.vetter.source == self._server.live:
+            found = [
+                dataclasses.replace(each, statement=written[each.key].typed.decode())
+                if each.kind == "TRIGGER" and each.charset.startswith("utf8")
+                else each
+                for each in found
+            ]
+        return found
 
     def abort(self) -> None:
         self._loader.abort()
 
     def close(self) -> None:
         self._loader.close()
-        if not self._is_done:
+        if not (self._is_done or self.is_unknown):
             # The next restore drops it otherwise; what has failed already is what people must hear of.
-            with contextlib.suppress(BackupError):
+            try:
                 self._server.clear(self._new)
+            except BackupError as error:
+                logger.warning("The schema of a failed restore could not be dropped: %s", error)
 
 
 def put_back(connector: Any, kept: str, aside: str) -> None:
@@ -94,21 +133,26 @@ def put_back(connector: Any, kept: str, aside: str) -> None:
             )
         definitions = stored(cursor, f"{quote(kept)}.{BEFORE}")
     exchange(server, kept, aside, definitions)
-    with contextlib.suppress(BackupError):  # the undo has succeeded; the next restore sweeps
-        server.drop(kept)
+    _tidy(server, kept, aside)
 
 
-def exchange(server: Server, incoming: str, outgoing: str, new: list[Definition]) -> None:
+def exchange(
+    server: Server, incoming: str, outgoing: str, new: list[Definition], defaults: Sequence[Default] = ()
+) -> None:
     """Move the live tables into a new schema, and those of ``incoming`` into the live one.
 
     :param new: the views, triggers, routines and events that the live schema shall have.
+    :param defaults: of columns, which can only be set when the live schema has its new sequences.
+    :raises OutcomeUnknown: the server does not answer, and may have done it.
     :raises BackupError: nothing was changed; or the tables were exchanged, and the message says so.
     """
     server.create(outgoing)
     try:
         with server.cursor() as cursor:
-            old = read(cursor, server.live)
+            old = read(cursor, server.live, is_final=True)
             _probe(cursor, outgoing, [*old, *new])
+            keys = foreign_keys.pointing_at(cursor, server.live, server.belonging())
+            foreign_keys.check(cursor, server.live, incoming, outgoing, keys)
             moves = [(server.live, outgoing, name, name) for name in server.tables(cursor, server.live)]
             moves += [(incoming, server.live, name, name) for name in server.tables(cursor, incoming)]
             moves += [(incoming, outgoing, PLAN, BEFORE)]
@@ -116,16 +160,17 @@ def exchange(server: Server, incoming: str, outgoing: str, new: list[Definition]
                 moves += [(incoming, outgoing, BEFORE, USED)]
             store(cursor, f"{quote(incoming)}.{PLAN}", old)
     except BaseException:
-        with contextlib.suppress(BackupError):
-            server.drop(outgoing)
+        server.drop_quietly(outgoing)
         raise
-    after = _after(server.live, old, new)
-    done = server.run(outgoing, _before(server.live, old, moves) + after)
+    after = _after(server.live, old, new, defaults, keys)
+    done, interruption = server.run_to_end(outgoing, _before(server.live, old, moves) + after)
     if done.status:
         _settle(server, done, incoming, outgoing, after)
+    elif interruption:
+        logger.warning("The restore had happened when it was stopped: %r", interruption)
 
 
-def _before(live_schema: str, old: list[Definition], moves: Sequence[Move]) -> str:
+def _before(live_schema: str, old: list[Definition], moves: Sequence[Move]) -> bytes:
     """Return the statements up to the exchange of the tables, that included."""
     here = quote(live_schema)
     statements = [
@@ -141,36 +186,89 @@ def _before(live_schema: str, old: list[Definition], moves: Sequence[Move]) -> s
     coming = {name for _source, target, _name, name in moves if target == live_schema}
     views = sorted(each.name for each in old if each.kind == "VIEW" and each.name in coming)
     statements += [f"DROP VIEW IF EXISTS {here}.{quote(name)}" for name in views]
-    return "".join(f"{each};\n" for each in [*statements, _rename(moves)])
+    return "".join(f"{each};\n" for each in [*statements, _rename(moves)]).encode()
 
 
-def _after(live_schema: str, old: list[Definition], new: list[Definition]) -> str:
+def _after(
+    live_schema: str,
+    old: list[Definition],
+    new: list[Definition],
+    defaults: Sequence[Default],
+    keys: Sequence[foreign_keys.ForeignKey],
+) -> bytes:
     """Return the statements after the exchange. They may be carried out twice."""
-    ours = "".join(each.drop + each.create() for each in triggers(new))
-    return f"USE {quote(live_schema)};\n{ours}{difference(old, new)}"
+    statements = [f"USE {quote(live_schema)};\n".encode()]
+    statements += [each.alteration(live_schema) + b";\n" for each in defaults]
+    statements += [each.drop + each.create() for each in triggers(new)]
+    statements += [difference(old, new)]
+    if keys:
+        # The server would not find rows that break them, but copy whole tables to look.
+        statements += [b"SET SESSION foreign_key_checks = 0;\n", *(each.renewal for each in keys)]
+    return b"".join(statements)
 
 
-def _settle(server: Server, done: Completed, incoming: str, outgoing: str, after: str) -> None:
+def _settle(server: Server, done: Completed, incoming: str, outgoing: str, after: bytes) -> None:
     """Find out what a client that failed has done; finish it if the tables were exchanged, else take it back."""
     error = server.error(done)
-    number = done.output.split(b"\n", 1)[0]
-    server.end_connections(incoming, outgoing, number=int(number) if number.isdigit() else 0)
-    with server.cursor() as cursor:
-        has_happened = server.has_kept(cursor, outgoing)
-    if not has_happened:
-        server.repair(incoming)
-        server.drop(outgoing)
+    if not _has_happened(server, done, incoming, outgoing):
+        try:
+            server.repair(incoming)
+        except BackupError as failure:
+            raise ProgramFailed(
+                gettext_noop(
+                    "The restore failed. The tables are as they were, but not every trigger and view is: %(reason)s"
+                ),
+                hint=gettext_noop("The next restore creates them again before it does anything else."),
+                reason=str(failure),
+            ) from error
+        server.drop_quietly(outgoing)
         raise error
-    if (again := server.run(server.live, after)).status:
+    again, _interruption = server.run_to_end(server.live, after)
+    if again.status:
         reason = server.error(again)
         raise ProgramFailed(
             gettext_noop(
                 "The tables are those of the backup, but not every view, trigger and routine is: %(reason)s"
             ),
-            hint=gettext_noop("The replaced tables are in the schema %(kept)s. Restore again."),
+            hint=gettext_noop(
+                "The replaced tables are in the schema %(kept)s. Restore again, or put them back with “--undo”."
+            ),
             reason=str(reason),
             kept=outgoing,
         ) from reason
+
+
+def _has_happened(server: Server, done: Completed, incoming: str, outgoing: str) -> bool:
+    """Ask the server whether the tables have changed places, and make sure that they do not do so later.
+
+    :raises OutcomeUnknown: it does not answer.
+    """
+    number = done.output.split(b"\n", 1)[0]
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while True:
+        try:
+            server.end_connections(incoming, outgoing, number=int(number) if number.isdigit() else 0)
+            with server.cursor() as cursor:
+                return server.has_kept(cursor, outgoing)
+        except BackupError as error:
+            if time.monotonic() > deadline:
+                raise OutcomeUnknown(
+                    gettext_noop(
+                        "The connection to the database broke while the tables were changing places."
+                    )
+                ) from error
+            time.sleep(PAUSE)
+
+
+def _tidy(server: Server, done_with: str, kept: str, control: Control | None = None) -> None:
+    """Drop what is not needed any more. The exchange has happened, so nothing may fail or be stopped here."""
+    try:
+        server.drop(done_with)
+        if control:
+            control.confirm()  # what is kept now may be what a later restore kept
+            server.drop_older(kept)
+    except BaseException as error:  # noqa: BLE001  (the next restore sweeps)
+        logger.warning("What an earlier restore kept could not be dropped: %s", error)
 
 
 def _probe(cursor: Any, schema: str, definitions: list[Definition]) -> None:

@@ -1,0 +1,98 @@
+"""The words of MySQL's SQL text, and where its statements end, by the rules of the client programs."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+_PARTS = rb"""
+    (?P<space>\s++)
+  | (?P<comment>--(?=[\x00-\x20]|\Z)[^\n]*+ | \#[^\n]*+ | /\*(?!M?!)(?:[^*]++|\*(?!/))*+\*/)
+  | (?P<open>/\*M?!\d*+)
+  | (?P<close>\*/)
+  | (?P<name>`(?:[^`]++|``)*+`)
+  | (?P<string>%(strings)s)
+  | (?P<number>\d++(?:\.\d*+)?+(?:[eE][-+]?+\d++)?+(?![\w$\x80-\xff]) | 0x[0-9A-Fa-f]++(?![\w$\x80-\xff]))
+  | (?P<word>[\w$\x80-\xff]++)
+  | (?P<sign>.)
+"""
+_ESCAPED = rb"'(?:[^'\\]++|\\.|'')*+' | \"(?:[^\"\\]++|\\.|\"\")*+\""
+_PLAIN = rb"'(?:[^']++|'')*+' | \"(?:[^\"]++|\"\")*+\""
+"""Strings where a backslash is only a backslash, by the sql_mode ``NO_BACKSLASH_ESCAPES``."""
+TOKEN = {
+    is_escaped: re.compile(_PARTS % {b"strings": strings}, re.DOTALL | re.VERBOSE)
+    for is_escaped, strings in ((True, _ESCAPED), (False, _PLAIN))
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One word, string, name, sign or comment of a statement."""
+
+    kind: str
+    """``space``, ``comment``, ``open`` and ``close`` (of a versioned comment), ``name``, ``string``, ``number``,
+    ``word`` or ``sign``."""
+    text: bytes
+
+    @property
+    def key(self) -> str:
+        """What a keyword or a sign is compared by; a name in backquotes and a string are never one."""
+        return self.text.decode("ascii", "replace").upper() if self.kind in ("word", "sign", "number") else ""
+
+
+def tokens(statement: bytes, *, is_escaped: bool = True) -> Iterator[Token]:
+    """Split a whole statement; together the tokens are its text.
+
+    :param is_escaped: a backslash in a string escapes what follows it.
+    """
+    pattern, at, depth = TOKEN[is_escaped], 0, 0
+    while found := pattern.match(statement, at):
+        kind, text = str(found.lastgroup), found[0]
+        if kind == "close" and not depth:  # a product with a comment behind it
+            kind, text = "sign", text[:1]
+        depth += (kind == "open") - (kind == "close")
+        at += len(text)
+        yield Token(kind, text)
+
+
+def meaning(all_tokens: Iterable[Token]) -> list[Token]:
+    """Return the tokens that mean something: without space, comments and the marks of versioned comments."""
+    return [each for each in all_tokens if each.kind not in ("space", "comment", "open", "close")]
+
+
+@functools.cache
+def statement_end(delimiter: bytes, is_escaped: bool) -> re.Pattern[bytes]:
+    """Return the pattern that matches from the beginning of a statement to the delimiter behind it.
+
+    It does not match when the text stops within a string, a name or a comment, or before the delimiter.
+    """
+    strings = _ESCAPED if is_escaped else _PLAIN
+    first = re.escape(delimiter[:1])
+    pattern = rb"""
+        (?P<text>(?:
+            [^'"`\#/\-%(first)s]++ | %(strings)s | `(?:[^`]++|``)*+`
+          | --(?=[\x00-\x20])[^\n]*+(?=\n) | \#[^\n]*+(?=\n) | /\*(?!M?!)(?:[^*]++|\*(?!/))*+\*/
+          | (?!%(delimiter)s | --[\x00-\x20] | /\*(?!M?!) | [\#'"`]) .
+        )*+)%(delimiter)s
+    """
+    values = {b"first": first, b"strings": strings, b"delimiter": re.escape(delimiter)}
+    return re.compile(pattern % values, re.DOTALL | re.VERBOSE)
+
+
+def plain(name: bytes) -> str:
+    """Return the name that a quoted or unquoted identifier stands for."""
+    mark = name[:1]
+    text = name[1:-1].replace(mark * 2, mark) if mark in (b"`", b'"') else name
+    return text.decode("utf-8", "surrogateescape")
+
+
+def quoted(name: str) -> bytes:
+    """Quote an identifier."""
+    return b"`" + name.replace("`", "``").encode("utf-8", "surrogateescape") + b"`"
+
+
+def unquoted(literal: bytes) -> str:
+    """Return the text that a string literal of a setting stands for; such strings hold no escapes."""
+    return literal[1:-1].decode("utf-8", "surrogateescape")

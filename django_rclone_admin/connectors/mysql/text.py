@@ -1,0 +1,176 @@
+"""The SQL text that mysqldump and mariadb-dump write: known to be complete by its last line, and fit for another schema.
+
+The text comes from the remote, and whoever may write there could have changed it. So it is not given to the server as
+it is. Each statement is read, those that no dump program writes are refused, and tables, rows and sequences are
+written anew, without comments and without the name of a database. Views, triggers, routines and events are kept for
+later: the server takes each as one statement, when all rows are there and nothing can set them off.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator
+
+from ...exceptions import WrongFormat, gettext_noop
+from .lexer import plain, tokens
+from .long_rows import in_pieces, longest_value
+from .phrase import Foreign, Unexpected
+from .statements import Comment, EndOfRows, Insert, Part, Rows, Splitter, Statement
+from .vetting import Vetter
+
+END = b"-- Dump completed"
+"""Begins the last line; both programs write it only after everything else succeeded."""
+HEAD = re.compile(rb"\s*(/\*M?!\d+\\- [^\n]*\n)?\s*-- (MySQL|MariaDB) dump ")
+"""The first words, behind the line by which newer ones of MariaDB switch their client into its sandbox mode."""
+TAIL_BYTES = 256
+
+HOST = re.compile(rb"-- Host: .*?\s{4}Database: (.+)")
+SECTION = re.compile(rb"-- Dumping data for table (.+)")
+UNDUMPED = {"routines": ("FUNCTION", "PROCEDURE", "PACKAGE", "PACKAGE BODY"), "events": ("EVENT",)}
+"""Kinds that a dump may not have been asked for, by the word in the comment that says that it was."""
+DUMPED = re.compile(rb"-- Dumping (routines|events) for database .*", re.DOTALL)
+CONDITION = re.compile(rb"-- WHERE: ")
+KEYWORDS = 3
+"""How many words of a refused statement are shown; more might be somebody's data."""
+
+
+class DumpText:
+    """A stage that lets of the text of a dump through what the server shall do.
+
+    :param left_out: tables whose statements are not let through.
+    :param is_ours: the text comes from a client program that we have started: it is looked at, and never refused.
+    :param packet: the server's ``max_allowed_packet``; longer statements with rows are let through as several. 0: any may pass.
+    """
+
+    def __init__(self, *, left_out: Collection[str] = (), is_ours: bool = False, packet: int = 0) -> None:
+        self.vetter = Vetter(left_out=left_out)
+        self.with_rows: set[str] = set()
+        """Tables that have a section for their rows, even where that is empty."""
+        self.with_condition: set[str] = set()
+        """Tables of which a condition has chosen the rows."""
+        self.with_history: set[str] = set()
+        """Tables whose rows come with their history."""
+        self.unknown_kinds = {kind for kinds in UNDUMPED.values() for kind in kinds}
+        """Kinds of which the dump says nothing: it was not asked for them."""
+        self.refused: list[str] = []
+        """The first words of statements that a restore would refuse."""
+        self.longest: tuple[int, str] = 0, ""
+        """Bytes of the longest value in statements that the server would not take, and its table."""
+        self._is_ours = is_ours
+        self._splitter = Splitter(is_ours=is_ours)
+        self.tail = b""
+        """The last bytes that have come."""
+        self._section = ""
+        self._table = ""
+        self._is_passed_on = False
+        self._packet = packet
+        self._held: list[bytes] = []
+        """The statement with rows that has begun."""
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Let some of the text through.
+
+        :raises WrongFormat: it has a statement that no dump program writes, or that names a database.
+        """
+        self.tail = (self.tail + data[-TAIL_BYTES:])[-TAIL_BYTES:]
+        yield from self._taken(self._splitter.feed(data))
+
+    def finish(self) -> bytes:
+        """Return what is left.
+
+        :raises WrongFormat: the text does not end as a complete dump does.
+        """
+        if not is_complete(self.tail):
+            raise WrongFormat(
+                gettext_noop(
+                    "The backup is cut off: it does not end with the line of mysqldump that says it is complete."
+                ),
+                hint=gettext_noop("Nothing was changed. Choose another backup."),
+            )
+        return b"".join(self._taken(self._splitter.finish()))
+
+    def _taken(self, parts: Iterable[Part]) -> Iterator[bytes]:
+        for part in parts:
+            match part:
+                case Comment():
+                    self._comment(part.text)
+                case Rows():
+                    self._held.append(part.text)
+                case EndOfRows():
+                    yield from self._rows(part.size)
+                case Insert() | Statement():
+                    if passed_on := self._judged(part):
+                        yield passed_on
+
+    def _rows(self, size: int) -> Iterator[bytes]:
+        """Let a statement with rows through, now that it is known how long it is."""
+        head, *rows = self._held
+        self._held = []
+        if self._packet and size >= self._packet:
+            everything = b"".join(rows)
+            self.longest = max(self.longest, (longest_value(everything), self._table))
+            if self._is_passed_on and not self._is_ours:
+                yield from in_pieces(head, everything, packet=self._packet, table=self._table)
+        elif self._is_passed_on:
+            yield head
+            yield from rows
+            yield b";\n"
+
+    def _judged(self, part: Insert | Statement) -> bytes:
+        try:
+            if isinstance(part, Insert):
+                self._table, self._is_passed_on = plain(part.table), False
+                self._held = [part.text]
+                self._is_passed_on = bool(self.vetter.insert(part))
+                return b""
+            passed_on = self.vetter.statement(part.text)
+            self._splitter.is_escaped = self.vetter.session.is_escaped
+        except Unexpected as error:
+            if not self._is_ours:
+                raise _refusal(part.text, is_foreign=isinstance(error, Foreign)) from error
+            self.refused.append(_first_words(part.text))
+            return b""
+        if b"system_versioning_insert_history = 1" in passed_on:
+            self.with_history.add(self._section)
+        return passed_on + b";\n" if passed_on else b""
+
+    def _comment(self, text: bytes) -> None:
+        """Take from a comment what only comments say."""
+        if found := SECTION.fullmatch(text):
+            self._section = plain(found[1])
+            self.with_rows.add(self._section)
+        elif found := DUMPED.fullmatch(text):
+            self.unknown_kinds -= set(UNDUMPED[found[1].decode()])
+        elif CONDITION.match(text):
+            self.with_condition.add(self._section)
+        elif (found := HOST.fullmatch(text)) and not self.vetter.source:
+            self.vetter.source = found[1].decode("utf-8", "surrogateescape")
+
+
+def is_complete(tail: bytes) -> bool:
+    """Whether the end of a text is that of a complete dump."""
+    lines = tail.rstrip().rsplit(b"\n", 1)
+    return tail.endswith(b"\n") and lines[-1].startswith(END)
+
+
+def _refusal(statement: bytes, *, is_foreign: bool) -> WrongFormat:
+    if is_foreign:
+        return WrongFormat(
+            gettext_noop("The dump names its own target database: %(statement)s …"),
+            hint=gettext_noop(
+                "Nothing was changed. Dumps made with --databases, and statements about other databases, can't be "
+                "restored from here; load them with the client program."
+            ),
+            statement=_first_words(statement),
+        )
+    return WrongFormat(
+        gettext_noop("The dump has a statement that no dump program writes: %(statement)s …"),
+        hint=gettext_noop("Nothing was changed. Somebody may have edited the dump. Choose another backup."),
+        statement=_first_words(statement),
+    )
+
+
+def _first_words(statement: bytes) -> str:
+    """Return what a statement begins with, without names and values."""
+    words = [each.key for each in tokens(statement[:1000]) if each.kind == "word"]
+    return " ".join(word for word in words[:KEYWORDS] if word.isascii() and word.isalpha())
