@@ -14,6 +14,7 @@ from ..jobs.job import Progress, stop_all
 from ..jobs.lock import RunInProgress
 from ..jobs.plan import RestorePlan
 from ..jobs.restore_media import MediaPlan
+from ..jobs.shutdown import Abandoned, stoppable
 from ..models.runs import API, Origin
 from ..remote import has_media
 from .backups import (
@@ -53,6 +54,7 @@ from .runs import cancel, has_lost_its_process, reap_stale
 
 __all__ = [
     "API",
+    "Abandoned",
     "Decision",
     "Difference",
     "Health",
@@ -98,5 +100,6 @@ __all__ = [
     "start_restore_media",
     "start_undo_restore",
     "stop_all",
+    "stoppable",
     "undo_restore",
 ]

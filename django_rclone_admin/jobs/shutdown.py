@@ -1,4 +1,8 @@
-"""The end of a process with runs at work in its threads: they are stopped, and clean up after themselves before it goes."""
+"""The signals that end a process, and its end: the runs at work in it are stopped, and clean up before it goes.
+
+A command that works in its main thread unwinds by itself once its run is stopped. A server with runs in its threads waits
+for them, and then does what it would have done without them.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +10,32 @@ import contextlib
 import functools
 import os
 import signal
+import socket
 import threading
 import time
+from collections.abc import Iterator
 from types import FrameType
 
 from django.db import connections
 
-from ..exceptions import Interrupted, gettext_noop
+from ..exceptions import Cancelled, Interrupted, Stopped, gettext_noop
 from .job import running, stop_all
 from .waiting import waiting
 
 SECONDS = 9.0
 """How long the process waits for its runs; servers kill a worker that takes much longer."""
 
+REASONS: dict[int, tuple[type[Stopped], str]] = {
+    signal.SIGINT: (Cancelled, gettext_noop("Cancelled by Ctrl-C.")),
+    signal.SIGTERM: (Interrupted, gettext_noop("Ended by the signal SIGTERM.")),
+}
+"""What the run of a command is stopped with, by the signal that stops it."""
 SIGNALS = (signal.SIGTERM, signal.SIGHUP)
-"""They end a process at once, unless it handles them."""
+"""They end a server at once, unless it handles them."""
+
+
+class Abandoned(KeyboardInterrupt):
+    """A second Ctrl-C: the work was not waited for."""
 
 
 @functools.cache  # once is enough
@@ -73,6 +88,68 @@ class _Handler:
         signal.signal(number, self._previous)  # now, so that a second signal is not made to wait
         stop_and_wait()
         signal.raise_signal(number)
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM stop the run of a command; a second Ctrl-C ends the command at once.
+
+    :raises KeyboardInterrupt: no run was at work.
+    :raises Abandoned: it was the second.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT:
+            signal.signal(number, _abandon)
+        if not _stop(number):
+            raise KeyboardInterrupt
+
+    previous = {number: signal.signal(number, on_signal) for number in REASONS}
+    try:
+        with _listening():
+            yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _listening() -> Iterator[None]:
+    """Have a thread stop the run too.
+
+    Python runs a signal's handler in the main thread, between two steps of it. When the signal comes after Python has
+    looked for one and before the main thread begins to wait for bytes, that is not before the next bytes come.
+    """
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+
+    def listen() -> None:
+        while number := ours.recv(1):
+            if number[0] in REASONS:
+                _stop(number[0])
+
+    thread = threading.Thread(target=listen, name="signals", daemon=True)
+    thread.start()
+    previous = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(previous)
+        theirs.close()
+        thread.join()
+        ours.close()
+
+
+def _stop(number: int) -> bool:
+    error, reason = REASONS[number]
+    return stop_all(error(reason))
+
+
+def _abandon(number: int, frame: FrameType | None) -> None:
+    raise Abandoned
 
 
 # In a forked process: what runs is the parent's, and its threads are not here.

@@ -5,10 +5,7 @@ from __future__ import annotations
 import contextlib
 import getpass
 import json
-import signal
-import socket
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -19,16 +16,10 @@ from django.utils.translation import gettext as _
 
 from .. import api, wording
 from ..api import Progress
-from ..exceptions import BackupError, Cancelled, Interrupted, Stopped, UsageError, gettext_noop
+from ..exceptions import BackupError, Cancelled, UsageError, gettext_noop
 from ..models import BackupRun, Origin, Trigger
 from .bar import progress_bar
 from .help import HelpFormatter, epilog
-
-REASONS: dict[int, tuple[type[Stopped], str]] = {
-    signal.SIGINT: (Cancelled, gettext_noop("Cancelled by Ctrl-C.")),
-    signal.SIGTERM: (Interrupted, gettext_noop("Ended by the signal SIGTERM.")),
-}
-"""What a run is stopped with, by the signal that stops it."""
 
 
 class Command(BaseCommand):
@@ -65,7 +56,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         self.as_json: bool = options["json"]
         try:
-            with _stoppable():
+            with api.stoppable():
                 document = self.work(**options)
         except BackupError as error:
             self.fail(*wording.describe(error), code=error.exit_code)
@@ -77,6 +68,9 @@ class Command(BaseCommand):
                 _("Check that the database server is running. The run history says what was done before."),
                 code=1,
             )
+        except api.Abandoned:
+            hint = _("The run history and the data say how far the work came: it was not waited for.")
+            self.fail(_("Cancelled."), hint, code=1)
         except KeyboardInterrupt:
             self.fail(
                 _("Cancelled."), _("Finished databases are kept. The unfinished one changed nothing."), code=1
@@ -179,57 +173,3 @@ def refuse_together(options: dict[str, Any], *names: str) -> None:
             hint=gettext_noop("Give one of them, or run the command once for each."),
             options=" and ".join(given),
         )
-
-
-@contextlib.contextmanager
-def _stoppable() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM stop the run in good order; a second Ctrl-C ends it at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def on_signal(number: int, frame: object) -> None:
-        if number == signal.SIGINT:
-            signal.signal(number, signal.default_int_handler)
-        if not _stop(number):
-            raise KeyboardInterrupt
-
-    previous = {number: signal.signal(number, on_signal) for number in REASONS}
-    try:
-        with _listening():
-            yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def _listening() -> Iterator[None]:
-    """Have a thread stop the run too.
-
-    Python runs a signal's handler in the main thread, between two steps of it. When the signal comes after Python has
-    looked for one and before the main thread begins to wait for bytes, that is not before the next bytes come.
-    """
-    ours, theirs = socket.socketpair()
-    theirs.setblocking(False)
-
-    def listen() -> None:
-        while number := ours.recv(1):
-            if number[0] in REASONS:
-                _stop(number[0])
-
-    thread = threading.Thread(target=listen, name="signals", daemon=True)
-    thread.start()
-    previous = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
-    try:
-        yield
-    finally:
-        signal.set_wakeup_fd(previous)
-        theirs.close()
-        thread.join()
-        ours.close()
-
-
-def _stop(number: int) -> bool:
-    error, reason = REASONS[number]
-    return api.stop_all(error(reason))
