@@ -14,6 +14,18 @@ def gettext_noop(message: str) -> str:
     return message
 
 
+NOTHING_CHANGED = gettext_noop("Nothing was changed.")
+
+
+def restate(hint: str, claim: str, changed: str) -> str:
+    """Return a hint with what is true in the place of the claim that it begins with.
+
+    :param claim: “Nothing was changed.”: all that whoever raised the error could know.
+    :param changed: what the work had changed before, as a sentence; an empty string leaves the hint as it is.
+    """
+    return f"{changed} {hint.removeprefix(claim).lstrip()}".rstrip() if changed else hint
+
+
 class BackupError(Exception):
     """The base of all our errors.
 
@@ -24,6 +36,8 @@ class BackupError(Exception):
 
     exit_code = 1
     default_hint = ""
+    changed = ""
+    """What the work had changed before it failed, as a sentence; then the hint can't say that nothing was changed."""
 
     def __init__(self, template: str, /, *, hint: str = "", **params: Any) -> None:
         self.template = template
@@ -34,7 +48,8 @@ class BackupError(Exception):
     @property
     def hint(self) -> str:
         """The hint in English, or an empty string."""
-        return self.hint_template % self.params if self.params else self.hint_template
+        hint = self.hint_template % self.params if self.params else self.hint_template
+        return restate(hint, NOTHING_CHANGED, self.changed)
 
 
 class UsageError(BackupError):
@@ -134,7 +149,7 @@ class RemoteFull(RemoteError):
 class Stopped(BackupError):
     """The work was stopped from outside before its end; nothing was changed by it."""
 
-    default_hint = gettext_noop("Nothing was changed.")
+    default_hint = NOTHING_CHANGED
 
 
 class Cancelled(Stopped):

@@ -12,13 +12,15 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext, ngettext
 
 from . import clock
-from .exceptions import BackupError
+from .exceptions import NOTHING_CHANGED, BackupError, restate
 
 
 def describe(error: BaseException) -> tuple[str, str]:
     """Return the sentence and the hint of an error, translated. An error that is not ours speaks for itself."""
     if isinstance(error, BackupError):
-        return _translate(error.template, error.params), _translate(error.hint_template, error.params)
+        hint = _translate(error.hint_template, error.params)
+        claim, changed = (_translate(each, {}) for each in (NOTHING_CHANGED, error.changed))
+        return _translate(error.template, error.params), restate(hint, claim, changed)
     return str(error) or type(error).__name__, ""
 
 

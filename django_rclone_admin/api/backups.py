@@ -12,6 +12,7 @@ from ..connectors.registry import get_connector, is_database, no_database
 from ..core.catalog import BACKUPS, StoredObject
 from ..core.retention import Decision
 from ..core.store import read, remove, set_pin
+from ..exceptions import BackupError, gettext_noop
 from ..health import Health, check
 from ..jobs.backup import back_up
 from ..jobs.dispatch import clean_up, enqueue, run_now
@@ -107,6 +108,9 @@ def delete_backups(paths: Iterable[str], *, wait: bool = True, origin: Origin = 
     try:
         for each in found:
             remove(catalogs[0], each)
+    except BackupError as error:
+        error.changed = gettext_noop("Some of these backups may have been deleted before that.")
+        raise
     finally:
         forget_listing()
     if any(each.kind == "media" for each in found):

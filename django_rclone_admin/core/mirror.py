@@ -172,6 +172,7 @@ class Mirror:
                 )
 
         control.confirm()
+        control.has_changed = True
         follow(command, control, on_line, stdin=stdin)
 
 

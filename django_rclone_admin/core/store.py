@@ -137,6 +137,8 @@ class Upload:
                 patient.delete(path)
             except BackupError:
                 self.left.append(path)
+                if control := self.catalog.rclone.control:
+                    control.has_changed = True
 
     def _name(self, number: int) -> str:
         extension = self.extension + SUFFIXES[self.compression]
@@ -161,6 +163,8 @@ class Upload:
 def remove(catalog: Catalog, backup: StoredObject) -> None:
     """Take a backup with its manifest and its pin off the remote, the object first: a manifest alone is no backup."""
     catalog.rclone.delete(backup.path)
+    if control := catalog.rclone.control:
+        control.has_changed = True
     if backup.has_manifest:
         catalog.rclone.delete(backup.path + MANIFEST)
     if backup.pinned:

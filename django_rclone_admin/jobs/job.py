@@ -19,7 +19,7 @@ from ..core.control import Control
 from ..core.retry import PASSING, Kinds, retry
 from ..exceptions import BackupError, Cancelled, Interrupted, gettext_noop
 from ..models import beats
-from ..models.runs import BackupRun, Status
+from ..models.runs import BackupRun, Kind, Status
 from ..remote import get_catalog
 from . import history
 from .connections import interruptible
@@ -32,6 +32,21 @@ Progress = Callable[[BackupRun], None]
 
 running: dict[str, Control] = {}
 """The controls of the runs of this process, by run id."""
+
+
+CHANGED: dict[str, str] = {
+    Kind.MEDIA_BACKUP: gettext_noop(
+        "Some files may be in the mirror already; the next media backup goes on from there."
+    ),
+    Kind.MEDIA_RESTORE: gettext_noop(
+        "Some files may have been restored or removed; the log of the run says what was put back."
+    ),
+    Kind.PRUNE: gettext_noop("Some backups may have been removed before that."),
+    Kind.DB_BACKUP: gettext_noop(
+        "Unfinished objects may be left on the remote; the next backup removes what it can."
+    ),
+}
+"""What a run that fails may have changed, where it has changed anything that stays."""
 
 
 class Vetoed(BackupError):
@@ -205,6 +220,8 @@ def _fail(job: Job, error: BaseException) -> None:
         status = Status.CANCELLED
     elif isinstance(error, Interrupted | SystemExit):
         status = Status.INTERRUPTED
+    if isinstance(error, BackupError) and job.control.has_changed:
+        error.changed = error.changed or CHANGED.get(job.run.kind, "")
     message, hint = wording.describe(error)
     job.run.end(status, message, hint)
     job.run.write_log(message)
