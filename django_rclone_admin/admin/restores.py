@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from .. import api, wording
 from ..exceptions import BackupDamaged, BackupError, gettext_noop
 from ..models import Backup, BackupRun
+from .choices import RestoreChoices
 from .forms import RestoreForm, RestoreMediaForm
 from .pages import APP, LIST, RUN, Pages, has_permission, origin_of, require_permission, shows_errors
 
@@ -49,15 +50,17 @@ class Restores(Pages):
         path = request.POST.get("path") or request.GET.get("path", "")
         if media := Backup.objects.filter(kind=Backup.Kind.MEDIA, path=path).first():
             return self._confirm_media(request, media)
-        plan = api.plan_restore(path)
+        choices = RestoreChoices.of_request(request)
+        plan = api.plan_restore(path, **choices.arguments)
         form = RestoreForm(request.POST if request.method == "POST" else None, target=plan.target)
         if form.is_valid():
-            run = api.start_restore_database(plan.backup.path, origin=origin_of(request))
+            run = api.start_restore_database(plan.backup.path, **choices.arguments, origin=origin_of(request))
             return self._watch(request, run, plan.backup.path)
         context = {
             "title": gettext("Restore %(database)s?") % {"database": plan.target},
             "plan": plan,
             "form": form,
+            "choices": choices.fields,
             "sessions_inside": api.holds_sessions(plan.target),
             "is_legacy": plan.backup.state is api.State.LEGACY,
         }
@@ -73,7 +76,11 @@ class Restores(Pages):
         files = [file] if file else None
         if file and not any(each.path == file for each in api.list_media_files(backup.path)):
             raise Http404
-        form = RestoreMediaForm(request.POST if request.method == "POST" else None, target=backup.kind)
+        form = RestoreMediaForm(
+            request.POST if request.method == "POST" else None,
+            target=backup.kind,
+            initial={"exact": "exact" in request.GET},
+        )
         if file:  # nothing else is touched then
             del form.fields["exact"]
         if form.is_valid():

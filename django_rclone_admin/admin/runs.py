@@ -20,6 +20,7 @@ from django.views.decorators.http import require_POST
 from .. import api, wording
 from ..exceptions import BackupError
 from ..models import BackupRun, Kind
+from .choices import RestoreChoices
 from .forms import RestoreForm
 from .pages import (
     APP,
@@ -199,11 +200,11 @@ class BackupRunAdmin(Pages):
         if run.kind not in (*RESTORES, *BACKUPS):
             raise PermissionDenied
         if run.kind in RESTORES:
-            query = [("path", run.path), *(("file", file) for file in run.options.get("files", []))]
-            return redirect(f"{reverse(f'admin:{APP}_backup_restore')}?{urlencode(query)}")
+            return redirect(f"{reverse(f'admin:{APP}_backup_restore')}?{urlencode(_restore_again(run))}")
         try:
             options = {
                 "label": run.label,
+                "clean": run.options.get("clean", False),
                 "group": run.options.get("group", ""),
                 "origin": origin_of(request),
             }
@@ -262,3 +263,11 @@ class BackupRunAdmin(Pages):
         if run.kind in RESTORES:
             return bool(run.path) and has_permission(request, "restore")
         return has_permission(request, "run")
+
+
+def _restore_again(run: BackupRun) -> list[tuple[str, str]]:
+    """Return what the confirmation has to be asked for, to do the same as a run has tried."""
+    if run.kind == Kind.DB_RESTORE:
+        return [("path", run.path), *RestoreChoices.of_run(run).fields.items()]
+    exact = [("exact", "yes")] if run.options.get("exact") else []
+    return [("path", run.path), *exact, *(("file", file) for file in run.options.get("files") or [])]
