@@ -32,14 +32,18 @@ VOCABULARY = 5_000
 def write_sql_text(path: Path, megabytes: int) -> Path:
     """Write rows of four kinds, as ``pg_dump`` does in plain format, until the file has that size."""
     rng = random.Random(7)
-    words = ["".join(rng.choices(SYLLABLES, k=rng.randint(1, 4))) for _ in range(VOCABULARY)]
-    text = Text(rng, words)
+    text = Text(rng, vocabulary(rng))
     with path.open("w") as file:
         for number in range(1_000_000_000):
             file.write(KINDS[number % len(KINDS)](text, number))
             if number % 1000 == 0 and file.tell() >= megabytes << 20:
                 break
     return path
+
+
+def vocabulary(rng: random.Random) -> list[str]:
+    """Return the words of a language that nobody speaks."""
+    return ["".join(rng.choices(SYLLABLES, k=rng.randint(1, 4))) for _ in range(VOCABULARY)]
 
 
 class Text:
