@@ -41,6 +41,8 @@ class Control:
         """Whether a transfer has read its source to the end and waits for its sink."""
         self.files_done, self.files_total = 0, 0
         """How many files have moved, of how many, where that is what moves."""
+        self.has_committed = False
+        """Whether the sink of the last transfer has committed."""
         self.has_changed = False
         """Whether the work has changed something that stays when it fails."""
         self.stall_timeout = stall_timeout

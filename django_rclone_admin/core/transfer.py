@@ -76,6 +76,7 @@ def transfer(
     :raises BackupError: anything failed; the sink has not committed.
     """
     control = control or Control()
+    control.has_committed = False
     with contextlib.ExitStack() as stack:
         opened: list[Sink] = []
 
@@ -133,6 +134,7 @@ def _pump(
     sink.write(held)
     control.confirm()
     sink.commit()
+    control.has_committed = True
 
 
 def _through(stages: Sequence[Stage], data: bytes) -> Iterable[bytes]:

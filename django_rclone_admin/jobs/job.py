@@ -64,6 +64,8 @@ class Job:
         self.run, self.control = run, control
         self.heart = Heart(run, control, self._look, recorded=recorded)
         self._progress = progress
+        self.success = ""
+        """The message of a success that nothing can take back any more, whatever is raised before the work has ended."""
         self._stage = self._then = ""
 
     @property
@@ -189,19 +191,29 @@ def carry_out(
             job.send_robust(signals.run_started)
             message = _work(job, work)
     except BaseException as error:
-        _fail(job, error)
-        raise
+        if not job.success:
+            _fail(job, error)
+            raise
+        logger.warning("A run was interrupted when its data was in place already: %r", error)
+        job.note(_("Interrupted after the data was in place: what follows a restore may be missing."))
+        _succeed(job, job.success)
+        if not isinstance(error, Exception):
+            raise
     else:
-        run.end(Status.SUCCEEDED, message)
-        run.write_log(message)
-        job.count()
-        job.save()
-        job.send_robust(signals.run_finished)
+        _succeed(job, message)
     finally:
         job.heart.close()
         del running[str(run.pk)]
         forget_listing()
     return run
+
+
+def _succeed(job: Job, message: str) -> None:
+    job.run.end(Status.SUCCEEDED, message)
+    job.run.write_log(message)
+    job.count()
+    job.save()
+    job.send_robust(signals.run_finished)
 
 
 def _work(job: Job, work: Callable[[Job], str]) -> str:

@@ -67,7 +67,7 @@ def restore(job: Job, *, source: Path | IO[bytes] | None = None, backup: StoredO
     job.send_robust(signals.post_db_restore, database=run.database)
     for table in vanished:
         job.note(_("Dropped the table %(table)s, which is not in the backup.") % {"table": table})
-    return _success(run, backup, vanished)
+    return job.success
 
 
 def undo_by_kept(job: Job) -> str:
@@ -119,18 +119,30 @@ def _load(
     job.stage(_("Restoring"), then=_("Finishing the restore"))
     raw = Meter()
     stages: list[Stage] = [expected, Decompressor(), raw]
+    interruption = None
     try:
         transfer(source, choose, stages=stages, control=job.control)
     except BaseException as error:
-        if not chosen or not connector.is_half_done(chosen[0]):
-            undo.clear_unfinished(job)
-        elif isinstance(error, BackupError) and not isinstance(error, OutcomeUnknown):
-            # Whoever raised it could not know what the sink has done with the bytes until then.
-            error.hint_template = HALF_DONE if UndoNotes.from_run(job.run).safety else HALF_DONE_UNSAFE
-        raise
+        if not job.control.has_committed:
+            _note_failure(job, connector, chosen, error)
+            raise
+        interruption = error
     undo.clear_unfinished(job)
     job.run.size, job.run.raw_size, job.run.sha256 = expected.size, raw.size, expected.sha256
-    return connector.vanished(chosen[0])
+    vanished = connector.vanished(chosen[0])
+    job.success = _success(job.run, backup, vanished)
+    if interruption and not isinstance(interruption, Exception):
+        raise interruption
+    return vanished
+
+
+def _note_failure(job: Job, connector: Connector, chosen: list[Sink], error: BaseException) -> None:
+    """Say what a restore that was not committed may have changed."""
+    if not chosen or not connector.is_half_done(chosen[0]):
+        undo.clear_unfinished(job)
+    elif isinstance(error, BackupError) and not isinstance(error, OutcomeUnknown):
+        # Whoever raised it could not know what the sink has done with the bytes until then.
+        error.hint_template = HALF_DONE if UndoNotes.from_run(job.run).safety else HALF_DONE_UNSAFE
 
 
 def _safety_backup(job: Job, connector: Connector) -> None:

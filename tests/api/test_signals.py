@@ -39,10 +39,14 @@ def receiver(name):
             print(json.dumps(heard), file=file)
         if name in os.environ["REFUSED"].split():
             raise RuntimeError(f"not while {name}")
+        if name == os.environ["INTERRUPTED"]:
+            from django_rclone_admin import api  # models need the apps to be ready
+
+            raise api.Abandoned  # as a second Ctrl-C does
 
     return receive
 """
-"""A site's own app, which notes every signal and raises in those that ``REFUSED`` names."""
+"""A site's own app, which notes every signal, raises in those that ``REFUSED`` names, and gets a Ctrl-C in another."""
 
 
 @pytest.fixture
@@ -53,7 +57,12 @@ def shop(make_shop, settings) -> Shop:
     (package / "__init__.py").touch()
     (package / "apps.py").write_text(textwrap.dedent(LISTENER))
     shop.settings["INSTALLED_APPS"] = [*settings.INSTALLED_APPS, "listener"]
-    shop.environment |= {"PYTHONPATH": str(shop.home), "HEARD": str(shop.home / "heard"), "REFUSED": ""}
+    shop.environment |= {
+        "PYTHONPATH": str(shop.home),
+        "HEARD": str(shop.home / "heard"),
+        "REFUSED": "",
+        "INTERRUPTED": "",
+    }
     return shop
 
 
@@ -148,3 +157,21 @@ def test_broken_receiver_spoils_nothing(shop):
         "CommandError: A signal receiver in your project blocked this run: not while pre_db_backup"
         in failed.err
     )
+
+
+def test_restore_that_is_interrupted_after_its_commit_has_succeeded(shop):
+    assert shop.manage("dbbackup").code == 0
+    wanted = shop.rows()
+    shop.execute("DELETE FROM shop_orderline")
+    shop.environment["INTERRUPTED"] = "post_db_restore"
+    result = shop.manage("dbrestore", "--noinput")
+    assert result.code != 0
+    assert "changed nothing" not in result.err
+    assert "Nothing was changed" not in result.err
+    assert shop.rows() == wanted
+    query = f"SELECT status, message, log FROM {HISTORY} WHERE kind = 'db_restore'"
+    [(status, message, log)] = shop.execute(query)
+    assert status == "succeeded"
+    assert message.startswith("Restored ")
+    assert "Interrupted after the data was in place" in log
+    assert names(heard(shop))[-1] == "run_finished"
