@@ -9,16 +9,18 @@ from contextlib import contextmanager
 
 from .cached_listing import PAGE_TIMEOUT, cached_objects, with_manifests
 from .core import file_lists
-from .core.catalog import State, StoredObject
+from .core.catalog import StoredObject
 from .core.control import Control
 from .core.file_lists import MediaFile
 from .core.store import stream
 from .exceptions import BackupDamaged, BackupNotFound, Stalled, gettext_noop
-from .media import find_places, get_mirror, get_root, read_list
+from .media import find_places, get_mirror, get_root, is_usable, read_list
 from .remote import get_catalog
 
 KEPT = 3
-"""How many lists this process remembers; that of 100,000 files takes about 30 MB."""
+"""How many lists this process remembers."""
+KEPT_FILES = 250_000
+"""How many files these may have together: some 80 MB. A longer list is read anew for each page."""
 
 _lists: OrderedDict[tuple[str, str], list[MediaFile]] = OrderedDict()
 """The lists that were read last, by path and SHA-256 of the stored list: what has this is this."""
@@ -73,7 +75,7 @@ def _find(path: str) -> StoredObject:
     if not found:
         raise BackupNotFound(gettext_noop("There is no media backup “%(name)s” on the remote."), name=path)
     [backup] = with_manifests(found)
-    if backup.state is not State.COMPLETE:
+    if not is_usable(backup):
         raise BackupDamaged(gettext_noop("The media backup %(name)s is not whole."), name=backup.name)
     return backup
 
@@ -86,6 +88,6 @@ def _files_of(backup: StoredObject) -> list[MediaFile]:
         with limited(PAGE_TIMEOUT) as control:
             files = read_list(get_catalog(control), backup)
     _lists[key] = files
-    while len(_lists) > KEPT:
+    while len(_lists) > KEPT or sum(map(len, [*_lists.values()])) > KEPT_FILES:
         _lists.popitem(last=False)
     return files

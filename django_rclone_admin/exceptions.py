@@ -146,6 +146,12 @@ class RemoteFull(RemoteError):
     default_hint = gettext_noop("Free some space, or lower the retention and run “manage.py prunebackups”.")
 
 
+class LocalFileError(BackupError):
+    """A file or folder of this machine can't be read or written."""
+
+    default_hint = gettext_noop("Check its owner and permissions, and the free space of its disk.")
+
+
 class Stopped(BackupError):
     """The work was stopped from outside before its end; nothing was changed by it."""
 

@@ -4,57 +4,114 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from django.conf import settings as django_settings
 
 from .conf import get_settings
-from .core import file_lists
+from .core import file_lists, name_forms
 from .core.catalog import Catalog, State, StoredObject, latest
-from .core.compression import Decompressor, Meter, Stage
-from .core.file_lists import MediaFile
-from .core.files import FileSource, StreamSink
+from .core.compression import Decompressor, Limit, Meter, Stage
+from .core.file_lists import ListSink, MediaFile
+from .core.files import FileSource
+from .core.local_files import LocalFiles, scan
 from .core.mirror import LISTING_SECONDS, Mirror
 from .core.rclone import at
 from .core.transfer import transfer
-from .exceptions import BackupNotFound, UsageError, gettext_noop
+from .exceptions import BackupDamaged, BackupNotFound, LocalFileError, UsageError, gettext_noop
 from .remote import media_catalog
 
 STAMP = "%Y-%m-%d-%H%M%S-%f"
 """The name of the folder with what one run replaced: the time of the run, exact enough to sort all runs."""
 
 
+OURS = ".{name}-before-restore-"
+"""How the names of the folders begin in which restores keep what they replace."""
+FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
+"""No clock of a run was outside of these. The times of later runs have to come after those of all earlier ones."""
+LIST_LIMIT = 1 << 30
+"""Bytes of a file list that is not compressed: some ten million files."""
+RATIO = 1000
+"""How often a stored byte of a file list is expected to stand for, at most; one of many files comes to some 20."""
+
+
 def get_place() -> str:
-    """Return where the site's media files are: a folder or an rclone path.
+    """Return where the site's media files are: the absolute path of a folder, or an rclone path.
 
     :raises UsageError: the settings do not say.
     """
-    place = get_settings().media_source or django_settings.MEDIA_ROOT
+    place = str(get_settings().media_source or django_settings.MEDIA_ROOT or "")
     if not place:
         raise UsageError(
             gettext_noop("The site has no media files: MEDIA_ROOT is empty."),
             hint=gettext_noop("Set MEDIA_ROOT, or DJANGO_RCLONE['MEDIA_SOURCE']."),
         )
-    return str(place)
+    # As rclone reads it: what has a colon before its first slash is a remote.
+    is_remote = bool(get_settings().media_source) and ":" in place.partition("/")[0]
+    return place if is_remote else str(Path(place).absolute())
+
+
+def get_folder(mirror: Mirror | None = None) -> Path | None:
+    """Return the folder of this machine that the media files are in; ``None`` when they are elsewhere.
+
+    :param mirror: asks rclone what a remote in MEDIA_SOURCE stands for; without, a remote is taken for elsewhere.
+    """
+    place = get_place()
+    if place.startswith("/"):
+        return Path(place)
+    found = mirror.local_folder() if mirror else None
+    return Path(found).absolute() if found else None
 
 
 def get_mirror(catalog: Catalog) -> Mirror:
     """Return the mirror of the site's media files."""
-    return Mirror(catalog.rclone, get_place(), get_settings().media_exclude)
+    place, folder = get_place(), get_folder()
+    ours = OURS.format(name=folder.name) if folder else None
+    return Mirror(catalog.rclone, place, get_settings().media_exclude, is_local=folder is not None, ours=ours)
 
 
-def local_files(mirror: Mirror) -> list[MediaFile]:
-    """Return the media files of the site.
+def local_files(mirror: Mirror) -> LocalFiles:
+    """Return the media files of the site, but for those that are excluded.
 
     :raises UsageError: their folder does not exist.
+    :raises LocalFileError: a part of it can't be read, or two of the names can't be told apart.
     """
-    found = mirror.local_files()
+    folder = get_folder()
+    if folder and not (mirror.has_excludes or mirror.passes_over):
+        found = scan(folder, passing_over=OURS.format(name=folder.name))
+    else:
+        entries = mirror.local_files()
+        found = None if entries is None else LocalFiles(files=file_lists.from_entries(entries))
     if found is None:
         raise UsageError(
             gettext_noop("The media folder does not exist."),
             hint=gettext_noop("Nothing was changed. Check MEDIA_ROOT or MEDIA_SOURCE."),
         )
-    return file_lists.from_entries(found)
+    for path, reason in found.closed.items():
+        raise LocalFileError(
+            gettext_noop("The folder %(path)s of the media files can't be read: %(reason)s."),
+            hint=gettext_noop(
+                "Nothing was changed. Check its permissions, or leave it out with MEDIA_EXCLUDE."
+            ),
+            path=repr(path or str(folder)),
+            reason=reason,
+        )
+    if same := name_forms.twice(found.files):
+        raise LocalFileError(
+            gettext_noop("Two media files have names that rclone can't tell apart: %(path)s."),
+            hint=gettext_noop("Nothing was changed. Their names are not UTF-8: rename one of them."),
+            path=repr(same[0]),
+        )
+    return found
+
+
+def all_local_files(mirror: Mirror) -> LocalFiles:
+    """Return all media files of the site, the excluded ones too; none where their folder does not exist."""
+    folder = get_folder(mirror)
+    if folder:
+        return scan(folder, passing_over=OURS.format(name=folder.name)) or LocalFiles()
+    return LocalFiles(files=file_lists.from_entries(mirror.local_files(everything=True) or []))
 
 
 def media_in(mirror: Mirror) -> list[MediaFile]:
@@ -65,23 +122,33 @@ def media_in(mirror: Mirror) -> list[MediaFile]:
 def parse_stamp(stamp: str) -> datetime | None:
     """Return the time of a run by the name of its versions folder, or ``None`` when it is no such name."""
     try:
-        return datetime.strptime(stamp, STAMP).replace(tzinfo=UTC)
+        time = datetime.strptime(stamp, STAMP).replace(tzinfo=UTC)
     except ValueError:
         return None
+    return time if FIRST < time < LAST else None
 
 
 def read_list(catalog: Catalog, backup: StoredObject) -> list[MediaFile]:
     """Read the file list of a media backup.
 
-    :raises BackupDamaged: its bytes are not those that were written.
+    :raises BackupDamaged: its bytes are not those that were written, or are more than any list has.
     """
-    buffer = io.BytesIO()
-    sha256 = backup.manifest.sha256 if backup.manifest else None
-    stages: list[Stage] = [Meter(size=backup.size, sha256=sha256), Decompressor()]
+    manifest = backup.manifest
+    expected = manifest.raw_size if manifest else LIST_LIMIT
+    limit = min(expected, LIST_LIMIT, backup.size * RATIO)
+    if expected > limit:
+        raise BackupDamaged(file_lists.UNREADABLE)
+    sink = ListSink()
+    stages: list[Stage] = [
+        Meter(size=backup.size, sha256=manifest.sha256 if manifest else None),
+        Decompressor(),
+        Limit(limit),
+    ]
     # Whole before it is unpacked: so it can be stopped, and ends some day, even where nobody watches.
-    done = catalog.rclone.call(["cat"], at(backup.path), timeout=LISTING_SECONDS)
-    transfer(FileSource(io.BytesIO(done.check().output)), StreamSink(buffer), stages=stages)
-    return list(file_lists.parse(line for line in buffer.getvalue().splitlines() if line))
+    flags = [f"--count={backup.size + 1}"]
+    done = catalog.rclone.call(["cat", *flags], at(backup.path), timeout=LISTING_SECONDS)
+    transfer(FileSource(io.BytesIO(done.check().output)), sink, stages=stages)
+    return sink.files
 
 
 def find_media(catalog: Catalog, name: str | None) -> StoredObject | None:
@@ -104,7 +171,20 @@ def find_media(catalog: Catalog, name: str | None) -> StoredObject | None:
 
 def _usable(lists: Sequence[StoredObject]) -> list[StoredObject]:
     """Return the lists that can be believed: without its manifest, nobody knows which versions are later than one."""
-    return [each for each in lists if each.state is State.COMPLETE]
+    return [each for each in lists if is_usable(each)]
+
+
+def is_usable(backup: StoredObject) -> bool:
+    """Whether a media backup says what it has, and when that was."""
+    return backup.state is State.COMPLETE and get_time(backup) is not None
+
+
+def get_time(backup: StoredObject) -> datetime | None:
+    """Return the time of a media backup by its manifest; ``None`` where that is not the one in its name."""
+    time = backup.manifest.taken_at if backup.manifest else None
+    if time is None or backup.taken_at is None or not FIRST < time < LAST:
+        return None
+    return time if timedelta() <= time - backup.taken_at < timedelta(seconds=1) else None
 
 
 def last_list(lists: Sequence[StoredObject]) -> StoredObject | None:
@@ -141,7 +221,8 @@ def later_versions(
     backup: StoredObject | None, folders: Mapping[str, Mapping[str, int]]
 ) -> list[tuple[str, Mapping[str, int]]]:
     """Return the version folders of all runs after a backup, oldest first; of all runs without one."""
-    own = backup.manifest.taken_at.astimezone(UTC).strftime(STAMP) if backup and backup.manifest else ""
+    time = get_time(backup) if backup else None
+    own = time.astimezone(UTC).strftime(STAMP) if time else ""
     return [
         (folder, paths) for folder, paths in sorted(folders.items()) if parse_stamp(folder) and folder > own
     ]

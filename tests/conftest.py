@@ -18,6 +18,7 @@ from tests.support import leaks
 from tests.support.backups import Backups
 from tests.support.forking import ForkServer
 from tests.support.keeper import Keeper, SharedServers
+from tests.support.media import Media
 from tests.support.mysql import MariaDBServer
 from tests.support.postgresql import PostgreSQLServer
 from tests.support.remotes import SHORT_GO, Remote, find_rclone
@@ -249,3 +250,17 @@ def backups(settings: Any, tmp_path: Path, remote: Remote, rclone_binary: str) -
         **remote.settings,
     }
     return Backups(remote=remote, configure=configure, log=tmp_path / "calls.log")
+
+
+@pytest.fixture
+def media_site(settings: Any, tmp_path: Path, remote: Remote, rclone_binary: str) -> Media:
+    """The media folder of this process's site, empty but for one file, and an empty remote."""
+    settings.MEDIA_ROOT = str(tmp_path / "place" / "uploads")
+    settings.DJANGO_RCLONE = {
+        "RCLONE_BINARY": rclone_binary,
+        "MEDIA_MAX_DELETE_PERCENT": 100,
+        **remote.settings,
+    }
+    site = Media(folder=Path(settings.MEDIA_ROOT), remote=remote, settings=settings)
+    site.write({"always": b"there"})
+    return site

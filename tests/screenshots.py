@@ -21,7 +21,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.support.backups import file_list
+from tests.support.backups import compressed, file_lines
 from tests.support.remotes import find_rclone
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -164,7 +164,7 @@ def fake_media(home: Path) -> None:
             }
             for path in files[: -3 * days]
         ]
-        stored, size = file_list(lines), sum(path.stat().st_size for path in files[: -3 * days])
+        stored, size = compressed(file_lines(lines)), sum(path.stat().st_size for path in files[: -3 * days])
         values = {"files": len(lines), "files_size": size, "sha256": hashlib.sha256(stored).hexdigest()}
         name = fake_backup(folder, manifest | values, days, size=len(stored), extension="jsonl.zst")
         (folder / name).write_bytes(stored)

@@ -41,13 +41,18 @@ def compare_media() -> Difference:
     return compare_for_backup(get_catalog())
 
 
-def backup_media(*, label: str = "", origin: Origin = API, progress: Progress | None = None) -> BackupRun:
+def backup_media(
+    *, label: str = "", full: bool = False, origin: Origin = API, progress: Progress | None = None
+) -> BackupRun:
     """Back up the media files and return the run.
 
+    :param full: compare every file with the mirror, and not with the last file list.
     :raises UsageError: there are none while the backup has some, or too many would go.
     :raises RunInProgress: another run holds the media.
     """
-    return run_now(_run(Kind.MEDIA_BACKUP, label, origin), back_up_media, progress)
+    run = _run(Kind.MEDIA_BACKUP, label, origin)
+    run.options = BackupOptions(full=full).as_dict()
+    return run_now(run, back_up_media, progress)
 
 
 def start_backup_media(
@@ -55,15 +60,17 @@ def start_backup_media(
     label: str = "",
     origin: Origin = API,
     clean: bool = False,
+    full: bool = False,
     group: str = "",
 ) -> BackupRun:
     """Queue a media backup and return its run at once.
 
     :param clean: remove what the retention does not keep, once the backup has succeeded.
+    :param full: compare every file with the mirror, and not with the last file list.
     :param group: the same for all backups that are started together.
     """
     run = _run(Kind.MEDIA_BACKUP, label, origin)
-    run.options = BackupOptions(clean=clean, group=group).as_dict()
+    run.options = BackupOptions(clean=clean, full=full, group=group).as_dict()
     return enqueue(run)
 
 

@@ -78,6 +78,25 @@ class Meter:
         return self._hash.hexdigest()
 
 
+class Limit:
+    """Passes bytes on, up to a number of them: what is compressed may stand for any number.
+
+    :param size: bytes.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        self._left -= len(data)
+        if self._left < 0:
+            raise BackupDamaged(gettext_noop("The backup unpacks to more than its manifest says."))
+        yield data
+
+    def finish(self) -> bytes:
+        return b""
+
+
 class Compressor:
     """Compresses with zstd on all cores but one, or with gzip."""
 

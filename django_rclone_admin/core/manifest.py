@@ -78,6 +78,9 @@ class Manifest:
     """Of a media backup: how many files it has. ``size`` is then that of the stored file list."""
     files_size: int | None = None
     """Of a media backup: bytes of all its files."""
+    trusted: int | None = None
+    """Of a media backup: how many in a row, with this one, took the list before them for what is in the mirror. 0: this
+    one compared every file. ``None``: its file list may have names as the remote writes them, and not as the site does."""
     group: str = ""
     """The same for all backups that were started together, for instance of a database and of the media."""
     format: int = FORMAT
@@ -88,6 +91,8 @@ class Manifest:
         values |= {key: values[key].isoformat() for key in ("taken_at", "finished_at")}
         if self.files is None:
             del values["files"], values["files_size"]
+        if self.trusted is None:
+            del values["trusted"]
         for key in ("group", "contents", "left_out", "warnings"):
             if not values[key]:
                 del values[key]
@@ -127,7 +132,7 @@ class Manifest:
         if not all(isinstance(each, list) and all(isinstance(name, str) for name in each) for each in names):
             raise TypeError("names")
         counts = [known[key] for key in ("size", "raw_size")]
-        counts += [known.get(key) or 0 for key in ("files", "files_size")]
+        counts += [known.get(key) or 0 for key in ("files", "files_size", "trusted")]
         if not all(0 <= count < LIMIT for count in counts):
             raise ValueError("size")
         # A time that no time zone can turn into one outside of the calendar

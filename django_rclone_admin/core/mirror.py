@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ..exceptions import LocalFileError, RemoteError, gettext_noop
 from .command import Command
 from .control import Control
+from .file_complaints import FileComplaints
 from .programs import follow
 from .rclone import NO_FOLDER, STREAM_FLAGS, Entry, Rclone, answer, at
 
@@ -23,6 +25,8 @@ FLAGS = (
     "--stats-log-level=NOTICE",
     "--low-level-retries=3",
     "--contimeout=15s",
+    # Names that differ only in the way in which their accents are written are two names.
+    "--no-unicode-normalization",
 )
 AN_HOUR = 3_600_000_000_000
 """Nanoseconds. A remote whose times are less exact than this keeps none."""
@@ -30,8 +34,16 @@ LISTING_SECONDS = 3600
 """How long the listing of all files may take."""
 ODD = re.compile("[\n\r\ufffd]")
 """A path with one of these can't be told to rclone by its name: what is not UTF-8 shows as U+FFFD."""
+CHOSEN = ("--files-from-raw=-",)
+"""Has rclone read from its standard input which files are meant."""
 ODD_AT_ONCE = 200
 """How many patterns for them go into one argument list."""
+FEW = 1000
+"""Up to so many files are asked for one by one, on a remote that has many more."""
+FILTERS = re.compile(
+    r"(--|RCLONE_)(exclude|include|filter|files[-_]from|(min|max)[-_](size|age|depth))", re.IGNORECASE
+)
+"""Flags by which rclone passes over files, and the environment variables that stand for them."""
 
 
 class Mirror:
@@ -39,9 +51,19 @@ class Mirror:
 
     :param place: a folder or an rclone path: where the site's media files are.
     :param excludes: patterns of files that are neither copied nor counted.
+    :param is_local: whether the place is a folder of this machine.
+    :param ours: the beginning of the names of folders there that are ours, and no media.
     """
 
-    def __init__(self, rclone: Rclone, place: str, excludes: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        rclone: Rclone,
+        place: str,
+        excludes: Sequence[str] = (),
+        *,
+        is_local: bool = False,
+        ours: str | None = None,
+    ) -> None:
         variable = f"RCLONE_CONFIG_{LOCAL.upper()}"
         local = {f"{variable}_TYPE": "alias", f"{variable}_REMOTE": place}
         self.rclone = replace(
@@ -50,14 +72,29 @@ class Mirror:
             env={**rclone.env, **local, "TZ": "UTC"},
             timeout=LISTING_SECONDS,
         )
-        self.filters = [f"--exclude={pattern}" for pattern in excludes]
+        self.is_local = is_local
+        self.has_excludes = bool(excludes)
+        """Whether only rclone can tell which files of the site are meant."""
+        self.passes_over = any(FILTERS.match(each) for each in (*rclone.flags, *rclone.env))
+        """Whether the configured flags have it leave out files, so that it can't be told which to take."""
+        self._ours = [f"--exclude=/{_literal(ours)}*/**"] if ours else []
+        self._filters = [f"--exclude={pattern}" for pattern in excludes]
 
     def local_files(self, *, everything: bool = False) -> list[Entry] | None:
         """Return the files of the site, or ``None`` when their place does not exist.
 
         :param everything: the excluded ones too.
+        :raises LocalFileError: a part of it can't be read.
         """
-        return self.rclone.list(f"{LOCAL}:", recursive=True, filters=[] if everything else self.filters)
+        filters = self._ours if everything else [*self._ours, *self._filters]
+        try:
+            return self.rclone.list(f"{LOCAL}:", recursive=True, filters=filters)
+        except RemoteError as error:
+            if not self.is_local:
+                raise
+            raise LocalFileError(
+                gettext_noop("The media files can't be listed: %(error)s"), error=error
+            ) from error
 
     def remote_files(
         self, folder: str, *, everything: bool = False, only: Iterable[str] | None = None, within: str = ""
@@ -68,7 +105,7 @@ class Mirror:
         :param only: the paths to look for, whatever is excluded.
         :param within: a pattern of the folders that these are in.
         """
-        filters = [] if everything else self.filters
+        filters = [] if everything else self._filters
         if only is not None:
             filters = [_pattern(path, within) for path in only]
         return self.rclone.entries(folder, recursive=True, filters=filters)
@@ -79,10 +116,39 @@ class Mirror:
             return self.rclone.command([*STREAM_FLAGS, "cat", _pattern(path)], at(folder))
         return self.rclone.download(f"{folder}/{path}")
 
-    def folders(self, folder: str) -> list[str]:
-        """Return the names of the folders in a folder of the remote, which need not be there yet."""
-        done = self.rclone.call(["lsjson", "--dirs-only", "--no-mimetype", "--no-modtime"], at(folder))
-        return [] if done.status == NO_FOLDER else [each["Path"] for each in answer(done)]
+    def sizes(self, folder: str, paths: Collection[str]) -> dict[str, int]:
+        """Return the sizes of some files below a folder of the remote, in bytes; those that are not there are missing."""
+        if len(paths) > FEW or any(map(ODD.search, paths)):
+            wanted = set(paths)
+            there = self.remote_files(folder, everything=True)
+            return {each.name: each.size for each in there if each.name in wanted}
+        flags = ["--recursive", "--files-only", "--no-mimetype", "--no-modtime", *CHOSEN, "--no-traverse"]
+        done = self.rclone.call(["lsjson", *flags], at(folder), stdin=_lines(paths))
+        if done.status == NO_FOLDER:
+            return {}
+        return {each["Path"]: each["Size"] for each in answer(done)}
+
+    def contents(self, folder: str) -> tuple[list[Entry], list[str]]:
+        """Return the objects in a folder of the remote, which need not be there yet, and the names of the folders in it."""
+        done = self.rclone.call(["lsjson", "--no-mimetype", "--use-server-modtime"], at(folder))
+        found = [] if done.status == NO_FOLDER else answer(done)
+        if not found:
+            return self.rclone.entries(
+                folder
+            ), []  # which looks whether there is only nothing that can be decrypted
+        return (
+            [
+                Entry(each["Path"], each["Size"], each.get("ModTime") or "")
+                for each in found
+                if not each["IsDir"]
+            ],
+            [each["Path"] for each in found if each["IsDir"]],
+        )
+
+    def local_folder(self) -> str | None:
+        """Return the folder of this machine that the place stands for, as rclone resolves it; ``None`` for any other."""
+        found = answer(self.rclone.call(["backend", "features"], f"{LOCAL}:"))
+        return str(found["Root"]) if found.get("Features", {}).get("IsLocal") else None
 
     def keeps_times(self) -> bool:
         """Whether the remote keeps the times of files; without, rclone can compare no more than their sizes."""
@@ -91,7 +157,7 @@ class Mirror:
 
     def sync(self, folder: str, *, versions: str, control: Control) -> None:
         """Make a folder of the remote equal to the files of the site; what goes from it moves into ``versions``."""
-        flags = [*self.filters, f"--backup-dir={at(versions)}"]
+        flags = [*self._ours, *self._filters, f"--backup-dir={at(versions)}"]
         self._carry(["sync", *flags], f"{LOCAL}:", at(folder), None, control)
 
     def renew(self, folder: str, paths: Iterable[str], *, versions: str, control: Control) -> None:
@@ -104,21 +170,15 @@ class Mirror:
         self._carry(["move", "--delete-empty-src-dirs"], at(folder), at(versions), paths, control)
 
     def fetch(
-        self, folder: str, paths: Iterable[str], *, replaced: str | None, always: bool, control: Control
+        self, folder: str, paths: Iterable[str], *, into: str | None, always: bool, control: Control
     ) -> None:
-        """Copy files from a folder of the remote to the site.
+        """Copy files from a folder of the remote.
 
-        :param replaced: a local folder that takes what is overwritten.
+        :param into: the local folder that takes them; by default they go to the site.
         :param always: copy also what looks the same.
         """
-        flags = [f"--backup-dir={replaced}"] if replaced else []
-        self._carry(
-            ["copy", *flags, *(["--ignore-times"] if always else [])], at(folder), f"{LOCAL}:", paths, control
-        )
-
-    def take_away(self, paths: Iterable[str], *, into: str, control: Control) -> None:
-        """Move files of the site into another local folder, and remove the folders that are empty then."""
-        self._carry(["move", "--delete-empty-src-dirs"], f"{LOCAL}:", into, paths, control)
+        flags = ["--ignore-times"] if always else []
+        self._carry(["copy", *flags], at(folder), into or f"{LOCAL}:", paths, control)
 
     def delete_local(self, paths: Iterable[str], *, control: Control) -> None:
         """Remove files of the site."""
@@ -146,8 +206,8 @@ class Mirror:
         names = list(paths or ())
         odd = [path for path in names if ODD.search(path)]
         if plain := [path for path in names if not ODD.search(path)]:
-            lines = "".join(f"{path}\n" for path in plain).encode()
-            self._follow([*arguments, "--files-from-raw=-"], places, lines, control)
+            one_by_one = ["--no-traverse"] if len(plain) <= FEW else []
+            self._follow([*arguments, *CHOSEN, *one_by_one], places, _lines(plain), control)
         for start in range(0, len(odd), ODD_AT_ONCE):
             some = odd[start : start + ODD_AT_ONCE]
             self._follow([*arguments, *map(_pattern, some)], places, b"", control)
@@ -155,14 +215,22 @@ class Mirror:
     def _follow(
         self, arguments: Sequence[str], places: Sequence[str], stdin: bytes, control: Control
     ) -> None:
-        command = self.rclone.command([*arguments, *FLAGS], *places)
+        complaints = FileComplaints(
+            source_is_local=self.is_local and places[0] == f"{LOCAL}:",
+            into=next((each for each in places[1:] if each.startswith("/")), None),
+        )
+        command = replace(self.rclone.command([*arguments, *FLAGS], *places), explain=complaints.explain)
         before, last = control.bytes_done, None
 
         def on_line(line: str) -> None:
             nonlocal last
-            stats = _stats(line)
+            entry = _entry(line)
+            complaints.hear(entry)
+            stats = entry.get("stats")
+            if not isinstance(stats, dict):
+                return
             moving = [stats.get(key) for key in ("bytes", "checks", "listed", "transfers", "deletes")]
-            if stats and moving != last:
+            if moving != last:
                 last = moving
                 control.touch()
                 control.bytes_done = before + int(stats.get("bytes", 0))
@@ -172,19 +240,30 @@ class Mirror:
                 )
 
         control.confirm()
-        control.has_changed = True
+        # What comes into a private folder first has changed nothing.
+        control.has_changed |= not places[-1].startswith("/")
         follow(command, control, on_line, stdin=stdin)
+
+
+def _lines(paths: Iterable[str]) -> bytes:
+    """Return what is written to rclone with :data:`CHOSEN`."""
+    return "".join(f"{path}\n" for path in paths).encode()
 
 
 def _pattern(path: str, within: str = "") -> str:
     """Return the flag that chooses one file by a pattern."""
-    return f"--include=/{within}" + re.sub(r"([\\\[\]{}*?])", r"\\\1", path)
+    return f"--include=/{within}{_literal(path)}"
 
 
-def _stats(line: str) -> dict[str, Any]:
-    """Return the statistics of a line of rclone's log; nothing for any other line."""
+def _literal(path: str) -> str:
+    """Return the pattern that only this path fits."""
+    return re.sub(r"([\\\[\]{}*?])", r"\\\1", path)
+
+
+def _entry(line: str) -> dict[str, Any]:
+    """Return a line of rclone's log; nothing for any other line."""
     try:
-        stats = json.loads(line).get("stats")
-    except (ValueError, AttributeError):
+        entry = json.loads(line)
+    except ValueError:
         return {}
-    return stats if isinstance(stats, dict) else {}
+    return entry if isinstance(entry, dict) else {}

@@ -1,159 +1,209 @@
-"""The way back from a media restore: what it overwrites or removes is kept until it has succeeded."""
+"""A media restore into a local folder, with the way back: what it replaces or removes is kept until it has succeeded."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
-import tempfile
+import stat
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from django.conf import settings as django_settings
 from django.utils.translation import gettext as _
 
-from ..core import file_lists
-from ..core.control import Control
+from ..core.access import Permissions
+from ..core.exchange import STRANGERS, Exchange
 from ..core.file_lists import MediaFile
-from ..core.mirror import Mirror
-from ..exceptions import BackupError, LockLost, RestoreRefused, gettext_noop
+from ..core.local_files import LocalFiles, nanoseconds, scan
+from ..exceptions import BackupError, LocalFileError, LockLost, gettext_noop
+from ..media import OURS
 from .job import Job
 
-REPLACED, REMOVED = "replaced", "removed"
-MARK = "-before-restore-"
+NEW = "new"
+"""The folder of what has come from the remote and is not in its place yet."""
 
 
 class MediaRollback:
-    """Changes the media files so that it can be undone, as long as they are in a local folder.
+    """Changes the media files in a folder so that it can be undone.
 
-    :param place: where the media files are.
-    :param added: the paths that are not there yet; they go again when the restore fails.
+    :param folder: that of the media files; it need not be there yet.
+    :param here: what was in it when the restore was planned.
     """
 
-    def __init__(self, job: Job, mirror: Mirror, place: str, added: Sequence[str]) -> None:
-        self._job, self._mirror, self._added = job, mirror, added
-        self._place = Path(place) if Path(place).is_absolute() else None
-        self._folder = _folder_beside(self._place) if self._place else None
-        self._always = not mirror.keeps_times()
+    def __init__(self, job: Job, folder: Path, here: LocalFiles) -> None:
+        self._job, self._folder, self._here = job, folder, here
+        self._seen = {each.path: each for each in here.files}
+        self._exchange: Exchange | None = None
+        self._made = False
 
     def __enter__(self) -> Self:
-        """Say what restores left that nobody could finish: no one but a person knows whether it is still wanted."""
-        for left in _folders_beside(self._place) if self._place else ():
+        """Make the private folder, and name those that restores left which nobody could finish: they may be wanted."""
+        for left in self._left_by_others():
             self._job.note(
                 _("A restore that was killed left what it had overwritten in %(folder)s.") % {"folder": left}
             )
+        with _named(self._folder):
+            self._store = self._make_store()
+            self.arrived = self._store / NEW
+            self.arrived.mkdir(mode=0o700)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        is_left = self._folder is not None and self._folder.exists()
-        if isinstance(error, LockLost) and is_left:
+        if self._exchange is None:
+            self._remove_store()
+            return
+        if isinstance(error, LockLost):
             # What is there now may be what a later restore has put there.
-            self._job.note(_("What had been overwritten is in %(folder)s.") % {"folder": self._folder})
+            self._job.note(_("What had been overwritten is in %(folder)s.") % {"folder": self._store})
         elif error is not None:
-            self._put_back()
-        elif self._folder:
-            shutil.rmtree(self._folder, ignore_errors=True)
-
-    def make_way(self, files: Sequence[MediaFile], obstacles: Sequence[str]) -> None:
-        """Take away what stands where a folder or a file of the backup has to be.
-
-        :raises RestoreRefused: that is a symbolic link, which could lead out of the media folder.
-        """
-        if not self._place:
-            return
-        links = _links(self._place)
-        for file in files if links else ():
-            if not links.isdisjoint((file.path, *file_lists.parents(file.path))):
-                raise RestoreRefused(
-                    gettext_noop("The media folder has a symbolic link where %(path)s has to be restored."),
-                    hint=gettext_noop("Nothing was changed. Remove the link, and try again."),
-                    path=repr(file.path),
-                )
-        if obstacles:
-            self.take_away(obstacles)
-        for path in self._added:
-            _remove_empty(self._place / path)
-
-    def fetch(self, folder: str, paths: Sequence[str]) -> None:
-        """Copy files from a folder of the remote."""
-        replaced = str(self._folder / REPLACED) if self._folder else None
-        self._mirror.fetch(folder, paths, replaced=replaced, always=self._always, control=self._job.control)
-
-    def take_away(self, paths: Sequence[str]) -> None:
-        """Remove media files."""
-        if self._folder:
-            self._mirror.take_away(paths, into=str(self._folder / REMOVED), control=self._job.control)
+            self._put_back(error)
         else:
-            self._mirror.delete_local(paths, control=self._job.control)
+            self._finish(self._exchange)
+        self._exchange.close()
 
-    def _put_back(self) -> None:
-        """Undo it all, by our own means as far as possible: rclone may be what failed."""
-        if not self._place or not self._folder:
+    def put(self, files: Mapping[str, MediaFile]) -> None:
+        """Put all that has arrived in its place.
+
+        :param files: what it has to be, by path.
+        :raises RestoreRefused: something is in the way.
+        :raises LocalFileError: a file can't be written.
+        """
+        found = scan(self.arrived) or LocalFiles()
+        control = self._job.control
+        control.files_total = len(found.files)
+        for number, each in enumerate(found.files):
+            control.check()
+            control.touch()
+            control.files_done = number
+            path, time = found.names.get(each.path, each.path), files[each.path].time
+            with _named(self._folder / path):
+                self._begin().put(
+                    self.arrived / path, path, seen=self._seen.get(each.path), time=nanoseconds(time)
+                )
+
+    def remove(self, paths: Sequence[str]) -> None:
+        """Take files away.
+
+        :raises LocalFileError: a file can't be moved.
+        """
+        for each in paths:
+            self._job.control.check()
+            self._job.control.touch()
+            path = self._here.names.get(each, each)
+            with _named(self._folder / path):
+                self._begin().take(path, seen=self._seen[each])
+
+    def _begin(self) -> Exchange:
+        """Return what changes the folder, and make that if it is not there."""
+        if self._exchange is None:
+            self._job.control.confirm()
+            self._made = not self._folder.exists()
+            permissions = _permissions(self._store)
+            self._folder.mkdir(exist_ok=True)
+            if self._made and permissions.folder is not None:
+                self._folder.chmod(permissions.folder)
+            self._exchange = Exchange(self._folder, self._store, self._here.habits, permissions)
+        return self._exchange
+
+    def _finish(self, exchange: Exchange) -> None:
+        exchange.finish()
+        for path in exchange.left:
+            self._job.note(_("%(path)s was changed meanwhile, and stays.") % {"path": repr(path)})
+        if exchange.strangers:
+            shutil.rmtree(self.arrived, ignore_errors=True)
+            values = {
+                "count": len(exchange.strangers),
+                "path": repr(exchange.strangers[0]),
+                "folder": self._store / STRANGERS,
+            }
+            self._job.note(
+                _(
+                    "%(count)d files that others wrote meanwhile were replaced, %(path)s among them. "
+                    "They are kept in %(folder)s."
+                )
+                % values
+            )
+        else:
+            self._remove_store()
+
+    def _put_back(self, error: BaseException) -> None:
+        """Undo all that was done."""
+        assert self._exchange
+        if self._exchange.undo():
+            self._remove_store()
+            if self._made:
+                with contextlib.suppress(OSError):
+                    self._folder.rmdir()
+            self._job.note(_("What had been overwritten was put back."))
             return
-        with contextlib.suppress(BackupError):
-            # A new control, for that of the job may have been stopped.
-            self._mirror.delete_local(self._added, control=Control())
-        left = sum(not _move_all(self._folder / name, self._place) for name in (REPLACED, REMOVED))
-        if left:
-            self._job.note(_("What could not be put back is in %(folder)s.") % {"folder": self._folder})
-            return
-        shutil.rmtree(self._folder, ignore_errors=True)
-        self._job.note(_("What had been overwritten was put back."))
+        left = _("What could not be put back is in %(folder)s.") % {"folder": self._store}
+        self._job.note(left)
+        if isinstance(error, BackupError):
+            error.changed = left
 
-
-def _folder_beside(place: Path) -> Path:
-    """Return a new folder's path beside the media folder, on the same file system, or a temporary one."""
-    return _beside(place) / f".{place.name}{MARK}{uuid.uuid4().hex[:8]}"
-
-
-def _folders_beside(place: Path) -> list[Path]:
-    """Return such folders of earlier restores."""
-    return sorted(each for each in _beside(place).iterdir() if each.name.startswith(f".{place.name}{MARK}"))
-
-
-def _beside(place: Path) -> Path:
-    return place.parent if os.access(place.parent, os.W_OK) else Path(tempfile.gettempdir())
-
-
-def _links(place: Path) -> set[str]:
-    """Return the paths of all symbolic links below a folder, as rclone would write them."""
-    found = set()
-    for folder, folders, files in os.walk(place):
-        for name in (*folders, *files):
-            path = Path(folder) / name
-            if path.is_symlink():
-                found.add(_as_rclone(str(path.relative_to(place))))
-    return found
-
-
-def _as_rclone(path: str) -> str:
-    pictures = {code: chr(0x2400 + code) for code in range(32)} | {0x7F: "\u2421"}
-    return path.encode(errors="surrogateescape").decode(errors="replace").translate(pictures)
-
-
-def _remove_empty(folder: Path) -> None:
-    """Remove a folder that has nothing but empty folders in it; anything else stays."""
-    if folder.is_dir() and not folder.is_symlink():
-        for each, _folders, _files in os.walk(folder, topdown=False):
-            with contextlib.suppress(OSError):
-                Path(each).rmdir()
-
-
-def _move_all(source: Path, target: Path) -> bool:
-    """Move all files of a folder to the same places of another, over what is there; false when some could not be."""
-    done = True
-    for folder, _folders, files in os.walk(source):
-        for name in files:
-            path = Path(folder) / name
-            wanted = target / path.relative_to(source)
+    def _make_store(self) -> Path:
+        """Make a private folder beside the media folder, or in it where only that is of the same file system."""
+        self._folder.parent.mkdir(parents=True, exist_ok=True)
+        name = OURS.format(name=self._folder.name) + uuid.uuid4().hex[:8]
+        for place in self._places():
             try:
-                wanted.parent.mkdir(parents=True, exist_ok=True)
-                _remove_empty(wanted)
-                shutil.move(path, wanted)
+                (place / name).mkdir(mode=0o700)
             except OSError:
-                done = False
-    return done
+                continue
+            return place / name
+        (self._folder.parent / name).mkdir(mode=0o700)  # which says why it can't be
+        return self._folder.parent / name
+
+    def _places(self) -> list[Path]:
+        """Return where such a folder may be, the best first."""
+        beside = self._folder.parent
+        if not self._folder.is_dir():
+            return [beside]
+        is_one_disk = beside.stat().st_dev == self._folder.stat().st_dev
+        return [beside, self._folder] if is_one_disk else [self._folder, beside]
+
+    def _left_by_others(self) -> list[Path]:
+        start, found = OURS.format(name=self._folder.name), []
+        for place in {self._folder.parent, self._folder}:
+            with contextlib.suppress(OSError):
+                found += [each for each in place.iterdir() if each.name.startswith(start)]
+        return sorted(found)
+
+    def _remove_store(self) -> None:
+        shutil.rmtree(self._store, ignore_errors=True)
+
+
+def _permissions(store: Path) -> Permissions:
+    """Return what the site's settings say of new files and folders. What is Django's default gives way to what is there."""
+    file: int | None = django_settings.FILE_UPLOAD_PERMISSIONS
+    is_set = django_settings.is_overridden("FILE_UPLOAD_PERMISSIONS")  # type: ignore[misc]
+    example = store / "example"
+    example.touch()
+    usual = stat.S_IMODE(example.stat().st_mode)
+    example.unlink()
+    return Permissions(
+        file=file if is_set else None,
+        folder=django_settings.FILE_UPLOAD_DIRECTORY_PERMISSIONS,
+        file_otherwise=usual if file is None else file,
+    )
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Have an error of the system say which file it is about.
+
+    :raises LocalFileError: that error.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise LocalFileError(
+            gettext_noop("%(path)s can't be written: %(reason)s."),
+            path=repr(str(path)),
+            reason=error.strerror or str(error),
+        ) from error

@@ -36,6 +36,8 @@ class BackupOptions(Options):
     """Remove what the retention rules do not keep, once the backup has succeeded."""
     group: str = ""
     """The same for all backups that were started together."""
+    full: bool = False
+    """Of the media files: compare every file with the mirror."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

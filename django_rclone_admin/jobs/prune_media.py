@@ -9,12 +9,12 @@ from django.utils.translation import gettext as _
 from .. import wording
 from ..conf import get_settings
 from ..core import file_lists
-from ..core.catalog import Catalog, State, StoredObject
+from ..core.catalog import Catalog, StoredObject
 from ..core.mirror import Mirror
 from ..core.retention import Decision
 from ..core.store import remove
 from ..exceptions import BackupDamaged
-from ..media import get_mirror, later_versions, read_list
+from ..media import get_mirror, is_usable, later_versions, read_list
 from ..remote import media_catalog
 from .job import Job
 from .prune import decide_by_settings
@@ -69,7 +69,7 @@ def unneeded_versions(job: Job, lists: Catalog, mirror: Mirror, kept: Sequence[S
 
     As long as one of these can't be read, or is none, or misses a file, every version stays.
     """
-    if not kept or any(each.state is not State.COMPLETE for each in kept):
+    if not kept or not all(map(is_usable, kept)):
         return []
     folders = file_lists.by_folder(mirror.remote_files(lists.folder, everything=True))
     there = mirror.remote_files(get_settings().media_backup_dir, everything=True)

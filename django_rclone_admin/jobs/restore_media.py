@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from django.utils.translation import gettext as _
 
 from .. import signals, wording
 from ..conf import get_settings
-from ..core import file_lists
+from ..core import file_lists, name_forms
 from ..core.catalog import Catalog, StoredObject
+from ..core.exchange import link_in_the_way
 from ..core.file_lists import Difference, MediaFile
+from ..core.local_files import LocalFiles, as_rclone, scan
 from ..core.mirror import Mirror
-from ..exceptions import RemoteError, gettext_noop
-from ..media import find_media, find_places, get_mirror, get_place, get_root, read_list
+from ..exceptions import LocalFileError, gettext_noop
+from ..media import all_local_files, find_media, find_places, get_folder, get_mirror, get_root, read_list
 from .job import Job
 from .media_rollback import MediaRollback
 from .options import MediaRestoreOptions
@@ -32,6 +35,8 @@ class MediaPlan:
     difference: Difference
     obstacles: list[str]
     """Files of the site that stand where a folder has to be, or in a folder that has to be a file."""
+    here: LocalFiles
+    """The media files of the site."""
 
 
 def plan_media_restore(catalog: Catalog, name: str | None, only: Sequence[str] | None = None) -> MediaPlan:
@@ -40,7 +45,7 @@ def plan_media_restore(catalog: Catalog, name: str | None, only: Sequence[str] |
     :param only: paths of files; all others stay as they are.
     :raises BackupDamaged: files of the backup are missing on the remote.
     :raises BackupNotFound: it has not these files.
-    :raises RestoreRefused: there is nothing to restore.
+    :raises RestoreRefused: there is nothing to restore, or a link is in the way.
     """
     mirror = get_mirror(catalog)
     backup = find_media(catalog, name)
@@ -52,41 +57,69 @@ def plan_media_restore(catalog: Catalog, name: str | None, only: Sequence[str] |
         files = file_lists.choose(files, only)
     file_lists.check_restore(files)
     places = find_places(catalog, backup, files, only)
-    here = file_lists.from_entries(mirror.local_files(everything=True) or [])
-    concerned = here if only is None else [each for each in here if each.path in only]
+    here = all_local_files(mirror)
+    _check_way(here, files)
+    concerned = here.files if only is None else [each for each in here.files if each.path in only]
     difference = file_lists.compare(concerned, files)
-    if only is not None:
-        difference = replace(difference, removed=[])
-    elif mirror.filters:  # what is excluded is never removed
-        counted = {each.name for each in mirror.local_files() or []}
-        difference = replace(difference, removed=[each for each in difference.removed if each in counted])
     return MediaPlan(
         backup=backup,
         files=files,
         places=places,
-        difference=difference,
-        obstacles=file_lists.obstacles(here, files),
+        difference=replace(
+            difference, removed=[] if only is not None else _removable(mirror, backup, difference, files)
+        ),
+        obstacles=file_lists.obstacles(here.files, files),
+        here=here,
     )
 
 
+def _check_way(here: LocalFiles, files: Sequence[MediaFile]) -> None:
+    """Refuse to restore through a link, and into a folder that nobody can look into.
+
+    :raises RestoreRefused: a link is in the way.
+    :raises LocalFileError: a folder can't be read.
+    """
+    links, closed = set(map(as_rclone, here.skipped)), {as_rclone(path): path for path in here.closed}
+    for file in files if links or closed else ():
+        way = (file.path, *file_lists.parents(file.path))
+        if not links.isdisjoint(way):
+            raise link_in_the_way(file.path)
+        for each in closed.keys() & {*way, ""}:
+            raise LocalFileError(
+                gettext_noop("The folder %(path)s of the media files can't be read: %(reason)s."),
+                path=repr(each),
+                reason=here.closed[closed[each]],
+            )
+
+
+def _removable(
+    mirror: Mirror, backup: StoredObject | None, difference: Difference, files: Sequence[MediaFile]
+) -> list[str]:
+    """Return what a restore removes that is to be exact: never what is excluded."""
+    removed = difference.removed
+    if removed and mirror.has_excludes:
+        counted = {each.name for each in mirror.local_files() or []}
+        removed = [each for each in removed if each in counted]
+    if backup is None or backup.manifest is None or backup.manifest.trusted is None:
+        # The names may be those that the remote made of them: then they are the same files.
+        forms = {name_forms.form(each.path) for each in files} if removed else ()
+        removed = [each for each in removed if name_forms.form(each) not in forms]
+    return removed
+
+
 def restore_media(job: Job) -> str:
-    """Copy what is missing or different; with the option ``exact``, also take away what is not in the backup."""
+    """Bring what is missing or different; with the option ``exact``, also take away what is not in the backup."""
     run = job.run
     job.send_vetoable(signals.pre_media_restore)
     job.stage(_("Looking at the media backup"))
     options = MediaRestoreOptions.from_run(run)
     plan = plan_media_restore(job.catalog, run.path or None, options.files)
     mirror = get_mirror(job.catalog)
-    with MediaRollback(job, mirror, get_place(), plan.difference.added) as rollback:
-        job.stage(_("Copying"))
-        rollback.make_way(plan.files, plan.obstacles)
-        for place, paths in plan.places.items():
-            rollback.fetch(get_root(job.catalog, place), paths)
-        _check_arrival(mirror, plan.files)
-        removed = plan.difference.removed if options.exact else []
-        if removed:
-            job.stage(_("Removing what is not in the backup"))
-            rollback.take_away(removed)
+    removed = plan.difference.removed if options.exact else []
+    if folder := get_folder(mirror):
+        _into_folder(job, mirror, folder, plan, removed)
+    else:
+        _into_remote(job, mirror, plan, removed)
     job.send_robust(signals.post_media_restore)
     changed = len(plan.difference.added) + len(plan.difference.changed)
     return _("Restored %(changed)s, removed %(removed)s.") % {
@@ -95,19 +128,54 @@ def restore_media(job: Job) -> str:
     }
 
 
-def _check_arrival(mirror: Mirror, files: Sequence[MediaFile]) -> None:
-    """See that every file of the backup is there: rclone passes over those that have gone from the remote meanwhile.
+def _into_folder(job: Job, mirror: Mirror, folder: Path, plan: MediaPlan, removed: Sequence[str]) -> None:
+    """Bring everything to this machine, and only then change the media files."""
+    wanted = {*plan.difference.added, *plan.difference.changed}
+    files = {each.path: each for each in plan.files if each.path in wanted}
+    with MediaRollback(job, folder, plan.here) as rollback:
+        job.stage(_("Copying"))
+        _fetch(job, mirror, plan, wanted, into=str(rollback.arrived))
+        arrived = scan(rollback.arrived)
+        _check_arrival(arrived.files if arrived else [], files.values())
+        job.stage(_("Putting the files in place"))
+        rollback.remove([each for each in plan.obstacles if each not in removed])
+        rollback.remove(removed)
+        rollback.put(files)
+        job.control.confirm()  # what was replaced goes now
+
+
+def _into_remote(job: Job, mirror: Mirror, plan: MediaPlan, removed: Sequence[str]) -> None:
+    """Change the media files where they are: no other place could keep what is replaced."""
+    job.stage(_("Copying"))
+    if plan.obstacles:
+        mirror.delete_local(plan.obstacles, control=job.control)
+    _fetch(job, mirror, plan, {*plan.difference.added, *plan.difference.changed}, into=None)
+    _check_arrival(all_local_files(mirror).files, plan.files)
+    if removed:
+        job.stage(_("Removing what is not in the backup"))
+        mirror.delete_local(removed, control=job.control)
+
+
+def _fetch(job: Job, mirror: Mirror, plan: MediaPlan, wanted: Collection[str], *, into: str | None) -> None:
+    """Copy files from where they are on the remote.
+
+    :param into: a local folder; by default they go to the site.
+    """
+    for place, paths in plan.places.items():
+        if chosen := [path for path in paths if path in wanted]:
+            mirror.fetch(
+                get_root(job.catalog, place), chosen, into=into, always=into is None, control=job.control
+            )
+
+
+def _check_arrival(found: Sequence[MediaFile], files: Iterable[MediaFile]) -> None:
+    """See that files are there: rclone passes over those that have gone from the remote meanwhile.
 
     :raises RemoteError: some are not.
     """
-    sizes = {each.name: each.size for each in mirror.local_files(everything=True) or []}
+    sizes = {each.path: each.size for each in found}
     lost = [each.path for each in files if sizes.get(each.path) != each.size]
     if lost:
-        raise RemoteError(
-            gettext_noop("%(count)d files did not arrive from the remote, %(path)s among them."),
-            hint=gettext_noop(
-                "Look whether another program changes the remote or the media files, and try again."
-            ),
-            count=len(lost),
-            path=repr(lost[0]),
+        raise file_lists.did_not_arrive(
+            gettext_noop("%(count)d files did not arrive from the remote, %(path)s among them."), lost
         )

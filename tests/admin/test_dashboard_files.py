@@ -112,6 +112,15 @@ def test_a_list_is_read_once(admin_client, backups, tmp_path):
     assert len(cached_file_lists._lists) == cached_file_lists.KEPT
 
 
+def test_long_lists_are_not_remembered(admin_client, backups, monkeypatch):
+    monkeypatch.setattr(cached_file_lists, "KEPT_FILES", 25)
+    for number, count in enumerate((10, 10, 10, 30)):
+        path = backups.put_media(DAY + timedelta(days=number), {f"{each}.jpg": b"" for each in range(count)})
+        api.refresh()
+        assert f"{count} files" in get(admin_client, url("backup_files", path)).text
+        assert sum(map(len, cached_file_lists._lists.values())) <= 25
+
+
 def test_a_hundred_thousand_files_are_no_burden(admin_client, backups):
     paths = [f"uploads/{number % 300}/picture-{number}.jpg" for number in range(100_000)]
     backups.remote.write("media/x", b"")

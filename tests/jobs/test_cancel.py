@@ -46,7 +46,7 @@ def cancel(shop, process) -> None:
 
 
 MEDIA_STAGES = {
-    "copying": (MEDIA_BACKUP, r"\bsync\b"),
+    "copying": (MEDIA_BACKUP, r"\b(sync|copy)\b"),
     "list": (MEDIA_BACKUP, r"\brcat\b"),
     "restoring": (MEDIA_RESTORE, r"\bcopy\b"),
 }

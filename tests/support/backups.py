@@ -79,7 +79,8 @@ class Backups:
             {"path": path, "size": len(content), "time": taken_at.isoformat()}
             for path, content in sorted(files.items())
         )
-        stored = file_list(usual_lines if lines is None else lines)
+        text = file_lines(usual_lines if lines is None else lines)
+        stored = compressed(text)
         for each, bytes_ in files.items() if mirrored else ():
             self.remote.write(f"media/{each}", bytes_)
         self.remote.write(path, stored)
@@ -88,6 +89,7 @@ class Backups:
                 "engine": "media",
                 "connector": "rclone",
                 "sha256": hashlib.sha256(stored).hexdigest(),
+                "raw_size": len(text),
                 "tables": [],
                 "migrations": {},
                 "files": len(files),
@@ -120,10 +122,13 @@ class Backups:
         return [next(word for word in line.split() if not word.startswith("-")) for line in lines]
 
 
-def file_list(lines: Iterable[object]) -> bytes:
-    """Return the stored list of files of a media backup."""
+def file_lines(lines: Iterable[object]) -> bytes:
+    """Return the list of files of a media backup, as it is before it is compressed."""
+    return b"".join(json.dumps(line, ensure_ascii=False).encode() + b"\n" for line in lines) or b"\n"
+
+
+def compressed(text: bytes) -> bytes:
     compress = Compressor(ZSTD, None)
-    text = b"".join(json.dumps(line, ensure_ascii=False).encode() + b"\n" for line in lines) or b"\n"
     return b"".join(compress.feed(text)) + compress.finish()
 
 

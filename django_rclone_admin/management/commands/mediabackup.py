@@ -29,6 +29,14 @@ class Command(BaseCommand):
             action="store_true",
             help=_("After the backup, remove old backups by the retention rules."),
         )
+        parser.add_argument(
+            "--label", default="", metavar="TEXT", help=_("A note that is kept with the backup.")
+        )
+        parser.add_argument(
+            "--full",
+            action="store_true",
+            help=_("Compare every file with the mirror, and not with the last file list."),
+        )
 
     def work(self, **options: Any) -> object:
         refuse_together(options, "dry_run", "clean")
@@ -36,7 +44,9 @@ class Command(BaseCommand):
             return self._compare()
         who = origin()
         with self.progress(_("Backing up the media files")) as progress:
-            run = api.backup_media(progress=progress, origin=who)
+            run = api.backup_media(
+                label=options["label"], full=options["full"], progress=progress, origin=who
+            )
         self.report(run)
         if options["clean"]:
             decisions = api.prune_media(made=[run.path], origin=who)

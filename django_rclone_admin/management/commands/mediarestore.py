@@ -23,7 +23,12 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument(
-            "--at", metavar="NAME", help=_("A backup from “listbackups --media”; the default is the latest.")
+            "--at",
+            "-i",
+            "--input-path",
+            metavar="NAME",
+            dest="at",
+            help=_("A backup from “listbackups --media”; the default is the latest."),
         )
         parser.add_argument(
             "--exact", action="store_true", help=_("Also remove files that are not in the backup.")

@@ -1,0 +1,95 @@
+"""Who may read and write a local file: kept where a file is replaced, and taken from its neighbours where it is new."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from .file_lists import parents
+
+ATTRIBUTES = ("system.posix_acl_access", "security.selinux")
+"""What decides about access besides owner and mode, on Linux."""
+
+
+class Access(NamedTuple):
+    """Owner and permissions of a file or a folder."""
+
+    mode: int
+    """The permission bits. A file's never have those that make a program run as its owner."""
+    uid: int = -1
+    """``-1``: whoever makes it."""
+    gid: int = -1
+    attributes: tuple[tuple[str, bytes], ...] = ()
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Access:
+        return cls(status.st_mode & 0o7777, status.st_uid, status.st_gid)
+
+    def with_attributes(self, file: Path | int) -> Access:
+        """Return it with the attributes of a file, which may be a link."""
+        found = []
+        for name in ATTRIBUTES if hasattr(os, "getxattr") else ():
+            with contextlib.suppress(OSError):
+                is_open = isinstance(file, int)
+                found.append((name, os.getxattr(file, name, follow_symlinks=is_open)))
+        return self._replace(attributes=tuple(found))
+
+    def give(self, file: Path | int) -> None:
+        """Give it to a file or folder, as far as this process may. A path must be where nobody else can write."""
+        for owner in (self.uid, self.gid), (-1, self.gid):
+            with contextlib.suppress(PermissionError):
+                os.chown(file, *owner)
+                break
+        with contextlib.suppress(PermissionError):  # a file system without modes
+            os.chmod(file, self.mode)  # noqa: PTH101 (it may be open)
+        for name, value in self.attributes:
+            with contextlib.suppress(OSError):
+                os.setxattr(file, name, value)
+
+
+@dataclass(slots=True, kw_only=True)
+class Habits:
+    """How the files and folders below a folder are accessed. Keys are the system's paths of folders below it."""
+
+    files: dict[str, Access] = field(default_factory=dict)
+    """One file in the folder, or else one further below."""
+    folders: dict[str, Access] = field(default_factory=dict)
+    """One folder in the folder, with files in it."""
+
+    def complete(self, root: Path) -> None:
+        """Work out what the files in folders tell about the folders above them."""
+        for folder, access in sorted(self.files.items()):
+            for child, above in _steps(folder):
+                self.files.setdefault(above, access)
+                if above not in self.folders:
+                    with contextlib.suppress(OSError):
+                        self.folders[above] = Access.of((root / child).lstat())
+
+    def file_in(self, folder: str) -> Access | None:
+        """Return the access that a new file in a folder should have, if there is any example near it."""
+        return next((self.files[each] for each in (folder, *_above(folder)) if each in self.files), None)
+
+
+def _steps(folder: str) -> Iterable[tuple[str, str]]:
+    """Give each folder on the way up, with the one that it is in."""
+    way = [folder, *_above(folder)]
+    return itertools.pairwise(way)
+
+
+def _above(folder: str) -> list[str]:
+    return [*parents(folder), ""] if folder else []
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permissions:
+    """The permissions that the site gives to new files and folders; ``None``: like those beside them."""
+
+    file: int | None = None
+    folder: int | None = None
+    file_otherwise: int = 0o644
+    """For a file that has none beside it."""

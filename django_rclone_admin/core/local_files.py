@@ -1,0 +1,125 @@
+"""The files below a local folder, listed by ourselves: quicker than by rclone, and with what rclone passes over."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from .access import Access, Habits
+from .file_lists import MediaFile
+
+PICTURES = (
+    {code: chr(0x2400 + code) for code in range(1, 32)}
+    | {0x7F: "\u2421"}
+    | {code: f"\u201b{chr(code)}" for code in (*range(0x2401, 0x2420), 0x2421)}
+    | dict.fromkeys(range(0xDC80, 0xDD00), "\ufffd")
+)
+"""How rclone writes what no name on a remote may hold: a picture of it, and before a real picture a quote."""
+STRANGE = re.compile("[\x01-\x1f\x7f\u201b\u2401-\u241f\u2421\udc80-\udcff]")
+QUOTE = re.compile("((?<![^/])\u201b\uff0e(?![^/])|\u201b[\u201b\u2400\uff0f])|\u201b")
+"""The sign of a quote, and first those quotes that a name on the disk may hold; the sign itself is quoted too."""
+TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:Z|\+00:00)")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(slots=True, kw_only=True)
+class LocalFiles:
+    """What is below a folder."""
+
+    files: list[MediaFile] = field(default_factory=list)
+    """In the order of their paths, which are as rclone writes them."""
+    names: dict[str, str] = field(default_factory=dict)
+    """The system's paths of those files whose path rclone writes in another way."""
+    skipped: list[str] = field(default_factory=list)
+    """The system's paths of symbolic links, sockets and whatever else is neither a file nor a folder."""
+    closed: dict[str, str] = field(default_factory=dict)
+    """The system's paths of folders that can't be listed, and why."""
+    habits: Habits = field(default_factory=Habits)
+
+
+def scan(root: Path, *, passing_over: str | None = None) -> LocalFiles | None:
+    """List the files below a folder, without following a link; ``None`` when the folder is not there.
+
+    :param passing_over: what the names of folders in it begin with that are no media files.
+    """
+    found, folders = LocalFiles(), [""]
+    while folders:
+        folder = folders.pop()
+        try:
+            with os.scandir(root / folder) as entries:
+                folders += _read(found, folder, entries)
+        except (FileNotFoundError, NotADirectoryError):
+            if not folder:
+                return None
+            continue  # removed since the folder above was read
+        except OSError as error:
+            found.closed[folder.rstrip("/")] = error.strerror or str(error)
+        if not folder and passing_over:
+            folders = [each for each in folders if not each.startswith(passing_over)]
+    found.files.sort()
+    found.habits.complete(root)
+    return found
+
+
+def _read(found: LocalFiles, folder: str, entries: Iterator[os.DirEntry[str]]) -> list[str]:
+    """Add the files of one folder, and return the folders in it. Called once a folder: there may be a million files."""
+    folders, add, access = [], found.files.append, None
+    for entry in entries:
+        path = folder + entry.name
+        if entry.is_dir(follow_symlinks=False):
+            folders.append(f"{path}/")
+            continue
+        if not entry.is_file(follow_symlinks=False):
+            found.skipped.append(path)
+            continue
+        try:
+            status = entry.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            continue
+        access = access or Access.of(status)
+        if STRANGE.search(path):
+            name, path = path, as_rclone(path)
+            found.names[path] = name
+        add(MediaFile(path, status.st_size, stamp(status.st_mtime_ns)))
+    if access:
+        found.habits.files[folder.rstrip("/")] = access
+    return folders
+
+
+def as_rclone(path: str) -> str:
+    """Return a path of the system as rclone writes it."""
+    if not STRANGE.search(path):
+        return path
+    return QUOTE.sub(lambda found: found[1] or "\u201b\u201b", path).translate(PICTURES)
+
+
+def stamp(nanoseconds: int) -> str:
+    """Return a time since 1970 as rclone writes it, or nothing when no calendar has it."""
+    seconds, fraction = divmod(nanoseconds, 10**9)
+    try:
+        text = _second(seconds)
+    except OverflowError:
+        return ""
+    return f"{text}.{fraction:09d}Z"
+
+
+@functools.lru_cache(maxsize=1024)
+def _second(seconds: int) -> str:
+    return (EPOCH + timedelta(seconds=seconds)).isoformat()[:19]
+
+
+def nanoseconds(time: str) -> int | None:
+    """Return a time in UTC that :func:`stamp` or rclone wrote as nanoseconds since 1970; ``None`` when it is none."""
+    found = TIME.fullmatch(time)
+    if not found:
+        return None
+    try:
+        since = datetime.fromisoformat(f"{found[1]}+00:00") - EPOCH
+    except ValueError:
+        return None
+    return since // timedelta(seconds=1) * 10**9 + int((found[2] or "").ljust(9, "0"))

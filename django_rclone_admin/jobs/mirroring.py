@@ -1,0 +1,270 @@
+"""Make the mirror equal to the media files: by the difference to the last file list, or by comparing every file."""
+
+from __future__ import annotations
+
+import functools
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Self
+
+from django.db import DatabaseError
+from django.utils.translation import gettext as _
+
+from .. import clock
+from ..conf import get_settings
+from ..core import file_lists, name_forms
+from ..core.catalog import Catalog, StoredObject
+from ..core.file_lists import Difference, MediaFile
+from ..core.mirror import FEW, Mirror
+from ..exceptions import BackupDamaged, BackupError, RemoteError, gettext_noop
+from ..media import STAMP, get_time, last_list, local_files, media_in, parse_stamp, read_list
+from ..models.runs import BackupRun, Kind, Status
+from ..remote import media_catalog
+from . import history
+from .job import Job
+
+FULL_EVERY = 10
+"""Every so many-th media backup compares every file with the mirror."""
+SAME_SIZE = 64 << 20
+"""Bytes of files whose size has not changed. Where there are more, rclone may find that their contents have not either."""
+LOOKS = (1.0, 4.0)
+"""Seconds between looks for what did not arrive: a storage may show it late."""
+SHOWN = 6
+"""How many names an error has room for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """What is on the remote before a backup."""
+
+    lists: list[StoredObject]
+    last: StoredObject | None
+    """The last of them."""
+    files: list[MediaFile]
+    """What that says."""
+    runs: list[datetime]
+    """The times of all runs that replaced or removed something."""
+
+    @classmethod
+    def look(cls, mirror: Mirror, catalog: Catalog) -> Self:
+        objects, folders = mirror.contents(catalog.folder)
+        lists = catalog.inspect(catalog.arrange(objects))
+        last = last_list(lists)
+        return cls(
+            lists=lists,
+            last=last,
+            files=list_of(catalog, last),
+            runs=[time for name in folders if (time := parse_stamp(name))],
+        )
+
+    @property
+    def taken_at(self) -> datetime:
+        """A time after every earlier run, whatever the clock does."""
+        earlier = max([clock.now(), *self.runs, *filter(None, map(get_time, self.lists))])
+        return earlier + timedelta(microseconds=1)
+
+    @property
+    def trusted(self) -> int:
+        """How many runs in a row took the list before them for what is in the mirror, up to the last list."""
+        return (self.last.manifest.trusted or 0) if self.last and self.last.manifest else 0
+
+    @property
+    def is_last_word(self) -> bool:
+        """Whether no run has replaced anything since the last list."""
+        time = get_time(self.last) if self.last else None
+        return time is not None and all(run <= time for run in self.runs)
+
+
+def list_of(catalog: Catalog, backup: StoredObject | None) -> list[MediaFile]:
+    """Return the file list of a media backup; an empty one when there is none, or when it can't be read."""
+    try:
+        return read_list(catalog, backup) if backup else []
+    except BackupDamaged:
+        return []
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mirrored:
+    """What a run has made of the mirror."""
+
+    taken_at: datetime
+    """The time of its last step."""
+    files: list[MediaFile]
+    """The media files, all of which are in the mirror."""
+    trusted: int
+    """See :attr:`~django_rclone_admin.core.manifest.Manifest.trusted`."""
+
+
+def update_mirror(
+    job: Job, mirror: Mirror, before: Before, here: list[MediaFile], *, full: bool = False
+) -> Mirrored:
+    """Make the mirror equal to the media files, and see that it is.
+
+    No two steps put what they replace into the same folder.
+
+    :param full: compare every file.
+    :raises UsageError: too much would go.
+    :raises BackupError: a file could not be copied, or is not in the mirror.
+    """
+    difference = file_lists.compare(before.files, here)
+    doubt = (
+        _("it was asked for")
+        if full
+        else _doubt(job, mirror, before) or _limit(mirror, here, before.files, difference)
+    )
+    if doubt:
+        job.note(_("Every file is compared with the mirror: %(reason)s.") % {"reason": doubt})
+    there, now = _in_mirror(mirror, before) if doubt else before.files, before.taken_at
+    _check_source(here, there)
+
+    def attempt(number: int) -> Mirrored:
+        nonlocal here, there
+        if number:
+            here, there = local_files(mirror).files, _in_mirror(mirror, before)
+            _check_source(here, there)
+        trusts = not (doubt or number)
+        copied = [*difference.added, *difference.changed] if trusts else None
+        for step in _by_difference(mirror, difference) if trusts else _by_comparison(mirror, there, here):
+            take(step)
+        lost = _lost(job, mirror, here, copied)
+        # Of two folders that differ only in case, rclone has passed over one, even if the other is empty.
+        if again := name_forms.with_a_name_of_their_own(here, lost) if lost else []:
+            take(functools.partial(mirror.renew, get_settings().media_backup_dir, again))
+            lost = _lost(job, mirror, here, copied)
+        if lost:
+            raise _not_arrived(here, lost)
+        return Mirrored(taken_at=now, files=here, trusted=before.trusted + 1 if trusts else 0)
+
+    def take(step: Callable[..., None]) -> None:
+        nonlocal now
+        now += timedelta(microseconds=1)
+        versions = media_catalog(job.catalog).path(now.astimezone(UTC).strftime(STAMP))
+        step(versions=versions, control=job.control)
+
+    # Whatever rclone complains of: a file may have changed while it was read, and what was copied need not be again.
+    return job.retrying(attempt, on=(RemoteError,))
+
+
+def _check_source(here: Sequence[MediaFile], there: Sequence[MediaFile]) -> None:
+    file_lists.check_source(here, there, get_settings().media_max_delete_percent)
+
+
+def _doubt(job: Job, mirror: Mirror, before: Before) -> str:
+    """Say why the last list may not be what is in the mirror; nothing when it can be believed."""
+    last = before.last.manifest if before.last else None
+    if last is None or not before.files:
+        return _("there is no file list before this one")
+    if last.trusted is None:
+        return _("the last file list was written by an older version")
+    if not before.is_last_word:
+        return _("a later run has replaced files")
+    if last.trusted + 1 >= FULL_EVERY:
+        return _("that is done from time to time")
+    if not _ended_well(job):
+        return _("the last run did not succeed, or nothing is known of it")
+    if mirror.passes_over:
+        return _("RCLONE_FLAGS leave out files")
+    return ""
+
+
+def _limit(
+    mirror: Mirror, here: Sequence[MediaFile], before: Sequence[MediaFile], difference: Difference
+) -> str:
+    """Say why a difference is not for being copied file by file; nothing when it is."""
+    sizes = {each.path: each.size for each in before}
+    kept = set(difference.changed)
+    same = sum(each.size for each in here if each.path in kept and sizes[each.path] == each.size)
+    if (
+        len(difference.added) + len(difference.changed) > FEW
+        or len(difference.removed) > FEW
+        or same > SAME_SIZE
+    ):
+        return _("much has changed")
+    if mirror.has_excludes and difference.removed:
+        return _("files may have been excluded since")
+    return ""
+
+
+def _ended_well(job: Job) -> bool:
+    """Whether the media backup before this one is known to have succeeded."""
+    if not job.recorded:
+        return False
+    runs = BackupRun.objects.using(history.database()).filter(kind=Kind.MEDIA_BACKUP).exclude(pk=job.run.pk)
+    try:
+        last = runs.order_by("-created_at").values_list("status", flat=True).first()
+    except DatabaseError:
+        return False
+    return last == Status.SUCCEEDED
+
+
+def _in_mirror(mirror: Mirror, before: Before) -> list[MediaFile]:
+    """Return the files of the mirror, with the times that the last list knows, if no later run has replaced anything."""
+    return file_lists.with_times(media_in(mirror), before.files if before.is_last_word else [])
+
+
+def _by_difference(mirror: Mirror, difference: Difference) -> Iterator[Callable[..., None]]:
+    """Give what has to be done when the last list is what is in the mirror."""
+    folder = get_settings().media_backup_dir
+    if difference.removed:
+        yield functools.partial(mirror.retire, folder, difference.removed)
+    if copied := [*difference.added, *difference.changed]:
+        yield functools.partial(mirror.renew, folder, copied)
+
+
+def _by_comparison(
+    mirror: Mirror, there: Sequence[MediaFile], here: Sequence[MediaFile]
+) -> Iterator[Callable[..., None]]:
+    """Give what has to be done so that rclone can compare all files and do the rest."""
+    folder = get_settings().media_backup_dir
+    if gone := {*file_lists.obstacles(there, here), *name_forms.other_forms(there, here)}:
+        yield functools.partial(mirror.retire, folder, sorted(gone))
+    # A sync compares sizes alone when the remote keeps no times, so what kept its size has to be named.
+    if not mirror.keeps_times() and (changed := file_lists.compare(there, here).changed):
+        yield functools.partial(mirror.renew, folder, changed)
+    yield functools.partial(mirror.sync, folder)
+
+
+def _lost(job: Job, mirror: Mirror, files: Sequence[MediaFile], paths: Sequence[str] | None) -> list[str]:
+    """Return the paths of files that are not in the mirror: rclone passes over some with no more than a notice.
+
+    :param paths: of those to look for; all of them by default.
+    """
+    folder = get_settings().media_backup_dir
+    wanted = {each.path: each.size for each in files}
+    if paths is not None:
+        wanted = {path: wanted[path] for path in paths}
+    for pause in (*LOOKS, None) if wanted else ():
+        if paths is None:
+            found = {each.name: each.size for each in mirror.remote_files(folder)}
+        else:
+            found = mirror.sizes(folder, paths)
+        lost = [path for path, size in wanted.items() if found.get(path) != size]
+        if not lost or not pause:
+            return lost
+        job.control.sleep(pause)
+    return []
+
+
+def _not_arrived(files: Sequence[MediaFile], lost: Sequence[str]) -> BackupError:
+    if same := name_forms.in_one_form(files, lost):
+        return _taken_for_the_same(same)
+    return file_lists.did_not_arrive(
+        gettext_noop("%(count)d files did not arrive in the mirror, %(path)s among them."), lost
+    )
+
+
+def _taken_for_the_same(paths: Sequence[str]) -> BackupError:
+    shown = [*map(repr, paths)]
+    if len({unicodedata.normalize("NFC", each) for each in shown}) < len(shown):
+        shown = [*map(ascii, paths)]  # else they look the same to people, too
+    return BackupError(
+        gettext_noop(
+            "The remote takes names of files for the same, so that it can't keep all of them: %(names)s."
+        ),
+        hint=gettext_noop(
+            "Rename all but one of them, or leave them out with MEDIA_EXCLUDE. The other files are in the mirror."
+        ),
+        names=", ".join(shown[:SHOWN]),
+    )

@@ -1,0 +1,176 @@
+"""A media backup copies the difference to the last list, and compares every file where that may not be enough."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from django_rclone_admin import api
+from django_rclone_admin.core.retry import WAITS
+from django_rclone_admin.exceptions import BackupError
+from django_rclone_admin.jobs import mirroring
+from django_rclone_admin.models.runs import BackupRun, Status
+from tests.support.media import Media
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+COMPARED = "Every file is compared with the mirror"
+
+
+@pytest.fixture
+def site(media_site: Media) -> Media:
+    """A site with a backup, whose list the next one can believe."""
+    media_site.write({"a": b"one", "folder/b": b"two", "gone": b"three"})
+    media_site.back_up()
+    return media_site
+
+
+def test_difference_is_copied_and_nothing_else_is_looked_at(site, backups, tmp_path):
+    backups.configure(**site.settings.DJANGO_RCLONE)
+    site.settings.MEDIA_ROOT = str(site.folder)
+    site.write({"a": b"ONE", "new/c": b"four"})
+    (site.folder / "gone").unlink()
+    backups.count_calls(tmp_path)
+    run = api.backup_media()
+    calls = backups.calls()
+    assert COMPARED not in run.log
+    assert "sync" not in calls
+    assert [calls.count(name) for name in ("copy", "move")] == [1, 1]
+    assert len(calls) <= 14
+    assert site.in_mirror() == site.read() == {
+        "always": b"there", "a": b"ONE", "folder/b": b"two", "new/c": b"four",
+    }  # fmt: skip
+
+
+def test_backup_without_a_difference_copies_nothing(site, backups, tmp_path):
+    backups.configure(**site.settings.DJANGO_RCLONE)
+    site.settings.MEDIA_ROOT = str(site.folder)
+    backups.count_calls(tmp_path)
+    api.backup_media()
+    assert {"copy", "move", "sync"}.isdisjoint(backups.calls())
+    assert len(api.list_media()) == 2
+
+
+def doubt_option(site: Media) -> dict[str, bool]:
+    return {"full": True}
+
+
+def doubt_number(site: Media) -> None:
+    for _number in range(mirroring.FULL_EVERY - 1):
+        assert COMPARED not in api.backup_media().log
+
+
+def doubt_failure(site: Media) -> None:
+    BackupRun.objects.update(status=Status.FAILED)
+
+
+def doubt_history(site: Media) -> None:
+    BackupRun.objects.all().delete()
+
+
+def doubt_versions(site: Media) -> None:
+    later = datetime.now(UTC) + timedelta(seconds=5)
+    site.remote.write(f"media-versions/{later:%Y-%m-%d-%H%M%S-%f}/x", b"")
+
+
+def doubt_old_list(site: Media) -> None:
+    [name] = [each for each in site.remote.names("media-versions") if each.endswith("manifest.json")]
+    manifest = json.loads(site.remote.read(name))
+    del manifest["trusted"]
+    site.remote.write(name, json.dumps(manifest).encode() + b"\n")
+
+
+def doubt_spoilt_list(site: Media) -> None:
+    [name] = [each for each in site.remote.names("media-versions") if each.endswith(".zst")]
+    site.remote.write(name, bytes(len(site.remote.read(name))))
+
+
+def doubt_excluded(site: Media) -> None:
+    site.configure(MEDIA_EXCLUDE=["*.tmp"])
+    (site.folder / "gone").unlink()
+
+
+def doubt_much(site: Media) -> None:
+    site.write({f"many/{number}": b"1" for number in range(mirroring.FEW + 1)})
+
+
+DOUBTS = {
+    name.removeprefix("doubt_"): value for name, value in list(globals().items()) if name.startswith("doubt_")
+}
+
+
+@pytest.mark.parametrize("doubt", DOUBTS)
+def test_every_file_is_compared_where_the_list_may_not_be_the_mirror(site, doubt):
+    options = DOUBTS[doubt](site) or {}
+    site.remote.remove("media/folder/b")  # behind our back
+    site.remote.write("media/foreign", b"not ours")
+    run = api.backup_media(**options)
+    assert COMPARED in run.log
+    assert set(site.in_mirror()) == set(site.read())
+    if doubt in ("number", "option"):
+        assert COMPARED not in api.backup_media().log
+
+
+def test_file_that_was_excluded_since_stays_on_the_remote(site):
+    site.configure(MEDIA_EXCLUDE=["gone"])
+    site.back_up()
+    assert site.in_mirror()["gone"] == b"three"
+    site.write({"a": b"ONE"})
+    assert COMPARED not in api.backup_media().log
+    assert site.in_mirror() == {"always": b"there", "a": b"ONE", "folder/b": b"two", "gone": b"three"}
+
+
+def test_change_of_equal_size_is_noticed_where_the_remote_keeps_no_times(site, make_remote):
+    remote = make_remote("webdav")
+    site.settings.DJANGO_RCLONE = {"RCLONE_BINARY": remote.binary, **remote.settings}
+    site.back_up()
+    site.write({"a": b"ONE"})
+    assert COMPARED not in api.backup_media().log
+    (site.folder / "a").unlink()
+    api.restore_media()
+    assert (site.folder / "a").read_bytes() == b"ONE"
+
+
+def test_run_that_dies_while_it_copies_is_made_good_by_the_next(site, tmp_path, monkeypatch):
+    monkeypatch.setattr("django_rclone_admin.core.retry.WAITS", (0.0,) * len(WAITS))
+    wanted = site.read()
+    first = api.list_media()[0].name
+    site.write({"a": b"ONE", "new": b"four"})
+    site.wrap(
+        tmp_path / "bin",
+        "if 'copy' in arguments or 'sync' in arguments:\n    start().wait()\n    sys.exit(1)\n",
+    )
+    with pytest.raises(BackupError) as caught:
+        api.backup_media()
+    assert "Nothing was changed" not in caught.value.hint
+    site.unwrap()
+    (site.folder / "new").unlink()
+    assert COMPARED in api.backup_media().log
+    assert site.in_mirror() == site.read() == {**wanted, "a": b"ONE"}
+    api.restore_media(first, exact=True)
+    assert site.read() == wanted
+
+
+@pytest.mark.parametrize(
+    "taken_at",
+    ["0001-01-01T00:00:00+00:00", "9999-12-31T23:59:59.999999+00:00", "0001-01-01T00:00:00+14:00",
+     "9999-12-31T23:59:59.999999-14:00", "0999-01-01T00:00:00+00:00", "2031-01-01T00:00:00+00:00"],
+)  # fmt: skip
+def test_time_that_no_run_had_stops_no_backup(site, taken_at):
+    [name] = [each for each in site.remote.names("media-versions") if each.endswith("manifest.json")]
+    manifest = json.loads(site.remote.read(name))
+    site.remote.write(name, json.dumps({**manifest, "taken_at": taken_at}).encode() + b"\n")
+    site.remote.write("media-versions/9999-12-31-235959-999999/x", b"")
+    site.remote.write("media-versions/0001-01-01-000000-000000/x", b"")
+    site.write({"a": b"ONE"})
+    run = api.backup_media()
+    assert COMPARED in run.log
+    (site.folder / "a").unlink()
+    api.restore_media(exact=True)
+    assert site.read()["a"] == b"ONE"
+    api.prune_media()
+
+
+def test_label_is_kept_with_the_backup(site):
+    api.backup_media(label="before the move")
+    assert api.list_media()[0].manifest.label == "before the move"

@@ -1,0 +1,158 @@
+"""No media file is passed over in silence: names that look the same, what can't be read, what does not arrive."""
+
+import os
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from django_rclone_admin import api
+from django_rclone_admin.exceptions import BackupError, LocalFileError, RemoteError
+from tests.support.media import Media
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NFC, NFD = (unicodedata.normalize(form, "Größe.jpg") for form in ("NFC", "NFD"))
+
+
+def ignoring_case(media: Media) -> None:
+    """Have the remote say of itself that it ignores case, as those of macOS, Windows and many services do."""
+    settings = media.settings.DJANGO_RCLONE
+    env = {"RCLONE_CONFIG_CASELESS_TYPE": "local", "RCLONE_CONFIG_CASELESS_CASE_INSENSITIVE": "true"}
+    media.configure(
+        REMOTE=f"CASELESS:{media.remote.root}", RCLONE_ENV={**settings.get("RCLONE_ENV", {}), **env}
+    )
+
+
+@pytest.mark.parametrize("full", [True, False])
+@pytest.mark.parametrize("folder", ["", "folder/", f"{NFC}/"])
+def test_both_forms_of_a_name_are_backed_up(media_site, full, folder):
+    files = {
+        "always": b"there",
+        f"{folder}{NFC}": b"composed",
+        f"{folder}{NFD}": b"decomposed",
+        "other": b"1",
+    }
+    if full:
+        media_site.write(files)
+    else:
+        media_site.write({**files, f"{folder}{NFD}": b"before"})
+        media_site.back_up()
+        media_site.write(files)
+    media_site.back_up()
+    assert media_site.in_mirror() == files
+    for path in (folder + NFC, folder + NFD):
+        (media_site.folder / path).unlink()
+    api.restore_media(exact=True)
+    assert media_site.read() == files
+
+
+@pytest.mark.parametrize("caseless", [False, True])
+@pytest.mark.parametrize("full", [True, False])
+@pytest.mark.parametrize("old, new", [(NFC, NFD), (NFD, NFC), ("a.JPG", "A.jpg"), ("dir/x", "Dir/x")])
+def test_file_that_was_renamed_to_another_form_comes_back_by_its_new_name(
+    media_site, old, new, full, caseless
+):
+    if caseless:
+        ignoring_case(media_site)
+    media_site.write({old: b"bytes", "other": b"1"})
+    first = media_site.back_up()
+    path = media_site.folder / new
+    path.parent.mkdir(exist_ok=True)
+    (media_site.folder / old).rename(path)
+    second = media_site.back_up(full=full)
+    assert set(media_site.in_mirror()) == {"always", "other", new}
+    for name, wanted in ((second, new), (first, old), (second, new)):
+        api.restore_media(name, exact=True)
+        assert media_site.read() == {"always": b"there", "other": b"1", wanted: b"bytes"}
+
+
+def test_names_that_a_remote_takes_for_the_same_fail_and_are_named(media_site):
+    ignoring_case(media_site)
+    media_site.write({"other": b"1"})
+    media_site.back_up()
+    media_site.write({"folder/a.jpg": b"bytes", "folder/A.jpg": b"bytes"})
+    for _attempt in range(2):  # by the difference, and by comparing every file
+        with pytest.raises(
+            BackupError, match=r"takes names of files for the same.*'folder/A.jpg', 'folder/a.jpg'"
+        ) as caught:
+            media_site.back_up()
+        assert "Nothing was changed" not in caught.value.hint
+    assert len(api.list_media()) == 1
+    (media_site.folder / "folder/a.jpg").unlink()
+    media_site.back_up()
+    assert set(media_site.in_mirror()) == {"always", "other", "folder/A.jpg"}
+
+
+@pytest.mark.parametrize("full", [True, False])
+@pytest.mark.parametrize("other", ["dir/y", "dir"], ids=["with a file", "empty"])
+def test_folders_that_differ_in_case_are_no_reason_to_miss_a_file(media_site, full, other):
+    """What says of itself that it ignores case does not: here it is a folder on a disk that does not."""
+    ignoring_case(media_site)
+    media_site.back_up()
+    if other == "dir":
+        (media_site.folder / "dir").mkdir()
+    else:
+        media_site.write({other: b"two"})
+    media_site.write({"Dir/x": b"one"})
+    media_site.back_up(full=full)
+    assert media_site.in_mirror() == media_site.read()
+
+
+def test_list_of_an_older_version_does_not_remove_a_file_by_its_other_form(media_site, backups):
+    """It has the names that the remote had: of a file that had been renamed, the old one."""
+    backups.put_media(content={"always": b"there", NFC: b"bytes"})
+    backups.configure(**media_site.settings.DJANGO_RCLONE)
+    media_site.write({NFD: b"bytes", "other": b"1"})
+    media_site.settings.MEDIA_ROOT = str(media_site.folder)
+    api.restore_media(exact=True)
+    assert set(media_site.read()) == {"always", NFC, NFD}
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_file_that_rclone_passes_over_is_noticed(media_site, tmp_path, full):
+    """Whatever the reason: here a configured flag."""
+    media_site.write({"a": b"one"})
+    media_site.back_up()
+    media_site.write({"large": bytes(5000)})
+    body = "if 'sync' in arguments or 'copy' in arguments:\n    arguments.insert(0, '--max-size=1k')\n"
+    media_site.wrap(tmp_path / "bin", body)
+    with pytest.raises(RemoteError, match="1 files did not arrive in the mirror, 'large' among them"):
+        media_site.back_up(full=full)
+    assert len(api.list_media()) == 1
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_upload_that_comes_or_goes_during_a_backup_is_in_it_or_not(media_site, tmp_path, full):
+    media_site.write({"a": b"one"})
+    media_site.back_up()
+    media_site.write({"b": b"two", "c": b"three"})
+    body = f"""
+if ('copy' in arguments or 'sync' in arguments) and not os.path.exists({str(tmp_path / "seen")!r}):
+    open({str(tmp_path / "seen")!r}, 'w').close()
+    os.unlink({str(media_site.folder / "b")!r})
+    with open({str(media_site.folder / "c")!r}, 'w') as file:
+        file.write('longer now')
+"""
+    media_site.wrap(tmp_path / "bin", body)
+    media_site.back_up(full=full)
+    wanted = {"always": b"there", "a": b"one", "c": b"longer now"}
+    assert media_site.in_mirror() == media_site.read() == wanted
+    (media_site.folder / "c").unlink()
+    api.restore_media(exact=True)
+    assert media_site.read() == wanted
+
+
+def test_links_and_the_like_are_left_out_and_named(media_site, tmp_path):
+    (media_site.folder / "link").symlink_to(tmp_path)
+    os.mkfifo(media_site.folder / "pipe")
+    run = api.backup_media()
+    assert "2, 'link' among them" in run.log
+    assert set(media_site.in_mirror()) == {"always"}
+
+
+def test_names_that_can_not_be_told_apart_are_noticed(media_site):
+    for name in (b"\xff.jpg", b"\xfe.jpg"):
+        Path(os.fsdecode(os.fsencode(media_site.folder) + b"/" + name)).write_bytes(name)
+    with pytest.raises(LocalFileError, match="can't tell apart"):
+        media_site.back_up()

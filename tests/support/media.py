@@ -1,0 +1,65 @@
+"""A media folder of this very process's site, backed up and restored through the api."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from django_rclone_admin import api
+from tests.support import programs
+from tests.support.remotes import Remote
+
+START = 1_700_000_000 * 10**9
+
+
+@dataclass(kw_only=True)
+class Media:
+    """The media folder and the remote that it is backed up to."""
+
+    folder: Path
+    remote: Remote
+    settings: Any
+    """Django's settings of this process."""
+    clock: int = field(default=START)
+
+    def write(self, files: dict[str, bytes]) -> None:
+        """Write files, each a little later than the one before."""
+        for name, content in files.items():
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+            self.clock += 2 * 10**9
+            os.utime(path, ns=(self.clock, self.clock))
+
+    def read(self) -> dict[str, bytes]:
+        """Return all files; links are not followed."""
+        return read(self.folder)
+
+    def configure(self, **values: object) -> None:
+        """Change keys of ``DJANGO_RCLONE``."""
+        self.settings.DJANGO_RCLONE = {**self.settings.DJANGO_RCLONE, **values}
+
+    def wrap(self, folder: Path, body: str) -> None:
+        """Have rclone run some Python first, see :func:`tests.support.programs.wrapper`."""
+        program = programs.wrapper(folder, "rclone", self.remote.binary, body)
+        self.configure(RCLONE_BINARY=str(program))
+
+    def unwrap(self) -> None:
+        self.configure(RCLONE_BINARY=self.remote.binary)
+
+    def back_up(self, **options: Any) -> str:
+        """Back up and return the name of the backup."""
+        return Path(api.backup_media(**options).path).name
+
+    def in_mirror(self) -> dict[str, bytes]:
+        """Return the files of the mirror, on a local remote."""
+        return {name.removeprefix("media/"): content for name, content in self.remote.files("media").items()}
+
+
+def read(folder: Path) -> dict[str, bytes]:
+    """Return all files below a folder; links are not followed."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and not path.is_symlink()
+    }
