@@ -257,7 +257,11 @@ def _headline(found: Sequence[DatabaseHealth]) -> tuple[str, str]:
     count = ngettext("%(count)d database", "%(count)d databases", databases) % {"count": databases}
     if databases < len(found):
         count = _("%(databases)s and the media files") % {"databases": count}
-    detail = _("%(count)s, the oldest backup: %(ago)s.") % {"count": count, "ago": wording.ago(oldest)}
+    detail = ngettext(
+        "%(parts)s, backed up less than %(time)s ago.",
+        "%(parts)s, each backed up less than %(time)s ago.",
+        len(found),
+    ) % {"parts": count, "time": wording.within(oldest)}
     return _("Everything is backed up."), detail
 
 

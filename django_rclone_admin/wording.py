@@ -74,3 +74,12 @@ def ago(time: datetime) -> str:
     if clock.now() - time < timedelta(minutes=1):
         return gettext("just now")
     return gettext("%(time)s ago") % {"time": timesince(time, depth=1)}
+
+
+def within(time: datetime) -> str:
+    """Return the shortest span of whole hours, or days, that a time is less than ago."""
+    hours = int((clock.now() - time) / timedelta(hours=1)) + 1
+    if hours <= 48:
+        return ngettext("%(count)d hour", "%(count)d hours", hours) % {"count": hours}
+    days = -(-hours // 24)
+    return ngettext("%(count)d day", "%(count)d days", days) % {"count": days}

@@ -183,19 +183,20 @@ HISTORY = """
 from datetime import timedelta
 from django.utils import timezone
 from django_rclone_admin.models import Backup, BackupRun, Kind, Status, Trigger
+recorded = set(BackupRun.objects.values_list("path", flat=True))
 BackupRun.objects.bulk_create(
     BackupRun(
         kind=Kind.MEDIA_BACKUP if each.is_media else Kind.DB_BACKUP, database="" if each.is_media else each.database,
-        status=Status.SUCCEEDED, path=each.path, trigger=Trigger.SCHEDULE, host=each.host, size=each.size,
+        status=Status.SUCCEEDED, path=each.path, trigger=Trigger.COMMAND, host=each.host, size=each.size,
         created_at=each.taken_at, started_at=each.taken_at, raw_size=None if each.is_media else each.raw_size,
         finished_at=each.taken_at + timedelta(seconds=1 + each.size / 400_000),
     )
-    for each in Backup.objects.filter(trigger=Trigger.SCHEDULE)
+    for each in Backup.objects.all() if each.path not in recorded
 )
 failed = BackupRun.objects.get(status=Status.FAILED)
 failed.created_at = failed.started_at = timezone.now().replace(hour=2, minute=0, second=0) - timedelta(days=11)
 failed.finished_at = failed.started_at + timedelta(seconds=1)
-failed.trigger, failed.requested_by = Trigger.SCHEDULE, ""
+failed.trigger, failed.requested_by = Trigger.COMMAND, ""
 failed.save()
 """
 """Has the history tell of the same month as the remote."""
@@ -210,7 +211,7 @@ def fake_backup(
     with (folder / name).open("wb") as file:
         file.truncate(size)
     times = {key: taken_at.isoformat() for key in ("taken_at", "finished_at")}
-    values = {**manifest, **times, "name": name, "size": size, "raw_size": size * 3, "trigger": "schedule"}
+    values = {**manifest, **times, "name": name, "size": size, "raw_size": size * 3, "trigger": "command"}
     (folder / f"{name}.manifest.json").write_text(json.dumps(values) + "\n")
     return name
 

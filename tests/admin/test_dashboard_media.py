@@ -118,7 +118,7 @@ def test_the_media_files_have_a_card_when_there_is_something_to_lose(admin_clien
     backups.configure(HEALTH={"media": {"max_age_hours": 50}})
     assert card(admin_client).startswith("safe 1 day ago")
     text = get(admin_client, url("backup_health")).text
-    assert "2 databases and the media files, the oldest backup: 1 day ago." in text
+    assert "2 databases and the media files, each backed up less than 31 hours ago." in text
     backups.put_media(timezone.now(), {"a": bytes(10)})
     api.refresh()
     assert "check just now 10 bytes · 1 file" in card(admin_client)
