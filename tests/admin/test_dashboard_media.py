@@ -191,10 +191,10 @@ def test_a_run_says_how_many_files_it_has_moved(backups):
     job = Job(BackupRun(kind=Kind.MEDIA_BACKUP), control, recorded=False)
     job.stage("Copying")
     control.files_done, control.files_total, control.bytes_done = 3, 40, 99
-    job.look()
+    job._look()
     assert (job.run.message, job.run.bytes_done) == ("Copying: 3 of 40 files", 99)
     job.stage("Writing the file list")
-    job.look()
+    job._look()
     assert job.run.message == "Writing the file list"
 
 

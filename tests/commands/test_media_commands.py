@@ -448,7 +448,7 @@ def test_second_run_ends_at_once(shop, media, tmp_path, rclone_binary):
     held.wait()
     wrap(shop, rclone_binary)
     for command in ("mediabackup",), ("mediarestore", "--noinput"), ("prunebackups", "--media"):
-        assert_failed(shop.manage(*command), "held by a media backup", code=3)
+        assert_failed(shop.manage(*command), "locked by a media backup", code=3)
     held.release()
     assert shop.finish(process).code == 0
     assert restore(shop).code == 0

@@ -33,7 +33,7 @@ CONTAINER = (
     "sh",
 )
 """Starts a program in a container of its own: with the first numbers of processes, and the host name of all the others."""
-TAKEN = "“default” is held by a database backup"
+TAKEN = "“default” is locked by a database backup"
 
 on_every_engine = pytest.mark.parametrize("shop", ["sqlite", "postgresql", "mysql"], indirect=True)
 
