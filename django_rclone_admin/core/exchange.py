@@ -81,7 +81,9 @@ class Exchange:
                     return
                 self._done.pop()
         raise RestoreRefused(
-            gettext_noop("Another program writes to %(path)s all the time."), path=repr(path)
+            gettext_noop("Another program writes to %(path)s all the time."),
+            hint=gettext_noop("Stop the program that writes to the media files, then restore again."),
+            path=repr(path),
         )
 
     def take(self, path: str, *, seen: MediaFile) -> None:
