@@ -87,11 +87,18 @@ def undo_by_kept(job: Job) -> str:
 
 
 def _possible(job: Job, connector: Connector, strategy: str) -> str:
-    """Return the strategy, or the one that is always possible, and say why."""
+    """Return the strategy, or the one that is possible instead, and say why. In place is tried in any case."""
     reason = connector.why_not(strategy)
     if not reason:
         return strategy
-    job.note(f"{_(reason)} " + _("Restoring in place instead."))
+    others = [each for each in connector.strategies if each != strategy and connector.is_atomic(each)]
+    if strategy != "in_place":
+        job.note(f"{_(reason)} " + _("Restoring in place instead."))
+    elif other := next((each for each in others if not connector.why_not(each)), None):
+        job.note(f"{_(reason)} " + _("Restoring by the strategy %(strategy)s instead.") % {"strategy": other})
+        return other
+    else:
+        job.note(_(reason))
     return "in_place"
 
 

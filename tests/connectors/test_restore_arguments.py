@@ -29,7 +29,7 @@ def test_pg_restore_gets_no_argument_that_leaves_something_out(make_shop):
         name = argument.partition("=")[0]
         with nothing_changes(shop):
             result = shop.manage("dbrestore", "--noinput")
-            assert_failed(result, f"RESTORE_ARGS of “default” has .* whole: {name}\\.", code=2)
+            assert_failed(result, f"RESTORE_ARGS of “default” contains {name}, which", code=2)
         assert "--no-comments" in result.err
     assert shop.manage("dbrestore", "--dry-run").code == 2
     assert shop.manage("dbbackup").code == 0  # a backup has nothing to do with it

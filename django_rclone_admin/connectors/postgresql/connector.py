@@ -20,6 +20,7 @@ from ..base import Connector, Contents, Facts
 from .arguments import EVERYTHING, check_restore, narrowed, whole
 from .contents import Archive, Choice, Head
 from .dumping import DumpSource, Judge
+from .foresight import why_not_in_place
 from .in_place import Transaction, prologue
 from .libpq import ServiceFile, conninfo, explain, password, quote
 from .ownership import entries_of_others
@@ -65,6 +66,7 @@ class PgDumpConnector(Connector):
             other = Server(self.alias, self.options["CONNECTION"])
             replica = functools.partial(other.cursor, self.replica["NAME"])
         judge = Judge(
+            own=connections[self.alias].cursor,
             live=functools.partial(Server(self.alias).cursor, self.database_name),
             replica=replica,
             history=self.history_tables,
@@ -102,13 +104,13 @@ class PgDumpConnector(Connector):
             raise WrongFormat(gettext_noop("The backup is not in the custom format of pg_dump."))
 
     def why_not(self, strategy: str) -> str:
-        if strategy != "swap":
-            return ""
+        server = Server(self.alias)
+        if strategy == "in_place":
+            with server.cursor(self.database_name) as cursor:
+                return why_not_in_place(cursor)
         if self.list_option("SCHEMAS"):
             return gettext_noop("Only some of the schemas are backed up, so there can be no swap.")
-        return Server(self.alias).why_no_swap(
-            self.database_name, may_have_extensions=self.may_have_extensions
-        )
+        return server.why_no_swap(self.database_name, may_have_extensions=self.may_have_extensions)
 
     def sink(self, head: bytes, control: Control, strategy: str) -> Sink:
         self.check_head(head)
@@ -128,8 +130,10 @@ class PgDumpConnector(Connector):
         choice = self.choice(live)
 
         def begin(head: Head, listing: bytes) -> Sink:
-            command = self._to_sql(*head.choose(choice.lines(listing)))
-            head.forget()
+            arguments = head.choose(choice.lines(listing))
+            # Nobody would remove it if we were killed.
+            head.forget() if arguments else head.close()
+            command = self._to_sql(*arguments)
             stage = OneTransaction(before_data=BEFORE_DATA.encode())
             return ChainSink(command, self._transaction, control, stages=[stage])
 

@@ -14,6 +14,7 @@ from ...exceptions import ProgramFailed, gettext_noop
 from ..base import Contents
 from .arguments import EVERYTHING
 from .contents import FIRST_TRY, HEAD_BYTES, SECONDS, Entry, Head, entries
+from .foresight import through_pooler, warnings
 
 SHOWN = 10
 """How many names a message has."""
@@ -109,6 +110,8 @@ class DumpSource(CommandSource):
 
     def finish(self) -> None:
         super().finish()
+        if not self._head.size:
+            return  # whoever stores it refuses that
         if not self._listing:
             self._try()
         self.contents = self._judge.compare(self._listing)
@@ -121,13 +124,14 @@ class DumpSource(CommandSource):
         done = run(self._list(str(self._head.path)), timeout=SECONDS)
         if not done.status:
             self._listing = done.output
-            self._head.forget()
+            self._head.close()
 
 
 class Judge:
     """Compares a dump with the live database.
 
-    :param live: opens a connection to the live database.
+    :param own: gives the connection to the live database that this thread has.
+    :param live: opens another one.
     :param replica: to the one that is dumped, if that is another one.
     :param history: tables that no dump has.
     :param asked: the kinds of what the options leave out, by option.
@@ -136,12 +140,13 @@ class Judge:
     def __init__(
         self,
         *,
+        own: Cursor,
         live: Cursor,
         replica: Cursor | None,
         history: Sequence[str],
         asked: Mapping[str, Sequence[str]],
     ) -> None:
-        self._live, self._replica = live, replica
+        self._own, self._live, self._replica = own, live, replica
         self._history, self._asked = list(history), dict(asked)
         self._live_before: Objects = {}
         self._source_before: Objects = {}
@@ -174,7 +179,13 @@ class Judge:
         return Contents(
             objects={"tables": [], **_by_kind(name for name in held if name[0] != "rows")},
             left_out=self._left_out(left_out),
+            warnings=self._warnings(),
         )
+
+    def _warnings(self) -> list[str]:
+        with self._live() as cursor:
+            found = warnings(cursor)
+        return found + through_pooler(self._replica or self._own, self._source)
 
     def _source(self) -> AbstractContextManager[Any]:
         return (self._replica or self._live)()

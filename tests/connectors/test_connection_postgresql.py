@@ -1,0 +1,102 @@
+"""However Django reaches PostgreSQL, its programs do: by a service file, a password file or certificates, for both strategies."""
+
+import pytest
+
+from django_rclone_admin.connectors.postgresql.libpq import ServiceFile, conninfo, explain
+from tests.support.site import Shop
+from tests.support.swaps import history
+
+pytestmark = pytest.mark.postgresql
+
+
+def by_service(shop: Shop, entry: dict) -> dict:
+    """Everything is in the service file, the name of the database too."""
+    words = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
+    lines = [f"{key}={entry[name]}\n" for key, name in words.items()]
+    (shop.home / ".pg_service.conf").write_text("[other]\nhost=nowhere.invalid\n[shop]\n" + "".join(lines))
+    left = {key: value for key, value in entry.items() if key not in words.values()}
+    return left | {"NAME": "", "OPTIONS": {"service": "shop"}}
+
+
+def by_password_file(shop: Shop, entry: dict) -> dict:
+    file = shop.home / "passwords"
+    password = entry["PASSWORD"].replace("\\", "\\\\").replace(":", "\\:")
+    file.write_text(f"*:*:*:{entry['USER']}:{password}\n")
+    file.chmod(0o600)
+    return entry | {"PASSWORD": "", "OPTIONS": {"passfile": str(file)}}
+
+
+def with_another_service(shop: Shop, entry: dict) -> dict:
+    """The settings count for more than the service file, whose database is another one."""
+    (shop.home / ".pg_service.conf").write_text("[shop]\ndbname=postgres\nuser=nobody\nport=1\n")
+    return entry | {"OPTIONS": {"service": "shop"}}
+
+
+@pytest.mark.parametrize("strategy", ["in_place", "swap"])
+@pytest.mark.parametrize("way", [by_service, by_password_file, with_another_service])
+def test_both_strategies_reach_the_server_as_django_does(make_shop, way, strategy):
+    shop = make_shop("postgresql")
+    direct = dict(shop.settings["DATABASES"]["default"])
+    wanted = shop.rows()
+    shop.settings["DATABASES"]["default"] = way(shop, direct)
+    result = shop.manage("dbbackup")
+    assert result.code == 0, result.err
+    changed = direct | {}
+    shop.settings["DATABASES"]["default"] = changed
+    shop.execute("UPDATE shop_product SET price = price + 1")
+    shop.settings["DATABASES"]["default"] = way(shop, direct)
+    result = shop.manage("dbrestore", "--noinput", f"--strategy={strategy}", "--no-safety-backup")
+    assert result.code == 0, result.err
+    shop.settings["DATABASES"]["default"] = changed
+    assert shop.rows() == wanted
+    assert "instead" not in history(shop)[-1]["log"]
+
+
+def test_words_of_a_connection_hold_any_text_and_no_secret():
+    settings = {
+        "NAME": "it's a \\ name",
+        "HOST": "",
+        "PORT": 5433,
+        "PASSWORD": "s3cret",
+        "OPTIONS": {
+            "sslcert": "/a b/c.crt",
+            "sslpassword": "passphrase",
+            "keepalives_idle": 5,
+            "pool": True,
+            "password": "another",
+        },
+    }
+    found = conninfo(settings)
+    assert found == (
+        r"application_name='django-rclone-admin' sslcert='/a b/c.crt' keepalives_idle='5' "
+        r"port='5433' dbname='it\'s a \\ name'"
+    )
+    assert "dbname='x'" in conninfo(settings, "x")
+
+
+def test_passphrase_of_a_key_goes_into_a_private_service_file(tmp_path):
+    known = tmp_path / "services"
+    known.write_text("[a]\nhost=x\n[b]\nhost=y\n")
+    file = ServiceFile("b", "passphrase", {"PGSERVICEFILE": str(known)})
+    assert file.path.read_text() == "[a]\nhost=x\n[b]\nsslpassword=passphrase\nhost=y\n"
+    assert file.path.stat().st_mode & 0o077 == 0
+    path = file.path
+    del file
+    assert not path.exists()
+    alone = ServiceFile("", "passphrase", {})
+    assert alone.path.read_text() == "\n[django-rclone-admin]\nsslpassword=passphrase\n"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        'connection to server at "x" failed: could not load private key file "k": bad decrypt',
+        'connection to server at "x" failed: root certificate file "r" does not exist',
+        'connection to server at "x" failed: FATAL:  no pg_hba.conf entry for host "y"',
+        'definition of service "nothing" not found',
+    ],
+)
+def test_trouble_with_certificates_is_not_blamed_on_host_and_port(said):
+    hint = explain("psql", 2, f"psql: error: {said}").hint
+    assert "certificates" in hint
+    assert "HOST" not in hint
