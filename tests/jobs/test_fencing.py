@@ -1,6 +1,7 @@
 """A run that was frozen for longer than ``STALE_AFTER`` changes nothing once another run has taken its place."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from signal import SIGCONT, SIGSTOP
 from subprocess import Popen
@@ -125,7 +126,7 @@ def test_restore_of_sqlite_that_was_overtaken_while_it_waited_for_a_lock(make_sh
     with databases.connection(there) as holder:
         holder.execute("BEGIN IMMEDIATE")
         process = shop.start(*restore)
-        wait_for(lambda: is_copying(shop, process))
+        wait_for(lambda: is_waiting(shop, process))
         process.send_signal(SIGSTOP)
         holder.execute("ROLLBACK")
     take_over(shop, rclone_binary, *restore)
@@ -136,19 +137,17 @@ def test_restore_of_sqlite_that_was_overtaken_while_it_waited_for_a_lock(make_sh
     assert ends(shop, "db_restore") == ["interrupted", "succeeded"]
 
 
-def is_copying(shop: Shop, process: Popen[bytes]) -> bool:
-    """Whether a restore reads its private copy, again and again: it waits for the live file."""
+def is_waiting(shop: Shop, process: Popen[bytes]) -> bool:
+    """Whether a restore has its private copy and the live file open, and no program at work, for a while."""
 
-    def reads() -> bool:
-        staged = [path.stat().st_ino for path in shop.temporary.rglob("staged.sqlite3")]
-        locks = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
-        return any(
-            int(words[4]) == process.pid and int(words[5].rpartition(":")[2]) in staged
-            for words in locks
-            if "->" not in words
-        )
+    def waits() -> bool:
+        found = set()
+        for link in Path(f"/proc/{process.pid}/fd").iterdir():
+            with suppress(OSError):  # it was closed just now
+                found.add(link.readlink().name)
+        return {"staged.sqlite3", shop.path("analytics").name} <= found
 
-    return not leaks.children_of(process.pid) and all(reads() for _ in range(50) if not sleep(0.01))
+    return not leaks.children_of(process.pid) and all(waits() for _ in range(50) if not sleep(0.01))
 
 
 @pytest.mark.parametrize("shop", ["sqlite", "postgresql"], indirect=True)
