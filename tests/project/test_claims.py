@@ -33,8 +33,7 @@ KNOWN = {
     "Nothing was done. Run it again.": "the run was still queued when it was closed",
     "Nothing was done. Check that a worker": "the run was still queued when it was closed",
     # -- the step that would have changed something was not taken -------------------------------------------------------
-    "Nothing was stored. Run the dump program": "no end-of-file was sent, and the upload is removed",
-    "Nothing was stored. Take --compact": "the source failed: no end-of-file was sent, and the upload is removed",
+    "Nothing was stored.": "the dump failed: no end-of-file was sent, and the upload is removed",
     "Nothing was kept. Check the remote's free space": "the upload is removed; what can't be is named by the run",
     "pg_restore did not end as expected, so nothing was committed": "the COMMIT is ours, and was not sent",
     "There are no media files, but the backup has": "refused before the first file was copied",
