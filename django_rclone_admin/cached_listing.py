@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from django.core.cache import cache
 
 from .conf import get_settings
+from .core.answers import Entry
 from .core.catalog import Catalog, StoredObject, judge
-from .core.manifest import Manifest
-from .core.rclone import Entry, at
+from .core.manifest import Manifest, ThinManifest
+from .core.rclone import at
 from .exceptions import BackupError
 from .remote import beside, get_catalogs, has_media, inspect
+from .single_flight import once, only_one
 
 FAILURE_SECONDS = 10
 """How long a remote that did not answer is not asked again by pages: each try may take as long as its limit."""
@@ -22,8 +26,17 @@ PAGE_TIMEOUT = 30
 """Seconds that a page waits for the remote."""
 
 
-_listed: dict[str, tuple[str, list[StoredObject]]] = {}
-"""What this process made of the cached listing last, by cache key, with the listing's stamp: arranging is not free."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Listing:
+    """What this process made of a listing: arranging is not free."""
+
+    stamp: str
+    """Tells listings apart, in all processes."""
+    found: list[StoredObject] | BackupError
+
+
+_listed: dict[str, _Listing] = {}
+"""The last listing, by cache key."""
 _manifests: dict[str, dict[str, Manifest | None]] = {}
 """The manifests that this process has read, by cache key and path. A manifest never changes once it is written; one
 that could not be read, ``None`` here, is tried again with the next listing."""
@@ -34,32 +47,54 @@ _judged: dict[str, dict[str, tuple[StoredObject, StoredObject]]] = {}
 def cached_objects() -> list[StoredObject]:
     """Return the listing without manifests, as it was at most ``LISTING_CACHE_SECONDS`` ago.
 
-    The newest of each kind come first. It takes one call of rclone for each kind, beside each other.
+    The newest of each kind come first. It takes one call of rclone for each kind, beside each other, however many ask.
 
     :raises BackupError: the remote can't be listed.
     """
-    key, seconds = cache_key("listing"), get_settings().listing_cache_seconds
-    stamp = cache.get(f"{key}.stamp") if seconds else None
-    if stamp and _listed.get(key, ("",))[0] == stamp:
-        return _listed[key][1]
-    found: list[list[Entry]] | BackupError | None = cache.get(key) if stamp else None
-    catalogs = get_catalogs(timeout=PAGE_TIMEOUT)
-    if found is None:
-        stamp = uuid.uuid4().hex
-        try:
-            found = _list(catalogs)
-        except BackupError as error:
-            found, seconds = error, min(seconds, FAILURE_SECONDS)
-        cache.set_many({key: found, f"{key}.stamp": stamp}, seconds)
-    if isinstance(found, BackupError):
-        raise found
-    objects = [each for pair in zip(catalogs, found, strict=True) for each in pair[0].arrange(pair[1])]
-    _listed[key] = (stamp or "", objects)
+    key = cache_key("listing")
+
+    def find() -> _Listing | None:
+        own, stamp = _listed.get(key), cache.get(f"{key}.stamp")
+        if not stamp or (own and own.stamp == stamp):
+            return own if stamp else None
+        entries = cache.get(key)
+        return None if entries is None else _arrange(key, stamp, entries)
+
+    listing = find() or once(key, find, functools.partial(_ask, key), seconds=PAGE_TIMEOUT + FAILURE_SECONDS)
+    if isinstance(listing.found, BackupError):
+        raise listing.found
+    return listing.found
+
+
+def _ask(key: str) -> _Listing:
+    """List the remote, and remember the answer unless somebody has asked for a newer one meanwhile."""
+    epoch, seconds = cache.get(f"{key}.epoch"), get_settings().listing_cache_seconds
+    entries: list[list[Entry]] | BackupError
+    try:
+        entries = _list(get_catalogs(timeout=PAGE_TIMEOUT))
+    except BackupError as error:
+        entries, seconds = error, min(seconds, FAILURE_SECONDS)
+    stamp = uuid.uuid4().hex
+    listing = _arrange(key, stamp, entries)
+    if seconds and cache.get(f"{key}.epoch") == epoch:
+        cache.set_many({key: entries, f"{key}.stamp": stamp}, seconds)
+    return listing
+
+
+def _arrange(key: str, stamp: str, entries: list[list[Entry]] | BackupError) -> _Listing:
+    """Make objects of what was listed, and forget what depends on an older listing."""
+    found: list[StoredObject] | BackupError
+    if isinstance(entries, BackupError):
+        found = entries
+    else:
+        catalogs = get_catalogs(timeout=PAGE_TIMEOUT)
+        found = [each for pair in zip(catalogs, entries, strict=True) for each in pair[0].arrange(pair[1])]
+    _listed[key] = listing = _Listing(stamp=stamp, found=found)
     _judged.pop(cache_key("judged"), None)
     known = _manifests.get(cache_key("manifests"), {})
     for name in [name for name, manifest in known.items() if manifest is None]:
         del known[name]
-    return objects
+    return listing
 
 
 def _list(catalogs: Sequence[Catalog]) -> list[list[Entry]]:
@@ -74,12 +109,16 @@ def _list(catalogs: Sequence[Catalog]) -> list[list[Entry]]:
 
 
 def with_manifests(objects: list[StoredObject]) -> list[StoredObject]:
-    """Return the objects with their manifests, reading those not read before by one call for each kind."""
+    """Return the objects with their manifests, reading those not read before by one call for each kind.
+
+    Long manifests come without their lists; see :func:`with_lists`.
+    """
     known = _manifests.setdefault(cache_key("manifests"), {})
-    unread = [each for each in objects if each.has_manifest and each.path not in known]
-    if unread:
-        found = inspect(get_catalogs(timeout=PAGE_TIMEOUT), unread)
-        known.update({each.path: each.manifest for each in found})
+    if any(each.has_manifest and each.path not in known for each in objects):
+        with only_one(cache_key("manifests")):
+            unread = [each for each in objects if each.has_manifest and each.path not in known]
+            read = inspect(get_catalogs(timeout=PAGE_TIMEOUT), unread, thin=True)
+            known.update({each.path: each.manifest for each in read})
     judged = _judged.setdefault(cache_key("judged"), {})
     found = []
     for each in objects:
@@ -93,9 +132,21 @@ def with_manifests(objects: list[StoredObject]) -> list[StoredObject]:
     return found
 
 
+def with_lists(objects: list[StoredObject]) -> list[StoredObject]:
+    """Return the objects with all that their manifests say, reading the long ones by one call for each kind."""
+    thin = {each.path: each for each in objects if isinstance(each.manifest, ThinManifest)}
+    if not thin:
+        return objects
+    unread = [dataclasses.replace(each, manifest=None) for each in thin.values()]
+    whole = {each.path: each for each in inspect(get_catalogs(timeout=PAGE_TIMEOUT), unread)}
+    return [whole.get(each.path, each) for each in objects]
+
+
 def forget_listing() -> None:
-    """Have the next page ask the remote again."""
-    cache.delete_many([cache_key("listing"), f"{cache_key('listing')}.stamp", cache_key("remote")])
+    """Have the next page ask the remote again; what is being asked now is too old for it."""
+    key = cache_key("listing")
+    cache.set(f"{key}.epoch", uuid.uuid4().hex, None)
+    cache.delete_many([key, f"{key}.stamp", cache_key("remote")])
     _manifests.clear()
     _judged.clear()
 

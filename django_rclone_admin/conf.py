@@ -14,6 +14,7 @@ from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
+from .core.flags import find_problem
 from .core.naming import Naming
 from .core.retention import RetentionPolicy
 from .exceptions import UsageError, gettext_noop
@@ -164,6 +165,8 @@ def _problems_of_values(values: dict[str, Any]) -> list[tuple[str, str]]:
             getattr(candidate, check)
         except UsageError as error:
             found.append((str(error), error.hint))
+    if problem := find_problem(candidate.rclone_flags, candidate.rclone_env):
+        found.append((str(problem), problem.hint))
     return found
 
 

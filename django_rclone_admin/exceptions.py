@@ -94,6 +94,12 @@ class ProgramMissing(BackupError):
     """A program that we need is not installed or not on the path."""
 
 
+class NoPrivateFolder(BackupError):
+    """There is no folder for temporary files, or it can't be written to."""
+
+    default_hint = gettext_noop("Set TMPDIR to a folder that this account may write to, with room to spare.")
+
+
 class ProgramFailed(BackupError):
     """A program ended with an error; the message has its last words."""
 

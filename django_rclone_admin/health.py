@@ -25,6 +25,7 @@ from .core.file_lists import NAME
 from .exceptions import BackupError
 from .models.runs import BackupRun, Kind, Status
 from .remote import get_rclone
+from .single_flight import once
 
 DAYS = 30
 """How far back the strip of days and the trend of sizes go."""
@@ -270,10 +271,17 @@ def _name(part: DatabaseHealth) -> str:
 
 
 def _about_remote() -> tuple[str, int | None]:
+    """Return the version of rclone and the free bytes, by two calls of rclone every few minutes, however many ask."""
     key = cache_key("remote")
-    found: tuple[str, int | None] | None = cache.get(key)
-    if found is None:
+
+    def remembered() -> tuple[str, int | None] | None:
+        found: tuple[str, int | None] | None = cache.get(key)
+        return found
+
+    def ask() -> tuple[str, int | None]:
         rclone = get_rclone(timeout=PAGE_TIMEOUT)
         found = (rclone.version(), rclone.free())
         cache.set(key, found, REMOTE_SECONDS)
-    return found
+        return found
+
+    return once(key, remembered, ask, seconds=2 * PAGE_TIMEOUT)

@@ -94,11 +94,16 @@ def find_backups(catalogs: Sequence[Catalog], names: Iterable[str]) -> list[Stor
     return inspect(catalogs, [known[name] for name in names])
 
 
-def inspect(catalogs: Sequence[Catalog], objects: Sequence[StoredObject]) -> list[StoredObject]:
-    """Read the manifests of objects, by one call for each kind, and judge each by its own."""
+def inspect(
+    catalogs: Sequence[Catalog], objects: Sequence[StoredObject], *, thin: bool = False
+) -> list[StoredObject]:
+    """Read the manifests of objects, by one call for each kind, and judge each by its own.
+
+    :param thin: without the lists of long manifests.
+    """
     kinds = {each.kind for each in objects}
     calls = [
-        functools.partial(catalog.inspect, [each for each in objects if each.kind == catalog.kind])
+        functools.partial(catalog.inspect, [each for each in objects if each.kind == catalog.kind], thin=thin)
         for catalog in catalogs
         if catalog.kind in kinds
     ]

@@ -12,6 +12,7 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext, ngettext
 
 from . import clock
+from .core.printable import printable
 from .exceptions import NOTHING_CHANGED, BackupError, restate
 
 
@@ -22,6 +23,11 @@ def describe(error: BaseException) -> tuple[str, str]:
         claim, changed = (_translate(each, {}) for each in (NOTHING_CHANGED, error.changed))
         return _translate(error.template, error.params), restate(hint, claim, changed)
     return str(error) or type(error).__name__, ""
+
+
+def lines(text: str) -> str:
+    """Return lines of text, whoever wrote them, fit for a terminal."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def _translate(template: str, params: dict[str, object]) -> str:

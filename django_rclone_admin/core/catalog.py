@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
+from .answers import Entry, read_stamp
 from .manifest import MANIFEST_BYTES, Manifest, ManifestReader
 from .naming import MANIFEST, PIN, Naming, partial_run
-from .rclone import Entry, Rclone
+from .rclone import Rclone
 
 
 class State(StrEnum):
@@ -50,12 +51,18 @@ class StoredObject:
     number: int = 1
     """Above 1 when others of the same time were there before it."""
     pinned: bool = False
-    modified: datetime | None = None
+    stamp: str = ""
+    """When the remote says it changed; see :attr:`modified`."""
     has_manifest: bool = False
     manifest_size: int = 0
     """Bytes of the manifest, as they are listed."""
     manifest: Manifest | None = field(default=None, repr=False)
     kind: str = "database"
+
+    @property
+    def modified(self) -> datetime | None:
+        """When the remote says it changed, aware; ``None`` where it says nothing."""
+        return read_stamp(self.stamp)
 
     @property
     def total_size(self) -> int:
@@ -132,28 +139,32 @@ class Catalog:
         return [judge(each, manifests.get(each.name)) if each.has_manifest else each for each in objects]
 
     def _object(self, entry: Entry, sizes: Mapping[str, int]) -> StoredObject:
-        parsed = self.naming.parse(entry.name)
-        stored = StoredObject(
-            name=entry.name,
-            path=self.path(entry.name),
-            size=entry.size,
-            modified=entry.modified,
-            kind=self.kind,
-            state=State.FOREIGN if partial_run(entry.name) is None else State.INCOMPLETE,
-        )
+        name = entry.name
+        parsed = self.naming.parse(name)
         if parsed is None or (self.kind == "media" and parsed.database != "media"):
-            return stored
-        has_manifest = entry.name + MANIFEST in sizes
-        state = State.DAMAGED if entry.size <= 0 else State.COMPLETE if has_manifest else State.LEGACY
-        return dataclasses.replace(
-            stored,
-            state=state,
+            return StoredObject(
+                name=name,
+                path=self.path(name),
+                size=entry.size,
+                stamp=entry.stamp,
+                kind=self.kind,
+                state=State.FOREIGN if partial_run(name) is None else State.INCOMPLETE,
+            )
+        manifest_size = sizes.get(name + MANIFEST)
+        whole = State.LEGACY if manifest_size is None else State.COMPLETE
+        return StoredObject(
+            name=name,
+            path=self.path(name),
+            size=entry.size,
+            stamp=entry.stamp,
+            kind=self.kind,
+            state=whole if entry.size > 0 else State.DAMAGED,
             database=parsed.database,
             taken_at=parsed.taken_at,
             number=parsed.number,
-            pinned=entry.name + PIN in sizes,
-            has_manifest=has_manifest,
-            manifest_size=sizes.get(entry.name + MANIFEST, 0),
+            pinned=name + PIN in sizes,
+            has_manifest=manifest_size is not None,
+            manifest_size=manifest_size or 0,
         )
 
 

@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..exceptions import BackupError, ProgramFailed, gettext_noop
+from .printable import printable
 
+LONG = 400
+"""Characters of a line that a message shows."""
 Explain = Callable[[str, int, str], BackupError]
 """Turns (program name, exit status, error output) into an error for people."""
 
@@ -22,9 +25,9 @@ def redact(text: str, secrets: frozenset[str]) -> str:
 
 
 def last_words(output: str) -> str:
-    """Return the lines of error output that best explain a failure: the last three that are not empty."""
+    """Return the lines of error output that best explain a failure: the last three that are not empty, on one line."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    return " ".join(lines[-3:])[:500]
+    return printable(" ".join(line if len(line) <= LONG else f"{line[:LONG]} …" for line in lines[-3:]))
 
 
 def program_failed(name: str, status: int, output: str) -> BackupError:
@@ -60,6 +63,8 @@ class Command:
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     """Strings to cut out of the program's output."""
     explain: Explain = field(default=program_failed, repr=False)
+    umask: int = -1
+    """Which rights new files do not get; -1 leaves it as it is for our process."""
     missing_hint: str = field(default=gettext_noop("Install it, or put its folder on the PATH."), repr=False)
 
 

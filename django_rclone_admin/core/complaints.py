@@ -83,7 +83,7 @@ def explain(
     text = last_words("\n".join(_once(lines)))
     if alias:
         text = re.sub(rf"{alias}(\{{\w+\}})?:", remote if remote.endswith((":", "/")) else f"{remote}/", text)
-    for each in sorted({*names}, key=len, reverse=True):
+    for each in sorted({*names} - {""}, key=len, reverse=True):
         words = words.replace(each, "…")
     for pattern, error, template in PROBLEMS:
         if re.search(pattern, words, re.IGNORECASE):

@@ -25,10 +25,10 @@ PIECE = 1 << 20
 ZSTD, GZIP = "zstd", "gzip"
 SUFFIXES = {ZSTD: ".zst", GZIP: ".gz", None: ""}
 MAGIC = {ZSTD: b"\x28\xb5\x2f\xfd", GZIP: b"\x1f\x8b"}
-DEFAULT_LEVELS = {ZSTD: 3, GZIP: 4}
+DEFAULT_LEVELS = {ZSTD: 1, GZIP: 4}
 """Measured by tests/benchmarks on SQL text, one core, MB/s and ratio. zstd: level 1 270 and 2.7, level 3 200 and 3.0,
-level 6 100 and 3.1, level 9 56 and 3.2. On level 3 an upload takes as long as one that is not compressed (205 MB/s), on
-level 6 twice that. gzip, which has one core: level 1 124 and 2.4, level 4 74 and 2.7, level 6 32 and 2.9."""
+level 6 100 and 3.1, level 9 56 and 3.2. On level 1 the dump program is what takes the time, and a backup is smaller than
+what pg_dump itself makes of it. gzip, which has one core: level 1 124 and 2.4, level 4 74 and 2.7, level 6 32 and 2.9."""
 JOB = 2 << 20
 """Bytes that a thread of the compressor takes at a time. Without a word from us it takes so many that the memory grows
 with the cores and the level: to 72 MB on level 3 and 200 MB on level 9, measured; now 21 MB and 66 MB."""
@@ -40,6 +40,20 @@ class Stage(Protocol):
     def feed(self, data: bytes) -> Iterator[bytes]: ...
 
     def finish(self) -> bytes: ...
+
+
+class Counter:
+    """Passes bytes on and counts them."""
+
+    def __init__(self) -> None:
+        self.size = 0
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        self.size += len(data)
+        yield data
+
+    def finish(self) -> bytes:
+        return b""
 
 
 class Meter:
@@ -98,14 +112,16 @@ class Limit:
 
 
 class Compressor:
-    """Compresses with zstd on all cores but one, or with gzip."""
+    """Compresses with zstd, beside the stream where there are several cores, or with gzip."""
 
     def __init__(self, algorithm: str, level: int | None = None) -> None:
         level = DEFAULT_LEVELS[algorithm] if level is None else level
         self._compressor: Any
         if algorithm == ZSTD:
             parameter = zstd.CompressionParameter
-            workers = max(0, min(4, (os.cpu_count() or 1) - 1, parameter.nb_workers.bounds()[1]))
+            cores = os.cpu_count() or 1
+            # As many as there are cores, though the dump program and rclone want theirs: all three wait for each other.
+            workers = min(4, cores if cores > 1 else 0, parameter.nb_workers.bounds()[1])
             options: dict[int, int] = {
                 parameter.compression_level: level,
                 parameter.checksum_flag: 1,

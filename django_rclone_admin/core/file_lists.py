@@ -24,8 +24,8 @@ from ..exceptions import (
     UsageError,
     gettext_noop,
 )
+from .answers import Entry, read_stamp
 from .manifest import LIMIT
-from .rclone import Entry, read_stamp
 
 NAME = "media"
 """What stands for the alias of a database in the names of file lists."""

@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import select
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,28 +66,37 @@ class FileSource:
 
 
 class FileSink:
-    """A local file, which appears under its name only when it is whole."""
+    """A local file for our eyes alone, which appears under its name only when it is complete.
+
+    It is written under a name that nobody can foresee, and then takes the place of whatever has its own name. So a link
+    or a readable file that somebody has put there is replaced, never written to.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
+        self._partial: Path | None = None
         self._stream: IO[bytes] | None = None
 
     def open(self) -> None:
-        if (
-            self._path.exists() and not self._path.is_file()
-        ):  # /dev/null would be replaced by a file of that name
+        try:
+            self._refuse_others()
+            # Created by us, or not at all, with the mode 0600.
+            descriptor, name = tempfile.mkstemp(prefix=f"{self._path.name}.partial-", dir=self._path.parent)
+        except OSError as error:
+            raise UsageError(UNWRITABLE, hint=CHECK_FOLDER, reason=error.strerror) from error
+        self._partial, self._stream = Path(name), os.fdopen(descriptor, "wb")
+
+    def _refuse_others(self) -> None:
+        """Refuse a path like /dev/null, which a file would replace.
+
+        :raises UsageError: it is neither free nor a file.
+        """
+        if self._path.exists() and not self._path.is_file():
             raise UsageError(
                 gettext_noop("%(path)s exists and is not a regular file."),
                 hint=gettext_noop("Name a file, or “-” for standard output."),
                 path=self._path,
             )
-        try:
-            self._stream = os.fdopen(
-                os.open(self._partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb"
-            )
-        except OSError as error:
-            raise UsageError(UNWRITABLE, hint=CHECK_FOLDER, reason=error.strerror) from error
 
     def write(self, data: bytes) -> None:
         assert self._stream is not None
@@ -95,6 +105,7 @@ class FileSink:
 
     def commit(self) -> None:
         assert self._stream is not None
+        assert self._partial is not None
         with _explained():
             self._stream.flush()
             os.fsync(self._stream.fileno())
@@ -107,6 +118,7 @@ class FileSink:
         if self._stream:
             with contextlib.suppress(OSError):
                 self._stream.close()
+        if self._partial:
             self._partial.unlink(missing_ok=True)
 
 

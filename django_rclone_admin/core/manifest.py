@@ -99,9 +99,10 @@ class Manifest:
         return json.dumps({"format": values.pop("format"), **values}, ensure_ascii=False).encode() + b"\n"
 
     @classmethod
-    def from_bytes(cls, line: bytes) -> Manifest:
+    def from_bytes(cls, line: bytes, shared: dict[object, Any] | None = None) -> Manifest:
         """Read a stored line; keys of newer versions of this format are passed over.
 
+        :param shared: what manifests read before have said; what this one says, too, is in memory once.
         :raises BackupDamaged: it is no manifest, or of a newer format.
         """
         try:
@@ -109,47 +110,64 @@ class Manifest:
             values = json.loads(text)
             # What is neither in the text nor escaped in it is not in the values.
             is_plain = text.isprintable() and "\\" not in text
-            return cls._from_values(values if is_plain else _clean(values))
+            return cls(**_share(_check(values if is_plain else _clean(values)), shared))
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
             raise BackupDamaged(gettext_noop("A manifest on the remote can't be read.")) from error
-
-    @classmethod
-    def _from_values(cls, values: dict[str, Any]) -> Manifest:
-        if values["format"] > FORMAT:
-            raise BackupDamaged(
-                gettext_noop("A manifest was written by a newer version of this package."),
-                hint=gettext_noop("Upgrade django-rclone-admin."),
-            )
-        known = {name: values[name] for name in FIELDS if name in values}
-        known |= {key: _aware(datetime.fromisoformat(known[key])) for key in ("taken_at", "finished_at")}
-        for name, value in known.items():
-            if not isinstance(value, FIELDS[name]) or isinstance(value, bool):
-                raise TypeError(name)
-        names = [known.get(key, []) for key in ("tables", "warnings")]
-        names += [
-            each for key in ("migrations", "contents", "left_out") for each in known.get(key, {}).values()
-        ]
-        if not all(isinstance(each, list) and all(isinstance(name, str) for name in each) for each in names):
-            raise TypeError("names")
-        counts = [known[key] for key in ("size", "raw_size")]
-        counts += [known.get(key) or 0 for key in ("files", "files_size", "trusted")]
-        if not all(0 <= count < LIMIT for count in counts):
-            raise ValueError("size")
-        # A time that no time zone can turn into one outside of the calendar
-        times = [known[key] for key in ("taken_at", "finished_at")]
-        if not all(MINYEAR < time.year < MAXYEAR for time in times):
-            raise ValueError("time")
-        return cls(**known)
 
 
 FIELDS = {item.name: TYPES[str(item.type)] for item in dataclasses.fields(Manifest)}
 LISTS = {"migrations": dict, "tables": list, "contents": dict, "left_out": dict, "warnings": list}
 """The fields that may be long, and what makes them empty."""
+COUNTS = ("size", "raw_size", "files", "files_size", "trusted")
+OWN = {"name", "taken_at", "finished_at", "sha256", "run", *COUNTS}
+"""The fields that are different in each manifest."""
+
+
+def _check(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a manifest, if each is of its type and in its range. Any error of Python's says that not."""
+    if values["format"] > FORMAT:
+        raise BackupDamaged(
+            gettext_noop("A manifest was written by a newer version of this package."),
+            hint=gettext_noop("Upgrade django-rclone-admin."),
+        )
+    known: dict[str, Any] = {}
+    for name, kind in FIELDS.items():
+        if name in values:
+            value = values[name]
+            if kind is datetime:
+                value = _aware(datetime.fromisoformat(value))
+            if not isinstance(value, kind) or value is True or value is False:
+                raise TypeError(name)
+            known[name] = value
+    for key in LISTS:
+        _check_names(known.get(key))
+    if not all(0 <= (known.get(key) or 0) < LIMIT for key in COUNTS):
+        raise ValueError("size")
+    return known
+
+
+def _check_names(found: dict[str, Any] | list[Any] | None) -> None:
+    for names in found.values() if isinstance(found, dict) else (found or [],):
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise TypeError("names")
+
+
+def _share(known: dict[str, Any], shared: dict[object, Any] | None) -> dict[str, Any]:
+    """Take the objects that are equal in many manifests from those of the others."""
+    if shared is not None:
+        for name, value in known.items():
+            if name not in OWN:
+                key = repr(value) if name in LISTS else value
+                known[name] = shared.setdefault(key, value)
+    return known
 
 
 def _aware(time: datetime) -> datetime:
     """Return a time with its zone. One without was written on a site without time zones, in its local time."""
-    return time if time.tzinfo else time.astimezone(UTC)
+    time = time if time.tzinfo else time.astimezone(UTC)
+    if not MINYEAR < time.year < MAXYEAR:  # no time zone may turn it into one outside of the calendar
+        raise ValueError("time")
+    return time
 
 
 def _clean(value: Any) -> Any:
@@ -187,6 +205,7 @@ class ManifestReader:
     def __init__(self, take: Callable[[Manifest], None], *, thin: bool = False) -> None:
         self._take, self._thin = take, thin
         self._rest = b""
+        self._shared: dict[object, Any] = {}
 
     def feed(self, data: bytes) -> None:
         *lines, self._rest = (self._rest + data).split(b"\n")
@@ -203,10 +222,13 @@ class ManifestReader:
         # One that is cut off has no line end: it must not take the next one with it.
         first, *others = line.split(BEGINNING)
         for part in (first, *(BEGINNING + each for each in others)):
+            if not part:
+                continue
             try:
-                manifest = Manifest.from_bytes(part)
+                is_long = len(part) > SMALL_BYTES
+                manifest = Manifest.from_bytes(part, None if is_long else self._shared)
             except BackupDamaged:
                 continue
-            if self._thin and len(part) > SMALL_BYTES:
+            if self._thin and is_long:
                 manifest = ThinManifest.of(manifest)
             self._take(manifest)

@@ -9,11 +9,12 @@ from dataclasses import replace
 from typing import Any
 
 from ..exceptions import LocalFileError, RemoteError, gettext_noop
+from .answers import NO_FOLDER, Entry, answer
 from .command import Command
 from .control import Control
 from .file_complaints import FileComplaints
 from .programs import follow
-from .rclone import NO_FOLDER, STREAM_FLAGS, Entry, Rclone, answer, at
+from .rclone import STREAM_FLAGS, Rclone, at
 
 LOCAL = "djangorcloneadminlocal"
 """The name under which rclone sees the media files of the site, for the same reasons as ``rclone.ALIAS``."""
@@ -126,12 +127,12 @@ class Mirror:
         done = self.rclone.call(["lsjson", *flags], at(folder), stdin=_lines(paths))
         if done.status == NO_FOLDER:
             return {}
-        return {each["Path"]: each["Size"] for each in answer(done)}
+        return {each["Path"]: each["Size"] for each in answer(done, list)}
 
     def contents(self, folder: str) -> tuple[list[Entry], list[str]]:
         """Return the objects in a folder of the remote, which need not be there yet, and the names of the folders in it."""
         done = self.rclone.call(["lsjson", "--no-mimetype", "--use-server-modtime"], at(folder))
-        found = [] if done.status == NO_FOLDER else answer(done)
+        found = [] if done.status == NO_FOLDER else answer(done, list)
         if not found:
             return self.rclone.entries(
                 folder
@@ -147,12 +148,12 @@ class Mirror:
 
     def local_folder(self) -> str | None:
         """Return the folder of this machine that the place stands for, as rclone resolves it; ``None`` for any other."""
-        found = answer(self.rclone.call(["backend", "features"], f"{LOCAL}:"))
+        found = answer(self.rclone.call(["backend", "features"], f"{LOCAL}:"), dict)
         return str(found["Root"]) if found.get("Features", {}).get("IsLocal") else None
 
     def keeps_times(self) -> bool:
         """Whether the remote keeps the times of files; without, rclone can compare no more than their sizes."""
-        features = answer(self.rclone.call(["backend", "features"], at("")))
+        features = answer(self.rclone.call(["backend", "features"], at("")), dict)
         return bool(features.get("Precision", 0) < AN_HOUR)
 
     def sync(self, folder: str, *, versions: str, control: Control) -> None:

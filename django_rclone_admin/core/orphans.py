@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sys
@@ -31,7 +32,7 @@ def bind(argv: Sequence[str], env: Mapping[str, str]) -> Sequence[str]:
     """
     program = shutil.which(argv[0], path=env.get("PATH"))
     if program is None:
-        raise FileNotFoundError(argv[0])
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), argv[0])
     python = find_python()
     if sys.platform != "linux" or python is None:
         return argv

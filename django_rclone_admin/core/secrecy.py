@@ -1,4 +1,4 @@
-"""Which strings of a configuration of rclone are secret, and how its flags reach rclone unseen.
+"""Which strings of a configuration of rclone are secret.
 
 Every user of a machine can read the argument lists of its processes, and messages go into logs and mails.
 """
@@ -6,15 +6,19 @@ Every user of a machine can read the argument lists of its processes, and messag
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-
-from ..exceptions import UsageError, gettext_noop
+from collections.abc import Mapping
 
 SECRET_NAME = re.compile(
-    r"pass|secret|key|token|auth|header|credential|cookie|sas|connection-string|url", re.IGNORECASE
+    r"pass|secret|key|token|auth|header|credential|cookie|sas|connection.string|url|proxy|grant|mnemonic|otp|2fa|dsn|"
+    r"command|ssh$|session.id",
+    re.IGNORECASE,
 )
-SWITCH = re.compile(r"env-auth$|-use-|^--use-|-only$|ask-password$|bad-blocks$")
-"""Flags that have such a name, and no value."""
+IDENTITY_NAME = re.compile(
+    r"user|account|tenant|host|email|domain|impersonate|u?uid$|id$|-id-|namenode|principal|spn$|compartment|namespace|"
+    r"team-drive|project|cloud-name|slug",
+    re.IGNORECASE,
+)
+"""Names of options that say who or where somebody is; rclone calls them sensitive, too."""
 QUOTED = r"""\"(?:[^"]|"")*"|'(?:[^']|'')*'"""
 PLAIN_OPTIONS = (
     "_TYPE",
@@ -36,10 +40,11 @@ PARAMETERS = re.compile(rf"^(:?[^,:/]*),(?:{QUOTED}|[^\"':])*:")
 
 
 def find_secrets(
-    remote: str, flags: Iterable[str], env: Mapping[str, str], inherited: Mapping[str, str]
+    remote: str, flags: Mapping[str, str], env: Mapping[str, str], inherited: Mapping[str, str]
 ) -> frozenset[str]:
     """Return every string of a configuration that must not be shown.
 
+    :param flags: the flags that go into the environment, as variables.
     :param env: the variables of the settings.
     :param inherited: the environment of our process.
     """
@@ -47,7 +52,7 @@ def find_secrets(
     found |= {
         value for name, value in env.items() if SECRET_NAME.search(name) and not name.endswith(PLAIN_OPTIONS)
     }
-    found |= set(split_flags(flags)[1].values())
+    found |= {value for name, value in flags.items() if SECRET_NAME.search(name) or "@" in value}
     found |= {
         value
         for name, value in inherited.items()
@@ -55,31 +60,6 @@ def find_secrets(
     }
     # What is that short is a word of any message, too.
     return frozenset(value for value in found if len(value) > 3 and value not in ("true", "false"))
-
-
-def split_flags(flags: Iterable[str]) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Part the configured flags into those for the argument list and variables for the environment.
-
-    :raises UsageError: one for the environment is given twice; it can be there only once.
-    """
-    shown: list[str] = []
-    hidden: dict[str, str] = {}
-    rest = list(flags)
-    while rest:
-        name, equals, value = rest.pop(0).partition("=")
-        may_be_secret = SECRET_NAME.search(name) or re.search("://.*@", value)
-        is_switch = not equals and (SWITCH.search(name) or not rest or rest[0].startswith("--"))
-        if not name.startswith("--") or not may_be_secret or is_switch:
-            shown.append(name + equals + value)
-        elif (variable := "RCLONE_" + name.removeprefix("--").upper().replace("-", "_")) in hidden:
-            raise UsageError(
-                gettext_noop("RCLONE_FLAGS has %(flag)s more than once."),
-                hint=gettext_noop("Put it into the configuration of the remote, in RCLONE_ENV or the file."),
-                flag=name,
-            )
-        else:
-            hidden[variable] = value if equals else rest.pop(0)
-    return tuple(shown), hidden
 
 
 def _ways_to_show(parameter: str) -> set[str]:

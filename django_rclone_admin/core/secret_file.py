@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .command import Command
-from .temporary import private_folder, remove_folder
+from .temporary import explained, private_folder, remove_folder
 from .transfer import CommandSink, CommandSource
 
 
@@ -26,8 +26,9 @@ class SecretFile:
             return None
         self._folder = private_folder()
         file = self._folder / "config"
-        file.touch(mode=0o600)
-        file.write_text(self._content)
+        with explained():
+            file.touch(mode=0o600)
+            file.write_text(self._content)
         return file
 
     def close(self) -> None:

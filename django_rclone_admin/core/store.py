@@ -1,26 +1,20 @@
-"""Puts a stream on the remote as a backup, and takes backups off it.
-
-The steps of publishing: upload under a name that is never a backup; check the size; look that the final name is free;
-rename; check the size again; write the manifest last. Whatever fails, no misleading object is left behind.
-"""
+"""Stores a stream, and reads, pins and removes what is stored. How a backup gets its name: :mod:`.publishing`."""
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
+import hashlib
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ..exceptions import BackupError, EmptyDump, RemoteError, gettext_noop
 from .catalog import Catalog, State, StoredObject
 from .command import Command
-from .compression import SUFFIXES, Compressor, Meter, Stage
+from .compression import Compressor, Counter, Meter, Stage
 from .control import Control
 from .manifest import Manifest
-from .naming import MANIFEST, PIN, partial, partial_run
-from .rclone import NameTaken, Rclone
-from .transfer import CommandSink, CommandSource, Sink, Source, transfer
+from .naming import MANIFEST, PIN, partial_run
+from .transfer import CommandSource, Sink, Source, transfer
 
 UNKNOWN_PARTIAL_AGE = timedelta(days=1)
 """After this time an upload in flight of a run that we know nothing of is taken for dead."""
@@ -37,11 +31,16 @@ class Stored:
     sha256: str
     """Digest of the bytes that the sink received, hex."""
 
+    @classmethod
+    def of(cls, manifest: Manifest) -> Stored:
+        """Return what a manifest says of what was stored."""
+        return cls(size=manifest.size, raw_size=manifest.raw_size, sha256=manifest.sha256)
+
 
 class RefuseEmpty:
     """A stage that fails when nothing came through."""
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: Counter) -> None:
         self._meter = meter
 
     def feed(self, data: bytes) -> Iterator[bytes]:
@@ -60,104 +59,10 @@ def pour(
 
     :raises EmptyDump: the source succeeded without a byte.
     """
-    raw, stored = Meter(), Meter()
+    raw, stored = Counter(), Meter()
     compress: list[Stage] = [Compressor(compression, level)] if compression else []
     transfer(source, sink, stages=[raw, RefuseEmpty(raw), *compress, stored], control=control)
     return Stored(size=stored.size, raw_size=raw.size, sha256=stored.sha256)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Upload:
-    """One backup on its way to the remote."""
-
-    catalog: Catalog
-    database: str
-    taken_at: datetime
-    extension: str
-    """Of the dump, without compression."""
-    compression: str | None
-    level: int | None
-    run: str
-    """Makes the name of the upload in flight unique."""
-    left: list[str] = field(default_factory=list)
-    """Paths that attempts before this one could not remove; this one does when it has succeeded, or adds its own."""
-
-    def send(self, source: Source, control: Control) -> tuple[str, Stored]:
-        """Upload and rename; the manifest is the caller's, by :meth:`seal`.
-
-        :returns: the name, and what was stored.
-        """
-        rclone, temporary = self.catalog.rclone, self.catalog.path(partial(self._name(1), self.run))
-        written = [temporary]
-        with self._removing(written):
-            sink = CommandSink(rclone.upload(temporary), control=control)
-            stored = pour(source, sink, compression=self.compression, level=self.level, control=control)
-            _check_size(rclone, temporary, stored.size)
-            name = self._publish(temporary, written)
-            _check_size(rclone, self.catalog.path(name), stored.size)
-        return name, stored
-
-    def seal(self, manifest: Manifest) -> None:
-        """Write the manifest: from now on the backup is listed as complete."""
-        path = self.catalog.path(manifest.name)
-        with self._removing([path, path + MANIFEST]):  # without a manifest it would look like a backup of old
-            self.catalog.rclone.write(path + MANIFEST, manifest.to_bytes())
-        self._remove(set(self.left) - {path, path + MANIFEST})
-
-    def _publish(self, temporary: str, written: list[str]) -> str:
-        """Give the upload a free name, and return that."""
-        for attempts_left in (2, 1, 0):
-            name = self._free_name()
-            written.append(self.catalog.path(name))  # a rename that fails may have been done all the same
-            try:
-                self.catalog.rclone.move(temporary, written[-1])
-                break
-            except NameTaken:
-                # Somebody was quicker between our look and our rename: what is there is not ours.
-                written.pop()
-                if not attempts_left:
-                    raise
-        return name
-
-    @contextlib.contextmanager
-    def _removing(self, paths: list[str]) -> Iterator[None]:
-        """When the block fails, try to remove what it may have written; what stays is swept by a later run."""
-        try:
-            yield
-        except BaseException:
-            self._remove(paths)
-            raise
-
-    def _remove(self, paths: Iterable[str]) -> None:
-        """Remove objects, and remember those that can't be removed now."""
-        # The work may have been stopped; this must run all the same, and soon end.
-        patient = dataclasses.replace(self.catalog.rclone, control=None, timeout=20)
-        for path in paths:
-            try:
-                patient.delete(path)
-            except BackupError:
-                self.left.append(path)
-                if control := self.catalog.rclone.control:
-                    control.has_changed = True
-
-    def _name(self, number: int) -> str:
-        extension = self.extension + SUFFIXES[self.compression]
-        return self.catalog.naming.render(
-            database=self.database, taken_at=self.taken_at, extension=extension, number=number
-        )
-
-    def _free_name(self) -> str:
-        """Return a name after all others of its time: one that was removed may not come back, it would sort as older."""
-        naming, first = self.catalog.naming, self._name(1)
-        mine = naming.parse(first)
-        assert mine is not None
-        others = map(naming.parse, (entry.name for entry in self.catalog.rclone.entries(self.catalog.folder)))
-        taken = [
-            each.number
-            for each in others
-            if each and (each.database, each.taken_at) == (mine.database, mine.taken_at)
-        ]
-        return self._name(max(taken) + 1) if taken else first
 
 
 def remove(catalog: Catalog, backup: StoredObject) -> None:
@@ -194,6 +99,17 @@ def stream(command: Command) -> Generator[bytes, None, None]:
         source.finish()
     finally:
         source.close()
+
+
+def digest(command: Command) -> str:
+    """Return the SHA-256 of what a program writes, hex.
+
+    :raises BackupError: it failed.
+    """
+    hashed = hashlib.sha256()
+    for chunk in stream(command):
+        hashed.update(chunk)
+    return hashed.hexdigest()
 
 
 def set_pin(catalog: Catalog, backup: StoredObject, *, pinned: bool) -> None:
@@ -233,14 +149,3 @@ def sweep(
             break
         count += 1
     return count
-
-
-def _check_size(rclone: Rclone, path: str, expected: int) -> None:
-    found = rclone.size(path)
-    if found != expected:
-        raise RemoteError(
-            gettext_noop("The remote has %(found)s bytes of the backup instead of %(expected)d."),
-            hint=gettext_noop("Nothing was kept. Check the remote's free space and try again."),
-            found=0 if found is None else found,
-            expected=expected,
-        )

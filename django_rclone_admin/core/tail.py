@@ -8,6 +8,8 @@ from typing import IO
 
 TAIL_BYTES = 16 * 1024
 """How much of a program's error output is kept: its last words are what explains a failure."""
+LINE_BYTES = 256 * 1024
+"""The longest line that is given to a listener; of a longer one it gets the beginning."""
 LAST_WORDS_SECONDS = 1.0
 """How long to wait for them after the program has ended."""
 
@@ -30,9 +32,11 @@ class Tail(threading.Thread):
             while chunk := self._pipe.read(65536):
                 self._kept = (self._kept + chunk)[-TAIL_BYTES:]
                 if self._on_line:
-                    *lines, line = (line + chunk).split(b"\n")
-                    for each in lines:
-                        self._on_line(each.decode(errors="replace"))
+                    first, *others = chunk.split(b"\n")
+                    line += first[: LINE_BYTES - len(line)]
+                    for each in others:
+                        self._on_line(line.decode(errors="replace"))
+                        line = each
 
     def settle(self) -> None:
         """Wait for the end of the pipe, but not for ever: what the program left running may hold it open."""

@@ -8,7 +8,10 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+
+from ..exceptions import NoPrivateFolder, gettext_noop
 
 PREFIX = "django-rclone-admin-"
 OURS = re.compile(rf"{PREFIX}[a-z0-9_]{{8}}")
@@ -22,8 +25,26 @@ def private_folder() -> Path:
     """Create a folder that only we can read, and sweep those that a killed process of ours left behind.
 
     It is to be removed by :func:`remove_folder`.
+
+    :raises NoPrivateFolder: the system gives us none.
     """
-    _sweep(Path(tempfile.gettempdir()))
+    with explained():
+        _sweep(Path(tempfile.gettempdir()))
+        return _create()
+
+
+@contextlib.contextmanager
+def explained() -> Iterator[None]:
+    """Turn what the system says about a private folder, or a file in it, into an error with a hint."""
+    try:
+        yield
+    except OSError as error:
+        raise NoPrivateFolder(
+            gettext_noop("A private temporary folder can't be used: %(reason)s."), reason=error.strerror
+        ) from error
+
+
+def _create() -> Path:
     while True:
         folder = Path(tempfile.mkdtemp(prefix=PREFIX))
         try:

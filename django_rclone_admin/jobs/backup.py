@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Collection
 from pathlib import Path
 from typing import IO
 
@@ -16,11 +17,12 @@ from .. import __version__, clock, signals, wording
 from ..conf import get_settings
 from ..connectors.base import Connector, Contents, Facts
 from ..connectors.registry import connector_path, get_connector
-from ..core.catalog import StoredObject, latest
+from ..core.catalog import latest
 from ..core.compression import GZIP, SUFFIXES, ZSTD
 from ..core.files import FileSink, StreamSink
 from ..core.manifest import Manifest
-from ..core.store import Stored, Upload, pour
+from ..core.publishing import Upload
+from ..core.store import Stored, pour
 from ..core.transfer import Sink
 from ..models.runs import Trigger
 from . import history
@@ -28,6 +30,9 @@ from .facts import ask
 from .job import Job
 from .options import BackupOptions
 from .sweep import sweep_uploads
+
+LARGE = 1 << 30
+"""Bytes from which on it is worth a call of rclone to say limits beforehand."""
 
 
 def back_up(job: Job, output: Path | IO[bytes] | None = None) -> str:
@@ -39,13 +44,13 @@ def back_up(job: Job, output: Path | IO[bytes] | None = None) -> str:
     if output is not None:
         return _to_file(job, connector, output)
     job.stage(_("Looking at the remote"))
-    objects = job.catalog.objects(manifests=False)
-    sweep_uploads(job, job.catalog, objects)
-    job.control.bytes_total = _expected_size(job, objects)
-    left: list[str] = []
+    expected = _expected(job, job.catalog.rclone.look())
+    job.control.bytes_total = expected.raw_size if expected else None
+    _say_limits(job, expected)
+    left: dict[str, Stored | None] = {}
 
     def store(_number: int) -> tuple[str, Stored]:
-        upload = _upload(job, connector, left)
+        upload = _upload(job, connector, expected, left)
         job.stage(_("Dumping and uploading"), then=_("Uploading"))
         source = connector.source()
         name, stored = upload.send(source, job.control)
@@ -63,14 +68,40 @@ def back_up(job: Job, output: Path | IO[bytes] | None = None) -> str:
     return _("Stored %(name)s, %(size)s.") % {"name": name, "size": wording.size(stored.size)}
 
 
-def _expected_size(job: Job, objects: list[StoredObject]) -> int | None:
-    """Return how many bytes the dump will have, if it is about as large as the last one."""
+def _expected(job: Job, names: Collection[str]) -> Stored | None:
+    """Return about what will be stored: what the last backup has, by the history or else by the remote.
+
+    :param names: of what is at the top of the remote.
+    """
+    if last := history.last_stored(job.run.database):
+        return last
+    if job.catalog.folder.partition("/")[0] not in {"", *names}:
+        return None
+    objects = job.catalog.objects(manifests=False)
     mine = [each for each in objects if each.database == job.run.database and each.taken_at]
-    last = latest(job.catalog.inspect(mine[:3]), job.run.database)
-    return last.manifest.raw_size if last and last.manifest else None
+    found = latest(job.catalog.inspect(mine[:3]), job.run.database)
+    return Stored.of(found.manifest) if found and found.manifest else None
 
 
-def _upload(job: Job, connector: Connector, left: list[str]) -> Upload:
+def _say_limits(job: Job, expected: Stored | None) -> None:
+    """Say what can be known beforehand of a large backup: the size of its parts, and that it has no room."""
+    if expected is None or expected.size < LARGE:
+        return
+    sizes = job.catalog.rclone.part_sizes(expected.size)
+    if size := sizes.get("RCLONE_S3_CHUNK_SIZE"):
+        job.note(
+            _("About %(size)s are expected: an upload to S3 goes in parts of %(part)sB.")
+            % {"size": wording.size(expected.size), "part": size.replace("Mi", " Mi")}
+        )
+    free = job.catalog.rclone.free()
+    if free is not None and free < expected.size:
+        values = {"size": wording.size(expected.size), "free": wording.size(free)}
+        job.note(_("About %(size)s are expected, but the remote has only %(free)s free.") % values)
+
+
+def _upload(
+    job: Job, connector: Connector, expected: Stored | None, left: dict[str, Stored | None]
+) -> Upload:
     settings = get_settings()
     return Upload(
         catalog=job.catalog,
@@ -80,6 +111,8 @@ def _upload(job: Job, connector: Connector, left: list[str]) -> Upload:
         compression=settings.compression,
         level=settings.compression_level,
         run=str(job.run.pk),
+        expected=expected.size if expected else None,
+        look=lambda entries: sweep_uploads(job, job.catalog, job.catalog.arrange(entries)),
         left=left,
     )
 

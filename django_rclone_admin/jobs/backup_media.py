@@ -17,7 +17,7 @@ from ..core.compression import ZSTD
 from ..core.file_lists import Difference, MediaFile
 from ..core.files import FileSource
 from ..core.manifest import Manifest
-from ..core.store import Upload
+from ..core.publishing import Upload
 from ..media import get_mirror, last_list, local_files, media_in
 from ..remote import media_catalog
 from .job import Job

@@ -6,7 +6,8 @@ import logging
 
 from django.db import InterfaceError, OperationalError, connections, router
 
-from ..models.runs import BackupRun, Kind
+from ..core.store import Stored
+from ..models.runs import BackupRun, Kind, Status
 from .facts import unreachable
 
 logger = logging.getLogger("django_rclone_admin")
@@ -53,3 +54,17 @@ def will_record(run: BackupRun) -> bool:
         "The run is not recorded: the history has no table in “%s” yet. Run “manage.py migrate”.", alias
     )
     return False
+
+
+def last_stored(database: str) -> Stored | None:
+    """Return what the last backup of a database has stored, or ``None`` when this site's history does not know."""
+    if not has_table():
+        return None
+    try:
+        runs = BackupRun.objects.filter(kind=Kind.DB_BACKUP, status=Status.SUCCEEDED, database=database)
+        last = runs.exclude(path="").order_by("-created_at").first()
+    except Exception:  # noqa: BLE001  (as above)
+        return None
+    if last is None or last.size is None or last.raw_size is None:
+        return None
+    return Stored(size=last.size, raw_size=last.raw_size, sha256=last.sha256)

@@ -13,7 +13,7 @@ from .. import signals, wording
 from ..connectors.base import Connector
 from ..connectors.registry import get_connector
 from ..core.catalog import StoredObject
-from ..core.compression import Decompressor, Meter, Stage
+from ..core.compression import Counter, Decompressor, Meter, Stage
 from ..core.files import FileSource
 from ..core.transfer import CommandSource, Sink, Source, transfer
 from ..exceptions import BackupError, OutcomeUnknown, gettext_noop
@@ -124,7 +124,7 @@ def _load(
 
     job.control.bytes_total = backup.size if backup else None
     job.stage(_("Restoring"), then=_("Finishing the restore"))
-    raw = Meter()
+    raw = Counter()
     stages: list[Stage] = [expected, Decompressor(), raw]
     interruption = None
     try:

@@ -86,9 +86,9 @@ class Command(BaseCommand):
         raise CommandError(f"{sentence}\n{_('Hint')}: {hint}" if hint else sentence, returncode=code)
 
     def say(self, text: str) -> None:
-        """Print a line for people."""
+        """Print lines for people. Names and notes in them come from the remote: none may steer the terminal."""
         if not self.as_json and self.verbosity > 0:
-            self.stdout.write(text)
+            self.stdout.write(wording.lines(text))
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         self.verbosity: int = options.get("verbosity", 1)

@@ -24,8 +24,9 @@ from django.db.models.utils import create_namedtuple_class
 from django.utils import timezone
 
 from ..api import delete_backups
-from ..cached_listing import cached_objects, with_manifests
+from ..cached_listing import cached_objects, with_lists, with_manifests
 from ..core.catalog import BACKUPS, StoredObject
+from ..core.manifest import LISTS, ThinManifest
 from .lookups import (
     LISTED,
     aggregate,
@@ -79,7 +80,9 @@ def _limited(query: Query, items: Sequence[Any]) -> list[Any]:
 def rows(query: Query) -> list[Any]:
     """Evaluate a query: filter, order, slice, and read the manifests of what is left."""
     assert query.model is not None
-    return to_backups(query.model, with_manifests(_limited(query, matching(query))))
+    found = with_manifests(_limited(query, matching(query)))
+    # The lists of a long manifest are worth a call for a single row; among many they are read when they are looked at.
+    return to_backups(query.model, with_lists(found) if len(found) == 1 else found)
 
 
 def _tuples(query: Query, names: Sequence[str]) -> list[tuple[Any, ...]]:
@@ -91,6 +94,8 @@ def _tuples(query: Query, names: Sequence[str]) -> list[tuple[Any, ...]]:
     objects = matching(query, asked if query.distinct else ())
     if not query.distinct:
         objects = _knowing(asked, _limited(query, objects))
+    if not asked.isdisjoint(LISTS):
+        objects = with_lists(objects)
     gets = [getter(field) for field in fields]
     tuples = [tuple(get(each) for get in gets) for each in objects]
     return _limited(query, list(dict.fromkeys(tuples))) if query.distinct else tuples
@@ -107,8 +112,14 @@ def _selected(query: Query) -> Collection[Any]:
 def to_backups(model: type[models.Model], objects: Iterable[StoredObject]) -> list[Any]:
     """Return the rows of these objects, as instances of the model."""
     fields = model._meta.concrete_fields
-    names, gets = [field.attname for field in fields], [getter(field) for field in fields]
-    return [model.from_db("default", names, [get(each) for get in gets]) for each in objects]
+    gets = {field.attname: getter(field) for field in fields}
+    short = {name: get for name, get in gets.items() if name not in LISTS}
+
+    def make(stored: StoredObject) -> Any:
+        known = short if isinstance(stored.manifest, ThinManifest) else gets
+        return model.from_db("default", [*known], [get(stored) for get in known.values()])
+
+    return [make(each) for each in objects]
 
 
 class BackupIterable(ModelIterable):  # type: ignore[type-arg]

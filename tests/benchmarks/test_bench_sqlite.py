@@ -14,7 +14,7 @@ import pytest
 from django_rclone_admin.connectors.sqlite.streams import Loader, Snapshot
 from django_rclone_admin.core.compression import Decompressor, Meter
 from django_rclone_admin.core.control import Control
-from django_rclone_admin.core.store import Upload
+from django_rclone_admin.core.publishing import Upload
 from django_rclone_admin.core.transfer import CommandSource, transfer
 from tests.benchmarks.sqlite_database import write_database
 from tests.support.engine import local_catalog

@@ -14,7 +14,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from django_rclone_admin.core.control import Control
-from django_rclone_admin.core.store import Upload
+from django_rclone_admin.core.publishing import Upload
 from django_rclone_admin.core.transfer import CommandSource
 from tests.support.engine import local_catalog, python
 

@@ -5,14 +5,16 @@ import io
 import os
 import resource
 import stat
+import tempfile
 import threading
 from pathlib import Path
 
 import pytest
 
 from django_rclone_admin.core.files import FileSink, FileSource, StreamSink
+from django_rclone_admin.core.temporary import private_folder
 from django_rclone_admin.core.transfer import CommandSource, transfer
-from django_rclone_admin.exceptions import ProgramFailed, UsageError
+from django_rclone_admin.exceptions import NoPrivateFolder, ProgramFailed, UsageError
 from tests.support.engine import SOURCE, python
 
 BIG = 3_000_000
@@ -70,7 +72,7 @@ def test_device_is_not_replaced_by_a_file(folder):
     """A rename onto ``/dev/null`` takes it away from the whole machine."""
     (folder / "device").symlink_to("/dev/null")
 
-    with pytest.raises(UsageError, match="is no file") as caught:
+    with pytest.raises(UsageError, match="is not a regular file") as caught:
         transfer(write(10), FileSink(folder / "device"))
 
     assert "“-”" in caught.value.hint
@@ -167,3 +169,42 @@ def test_file_that_cannot_be_read_is_explained(tmp_path, path, error, reason):
         transfer(FileSource(tmp_path / path), FileSink(tmp_path / "copy"))
 
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("planted", ["link to a file", "link to nothing", "readable file"])
+def test_what_somebody_has_put_there_is_replaced_and_never_written_to(tmp_path, planted):
+    path, victim = tmp_path / "dump", tmp_path / "victim"
+    victim.write_text("theirs")
+    if planted == "readable file":
+        path.write_text("theirs")
+        path.chmod(0o666)
+    else:
+        path.symlink_to(victim if planted == "link to a file" else tmp_path / "nothing")
+
+    transfer(FileSource(io.BytesIO(b"data" * 1000)), FileSink(path))
+
+    assert victim.read_text() == "theirs"
+    assert not (tmp_path / "nothing").exists()
+    assert not path.is_symlink()
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"data" * 1000, 0o600)
+
+
+def test_nobody_can_foresee_the_name_under_which_a_file_is_written(tmp_path):
+    path, victim = tmp_path / "dump", tmp_path / "victim"
+    victim.write_text("theirs")
+    (tmp_path / f"dump.partial-{os.getpid()}").symlink_to(victim)
+
+    transfer(FileSource(io.BytesIO(b"data" * 1000)), FileSink(path))
+
+    assert victim.read_text() == "theirs"
+
+
+@pytest.mark.parametrize("base", ["missing", "file"])
+def test_private_folder_that_cannot_be_made_is_a_sentence(tmp_path, monkeypatch, base):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / base))
+
+    with pytest.raises(NoPrivateFolder, match="A private temporary folder can't be used: ") as caught:
+        private_folder()
+
+    assert "TMPDIR" in caught.value.hint

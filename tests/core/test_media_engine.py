@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from django_rclone_admin.core import file_lists as media
+from django_rclone_admin.core.answers import Entry
 from django_rclone_admin.core.file_lists import MediaFile
-from django_rclone_admin.core.rclone import Entry
 from django_rclone_admin.exceptions import BackupDamaged, RestoreRefused, UsageError
 
 NOON = "2026-11-22T12:00:00+00:00"

@@ -8,7 +8,8 @@ from django_rclone_admin.core.catalog import State, latest
 from django_rclone_admin.core.control import Control
 from django_rclone_admin.core.manifest import Manifest
 from django_rclone_admin.core.naming import Naming
-from django_rclone_admin.core.store import Upload, remove, set_pin, sweep
+from django_rclone_admin.core.publishing import Upload
+from django_rclone_admin.core.store import remove, set_pin, sweep
 from django_rclone_admin.core.transfer import CommandSource
 from django_rclone_admin.exceptions import BackupError, EmptyDump, ProgramFailed
 from tests.support.engine import SOURCE, local_catalog, python

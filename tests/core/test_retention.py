@@ -245,11 +245,14 @@ def test_times_in_the_future_take_no_place_and_stay(rules):
 def test_what_was_just_made_stays_and_so_does_what_was_stored_later():
     """Another host may have made it, whose clock is behind by a day."""
     stored = [
-        dataclasses.replace(backup(hours), modified=NOW - timedelta(minutes=hours))
+        dataclasses.replace(backup(hours), stamp=(NOW - timedelta(minutes=hours)).isoformat())
         for hours in (1, 50, 40, 60)
     ]
     own = stored[1]
-    later, earlier = dataclasses.replace(stored[2], modified=own.modified + timedelta(seconds=1)), stored[3]
+    later, earlier = (
+        dataclasses.replace(stored[2], stamp=(own.modified + timedelta(seconds=1)).isoformat()),
+        stored[3],
+    )
 
     found = decide([stored[0], own, later, earlier], RetentionPolicy(last=1), NOW, made=[own.path])
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from django_rclone_admin.core.command import redact
+from django_rclone_admin.core.flags import split_flags
 from django_rclone_admin.core.rclone import Rclone
-from django_rclone_admin.core.secrecy import split_flags
 from django_rclone_admin.core.transfer import CommandSource
 from django_rclone_admin.exceptions import BackupError, UsageError
 from tests.support.engine import local_rclone
@@ -167,8 +167,10 @@ def test_plain_flags_stay_in_the_argument_list():
 
 
 def test_hidden_flag_that_is_given_twice_is_refused_and_not_lost():
+    client = Rclone(binary="rclone", remote="x:", flags=(f"--header=A: {SECRET}", "--header=B: 2"))
+
     with pytest.raises(UsageError, match="--header more than once") as caught:
-        split_flags((f"--header=A: {SECRET}", "--header=B: 2"))
+        client.download("db/x")
 
     assert SECRET not in str(caught.value)
     assert "configuration of the remote" in caught.value.hint

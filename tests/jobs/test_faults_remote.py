@@ -75,7 +75,8 @@ def test_backup_leaves_nothing_when_rclone_ends_half_way(shop, tmp_path, rclone_
         ),
     )
     with nothing_changes(shop):
-        assert_failed(shop.manage("dbbackup"), "^rclone")
+        # One that lies may have ended with the rest still in the pipe.
+        assert_failed(shop.manage("dbbackup"), "^rclone" if status else "^rclone|^The remote shows")
 
 
 @on_both_engines

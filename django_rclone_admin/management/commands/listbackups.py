@@ -73,19 +73,7 @@ def _row(each: api.StoredObject) -> tuple[str, ...]:
     marks = [_("pinned")] * each.pinned + [_("safety backup")] * each.is_safety
     state = f"{each.state} ({', '.join(marks)})" if marks else str(each.state)
     label = each.manifest.label if each.manifest else ""
-    return (
-        _printable(each.name),
-        each.database,
-        taken,
-        wording.size(each.total_size),
-        state,
-        _printable(label),
-    )
-
-
-def _printable(text: str) -> str:
-    """Return a text without what must not reach a terminal: names and labels come from outside."""
-    return "".join(letter if letter.isprintable() else "�" for letter in text)
+    return each.name, each.database, taken, wording.size(each.total_size), state, label
 
 
 def _as_dict(each: api.StoredObject) -> dict[str, object]:
