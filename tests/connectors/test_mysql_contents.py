@@ -184,6 +184,15 @@ def test_a_view_of_an_account_that_is_gone_does_not_stop_backups(site):
     assert site.dump(EXCLUDE_TABLES=["stale"])[1].left_out == {"views": ["stale"]}
 
 
+def test_an_event_on_which_the_dump_program_never_ends_is_named(site):
+    site.execute("CREATE EVENT endless ON SCHEDULE EVERY 1 DAY DO SET @a = ';;'")
+    with pytest.raises(ProgramFailed, match="endless") as raised:
+        site.dump()
+    assert "--skip-events" in raised.value.hint
+    _text, contents = site.dump(DUMP_ARGS=["--skip-events"])
+    assert contents.left_out == {"events": ["endless", "nightly"]}
+
+
 HISTORY = "SELECT id, amount FROM price FOR SYSTEM_TIME ALL ORDER BY amount"
 
 

@@ -107,7 +107,7 @@ class MariaDBServer:
             "--triggers",
         ]
         options += ["--hex-blob", "--skip-comments", f"--ignore-table={name}.{HISTORY}", name]
-        return self._run("mariadb-dump", *options).decode()
+        return self._run("mariadb-dump", *options).decode(errors="surrogateescape")
 
     def schemas(self, prefix: str) -> list[str]:
         """Return the names of all schemas that start with ``prefix``."""

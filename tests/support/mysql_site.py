@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
+import pymysql
 from django.db import connections
 
 from django_rclone_admin.connectors.base import Contents
@@ -43,6 +44,12 @@ class MysqlSite:
         """Open one connection for several statements; gives what executes one."""
         with databases.connection(self.entry) as connection:
             yield connection.execute
+
+    def driver(self, charset: str = "utf8mb4") -> "pymysql.Connection[Any]":
+        """Connect to the schema in a character set, with autocommit. The caller closes."""
+        login = {"host": self.entry["HOST"], "port": int(self.entry["PORT"])}
+        login |= {"user": self.entry["USER"], "password": self.entry["PASSWORD"], "database": self.name}
+        return pymysql.connect(**login, charset=charset, autocommit=True)
 
     def log_in(self, **login: Any) -> None:
         """Have the site use another account."""

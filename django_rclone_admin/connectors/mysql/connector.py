@@ -75,6 +75,7 @@ class MysqlDumpConnector(Connector):
                 hint=gettext_noop("Remove SCHEMAS. To leave tables out, use EXCLUDE_TABLES."),
             )
         plan = DumpPlan(self)
+        plan.refuse_endless()
         return DumpSource([self._dump(*each) for each in plan.dumps()], plan.check, packet=plan.packet)
 
     def contents(self, source: Source) -> Contents:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ...exceptions import RestoreRefused, gettext_noop
+from .lexer import plain, tokens
 from .phrase import Phrase
 from .session import Session
 from .written import read_definition
@@ -71,7 +72,8 @@ class Definition:
 
     @property
     def drop(self) -> bytes:
-        return f"DROP {self.kind} IF EXISTS {quote(self.name)};\n".encode()
+        mode = "".join(f"{each};\n" for each in needed_mode(self.kind))
+        return f"{mode}DROP {self.kind} IF EXISTS {quote(self.name)};\n".encode()
 
     @property
     def definer(self) -> str:
@@ -138,6 +140,8 @@ def names(cursor: Any, schema: str) -> list[tuple[str, str]]:
 def _read_one(
     cursor: Any, schema: str, kind: str, name: str, *, is_final: bool, is_enabled: bool
 ) -> Definition:
+    for statement in needed_mode(kind):
+        cursor.execute(statement)
     cursor.execute(f"SHOW CREATE {kind} {quote(name)}")
     row = dict(zip((column[0].lower() for column in cursor.description), cursor.fetchone(), strict=True))
     statement = row["sql original statement" if kind == "TRIGGER" else f"create {kind.lower()}"]
@@ -150,6 +154,7 @@ def _read_one(
             kind=kind.lower(),
             name=name,
         )
+    cursor.execute("SET SESSION sql_mode = ''")
     columns: list[str] = []
     if kind == "VIEW":
         cursor.execute(COLUMNS, [schema, name])
@@ -179,6 +184,12 @@ def difference(old: Iterable[Definition], new: Iterable[Definition]) -> bytes:
     before = {each.key: each for each in old if each.kind != "TRIGGER"}
     after = {each.key: each for each in new if each.kind != "TRIGGER"}
     changed = [each for key, each in after.items() if before.get(key) != each]
+    packages = {each.name for each in changed if each.kind == "PACKAGE"}  # one takes its body with it
+    changed = [
+        each
+        for each in after.values()
+        if each in changed or (each.kind == "PACKAGE BODY" and each.name in packages)
+    ]
     # A view that lost its tables has no columns, and can't be created either.
     views = [each for each in changed if each.kind == "VIEW" and each.columns]
     gone = [each.drop for key, each in before.items() if key not in after]
@@ -187,10 +198,36 @@ def difference(old: Iterable[Definition], new: Iterable[Definition]) -> bytes:
             *gone,
             *(each.drop + each.create() for each in changed if each.kind not in ("VIEW", "EVENT")),
             *(each.placeholder() for each in views),
-            *(each.create() for each in views),
+            *(each.create() for each in _in_order(views)),
             *(each.drop + each.create() for each in changed if each.kind == "EVENT"),
         ]
     )
+
+
+def _in_order(views: Sequence[Definition]) -> list[Definition]:
+    """Return views behind those that they look into: a ``CHECK OPTION`` needs the real ones."""
+    names_in = {
+        each.name: {
+            plain(token.text) for token in tokens(each.statement.encode()) if token.kind in ("name", "word")
+        }
+        for each in views
+    }
+    found: list[Definition] = []
+    waiting = list(views)
+    while waiting:
+        ready = [
+            each
+            for each in waiting
+            if not any(other.name in names_in[each.name] for other in waiting if other is not each)
+        ]
+        found += ready or waiting[:1]  # a name that is that of a column, too
+        waiting = [each for each in waiting if each not in found]
+    return found
+
+
+def needed_mode(kind: str) -> list[str]:
+    """Return the statements without which the server does not know the word for a kind."""
+    return ["SET SESSION sql_mode = 'ORACLE'"] if kind.startswith("PACKAGE") else []
 
 
 def triggers(definitions: Iterable[Definition]) -> list[Definition]:

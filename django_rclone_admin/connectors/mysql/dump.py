@@ -78,6 +78,30 @@ class DumpPlan:
         first = [[*BASIS, "--no-data", *more, self._schema, *empty]] if empty else []
         return [*first, [*whole, *history, *more, self._schema]]
 
+    def refuse_endless(self) -> None:
+        """Refuse an event on which mariadb-dump never comes to its end: it looks for a delimiter that the event does not have.
+
+        :raises ProgramFailed: there is one.
+        """
+        if "events" in self._arguments.kinds:
+            return
+        with self._server.cursor() as cursor:
+            cursor.execute(
+                "SELECT EVENT_NAME FROM information_schema.EVENTS"
+                " WHERE EVENT_SCHEMA = %s AND EVENT_DEFINITION LIKE '%%;;%%'",
+                [self._server.live],
+            )
+            names = [name for (name,) in cursor.fetchall()]
+        if names:
+            raise ProgramFailed(
+                gettext_noop("Events with two semicolons in a row can't be dumped: %(names)s."),
+                hint=gettext_noop(
+                    "Nothing was stored. mariadb-dump would never end. Write the events without “;;”, or leave all events out with "
+                    "--skip-events in DUMP_ARGS."
+                ),
+                names=", ".join(names),
+            )
+
     def check(self, text: DumpText) -> Contents:
         """Return what the dump holds.
 

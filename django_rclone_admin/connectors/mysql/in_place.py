@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .definitions import names, quote
+from .definitions import names, needed_mode, quote
 from .server import Server
 from .streams import LoaderSink
 from .text import DumpText
@@ -42,7 +42,10 @@ class InPlaceSink:
         self._loader.write(rest)
         self._loader.commit()
         server, vetter = self._server, self._text.vetter
-        server.create_definitions(server.live, vetter.definitions.values(), are_events_silent=False)
+        is_same = vetter.source == server.live
+        server.create_definitions(
+            server.live, vetter.definitions.values(), lambda each: each.typed if is_same else each.statement
+        )
         server.set_defaults(server.live, vetter.defaults)
         self._drop_others()
 
@@ -53,7 +56,8 @@ class InPlaceSink:
             cursor.execute(f"USE {quote(live)}")
             for kind, name in names(cursor, live):
                 if (kind, name) not in vetter.definitions and kind not in self._text.unknown_kinds:
-                    cursor.execute(f"DROP {kind} IF EXISTS {quote(name)}")
+                    for statement in (*needed_mode(kind), f"DROP {kind} IF EXISTS {quote(name)}"):
+                        cursor.execute(statement)
             self.vanished = sorted(
                 set(self._server.tables(cursor, live)) - {*vetter.tables, *vetter.sequences}
             )

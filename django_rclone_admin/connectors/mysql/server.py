@@ -8,7 +8,7 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from django.db import DatabaseError, connections
@@ -16,7 +16,7 @@ from django.db import DatabaseError, connections
 from ...core.programs import Completed
 from ...exceptions import BackupError, ProgramFailed, RestoreRefused, gettext_noop
 from .columns import Default
-from .definitions import Definition, names, quote, stored
+from .definitions import Definition, names, needed_mode, quote, stored
 from .streams import run_script
 from .written import Written
 
@@ -223,21 +223,25 @@ class Server:
 
     # -- statements of our own ---------------------------------------------------------------------------------------
 
-    def create_definitions(self, schema: str, written: Iterable[Written], *, are_events_silent: bool) -> None:
+    def create_definitions(
+        self, schema: str, written: Iterable[Written], choose: Callable[[Written], bytes]
+    ) -> None:
         """Create the views, triggers, routines and events of a dump; the server takes each as one statement.
 
+        :param choose: returns the statement.
         :raises ProgramFailed: the server does not take one.
         """
         order = ("FUNCTION", "PROCEDURE", "PACKAGE", "PACKAGE BODY", "VIEW", "TRIGGER", "EVENT")
         waiting = sorted(written, key=lambda each: order.index(each.kind))
         with self.cursor() as cursor:
             cursor.execute(f"USE {quote(schema)}")
+            for each in waiting:
+                for statement in (*needed_mode(each.kind), f"DROP {each.kind} IF EXISTS {quote(each.name)}"):
+                    cursor.execute(statement)
             while waiting:
-                later = [
-                    each for each in waiting if not _create(cursor, each, are_events_silent=are_events_silent)
-                ]
+                later = [each for each in waiting if not _create(cursor, each, choose(each))]
                 if len(later) == len(waiting):  # nothing that they wait for will come
-                    _create(cursor, later[0], are_events_silent=are_events_silent, may_wait=False)
+                    _create(cursor, later[0], choose(later[0]), may_wait=False)
                 waiting = later
 
     def set_defaults(self, schema: str, defaults: Iterable[Default]) -> list[Default]:
@@ -286,7 +290,7 @@ class Server:
         return error
 
 
-def _create(cursor: Any, each: Written, *, are_events_silent: bool, may_wait: bool = True) -> bool:
+def _create(cursor: Any, each: Written, statement: bytes, *, may_wait: bool = True) -> bool:
     """Create what a dump has written; return whether it was done, and not put off."""
     settings = {
         "sql_mode": each.session.sql_mode,
@@ -295,14 +299,13 @@ def _create(cursor: Any, each: Written, *, are_events_silent: bool, may_wait: bo
         "character_set_client": each.session.character_set_client,  # last: what follows is in that
     }
     given = [(name, value) for name, value in settings.items() if value or name == "sql_mode"]
-    cursor.execute(f"DROP {each.kind} IF EXISTS {quote(each.name)}")
     cursor.execute(
         "SET " + ", ".join(f"SESSION {name} = %s" for name, _value in given),
         [value for _name, value in given],
     )
     try:
         with cursor.db.wrap_database_errors:
-            cursor.cursor.execute(each.silent if are_events_silent else each.statement)
+            cursor.cursor.execute(statement)
     except DatabaseError as error:
         if not may_wait or each.kind != "VIEW" or error.args[0] not in NOT_THERE_YET:
             raise

@@ -77,7 +77,7 @@ class SwapSink:
                 else []
             )
         server.create_in(new, [each for each in carried if each.kind != "EVENT"])  # views may need them
-        server.create_definitions(new, vetter.definitions.values(), are_events_silent=True)
+        server.create_definitions(new, vetter.definitions.values(), lambda each: each.silent)
         later = server.set_defaults(new, vetter.defaults)
         with server.cursor() as cursor:
             definitions = [*self._definitions(cursor), *(each for each in carried if each.kind == "EVENT")]
