@@ -13,12 +13,13 @@ from .conf import get_settings
 from .core import file_lists, name_forms
 from .core.catalog import Catalog, State, StoredObject, latest
 from .core.compression import Decompressor, Limit, Meter, Stage
-from .core.file_lists import ListSink, MediaFile
-from .core.files import FileSource
+from .core.file_lists import MediaFile
+from .core.files import FileSource, StreamSink
+from .core.list_sink import ListSink
 from .core.local_files import LocalFiles, scan
 from .core.mirror import LISTING_SECONDS, Mirror
 from .core.rclone import at
-from .core.transfer import transfer
+from .core.transfer import Sink, transfer
 from .exceptions import BackupDamaged, BackupNotFound, LocalFileError, UsageError, gettext_noop
 from .remote import media_catalog
 
@@ -133,12 +134,27 @@ def read_list(catalog: Catalog, backup: StoredObject) -> list[MediaFile]:
 
     :raises BackupDamaged: its bytes are not those that were written, or are more than any list has.
     """
+    sink = ListSink()
+    _read(catalog, backup, sink)
+    return sink.files
+
+
+def read_lines(catalog: Catalog, backup: StoredObject) -> list[bytes]:
+    """Return the lines of the file list of a media backup that say something, unread.
+
+    :raises BackupDamaged: its bytes are not those that were written, or are more than any list has.
+    """
+    buffer = io.BytesIO()
+    _read(catalog, backup, StreamSink(buffer))
+    return [line for line in buffer.getvalue().splitlines(keepends=True) if line != b"\n"]
+
+
+def _read(catalog: Catalog, backup: StoredObject, sink: Sink) -> None:
     manifest = backup.manifest
     expected = manifest.raw_size if manifest else LIST_LIMIT
     limit = min(expected, LIST_LIMIT, backup.size * RATIO)
     if expected > limit:
         raise BackupDamaged(file_lists.UNREADABLE)
-    sink = ListSink()
     stages: list[Stage] = [
         Meter(size=backup.size, sha256=manifest.sha256 if manifest else None),
         Decompressor(),
@@ -148,7 +164,6 @@ def read_list(catalog: Catalog, backup: StoredObject) -> list[MediaFile]:
     flags = [f"--count={backup.size + 1}"]
     done = catalog.rclone.call(["cat", *flags], at(backup.path), timeout=LISTING_SECONDS)
     transfer(FileSource(io.BytesIO(done.check().output)), sink, stages=stages)
-    return sink.files
 
 
 def find_media(catalog: Catalog, name: str | None) -> StoredObject | None:

@@ -11,7 +11,7 @@ import itertools
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import MAXYEAR, UTC, datetime
 from json.encoder import encode_basestring as quote
 from typing import Any, NamedTuple
@@ -37,8 +37,6 @@ CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 """What is in no path and no time of a list: control characters, and what is no text."""
 LONGEST = 4096
 """Characters of a path; no system and no storage takes more."""
-LONGEST_LINE = 16 * LONGEST
-"""Bytes."""
 AT_ONCE = 10_000
 """How many lines of a list are read together."""
 UNREADABLE = gettext_noop("The file list of the media backup can't be read.")
@@ -76,6 +74,8 @@ class Difference:
     added: list[str]
     changed: list[str]
     removed: list[str]
+    kept_size: int = 0
+    """Bytes of the changed files whose size is what it was."""
 
     @property
     def is_empty(self) -> bool:
@@ -133,43 +133,38 @@ def _from_values(values: Mapping[str, Any]) -> MediaFile:
     return MediaFile(str(values["path"]), int(values["size"]), str(values["time"]))
 
 
-class ListSink:
-    """A sink that reads the lines of a stored list as they come."""
-
-    def __init__(self) -> None:
-        self.files: list[MediaFile] = []
-        self._rest = b""
-
-    def open(self) -> None:
-        pass
-
-    def write(self, data: bytes) -> None:
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        if len(self._rest) > LONGEST_LINE:
-            raise BackupDamaged(UNREADABLE)
-        self.files += parse(lines)
-
-    def commit(self) -> None:
-        self.files += parse([self._rest])
-
-    def abort(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-
-def compare(old: Iterable[MediaFile], new: Iterable[MediaFile]) -> Difference:
+def compare(old: Collection[MediaFile], new: Collection[MediaFile]) -> Difference:
     """Say what makes ``new`` of ``old``."""
-    before, after = ({each.path: each for each in files} for files in (old, new))
+    # Most are the same in every respect, and only the others are worth a closer look.
+    same = set(old).intersection(new)
+    before, after = ({each.path: each for each in files if each not in same} for files in (old, new))
+    both = before.keys() & after.keys()
+    kept = {path for path in both if before[path].size == after[path].size}
+    touched = {path for path in kept if not is_same_time(after[path].time, before[path].time)}
+    added, removed = after.keys() - both, before.keys() - both
     return Difference(
-        added=sorted(after.keys() - before.keys()),
-        changed=sorted(
-            path
-            for path in after.keys() & before.keys()
-            if after[path].size != before[path].size or not is_same_time(after[path].time, before[path].time)
-        ),
-        removed=sorted(before.keys() - after.keys()),
+        # A path that is there twice is there all the same.
+        added=sorted(added - {each.path for each in old} if added else ()),
+        changed=sorted((both - kept) | touched),
+        removed=sorted(removed - {each.path for each in new} if removed else ()),
+        kept_size=sum(after[path].size for path in touched),
+    )
+
+
+def compare_with_lines(lines: Collection[bytes], files: Sequence[MediaFile]) -> Difference:
+    """Say what makes these files of those in the lines of a list, of which only those are read that differ.
+
+    :raises BackupDamaged: one of them can't be read.
+    """
+    known = set(lines)
+    new = [(line, file) for file in files if (line := file.to_line()) not in known]
+    if len(new) < len(files):
+        known.difference_update(map(MediaFile.to_line, files))
+    found = compare(list(parse(known)), [file for _line, file in new])
+    return (
+        replace(found, removed=sorted({*found.removed} - {each.path for each in files}))
+        if found.removed
+        else found
     )
 
 
@@ -188,6 +183,13 @@ def check_source(source: Sequence[MediaFile], mirror: Sequence[MediaFile], most_
     :param most_percent: of the files in the mirror, how many may go.
     :raises UsageError: the source is empty while the mirror is not, or too much would go.
     """
+    names = {each.path for each in mirror if not LEFTOVER.search(each.path)}
+    removed = len(names - {each.path for each in source})
+    check_counts(len(source), len(names) if source else len(mirror), removed, most_percent)
+
+
+def check_counts(source: int, mirror: int, removed: int, most_percent: int) -> None:
+    """Do the same by the numbers of files that are in both places, and of those that would go."""
     if mirror and not source:
         raise UsageError(
             gettext_noop("There are no media files, but the backup has %(count)d: nothing was changed."),
@@ -195,11 +197,9 @@ def check_source(source: Sequence[MediaFile], mirror: Sequence[MediaFile], most_
                 "Check MEDIA_ROOT or MEDIA_SOURCE. If all files are really gone, put one there and set "
                 "MEDIA_MAX_DELETE_PERCENT to 100 for one run."
             ),
-            count=len(mirror),
+            count=mirror,
         )
-    names = {each.path for each in mirror if not LEFTOVER.search(each.path)}
-    removed = len(names - {each.path for each in source})
-    if removed * 100 > len(names) * most_percent:
+    if removed * 100 > mirror * most_percent:
         raise UsageError(
             gettext_noop(
                 "The backup would remove %(removed)d of %(count)d files, more than %(percent)d percent."
@@ -208,7 +208,7 @@ def check_source(source: Sequence[MediaFile], mirror: Sequence[MediaFile], most_
                 "Nothing was changed. If this is meant, set MEDIA_MAX_DELETE_PERCENT to 100 for one run."
             ),
             removed=removed,
-            count=len(names),
+            count=mirror,
             percent=most_percent,
         )
 

@@ -62,12 +62,13 @@ def back_up_media(job: Job) -> str:
     job.send_robust(signals.post_media_backup)
     return _("Backed up %(files)s, %(size)s.") % {
         "files": wording.files(len(mirrored.files)),
-        "size": wording.size(sum(each.size for each in mirrored.files)),
+        "size": wording.size(job.run.size),
     }
 
 
 def _store_list(job: Job, catalog: Catalog, mirrored: Mirrored) -> None:
     run, files, taken_at = job.run, mirrored.files, mirrored.taken_at
+    size = sum(each.size for each in files)
     upload = Upload(
         catalog=catalog,
         database=file_lists.NAME,
@@ -101,7 +102,7 @@ def _store_list(job: Job, catalog: Catalog, mirrored: Mirrored) -> None:
             group=BackupOptions.from_run(run).group,
             files=len(files),
             trusted=mirrored.trusted,
-            files_size=sum(file.size for file in files),
+            files_size=size,
         )
     )
-    run.path, run.size, run.sha256 = catalog.path(name), sum(file.size for file in files), stored.sha256
+    run.path, run.size, run.sha256 = catalog.path(name), size, stored.sha256

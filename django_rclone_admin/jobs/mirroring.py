@@ -19,7 +19,7 @@ from ..core.catalog import Catalog, StoredObject
 from ..core.file_lists import Difference, MediaFile
 from ..core.mirror import FEW, Mirror
 from ..exceptions import BackupDamaged, BackupError, RemoteError, gettext_noop
-from ..media import STAMP, get_time, last_list, local_files, media_in, parse_stamp, read_list
+from ..media import STAMP, get_time, last_list, local_files, media_in, parse_stamp, read_lines, read_list
 from ..models.runs import BackupRun, Kind, Status
 from ..remote import media_catalog
 from . import history
@@ -42,8 +42,8 @@ class Before:
     lists: list[StoredObject]
     last: StoredObject | None
     """The last of them."""
-    files: list[MediaFile]
-    """What that says."""
+    lines: list[bytes]
+    """What that says; none when it can't be read."""
     runs: list[datetime]
     """The times of all runs that replaced or removed something."""
 
@@ -55,9 +55,23 @@ class Before:
         return cls(
             lists=lists,
             last=last,
-            files=list_of(catalog, last),
+            lines=_lines_of(catalog, last),
             runs=[time for name in folders if (time := parse_stamp(name))],
         )
+
+    def files(self) -> list[MediaFile]:
+        """Return the files of the last list; none when it can't be read."""
+        try:
+            return list(file_lists.parse(map(bytes.strip, self.lines)))
+        except BackupDamaged:
+            return []
+
+    def compare(self, here: Sequence[MediaFile]) -> Difference | None:
+        """Say what has changed since the last list; ``None`` when that can't be read."""
+        try:
+            return file_lists.compare_with_lines(self.lines, here)
+        except BackupDamaged:
+            return None
 
     @property
     def taken_at(self) -> datetime:
@@ -75,6 +89,13 @@ class Before:
         """Whether no run has replaced anything since the last list."""
         time = get_time(self.last) if self.last else None
         return time is not None and all(run <= time for run in self.runs)
+
+
+def _lines_of(catalog: Catalog, backup: StoredObject | None) -> list[bytes]:
+    try:
+        return read_lines(catalog, backup) if backup else []
+    except BackupDamaged:
+        return []
 
 
 def list_of(catalog: Catalog, backup: StoredObject | None) -> list[MediaFile]:
@@ -108,16 +129,17 @@ def update_mirror(
     :raises UsageError: too much would go.
     :raises BackupError: a file could not be copied, or is not in the mirror.
     """
-    difference = file_lists.compare(before.files, here)
-    doubt = (
-        _("it was asked for")
-        if full
-        else _doubt(job, mirror, before) or _limit(mirror, here, before.files, difference)
-    )
+    found = before.compare(here)
+    difference = found or Difference(added=[], changed=[], removed=[])
+    doubt = _("it was asked for") if full else _doubt(job, mirror, before) or _limit(mirror, found)
+    now, there = before.taken_at, list[MediaFile]()
     if doubt:
         job.note(_("Every file is compared with the mirror: %(reason)s.") % {"reason": doubt})
-    there, now = _in_mirror(mirror, before) if doubt else before.files, before.taken_at
-    _check_source(here, there)
+        there = _in_mirror(mirror, before)
+        _check_source(here, there)
+    else:
+        most = get_settings().media_max_delete_percent
+        file_lists.check_counts(len(here), len(before.lines), len(difference.removed), most)
 
     def attempt(number: int) -> Mirrored:
         nonlocal here, there
@@ -154,7 +176,7 @@ def _check_source(here: Sequence[MediaFile], there: Sequence[MediaFile]) -> None
 def _doubt(job: Job, mirror: Mirror, before: Before) -> str:
     """Say why the last list may not be what is in the mirror; nothing when it can be believed."""
     last = before.last.manifest if before.last else None
-    if last is None or not before.files:
+    if last is None or not before.lines:
         return _("there is no file list before this one")
     if last.trusted is None:
         return _("the last file list was written by an older version")
@@ -169,20 +191,14 @@ def _doubt(job: Job, mirror: Mirror, before: Before) -> str:
     return ""
 
 
-def _limit(
-    mirror: Mirror, here: Sequence[MediaFile], before: Sequence[MediaFile], difference: Difference
-) -> str:
+def _limit(mirror: Mirror, difference: Difference | None) -> str:
     """Say why a difference is not for being copied file by file; nothing when it is."""
-    sizes = {each.path: each.size for each in before}
-    kept = set(difference.changed)
-    same = sum(each.size for each in here if each.path in kept and sizes[each.path] == each.size)
-    if (
-        len(difference.added) + len(difference.changed) > FEW
-        or len(difference.removed) > FEW
-        or same > SAME_SIZE
-    ):
+    if difference is None:
+        return _("the last file list can't be read")
+    copied, removed = len(difference.added) + len(difference.changed), len(difference.removed)
+    if max(copied, removed) > FEW or difference.kept_size > SAME_SIZE:
         return _("much has changed")
-    if mirror.has_excludes and difference.removed:
+    if mirror.has_excludes and removed:
         return _("files may have been excluded since")
     return ""
 
@@ -201,7 +217,7 @@ def _ended_well(job: Job) -> bool:
 
 def _in_mirror(mirror: Mirror, before: Before) -> list[MediaFile]:
     """Return the files of the mirror, with the times that the last list knows, if no later run has replaced anything."""
-    return file_lists.with_times(media_in(mirror), before.files if before.is_last_word else [])
+    return file_lists.with_times(media_in(mirror), before.files() if before.is_last_word else [])
 
 
 def _by_difference(mirror: Mirror, difference: Difference) -> Iterator[Callable[..., None]]:

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from django_rclone_admin.core import file_lists
-from django_rclone_admin.core.file_lists import ListSink, MediaFile
+from django_rclone_admin.core.file_lists import MediaFile
+from django_rclone_admin.core.list_sink import ListSink
 from django_rclone_admin.exceptions import BackupDamaged
 from tests.support.memory import MEGABYTE, peak
 

@@ -74,6 +74,34 @@ def test_difference_says_what_was_added_changed_and_removed():
     assert media.compare(new, new).is_empty
 
 
+def test_lines_of_a_list_are_compared_like_files():
+    old = files("same", "larger", "gone", "touched", "exact", time="2026-11-22T12:00:00.5Z")
+    new = [
+        *files("same", "new", time="2026-11-22T12:00:00.5Z"),
+        *files("larger", size=2, time="2026-11-22T12:00:00.5Z"),
+        *files("touched", time="2026-11-22T12:00:01Z", size=1),
+        *files("exact", time="2026-11-22T12:00:00.500000001Z"),
+    ]
+    found = media.compare_with_lines([each.to_line() for each in old], new)
+    assert found == media.compare(old, new)
+    assert (found.added, found.changed, found.removed) == (["new"], ["larger", "touched"], ["gone"])
+    assert found.kept_size == 1
+    assert media.compare_with_lines([], new).added == sorted(each.path for each in new)
+
+
+def test_only_lines_that_differ_are_read():
+    good = files("a")[0].to_line()
+    assert media.compare_with_lines([good], files("a")).is_empty
+    with pytest.raises(BackupDamaged):
+        media.compare_with_lines([good, b"{"], files("a"))
+
+
+def test_path_that_is_there_twice_is_not_gone():
+    twins = [*files("a"), *files("a", size=2)]
+    assert media.compare(twins, files("a")).is_empty
+    assert media.compare(files("a"), twins).is_empty
+
+
 def test_fractions_of_seconds_are_no_difference():
     assert media.compare(files("a"), files("a", time="2026-11-22T12:00:00.123456+00:00")).is_empty
 

@@ -27,8 +27,11 @@ NAMES = (
     "uploads",
     "uploads/file",
     "uploads/file/inner",
+    "Stra\u00dfe/\u00e9.jpg",
+    "Stra\u00dfe/e\u0301.jpg",
+    "A.JPG",
 )
-"""Some can't be there together: a file can't be a folder too."""
+"""Some can't be there together: a file can't be a folder too. Some differ only in case, or in how an accent is written."""
 
 EARLIER = -(10**9) * 86_400
 """Nanoseconds: a file that was unpacked is older than the one it replaces."""
@@ -139,13 +142,14 @@ def few(examples: int) -> Any:
 
 
 EVENTFUL = [
-    *(("write", name, name.encode()) for name in NAMES[:11]),
+    *(("write", name, name.encode()) for name in (*NAMES[:11], NAMES[-3], NAMES[-1])),
     ("write", "uploads", b"a file"),
     ("write", "empty", b""),
     ("backup",),
     ("write", "a.jpg", b"A.JPG"),
     ("older", "#hash", b"older"),
     ("rename", "-rf", "deep/1/moved"),
+    ("rename", "Stra\u00dfe/\u00e9.jpg", "Stra\u00dfe/e\u0301.jpg"),
     ("delete", " leading and trailing "),
     ("write", "uploads/file/inner", b"in a folder"),
     ("backup",),

@@ -1,0 +1,49 @@
+"""The media commands, called as Django's own are called."""
+
+import json
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from django_rclone_admin import api
+from django_rclone_admin.models.runs import BackupRun
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_restore_that_may_not_ask_does_not_ask(media_site):
+    media_site.write({"a": b"one"})
+    media_site.back_up()
+    for options in ({"interactive": False}, {"no_input": True}):
+        (media_site.folder / "a").unlink()
+        if "no_input" in options:
+            call_command("mediarestore", "--no-input", verbosity=0)
+        else:
+            call_command("mediarestore", verbosity=0, **options)
+        assert (media_site.folder / "a").read_bytes() == b"one"
+
+
+@pytest.mark.parametrize("option", ["--at", "--input-path", "-i"])
+def test_backup_to_restore_is_named_in_any_way(media_site, option):
+    media_site.write({"a": b"one"})
+    first = media_site.back_up()
+    media_site.write({"a": b"two"})
+    media_site.back_up()
+    call_command("mediarestore", option, first, interactive=False, verbosity=0)
+    assert (media_site.folder / "a").read_bytes() == b"one"
+
+
+def test_question_that_nobody_can_answer_names_the_option(media_site, monkeypatch):
+    media_site.back_up()
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(CommandError, match="--noinput") as caught:
+        call_command("mediarestore")
+    assert caught.value.returncode == 2
+
+
+def test_label_and_full_comparison_are_options_of_a_backup(media_site, capsys):
+    media_site.back_up()
+    call_command("mediabackup", "--label", "before the move", "--full", "--json")
+    assert json.loads(capsys.readouterr().out)["label"] == "before the move"
+    assert api.list_media()[0].manifest.label == "before the move"
+    assert "it was asked for" in BackupRun.objects.latest("created_at").log
