@@ -14,7 +14,7 @@ from django_rclone_admin.connectors.sqlite.opening import connect_private
 from django_rclone_admin.core.control import Control
 from django_rclone_admin.core.files import FileSink, FileSource
 from django_rclone_admin.core.transfer import transfer
-from django_rclone_admin.exceptions import BackupDamaged, WrongFormat
+from django_rclone_admin.exceptions import BackupDamaged, RestoreRefused, WrongFormat
 from tests.support.sqlite import execute, query
 
 FORMATS = pytest.mark.parametrize("connector_class", [SqliteBackupConnector, SqliteConnector])
@@ -160,6 +160,30 @@ def test_good_copy_is_restored_though_nobody_knows_what_it_calls(tmp_path, name)
     restore(connector, backup)
     assert live.read_bytes()[100:] == backup.read_bytes()[100:]
     assert dump(connector, tmp_path / "again").read_bytes()[100:] == backup.read_bytes()[100:]
+
+
+@pytest.fixture
+def other_page_size(tmp_path):
+    """A live file that can't change its page size, and what restores a backup over it."""
+    backup = made(tmp_path / "backup", ["PRAGMA page_size=8192", *SITE["index"]])
+    live = execute(tmp_path / "live.sqlite3", "PRAGMA journal_mode=WAL", "CREATE TABLE t (a)")
+    connector = SqliteBackupConnector("default", {"ENGINE": "django.db.backends.sqlite3", "NAME": str(live)})
+    return live, lambda: restore(connector, backup)
+
+
+def test_index_is_rebuilt_with_what_the_site_knows(other_page_size, receiver):
+    live, restore_it = other_page_size
+    restore_it()
+    assert held(live)[1:] == [[("x",), ("y",)], [("ok",)]]
+
+
+def test_index_is_not_rebuilt_with_what_nobody_knows(other_page_size):
+    live, restore_it = other_page_size
+    before = live.read_bytes()
+    with pytest.raises(RestoreRefused, match="shout") as caught:
+        restore_it()
+    assert "Nothing was changed" in caught.value.hint
+    assert live.read_bytes() == before
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,19 @@ LINES = 100
 """How many complaints SQLite gives at most."""
 IN_PAGES = "*** in database"
 """With this SQLite begins a complaint about the file itself; others are about what expressions say of rows."""
-MISSING_FUNCTION = re.compile(r"(?:unknown|no such) function: (.+?)(?:\(\))?")
-MISSING_COLLATION = re.compile(r"no such collation sequence: (.+)")
+MISSING = re.compile(r"(?:unknown|no such) (function|collation) ?(?:sequence)?: (.+?)(?:\(\))?")
 DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def is_damage(error: sqlite3.Error) -> bool:
     """Whether SQLite says that a file is damaged, or is no database."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGE
+
+
+def missing_name(error: sqlite3.Error) -> str:
+    """Return the function or collation that SQLite misses; an empty string for another error."""
+    found = MISSING.fullmatch(str(error))
+    return found[2] if found else ""
 
 
 def check(connection: sqlite3.Connection, damaged: str, *, is_full: bool = False) -> list[str]:
@@ -60,15 +65,16 @@ def _complaints(connection: sqlite3.Connection, kind: str, missing: list[str]) -
             if not _stand_in(connection, error):
                 raise
             kind = "quick_check"  # the other one would compare an index with what the stand-in says
-            missing.append(str(error).rpartition(": ")[2])
+            missing.append(missing_name(error))
         else:
             return [] if lines == ["ok"] else lines
 
 
 def _stand_in(connection: sqlite3.Connection, error: sqlite3.Error) -> bool:
     """Give the connection the function or collation that SQLite misses, so that the pages can be checked all the same."""
-    if found := MISSING_FUNCTION.fullmatch(str(error)):
-        connection.create_function(found[1], -1, lambda *_values: None, deterministic=True)
-    elif found := MISSING_COLLATION.fullmatch(str(error)):
-        connection.create_collation(found[1], lambda _one, _other: 0)
+    found = MISSING.fullmatch(str(error))
+    if found and found[1] == "function":
+        connection.create_function(found[2], -1, lambda *_values: None, deterministic=True)
+    elif found:
+        connection.create_collation(found[2], lambda _one, _other: 0)
     return found is not None

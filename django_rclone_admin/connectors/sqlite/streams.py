@@ -16,9 +16,9 @@ from typing import IO
 from ...core.control import Control
 from ...core.process import write_all
 from ...core.temporary import private_folder, remove_folder
-from ...exceptions import ProgramFailed, UsageError, gettext_noop
+from ...exceptions import ProgramFailed, RestoreRefused, UsageError, gettext_noop
 from .background import Background
-from .checking import check, is_damage
+from .checking import check, is_damage, missing_name
 from .copying import Copier
 from .opening import Opener, connect, connect_private
 from .schema import carry_over, empty, names, tables
@@ -223,7 +223,8 @@ class Loader:
                 raise
 
     def _replace(self, staged: sqlite3.Connection) -> None:
-        check(staged, gettext_noop("The backup holds a damaged SQLite database."), is_full=self._is_full)
+        damaged = gettext_noop("The backup holds a damaged SQLite database.")
+        missing = check(staged, damaged, is_full=self._is_full)
         try:
             live = connect(self._path)
         except sqlite3.Error as error:
@@ -235,7 +236,7 @@ class Loader:
                 reason=error,
             ) from error
         with self._copier.watched(live), self._copier.reading(live):
-            _fit(staged, live)
+            _fit(staged, live, missing)
         self._control.confirm()
         self._copier.replace(
             self._path,
@@ -256,10 +257,35 @@ class Loader:
         self._opened.close()
 
 
-def _fit(staged: sqlite3.Connection, live: sqlite3.Connection) -> None:
-    """Match the page size where the live file can't change its own: in WAL mode."""
+def _fit(staged: sqlite3.Connection, live: sqlite3.Connection, missing: Sequence[str]) -> None:
+    """Match the page size where the live file can't change its own: in WAL mode.
+
+    :param missing: the functions and collations that ``staged`` has only a stand-in for.
+    :raises RestoreRefused: they would be called, and indexes be made of what they say.
+    """
     (size,), (staged_size,) = (each.execute("PRAGMA page_size").fetchone() for each in (live, staged))
     (mode,) = live.execute("PRAGMA journal_mode").fetchone()
     if mode == "wal" and size != staged_size:
-        staged.execute(f"PRAGMA page_size={int(size)}")
-        staged.execute("VACUUM")
+        if missing:
+            raise _not_convertible(", ".join(missing))
+        try:
+            staged.execute(f"PRAGMA page_size={int(size)}")
+            staged.execute("VACUUM")
+        except sqlite3.OperationalError as error:
+            if name := missing_name(error):
+                raise _not_convertible(name) from error
+            raise
+
+
+def _not_convertible(missing: str) -> RestoreRefused:
+    return RestoreRefused(
+        gettext_noop(
+            "The live SQLite file is in WAL mode and has another page size than the backup, which can't be converted "
+            "without the functions or collations %(missing)s."
+        ),
+        hint=gettext_noop(
+            "Nothing was changed. Have your site add them to its connections, or move the live file away, with those "
+            "that end in -wal and -shm, and restore into a new one."
+        ),
+        missing=missing,
+    )
