@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 from signal import SIGKILL
 
@@ -9,6 +10,7 @@ import pytest
 
 from tests.support import programs
 from tests.support.faults import add_noise, assert_failed, nothing_changes
+from tests.support.matrix import sampled
 from tests.support.programs import DOWNLOAD, UPLOAD
 from tests.support.servers import missing
 from tests.support.site import Shop
@@ -21,6 +23,14 @@ RENAME = r"\bmoveto\b"
 
 ENGINES = ("sqlite", "postgresql")
 on_both_engines = pytest.mark.parametrize("shop", ENGINES, indirect=True)
+half_way = pytest.mark.parametrize(
+    "shop, status",
+    sampled(
+        product(ENGINES, [-SIGKILL, 1, 0]), (ENGINES[0], -SIGKILL), (ENGINES[1], 1), *product(ENGINES, [0])
+    ),
+    indirect=["shop"],
+)
+"""How rclone ends in the middle of its work: killed, with a failure, or as if all were well."""
 
 FORMATS = [
     pytest.param({"database": "sqlite", "COMPRESSION": "zstd"}, id="sqlite-zstd"),
@@ -64,8 +74,7 @@ def restore(shop: Shop, *arguments: str):
 # -- rclone -------------------------------------------------------------------------------------------------------------
 
 
-@on_both_engines
-@pytest.mark.parametrize("status", [-SIGKILL, 1, 0], ids=["killed", "fails", "lies"])
+@half_way
 def test_backup_leaves_nothing_when_rclone_ends_half_way(shop, tmp_path, rclone_binary, status):
     add_noise(shop)
     use_rclone(
@@ -79,8 +88,7 @@ def test_backup_leaves_nothing_when_rclone_ends_half_way(shop, tmp_path, rclone_
         assert_failed(shop.manage("dbbackup"), "^rclone" if status else "^rclone|^The remote shows")
 
 
-@on_both_engines
-@pytest.mark.parametrize("status", [-SIGKILL, 1, 0], ids=["killed", "fails", "lies"])
+@half_way
 def test_restore_changes_nothing_when_rclone_ends_half_way(shop, tmp_path, rclone_binary, status):
     add_noise(shop)
     backed_up(shop)
@@ -107,7 +115,9 @@ def test_restore_changes_nothing_when_a_bit_flips_on_the_way(shop, tmp_path, rcl
         assert_failed(restore(shop), "SHA-256 does not match")
 
 
-@pytest.mark.parametrize("fault", BROKEN)
+@pytest.mark.parametrize(
+    "fault", sampled(BROKEN, "unknown", "s3-refused", "sftp-silent", "webdav-credentials")
+)
 def test_commands_fail_soon_without_a_remote_that_answers(make_shop, broken_remote, fault):
     remote = broken_remote(fault)
     flags = ["--low-level-retries=1", "--timeout=1s", "--contimeout=1s"] if fault.endswith("silent") else []

@@ -15,6 +15,7 @@ import pytest
 
 from tests.support import databases
 from tests.support.faults import add_noise
+from tests.support.matrix import sampled
 from tests.support.site import Shop
 from tests.support.waiting import wait_for
 
@@ -92,13 +93,13 @@ def business(shop: Shop) -> Iterator[list[Client]]:
     "database, mode, strategy",
     [
         pytest.param("sqlite", "wal", "in_place", id="sqlite-wal"),
-        pytest.param("sqlite", "delete", "in_place", id="sqlite-rollback"),
+        pytest.param("sqlite", "delete", "in_place", id="sqlite-rollback", marks=pytest.mark.soak),
         pytest.param("postgresql", "", "in_place", id="postgresql-in_place", marks=pytest.mark.postgresql),
         pytest.param("postgresql", "", "swap", id="postgresql-swap", marks=pytest.mark.postgresql),
         pytest.param("mysql", "", "swap", id="mysql-swap", marks=pytest.mark.mysql),
     ],
 )
-@pytest.mark.parametrize("rows", [FEW_ROWS, pytest.param(ROWS, marks=pytest.mark.soak)], ids=["few", "many"])
+@pytest.mark.parametrize("rows", sampled([FEW_ROWS, ROWS], FEW_ROWS), ids=["few", "many"])
 def test_backup_and_restore_while_the_shop_is_open(make_shop, capsys, database, mode, strategy, rows):
     shop = make_shop(database)
     add_noise(shop, rows)
