@@ -72,9 +72,9 @@ def test_role_without_createdb_gets_all_back_in_place(make_shop, postgresql_serv
     assert dump(entry, postgresql_server.bin_dir) == wanted
 
 
-@pytest.mark.parametrize("database", ["postgresql", "postgresql18"])
-def test_what_a_superuser_has_put_there_stays_as_it_is(make_shop, request, database):
-    """In a schema of his own and in none: the restore in place neither drops it nor trips over it."""
+@pytest.mark.parametrize("database, strategy", [("postgresql", "swap"), ("postgresql18", "in_place")])
+def test_what_a_superuser_has_put_there_stays_as_it_is(make_shop, request, database, strategy):
+    """In a schema of his own and in none: a restore neither drops it nor trips over it, and is done in place."""
     server = request.getfixturevalue(f"{database}_server")
     shop = make_shop(database)
     entry = shop.settings["DATABASES"]["default"]
@@ -86,8 +86,10 @@ def test_what_a_superuser_has_put_there_stays_as_it_is(make_shop, request, datab
     result = shop.manage("dbbackup")
     assert result.code == 0, result.err
     fill(entry, NEWER)
-    restored(shop, "in_place")
+    restored(shop, strategy)
     found = dump(as_superuser, server.bin_dir)
     with closing(server.superuser_connection(entry["NAME"])) as connection:
         connection.execute("DROP SUBSCRIPTION nobody")  # no database goes before its subscriptions
     assert found == wanted
+    said = "what only a superuser can create in another one" in history(shop)[-1]["log"]
+    assert said is (strategy == "swap")

@@ -54,6 +54,39 @@ SELECT kind, coalesce(schema, '-'), name, described FROM (
 """What our role can neither drop nor create anew: its kind, schema and name in an archive, and what comments on it call it."""
 
 
+UNMOVABLE = """
+SELECT object.type || ' ' || object.identity FROM (
+    SELECT tableoid, oid, evtowner AS owner FROM pg_catalog.pg_event_trigger
+    UNION ALL SELECT tableoid, oid, fdwowner FROM pg_catalog.pg_foreign_data_wrapper
+    UNION ALL SELECT tableoid, oid, srvowner FROM pg_catalog.pg_foreign_server
+    UNION ALL SELECT tableoid, oid, lanowner FROM pg_catalog.pg_language
+    UNION ALL SELECT tableoid, oid, pubowner FROM pg_catalog.pg_publication WHERE puballtables
+    UNION ALL SELECT tableoid, oid, 10 FROM pg_catalog.pg_am -- the first superuser stands for all
+    UNION ALL SELECT listed.tableoid, listed.oid, source.typowner FROM pg_catalog.pg_cast AS listed
+        JOIN pg_catalog.pg_type AS source ON source.oid = castsource
+        JOIN pg_catalog.pg_type AS target ON target.oid = casttarget
+        WHERE NOT pg_has_role(target.typowner, 'USAGE')
+    UNION ALL SELECT 'pg_subscription'::regclass, subscription.oid, NULL FROM pg_catalog.pg_subscription AS subscription
+        JOIN pg_catalog.pg_database AS here ON here.oid = subdbid WHERE datname = current_database()
+) AS listed
+CROSS JOIN LATERAL pg_catalog.pg_identify_object(listed.tableoid, listed.oid, 0) AS object
+WHERE listed.oid >= 16384 AND coalesce(NOT pg_has_role(owner, 'USAGE'), true) AND NOT EXISTS (
+    SELECT FROM pg_catalog.pg_depend AS extension
+    WHERE extension.classid = listed.tableoid AND extension.objid = listed.oid AND extension.deptype IN ('e', 'i'))
+LIMIT 1
+"""
+
+
+def unmovable(cursor: Any) -> str:
+    """Return something in this database that our role can't create in another one, by kind and name; or an empty string.
+
+    A subscription belongs to the database itself: a swap would leave it with the one that is kept.
+    """
+    cursor.execute(UNMOVABLE)
+    row = cursor.fetchone()
+    return str(row[0]) if row else ""
+
+
 def entries_of_others(cursor: Any) -> list[str]:
     """Return the entries of an archive that a restore into this database leaves out, as ``kind schema name``.
 

@@ -16,6 +16,7 @@ from django.db import DatabaseError, connections
 from ...exceptions import OutcomeUnknown, ProgramFailed, gettext_noop
 from .libpq import literal, quote
 from .outcome import PAUSE, SECONDS
+from .ownership import unmovable
 
 MAINTENANCE = "postgres"
 """The database that Django connects to when it is about the others."""
@@ -84,10 +85,9 @@ class Server:
             with self.cursor(live) as cursor:
                 cursor.execute(EXTENSIONS)
                 (needs_superuser,) = cursor.fetchone()
-        except (DatabaseError, TypeError):  # a pooler answers by names of its own
-            return gettext_noop(
-                "The server's maintenance database can't be reached, so there can be no swap."
-            )
+                other = unmovable(cursor)
+        except (DatabaseError, TypeError) as error:  # a pooler answers by names of its own
+            return f"The server's maintenance database can't be reached ({_one_line(error)}), so there can be no swap."
         if not may_create:
             return gettext_noop("The role of the database may not create databases, so there can be no swap.")
         if not is_owner:
@@ -96,6 +96,8 @@ class Server:
             return gettext_noop(
                 "The database has settings of its own that only a superuser can copy, so there can be no swap."
             )
+        if other:
+            return f"The database has what only a superuser can create in another one ({other}), so there can be no swap."
         if needs_superuser and not may_have_extensions:
             return gettext_noop(
                 "The database has an extension that only a superuser can create, so there can be no swap."
