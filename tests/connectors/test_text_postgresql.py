@@ -95,6 +95,14 @@ def test_text_in_pieces_of_any_size_is_read_alike():
         assert b"".join([*out, stage.finish()]) == EXPECTED
 
 
+def test_rows_as_statements_are_passed_on_as_they_are():
+    rows = b"INSERT INTO public.t VALUES (1, 'a; COMMIT; -- ''b''', -2, NULL, '{\"a\": 1}'::jsonb);\n" * 50
+    rows += b"INSERT INTO public.t (a, \"b c\") VALUES ('a\\', now(), E'\\'');\n" * 3
+    text = b"BEGIN;\n" + rows + b"SELECT 1;\nCOMMIT;\n"
+    for size in 1, 7, 100, 1 << 20:
+        assert through(text, size) == b"\n<first>" + rows + b"SELECT 1;\n\n"
+
+
 def test_long_statement_is_passed_on_before_its_end():
     stage = OneTransaction()
     head = b"BEGIN;\nINSERT INTO t VALUES ("
@@ -138,6 +146,9 @@ def test_long_statement_is_passed_on_before_its_end():
         b"CREATE RULE r AS ON INSERT TO t DO ALSO (SELECT 1; SELECT 2); COMMIT;",
         b"SELECT $a$ $b$ $a$; COMMIT;",
         b"SELECT a$b$c; COMMIT; SELECT $b$;",
+        b"INSERT INTO t VALUES ('a', E'\\'');\nCOMMIT;",
+        b"INSERT INTO t VALUES (1);\nINSERT INTO t VALUES (2); COMMIT;",
+        b"INSERT INTO t VALUES (1);\nCOMMIT;\nINSERT INTO t VALUES ('after');",
     ],
 )
 def test_command_that_could_end_the_transaction_is_refused_before_it_is_passed_on(statement, size):

@@ -24,9 +24,15 @@ COPY_END = re.compile(rb"\n\\\.\r?\n")
 ESCAPES = re.compile(rb"[\\']")
 COMMENT_MARK = re.compile(rb"/\*|\*/")
 
+INSERTS = re.compile(
+    rb"(?>INSERT INTO [^'$;\\/():\-]*(?>\([^'$;\\/():\-]*\))? ?VALUES \("
+    rb"(?>[^'\"$;\\/():\-]+|'[^'\\]*'|-(?!-)|::)*\);\n)+"
+)
+"""Statements that can be taken as they are: no backslash, comment or parenthesis is in their values."""
+
 Token = tuple[str, bytes]
 """A kind and the bytes. The kinds are ``word``; ``space``, which comments are too; ``text``, such as strings, quoted names and operators; ``rows`` of a COPY block;
-``variable``, a colon that psql would take for one; ``command``, a line from a backslash on; and ``;``, ``(``, ``)``."""
+``variable``, a colon that psql would take for one; ``command``, a line from a backslash on; ``inserts``, whole statements; and ``;``, ``(``, ``)``."""
 
 
 class Lexer:
@@ -37,6 +43,8 @@ class Lexer:
         """How many parentheses are open."""
         self.backslash_escapes = False
         """Whether a backslash escapes in ordinary strings: ``standard_conforming_strings`` is off."""
+        self.is_between = True
+        """Whether a statement may begin here."""
         self._buffer = b""
         self._at = 0
         self._open = b""
@@ -71,6 +79,8 @@ class Lexer:
                 return
 
     def _next(self) -> Token | None:
+        if self.is_between and (inserts := INSERTS.match(self._buffer, self._at)):
+            return "inserts", inserts[0]
         pattern = INSIDE if self.depth else TOKEN
         found = pattern.match(self._buffer, self._at)
         assert found is not None

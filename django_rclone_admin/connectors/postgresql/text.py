@@ -57,6 +57,7 @@ class OneTransaction:
         self._body = 0
         """How many ``BEGIN ATOMIC`` and ``CASE`` are open: a function's body in standard SQL."""
         self._has_rows = False
+        self._lexer.is_between = True
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         for kind, token in self._lexer.feed(data):
@@ -85,6 +86,10 @@ class OneTransaction:
             yield token
         elif kind == "space" and not self._is_within:
             yield token
+        elif kind == "inserts" and not self._has_ended:
+            self._words = ["insert"]
+            yield self._lead() + token
+            self._start()
         else:
             yield from self._add(kind, token)
 
@@ -92,7 +97,7 @@ class OneTransaction:
         """Add a token to the statement, and give that when it is complete or long."""
         if self._has_ended:
             raise _refusal("COMMIT")
-        self._is_within = True
+        self._is_within, self._lexer.is_between = True, False
         if kind == "word":
             token = self._read(token)
         elif kind != "space":
