@@ -58,13 +58,15 @@ def run_script(command: Command, script: bytes) -> tuple[Completed, BaseExceptio
             done.append(_carried_out(command, script))
         except Exception as error:  # noqa: BLE001  (raised below, in the thread that waits)
             errors.append(error)
+        finally:
+            is_over.set()
 
-    worker = threading.Thread(target=carry_out, daemon=True)
-    worker.start()
+    is_over = threading.Event()
+    threading.Thread(target=carry_out, daemon=True).start()
     interruption: BaseException | None = None
-    while worker.is_alive():
+    while not is_over.is_set():  # a thread whose join is interrupted seems to have ended
         try:
-            worker.join()
+            is_over.wait()
         except BaseException as error:  # noqa: BLE001  (half of the script may be done: its end is waited for)
             interruption = error
     if errors:
