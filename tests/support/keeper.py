@@ -50,7 +50,6 @@ class Keeper:
         """Stop all servers, and wait for their end."""
         self.process.communicate()
         Server.running.discard(self.process.pid)
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class SharedServers:
@@ -98,7 +97,7 @@ class SharedServers:
 
 
 def main(folder: Path) -> None:
-    """Answer requests until the controlling process has closed our standard input."""
+    """Answer requests until our standard input is closed, by whatever end of the controlling process."""
     answers: dict[str, dict[str, Any]] = {}
     with ExitStack() as servers, socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(folder / "new"))
@@ -110,6 +109,7 @@ def main(folder: Path) -> None:
                 if name not in answers:
                     answers[name] = start(name, folder, servers)
                 connection.sendall(json.dumps(answers[name], default=str).encode())
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def start(name: str, folder: Path, servers: ExitStack) -> dict[str, Any]:
