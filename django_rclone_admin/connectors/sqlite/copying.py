@@ -39,14 +39,19 @@ class Copier:
     def abort(self) -> None:
         """Give up. Called from another thread, or from a signal handler."""
         self._aborted = True
-        threading.Thread(target=self._interrupt, daemon=True).start()
+        self._interrupt()
+        with contextlib.suppress(RuntimeError):  # the interpreter shuts down, and starts no threads any more
+            threading.Thread(target=self._interrupt_until_closed, daemon=True).start()
 
     def _interrupt(self) -> None:
+        for each in list(self._open):
+            with contextlib.suppress(sqlite3.ProgrammingError):  # it is closed by now
+                each.interrupt()
+
+    def _interrupt_until_closed(self) -> None:
         """Again and again: an interrupt ends the statements that run now, not one that begins the next moment."""
-        while connections := list(self._open):
-            for each in connections:
-                with contextlib.suppress(sqlite3.ProgrammingError):  # it is closed by now
-                    each.interrupt()
+        while self._open:
+            self._interrupt()
             time.sleep(PAUSE)
 
     def copy(self, source: sqlite3.Connection, target: sqlite3.Connection) -> None:
