@@ -2,6 +2,7 @@
 
 import pytest
 
+from django_rclone_admin.connectors.mysql import MysqlDumpConnector
 from django_rclone_admin.exceptions import BackupError, ProgramFailed, UsageError
 from tests.support.mysql_site import open_site
 
@@ -128,6 +129,22 @@ def test_what_the_site_itself_may_not_see_is_a_warning(site, mysql_server):
 def test_what_arguments_leave_out_is_named(site, arguments, left_out):
     _text, contents = site.dump(DUMP_ARGS=[each.replace("{name}", site.name) for each in arguments])
     assert contents.left_out == left_out
+
+
+def test_a_safety_backup_leaves_nothing_out(site):
+    options = {
+        "EXCLUDE_TABLES": ["secret"],
+        "CONNECTION": {"HOST": "replica.invalid"},
+        "DUMP_ARGS": [
+            "--skip-lock-tables", "--where", "1=0", "-d", "-qd", "--ignore-table=x.secret", "--skip-triggers", "--force", "-q",
+        ],
+        "ENV": {"A": "b"},
+    }  # fmt: skip
+    kept = MysqlDumpConnector.safety_options(options)
+    assert kept == {"DUMP_ARGS": ["--skip-lock-tables", "-q"], "ENV": {"A": "b"}}
+    _text, contents = site.dump(**kept)
+    assert contents.objects == OBJECTS
+    assert contents.left_out == {}
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ TABLES = """
     WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') ORDER BY TABLE_NAME
 """
 """Tables that have rows of their own."""
-NARROWING = frozenset({"EXCLUDE_TABLES", "DUMP_ARGS", "CONNECTION"})
+NARROWING = frozenset({"EXCLUDE_TABLES", "SCHEMAS", "DUMP_ARGS", "CONNECTION"})
 """Options by which a dump may lack something, or come from another server than the live one."""
 PACKET = "--max-allowed-packet=1G"
 """The most that these programs can do; the server has its own limit."""
