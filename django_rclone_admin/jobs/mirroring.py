@@ -152,7 +152,8 @@ def update_mirror(
             take(step)
         lost = _lost(job, mirror, here, copied)
         # Of two folders that differ only in case, rclone has passed over one, even if the other is empty.
-        if again := name_forms.with_a_name_of_their_own(here, lost) if lost else []:
+        again = name_forms.with_a_name_of_their_own(here, lost) if lost and not mirror.passes_over else []
+        if again:
             take(functools.partial(mirror.renew, get_settings().media_backup_dir, again))
             lost = _lost(job, mirror, here, copied)
         if lost:
