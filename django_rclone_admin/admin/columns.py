@@ -9,15 +9,13 @@ from django.contrib import admin
 from django.contrib.admin.utils import quote
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.html import format_html, format_html_join
-from django.utils.http import urlencode
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from .. import api, wording
-from ..models import Backup, BackupRun
-from .pages import APP, DETAIL, LIST, badge, is_uuid, moment
+from ..models import Backup, BackupRun, Trigger
+from .pages import DETAIL, LIST, RUN, Pages, badge, is_uuid, moment
 
 NEAR = timedelta(days=1)
 """How far the times of backups that were started together may be from each other: some wait, or list many files."""
@@ -44,17 +42,38 @@ def _source(backup: Backup) -> str:
     return gettext("media files") if backup.is_media else backup.database
 
 
-class BackupColumns:
-    """The columns; a mix-in for the model's admin."""
+class BackupColumns(Pages):
+    """The columns; a part of the admin of backups."""
 
-    @admin.display(description=_("name"), ordering="name")
-    def shown_name(self, backup: Backup) -> str:
-        star = format_html(
-            ' <span class="dra-pin" title="{0}">★<span class="dra-unseen">{0}</span></span>', _("pinned")
-        )
-        label = format_html(' <span class="dra-quiet">{}</span>', backup.label) if backup.label else ""
+    @admin.display(description=_("taken"), ordering="taken_at")
+    def shown_when(self, backup: Backup) -> str:
         return format_html(
-            '<span class="dra-name">{}</span>{}{}', backup.name, star if backup.pinned else "", label
+            '<span title="{}" class="dra-when">{} <span class="dra-quiet">{}</span></span>',
+            backup.name,
+            wording.when(backup.taken_at),
+            wording.ago(backup.taken_at),
+        )
+
+    @admin.display(description=_("of"), ordering="database")
+    def shown_of(self, backup: Backup) -> str:
+        marks = [
+            ("warning", _("pinned")) if backup.pinned else None,
+            (backup.state, backup.get_state_display()) if backup.state != Backup.State.COMPLETE else None,
+            ("safety", _("safety backup")) if backup.trigger == Trigger.SAFETY else None,
+        ]
+        badges = format_html_join("", " {}", ((badge(*mark),) for mark in marks if mark))
+        label = format_html(' <span class="dra-quiet">{}</span>', backup.label) if backup.label else ""
+        return format_html("{}{}{}", self.shown_source(backup), badges, label)
+
+    @admin.display(description=_("actions"))
+    def shown_actions(self, backup: Backup) -> str:
+        links = [(self.address(DETAIL, quote(backup.pk)), _("Open"))]
+        if backup.is_restorable and getattr(backup, "may_restore", False):
+            links.insert(0, (self.address("backup_restore", path=backup.path), _("Restore")))
+        if backup.is_media and backup.is_restorable:
+            links.append((self.address("backup_files", quote(backup.pk)), _("Files")))
+        return format_html(
+            '<span class="dra-actions">{}</span>', format_html_join("", '<a href="{}">{}</a>', links)
         )
 
     @admin.display(description=_("made together with"))
@@ -65,7 +84,7 @@ class BackupColumns:
         near = (backup.taken_at - NEAR, backup.taken_at + NEAR)
         others = Backup.objects.filter(taken_at__range=near).exclude(pk=backup.pk)
         links = [
-            (reverse(DETAIL, args=[quote(each.pk)]), _source(each), each.name)
+            (self.address(DETAIL, quote(each.pk)), _source(each), each.name)
             for each in others
             if each.group == backup.group
         ]
@@ -76,10 +95,9 @@ class BackupColumns:
         if not backup.group:
             return _source(backup)
         return format_html(
-            '{} <a class="dra-badge" href="{}?{}" title="{}">{}</a>',
+            '{} <a class="dra-badge" href="{}" title="{}">{}</a>',
             _source(backup),
-            reverse(LIST),
-            urlencode({"group": backup.group}),
+            self.address(LIST, group=backup.group),
             _("Made together with others: show them all"),
             _("together"),
         )
@@ -113,9 +131,7 @@ class BackupColumns:
     def shown_run(self, backup: Backup) -> str:
         if not is_uuid(backup.run) or not BackupRun.objects.filter(pk=backup.run).exists():
             return backup.run or "–"
-        return format_html(
-            '<a href="{}">{}</a>', reverse(f"admin:{APP}_backuprun_change", args=[backup.run]), backup.run
-        )
+        return format_html('<a href="{}">{}</a>', self.address(RUN, backup.run), backup.run)
 
     @admin.display(description=_("tables"))
     def shown_tables(self, backup: Backup) -> str:

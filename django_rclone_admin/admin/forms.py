@@ -11,15 +11,14 @@ from .. import api
 
 
 class RunBackupForm(forms.Form):
-    """What to back up; nothing chosen means everything."""
+    """What to back up. A request that names nothing means all databases; a person has to leave something ticked."""
 
     databases = forms.MultipleChoiceField(
         label=_("Databases"),
         widget=forms.CheckboxSelectMultiple,
         required=False,
-        help_text=_("None chosen means all of them."),
     )
-    media = forms.BooleanField(label=_("Media files"), required=False)  # type: ignore[assignment]
+    media = forms.BooleanField(label=_("Media files"), required=False, initial=True)  # type: ignore[assignment]
     label = forms.CharField(
         label=_("Label"), required=False, max_length=200, help_text=_("A note that is kept with the backup.")
     )
@@ -27,16 +26,26 @@ class RunBackupForm(forms.Form):
     clean = forms.BooleanField(  # type: ignore[assignment]
         label=_("Clean up afterwards"),
         required=False,
-        help_text=_("Remove what the retention does not keep."),
+        help_text=_("After the backup, remove old backups by the retention rules."),
     )
+
+    is_choice = forms.BooleanField(required=False, widget=forms.HiddenInput, initial=True)
+    """Whether a person had the boxes before them."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         field = self.fields["databases"]
         assert isinstance(field, forms.MultipleChoiceField)
         field.choices = [(alias, alias) for alias in api.all_databases()]
+        field.initial = api.all_databases()
         if not api.has_media():
             del self.fields["media"]
+
+    def clean_is_choice(self) -> bool:
+        nothing = not (self.cleaned_data["databases"] or self.cleaned_data.get("media"))
+        if self.cleaned_data["is_choice"] and nothing:
+            raise forms.ValidationError(_("Tick at least one."))
+        return bool(self.cleaned_data["is_choice"])
 
     @property
     def chosen(self) -> list[str]:
@@ -49,12 +58,12 @@ class RunBackupForm(forms.Form):
 class RestoreForm(forms.Form):
     """The alias of the database, typed by hand."""
 
-    wrong_word = _("That is not the name of the database. Type “%(database)s”.")
+    wrong_word = _("Type “%(database)s” to confirm.")
 
     confirm = forms.CharField(
         strip=True,
         widget=forms.TextInput(
-            attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
+            attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false", "autofocus": True}
         ),
     )
 
@@ -73,9 +82,9 @@ class RestoreForm(forms.Form):
 class RestoreMediaForm(RestoreForm):
     """The word “media”, typed by hand, and whether what is not in the backup goes."""
 
-    wrong_word = _("That is not it. Type “%(database)s”.")
+    wrong_word = _("Type “%(database)s” to confirm.")
     exact = forms.BooleanField(
         label=_("Also remove the files that are not in the backup"),
         required=False,
-        help_text=_("Off, they stay. Excluded files always stay."),
+        help_text=_("If unticked, these files stay. Excluded files always stay."),
     )

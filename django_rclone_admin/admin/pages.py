@@ -12,12 +12,13 @@ from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db import models
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
-from django.shortcuts import redirect
 from django.template.response import SimpleTemplateResponse, TemplateResponse
-from django.urls import path
+from django.urls import path, reverse
 from django.utils.html import format_html
+from django.utils.http import urlencode
+from django.utils.translation import gettext_lazy as _
 
 from .. import api, wording
 from ..exceptions import BackupError, BackupNotFound
@@ -29,14 +30,16 @@ else:
     ModelAdmin = admin.ModelAdmin
 
 APP = "django_rclone_admin"
-LIST, DETAIL = f"admin:{APP}_backup_changelist", f"admin:{APP}_backup_change"
-RUN = f"admin:{APP}_backuprun_change"
+LIST, DETAIL, RUN = "backup_changelist", "backup_change", "backuprun_change"
+"""Names of pages, for :meth:`Pages.address`."""
 P = ParamSpec("P")
 R = TypeVar("R", bound=HttpResponseBase)
 
 
 def has_permission(request: HttpRequest, verb: str, model: str = "backup") -> bool:
     """Whether the user has one of our permissions."""
+    if api.is_tenant():
+        return False
     if verb == "restore" and not api.may_restore():
         return False
     return request.user.has_perm(f"{APP}.{verb}_{model}")
@@ -86,10 +89,11 @@ def shows_errors(view: Callable[P, R]) -> Callable[P, R | HttpResponse]:
         try:
             return rendered(view(*args, **kwargs))
         except BackupError as error:
-            _admin, request, *_rest = args
+            page, request, *_rest = args
+            assert isinstance(page, Pages)
             assert isinstance(request, HttpRequest)
             show_error(request, error)
-            return redirect(f"admin:{APP}_backup_changelist")
+            return page.go(LIST)
 
     return wrapper
 
@@ -150,6 +154,37 @@ class Pages(ModelAdmin):
     def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         return False
 
+    def address(self, name: str, *args: object, **query: Any) -> str:
+        """Return the address of one of our pages, in the admin site that this request came through.
+
+        :param name: such as ``backup_changelist``.
+        :param query: a value, or a list of values, by parameter; empty ones are left out.
+        """
+        found = reverse(f"admin:{APP}_{name}", args=args, current_app=self.admin_site.name)
+        asked = urlencode({key: value for key, value in query.items() if value}, doseq=True)
+        return f"{found}?{asked}" if asked else found
+
+    def go(self, name: str, *args: object, **query: Any) -> HttpResponseRedirect:
+        """Return a redirect to one of our pages; see :meth:`address`."""
+        return HttpResponseRedirect(self.address(name, *args, **query))
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return not api.is_tenant() and super().has_module_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        return not api.is_tenant() and super().has_view_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        return not api.is_tenant() and super().has_delete_permission(request, obj)
+
+    def has_history(self, request: HttpRequest) -> bool:
+        """Whether there is a run history to show, with stale runs closed; where there is none, the page says why."""
+        if not api.has_history():
+            messages.warning(request, _("There is no run history yet. Run “manage.py migrate”."))
+            return False
+        api.reap_stale()
+        return True
+
     def route(self, address: str, view: Callable[..., HttpResponseBase], name: str) -> Any:
         """Return the URL of a further page of the model."""
         name = f"{APP}_{self.opts.model_name}_{name}"
@@ -157,6 +192,7 @@ class Pages(ModelAdmin):
 
     def page(self, request: HttpRequest, name: str, context: dict[str, Any]) -> HttpResponse:
         """Return a page that is none of Django's own, by its template among those of the model."""
+        request.current_app = self.admin_site.name  # the links of the page lead there
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect
-from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -18,7 +15,7 @@ from ..exceptions import BackupDamaged, BackupError, gettext_noop
 from ..models import Backup, BackupRun
 from .choices import RestoreChoices
 from .forms import RestoreForm, RestoreMediaForm
-from .pages import APP, LIST, RUN, Pages, has_permission, origin_of, require_permission, shows_errors
+from .pages import LIST, RUN, Pages, has_permission, origin_of, require_permission, shows_errors
 
 COMPARE_SECONDS = 120
 """How long a page may look for what a media restore would change."""
@@ -41,7 +38,7 @@ class Restores(Pages):
                 request, _("Choose one backup: a restore replaces one database."), messages.ERROR
             )
             return None
-        return redirect(f"{reverse(f'admin:{APP}_backup_restore')}?{urlencode({'path': chosen[0].path})}")
+        return self.go("backup_restore", path=chosen[0].path)
 
     @shows_errors
     def restore_view(self, request: HttpRequest) -> HttpResponse:
@@ -101,6 +98,6 @@ class Restores(Pages):
         """Log that a restore has started, and lead to its page."""
         self.log_change(request, run, gettext("Restore of %(path)s started.") % {"path": what})
         if has_permission(request, "view", "backuprun"):
-            return redirect(RUN, run.pk)
+            return self.go(RUN, run.pk)
         messages.success(request, gettext("The restore has started."))
-        return redirect(LIST)
+        return self.go(LIST)

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from django.contrib import admin, messages
 from django.contrib.admin.utils import quote
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path, reverse
@@ -24,6 +25,7 @@ from .choices import RestoreChoices
 from .forms import RestoreForm
 from .pages import (
     APP,
+    LIST,
     RUN,
     Pages,
     badge,
@@ -115,12 +117,14 @@ class BackupRunAdmin(Pages):
             return "–"
         if not getattr(run, "may_see_backup", False):
             return run.path
-        return format_html(
-            '<a href="{}">{}</a>', reverse(f"admin:{APP}_backup_change", args=[quote(run.path)]), run.path
-        )
+        return format_html('<a href="{}">{}</a>', self.address("backup_change", quote(run.path)), run.path)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[BackupRun]:
+        runs: QuerySet[BackupRun] = super().get_queryset(request)  # type: ignore[assignment]
+        return runs if api.has_history() else runs.none()
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         run = super().get_object(request, object_id, from_field)
@@ -132,8 +136,8 @@ class BackupRunAdmin(Pages):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        api.reap_stale()
-        return super().changelist_view(request, {"title": _("Runs"), **(extra_context or {})})
+        self.has_history(request)
+        return super().changelist_view(request, {"title": _("Run history"), **(extra_context or {})})
 
     def change_view(
         self,
@@ -142,7 +146,8 @@ class BackupRunAdmin(Pages):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        api.reap_stale()
+        if not self.has_history(request):
+            return self.go(LIST)
         run = BackupRun.objects.filter(pk=object_id).first() if is_uuid(object_id) else None
         context: dict[str, Any] = {}
         if run:
@@ -162,9 +167,11 @@ class BackupRunAdmin(Pages):
 
     def progress_view(self, request: HttpRequest, run_id: Any) -> HttpResponse:
         """One look at a run, for htmx: the same template as on the page. No call of rclone."""
-        page = reverse(RUN, args=[run_id])
+        request.current_app = self.admin_site.name
+        page = self.address(RUN, run_id)
         if not self.admin_site.has_permission(request):
-            login = f"{reverse('admin:login')}?{urlencode({'next': page})}"
+            login = reverse("admin:login", current_app=self.admin_site.name)
+            login = f"{login}?{urlencode({'next': page})}"
             if "HX-Request" not in request.headers:
                 return redirect(login)
             template = f"admin/{APP}/includes/signed_out.html"
@@ -191,7 +198,7 @@ class BackupRunAdmin(Pages):
             messages.info(request, gettext("Stopping the run."))
         else:
             messages.info(request, gettext("The run had already finished."))
-        return redirect(RUN, run_id)
+        return self.go(RUN, run_id)
 
     def retry_view(self, request: HttpRequest, run_id: Any) -> HttpResponse:
         """Do the same again: a backup at once, a restore through its confirmation."""
@@ -200,7 +207,7 @@ class BackupRunAdmin(Pages):
         if run.kind not in (*RESTORES, *BACKUPS):
             raise PermissionDenied
         if run.kind in RESTORES:
-            return redirect(f"{reverse(f'admin:{APP}_backup_restore')}?{urlencode(_restore_again(run))}")
+            return self.go("backup_restore", **_restore_again(run))
         try:
             options = {
                 "label": run.label,
@@ -214,12 +221,12 @@ class BackupRunAdmin(Pages):
                 again = api.start_backup_database(run.database, **options)
         except api.RunInProgress as error:
             messages.info(request, wording.describe(error)[0])
-            return redirect(RUN, error.run.pk if error.run else run_id)
+            return self.go(RUN, error.run.pk if error.run else run_id)
         except BackupError as error:
             show_error(request, error)
-            return redirect(RUN, run_id)
+            return self.go(RUN, run_id)
         self.log_change(request, again, gettext("Tried again."))
-        return redirect(RUN, again.pk)
+        return self.go(RUN, again.pk)
 
     def undo_view(self, request: HttpRequest, run_id: Any) -> HttpResponse:
         """Say what undoing a restore does; carry it out when the name of the database was typed."""
@@ -227,7 +234,7 @@ class BackupRunAdmin(Pages):
         run = get_object_or_404(BackupRun, pk=run_id)
         if not api.is_undoable(run):
             messages.error(request, gettext("Only the last restore of a database can be undone."))
-            return redirect(RUN, run_id)
+            return self.go(RUN, run_id)
         form = RestoreForm(request.POST if request.method == "POST" else None, target=run.database)
         if form.is_valid():
             return self._undo(request, run)
@@ -244,9 +251,9 @@ class BackupRunAdmin(Pages):
             undo = api.start_undo_restore(run.database, origin=origin_of(request))
         except BackupError as error:
             show_error(request, error)
-            return redirect(RUN, run.pk)
+            return self.go(RUN, run.pk)
         self.log_change(request, undo, gettext("Undo of a restore started."))
-        return redirect(RUN, undo.pk)
+        return self.go(RUN, undo.pk)
 
     def _progress(self, request: HttpRequest, run: BackupRun) -> dict[str, Any]:
         """What the template of the progress needs."""
@@ -265,9 +272,9 @@ class BackupRunAdmin(Pages):
         return has_permission(request, "run")
 
 
-def _restore_again(run: BackupRun) -> list[tuple[str, str]]:
+def _restore_again(run: BackupRun) -> dict[str, Any]:
     """Return what the confirmation has to be asked for, to do the same as a run has tried."""
     if run.kind == Kind.DB_RESTORE:
-        return [("path", run.path), *RestoreChoices.of_run(run).fields.items()]
-    exact = [("exact", "yes")] if run.options.get("exact") else []
-    return [("path", run.path), *exact, *(("file", file) for file in run.options.get("files") or [])]
+        return {"path": run.path, **RestoreChoices.of_run(run).fields}
+    exact = "yes" if run.options.get("exact") else ""
+    return {"path": run.path, "exact": exact, "file": run.options.get("files")}

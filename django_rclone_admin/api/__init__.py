@@ -8,7 +8,7 @@ from ..connectors.registry import all_databases, databases_without_connector
 from ..core.catalog import State, StoredObject
 from ..core.file_lists import Difference, MediaFile
 from ..core.retention import Decision
-from ..health import Health
+from ..health import Health, has_media_files
 from ..jobs.dispatch import carry_out_queued
 from ..jobs.job import Progress, stop_all
 from ..jobs.lock import RunInProgress
@@ -42,6 +42,7 @@ from .media import (
 )
 from .restores import (
     holds_sessions,
+    is_tenant,
     is_undoable,
     may_restore,
     plan_restore,
@@ -50,7 +51,7 @@ from .restores import (
     start_undo_restore,
     undo_restore,
 )
-from .runs import cancel, has_lost_its_process, reap_stale
+from .runs import cancel, has_history, has_lost_its_process, reap_stale
 
 __all__ = [
     "API",
@@ -74,10 +75,13 @@ __all__ = [
     "compare_media",
     "databases_without_connector",
     "delete_backups",
+    "has_history",
     "has_lost_its_process",
     "has_media",
+    "has_media_files",
     "health",
     "holds_sessions",
+    "is_tenant",
     "is_undoable",
     "list_backups",
     "list_media",

@@ -10,7 +10,7 @@ from typing import IO
 
 from django.apps import apps
 from django.conf import settings as django_settings
-from django.db import DatabaseError, router
+from django.db import DatabaseError, connections, router
 
 from ..conf import get_settings
 from ..connectors.registry import get_connector
@@ -137,6 +137,15 @@ def is_undoable(run: BackupRun) -> bool:
         return run == undo.last_restore(run.database)
     except (BackupError, DatabaseError):  # its server is asked, and does not answer
         return False
+
+
+def is_tenant() -> bool:
+    """Whether the default connection is in the schema of one tenant, whose staff must not see the backups of all.
+
+    django-tenants and its like set ``schema_name`` on the connection for each request.
+    """
+    schema = getattr(connections["default"], "schema_name", None)
+    return schema is not None and schema != getattr(django_settings, "PUBLIC_SCHEMA_NAME", "public")
 
 
 def may_restore() -> bool:

@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 
 from .. import clock
 from ..cached_listing import renew_listing
-from ..jobs import stale
+from ..jobs import history, stale
 from ..models.runs import BackupRun, Status
 
 
@@ -31,6 +31,11 @@ def cancel(run: BackupRun) -> None:
 def has_lost_its_process(run: BackupRun) -> bool:
     """Whether a run says that it works, but its process has ended or gives no heartbeat."""
     return run.status == Status.RUNNING and run.heartbeat_at is not None and stale.is_gone(run)
+
+
+def has_history() -> bool:
+    """Whether the table of the run history is there; it is not before ``manage.py migrate``."""
+    return history.has_table()
 
 
 def reap_stale() -> None:

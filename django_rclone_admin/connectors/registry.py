@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
+from django.db.utils import load_backend
 from django.utils.module_loading import import_string
 
 from ..conf import get_settings
@@ -43,7 +45,18 @@ def connector_path(alias: str) -> str | None:
     """Return the dotted path of the connector of a database, or ``None`` when its engine has none."""
     settings = get_settings()
     engine = connections.settings[alias]["ENGINE"]
-    return settings.connectors.get(alias) or {**MAPPING, **settings.connector_mapping}.get(engine)
+    mapping = {**MAPPING, **settings.connector_mapping}
+    return settings.connectors.get(alias) or mapping.get(engine) or _by_parents(engine, mapping)
+
+
+def _by_parents(engine: str, mapping: Mapping[str, str]) -> str | None:
+    """Return the connector of the nearest engine that a wrapper such as ``django_tenants.postgresql_backend`` extends."""
+    try:
+        wrapper = load_backend(engine).DatabaseWrapper
+    except (ImproperlyConfigured, AttributeError):  # not installed, or none of Django's kind
+        return None
+    modules = (each.__module__.removesuffix(".base") for each in wrapper.__mro__)
+    return next((mapping[module] for module in modules if module in mapping), None)
 
 
 def get_connector(alias: str, *, for_safety: bool = False) -> Connector:

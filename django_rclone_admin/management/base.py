@@ -83,7 +83,8 @@ class Command(BaseCommand):
         """End with one sentence and a hint."""
         if self.as_json:
             self.stdout.write(json.dumps({"error": sentence, "hint": hint}, ensure_ascii=False))
-        raise CommandError(f"{sentence}\n{_('Hint')}: {hint}" if hint else sentence, returncode=code)
+        text = _("%(sentence)s\nHint: %(hint)s") % {"sentence": sentence, "hint": hint} if hint else sentence
+        raise CommandError(text, returncode=code)
 
     def say(self, text: str) -> None:
         """Print lines for people. Names and notes in them come from the remote: none may steer the terminal."""

@@ -23,6 +23,7 @@ register.filter("bytes", wording.size)
 register.filter("files", wording.files)
 register.filter("objects", wording.objects)
 register.filter("moment", wording.time)
+register.filter("span", wording.span)
 
 
 @register.simple_tag

@@ -105,6 +105,13 @@ def choose(page: Page, name: str, action: str) -> None:
 # -- what it is for -----------------------------------------------------------------------------------------------------
 
 
+def tick_only(page: Page, label: str) -> None:
+    """Leave one box ticked of what can be backed up."""
+    for box in page.locator(".dra-choices input[type=checkbox]").all():
+        box.uncheck()
+    page.get_by_label(label, exact=True).check()
+
+
 @pytest.mark.parametrize("database", ["postgresql", "sqlite"])
 def test_a_backup_is_watched_and_restored(open_site, database):
     shop, visit = open_site(database, RCLONE_FLAGS=SLOW)
@@ -114,11 +121,11 @@ def test_a_backup_is_watched_and_restored(open_site, database):
     shop.settings["DJANGO_RCLONE"]["RCLONE_FLAGS"] = SLOW
     visitor = visit()
     page = visitor.page
-    expect(page.locator(".dra-card").filter(has_text="default")).to_contain_text("safe")
+    expect(page.locator(".dra-card").filter(has_text="default")).to_contain_text("protected")
     page.get_by_role("link", name="Choose…").click()
-    page.get_by_label("default").check()
+    tick_only(page, "default")
     page.get_by_label("Label").fill("before the move")
-    page.get_by_role("button", name="Run backup now").click()
+    page.get_by_role("button", name="Back up now").click()
 
     page.wait_for_selector(".dra-run.dra-running progress")
     page.evaluate(WATCH_BAR)
@@ -151,16 +158,16 @@ def test_the_list_shows_what_its_button_started(open_site):
     shop, visit = open_site("sqlite", RCLONE_FLAGS=SLOW)
     add_noise(shop)
     page = visit().page
-    expect(page.locator(".dra-card").filter(has_text="default")).to_contain_text("in danger")
-    page.get_by_role("button", name="Run backup now").click()
-    expect(page.locator(".dra-run")).to_have_count(2)
+    expect(page.locator(".dra-card").filter(has_text="default")).to_contain_text("at risk")
+    page.get_by_role("button", name="Back up everything").click()
+    expect(page.locator(".dra-run")).to_have_count(3)
     page.evaluate("window.isStillTheSamePage = true")
     # Each ends where it stands, and the panel above is drawn anew.
-    expect(run_of(page, "succeeded")).to_have_count(2)
-    expect(page.locator(".dra-card").filter(has_text="default")).to_contain_text("safe")
+    expect(run_of(page, "succeeded")).to_have_count(3)
+    expect(page.locator(".dra-card").filter(has_text="default")).to_contain_text("protected")
     assert page.evaluate("window.isStillTheSamePage")
     page.get_by_role("button", name="Refresh").click()
-    expect(page.locator("#result_list tbody tr")).to_have_count(2)
+    expect(page.locator("#result_list tbody tr")).to_have_count(3)
 
 
 @pytest.mark.parametrize("database", ["postgresql", "sqlite"])
@@ -168,8 +175,8 @@ def test_a_long_backup_is_cancelled_at_once(open_site, database):
     shop, visit = open_site(database, RCLONE_FLAGS=VERY_SLOW)
     add_noise(shop)
     page = visit(f"{LIST}run/").page
-    page.get_by_label("default").check()
-    page.get_by_role("button", name="Run backup now").click()
+    tick_only(page, "default")
+    page.get_by_role("button", name="Back up now").click()
     expect(run_of(page, "running")).to_be_visible()
     wait_for(lambda: any("partial" in name for name in shop.names()))
     page.get_by_role("button", name="Cancel").click()
@@ -188,7 +195,7 @@ def test_a_restore_that_replaces_the_sessions_says_so_and_leads_back(open_site):
     page.get_by_role("button", name="Restore default").click()
     page.wait_for_url(lambda url: RUNS in url or "login" in url)
     if RUNS in page.url:  # it was still at work when its page was asked for
-        page.get_by_role("link", name="Sign in").click()
+        page.get_by_role("link", name="Log in").click()
     visitor.fill_in_login()
     expect(run_of(page, "succeeded")).to_be_visible()
     assert RUNS in page.url
@@ -199,12 +206,12 @@ def test_somebody_signed_out_while_watching_is_told_and_led_back(open_site):
     add_noise(shop)
     visitor = visit(f"{LIST}run/")
     page = visitor.page
-    page.get_by_label("default").check()
-    page.get_by_role("button", name="Run backup now").click()
+    tick_only(page, "default")
+    page.get_by_role("button", name="Back up now").click()
     expect(run_of(page, "running")).to_be_visible()
     shop.execute("DELETE FROM django_session")
-    expect(page.get_by_role("alert")).to_contain_text("You have been signed out.")
-    page.get_by_role("link", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_contain_text("You have been logged out.")
+    page.get_by_role("link", name="Log in").click()
     visitor.fill_in_login()
     expect(run_of(page, "succeeded")).to_be_visible()
 
@@ -215,8 +222,8 @@ def test_a_remote_that_is_down_is_said_on_the_page(open_site):
     expect(page.locator(".dra-headline.dra-critical")).to_contain_text("The remote does not answer.")
     expect(page.get_by_text("The remote can't be reached")).to_have_count(1)
     page.get_by_role("link", name="Choose…").click()
-    page.get_by_label("analytics").check()
-    page.get_by_role("button", name="Run backup now").click()
+    tick_only(page, "analytics")
+    page.get_by_role("button", name="Back up now").click()
     expect(run_of(page, "failed")).to_contain_text("The remote can't be reached")
     expect(run_of(page, "failed")).to_contain_text("Check the network")
     expect(page.get_by_role("button", name="Try again")).to_be_visible()
@@ -232,15 +239,14 @@ def test_media_are_backed_up_looked_through_and_restored(open_site, java_script_
     before = {path: path.read_bytes() for path in media.rglob("*") if path.is_file()}
     first, second, *_others = sorted(before)
     page = visit(f"{LIST}run/", java_script_enabled=java_script_enabled).page
-    page.get_by_label("Media files").check()
-    page.get_by_label("default").check()
+    page.get_by_label("analytics", exact=True).uncheck()
     page.get_by_label("Label").fill("before the move")
-    page.get_by_role("button", name="Run backup now").click()
+    page.get_by_role("button", name="Back up now").click()
     wait_for(lambda: len(shop.execute("SELECT 1 FROM django_rclone_admin_backuprun WHERE lock IS NULL")) == 2)
     page.goto(LIST)
     if java_script_enabled:
         card = page.locator(".dra-card").filter(has_text="media files")
-        expect(card).to_contain_text("safe")
+        expect(card).to_contain_text("protected")
         expect(card).to_contain_text(f"{len(before)} files")
     expect(page.get_by_role("link", name="together", exact=True)).to_have_count(2)
     first.unlink()
@@ -293,8 +299,8 @@ def test_everything_works_without_javascript(open_site):
     page.get_by_role("link", name="Show the health").click()
     expect(page.get_by_text("There is no backup.").first).to_be_visible()
     page.goto(f"{LIST}run/")
-    page.get_by_label("default").check()
-    page.get_by_role("button", name="Run backup now").click()
+    tick_only(page, "default")
+    page.get_by_role("button", name="Back up now").click()
     expect(run_of(page, "running")).to_be_visible()
     address = page.url
 
@@ -334,9 +340,9 @@ def test_everything_can_be_reached_by_keyboard(open_site):
         background = target.evaluate("element => getComputedStyle(element).backgroundColor")
         assert outline != "nonenone" or background, target
 
-    tab_to(page.get_by_role("button", name="Refresh"))
+    tab_to(page.get_by_role("button", name="Back up everything"))
     tab_to(page.get_by_role("link", name="Choose…"))
-    tab_to(page.get_by_role("button", name="Run backup now"))
+    tab_to(page.get_by_role("button", name="Refresh"))
     tab_to(page.locator("#result_list tbody th a"))
     page.keyboard.press("Enter")
     tab_to(page.get_by_role("link", name="Restore", exact=True))
@@ -360,7 +366,16 @@ looker.user_permissions.set(Permission.objects.filter(codename__in=["view_backup
     page = visit(name="looker").page
     for address in (LIST, f"{LIST}db_2F{name}/change/", RUNS):
         page.goto(address)
-        for button in ("Run backup now", "Choose…", "Restore", "Pin", "Delete", "Download", "Cancel", "Go"):
+        for button in (
+            "Back up everything",
+            "Choose…",
+            "Restore",
+            "Pin",
+            "Delete",
+            "Download",
+            "Cancel",
+            "Go",
+        ):
             assert page.get_by_role("button", name=button, exact=True).count() == 0, (address, button)
             assert page.get_by_role("link", name=button, exact=True).count() == 0, (address, button)
     expect(page.get_by_text("1 run")).to_be_visible()
@@ -399,8 +414,8 @@ def test_axe_finds_nothing_serious_on_any_page(open_site, scheme):
                 ][:3]
 
     page.goto(f"{LIST}run/")
-    page.get_by_label("default").check()
-    page.get_by_role("button", name="Run backup now").click()
+    tick_only(page, "default")
+    page.get_by_role("button", name="Back up now").click()
     expect(run_of(page, "running")).to_be_visible()
     running = page.url
     look(running, ".dra-run.dra-running progress")

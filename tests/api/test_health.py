@@ -38,7 +38,7 @@ def judge() -> tuple[Level, str]:
 def test_young_whole_backup_is_all_it_takes(backups):
     put(backups)
     assert judge() == (Level.OK, "")
-    assert api.health().sentence == "Everything is backed up."
+    assert api.health().sentence == "Protected."
 
 
 def test_no_backup_is_a_danger(backups):

@@ -1,0 +1,68 @@
+"""Every text for people can be found by Django's own tool, and until it is translated no sentence is half in another language."""
+
+import ast
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+from django.utils import translation
+
+import django_rclone_admin
+from django_rclone_admin import wording
+from tests.support.servers import missing
+
+PACKAGE = Path(django_rclone_admin.__file__).parent
+MODULES = [path for path in PACKAGE.rglob("*.py") if "migrations" not in path.parts]
+MARKS = {"gettext", "gettext_lazy", "gettext_noop", "_"}
+
+
+def marked(path: Path) -> set[str]:
+    """Return the texts that a module marks for translation."""
+    return {
+        node.args[0].value
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in MARKS
+        and node.args
+        and isinstance(node.args[0], ast.Constant)
+        and isinstance(node.args[0].value, str)
+    }
+
+
+def test_extraction_finds_every_marked_text(tmp_path, monkeypatch):
+    if not shutil.which("xgettext"):
+        missing("xgettext is not installed")
+    copy = tmp_path / "django_rclone_admin"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    (copy / "locale").mkdir(exist_ok=True)
+    monkeypatch.chdir(copy)
+    call_command("makemessages", locale=["de"], no_obsolete=True, no_wrap=True, verbosity=0)
+    catalogue = (copy / "locale" / "de" / "LC_MESSAGES" / "django.po").read_text()
+    wanted = set().union(*map(marked, MODULES))
+    assert len(wanted) > 300
+    known = {
+        ast.literal_eval(line.removeprefix("msgid "))
+        for line in catalogue.splitlines()
+        if line.startswith("msgid ")
+    }
+    assert {text for text in wanted if text not in known and "\n" not in text} == set()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_mark_has_an_alias_that_extraction_does_not_know(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                if alias.name == "gettext_noop":
+                    assert alias.asname is None
+                elif alias.name in ("gettext", "gettext_lazy"):
+                    assert alias.asname in (None, "_")
+
+
+def test_time_is_not_half_in_another_language():
+    with translation.override("de"):
+        assert wording.ago(datetime.now(UTC) - timedelta(hours=3, minutes=1)) == "3\xa0hours ago"
+        assert wording.span(timedelta(hours=3)) == "3\xa0hours"
