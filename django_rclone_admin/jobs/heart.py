@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from math import inf
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -28,6 +29,8 @@ TICK, BEAT = 0.25, 1.0
 """Seconds between looks at the progress, and between heartbeats."""
 LEASE = 0.75
 """The part of ``STALE_AFTER`` after which a run that could not beat stops itself: before others may take over."""
+ASLEEP = 1.5
+"""Seconds between two looks, from which on the process was frozen, or as good as that."""
 HANGING_SECONDS = 10.0
 """After this time a write to the history is given up, and tried again with a new connection."""
 PATIENCE = 10.0
@@ -54,7 +57,8 @@ class Heart:
         self._is_private = recorded and connections[self._alias].in_atomic_block
         self._thread: HistoryThread | None = None
         self._pending: Future[None] | None = None
-        self._renewed_at = time.monotonic()
+        self._renewed_at = self._ticked_at = time.monotonic()
+        self._woke_at = -inf
         self._is_locked_out = False
         self._done = threading.Event()
         self._pulse = threading.Thread(target=self._beat_until_done, name="heartbeat", daemon=True)
@@ -130,6 +134,7 @@ class Heart:
     def _beat_until_done(self) -> None:
         asked_at, is_broken = 0.0, False
         while not self._done.wait(TICK):
+            self._notice_sleep()
             try:
                 self._look()
             except Exception:
@@ -146,12 +151,19 @@ class Heart:
                 self._history.break_off()
             self._stop_when_late()
 
+    def _notice_sleep(self) -> None:
+        """See whether this process was frozen: then it gets the time to ask, instead of being late."""
+        now = time.monotonic()
+        if now - self._ticked_at > ASLEEP:
+            self._woke_at = now
+        self._ticked_at = now
+
     def _stop_when_late(self) -> None:
         """Stop the work before others may take it for dead."""
         if self._is_locked_out or self._age < self._limit:
             return
-        if self._pending and not self._pending.done() and self._history.busy_seconds < BEAT:
-            return  # this process was frozen, and has just asked
+        if time.monotonic() - self._woke_at < STOPPED_PATIENCE:
+            return
         self._control.stop(
             Interrupted(
                 gettext_noop("The run history could not be written for %(seconds)d seconds."),

@@ -177,3 +177,50 @@ def test_clean_up_that_was_overtaken_in_its_sleep(shop, tmp_path, rclone_binary)
     objects = shop.remote.files()
     assert_failed(frozen.wake(), LOST)
     assert shop.remote.files() == objects
+
+
+@pytest.mark.parametrize("when", [r"\b(sync|copy)\b", r"\brcat\b"], ids=["copying", "file list"])
+def test_media_backup_that_was_overtaken_in_its_sleep(shop, tmp_path, rclone_binary, when):
+    """Neither the mirror nor the list of the second backup is changed by the first, whose rclone waits as it does."""
+    shop.settings["DJANGO_RCLONE"]["STALE_AFTER"] = STALE_AFTER
+    media = tmp_path / "media"
+    media.mkdir()
+    (media / "photo.jpg").write_bytes(b"first")
+    shop.settings["MEDIA_ROOT"] = str(media)
+    assert shop.manage("mediabackup").code == 0
+    (media / "new.jpg").write_bytes(b"new")
+    body = f'if re.search({when!r}, " ".join(arguments)): hold()'
+    program = programs.wrapper(tmp_path / "bin", "rclone", rclone_binary, body)
+    shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(program)
+    frozen = Frozen(shop, Held(program=program), "mediabackup")
+    (media / "newer.jpg").write_bytes(b"newer")
+    take_over(shop, rclone_binary, "mediabackup")
+    objects = shop.remote.files()
+    frozen.process.send_signal(SIGCONT)
+    assert_failed(shop.finish(frozen.process), LOST)
+    assert shop.remote.files() == objects
+    assert ends(shop, "media_backup") == ["succeeded", "interrupted", "succeeded"]
+    (media / "newer.jpg").unlink()
+    assert shop.manage("mediarestore", "--noinput").code == 0
+    assert (media / "newer.jpg").read_bytes() == b"newer"
+
+
+def test_media_restore_that_was_overtaken_in_its_sleep(shop, tmp_path, rclone_binary):
+    shop.settings["DJANGO_RCLONE"]["STALE_AFTER"] = STALE_AFTER
+    media = tmp_path / "media"
+    media.mkdir()
+    shop.settings["MEDIA_ROOT"] = str(media)
+    names = []
+    for content in (b"first", b"second"):
+        (media / "photo.jpg").write_bytes(content)
+        assert shop.manage("mediabackup").code == 0
+        names.append(shop.manage("listbackups", "--media", "--json").json[0]["name"])
+    (media / "photo.jpg").write_bytes(b"third")
+    body = 'if "copy" in arguments: hold()'
+    program = programs.wrapper(tmp_path / "bin", "rclone", rclone_binary, body)
+    shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(program)
+    frozen = Frozen(shop, Held(program=program), "mediarestore", "--noinput", f"--at={names[0]}")
+    take_over(shop, rclone_binary, "mediarestore", "--noinput", f"--at={names[1]}")
+    frozen.process.send_signal(SIGCONT)
+    assert_failed(shop.finish(frozen.process), LOST)
+    assert (media / "photo.jpg").read_bytes() == b"second"
