@@ -38,9 +38,11 @@ KEEPER = pytest.StashKey[Keeper]()
 
 @pytest.fixture(scope="session", autouse=True)
 def signals_that_end() -> None:
-    """Hear what ``nohup`` has told this process to ignore: the programs that tests start take it over."""
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    """Hear what ``nohup``, or a shell in the background, has told this process to ignore: what tests start inherits it."""
+    usual = {signal.SIGHUP: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
+    for number, handler in usual.items():
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
