@@ -57,7 +57,7 @@ def test_list_shows_labels_and_marks_safety_backups(shop):
     header, safety, labelled = done(shop, "listbackups").splitlines()
     assert re.search(rf"complete \(safety backup\) +before the restore of {re.escape(name)}$", safety)
     assert re.search(r"complete +before �\[31mthe sale$", labelled)
-    assert header.index("Label") == labelled.index("before�") == safety.index("before the")
+    assert header.index("Label") == labelled.index("before �") == safety.index("before the")
     assert header.index("Taken") == labelled.index("20", labelled.index(" default "))
 
 
