@@ -85,6 +85,9 @@ lines" int);
 INSERT INTO "odd ""name"" 東京
 COMMIT;
 end" VALUES ('BEGIN;', 1);
+CREATE FUNCTION inlined(t text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT deeper(t)';
+CREATE TABLE inlining (t text, plain text GENERATED ALWAYS AS (inlined(t)) STORED);
+INSERT INTO inlining VALUES ('Zoë');
 CREATE TABLE parent (id int PRIMARY KEY, self int REFERENCES parent DEFERRABLE INITIALLY DEFERRED, name text UNIQUE CHECK (name <> ''));
 CREATE TABLE child (parent_id int REFERENCES parent ON DELETE CASCADE, whole parent);
 ALTER TABLE child ADD CONSTRAINT unproven CHECK (parent_id < 5) NOT VALID;

@@ -109,6 +109,22 @@ def entries(listing: bytes) -> list[Entry]:
     return found
 
 
+def parts(listing: bytes) -> list[bytes | None]:
+    """Cut a listing before tables that come after functions: a generated column may call a function that needs a search path."""
+    if not listing:
+        return [None]
+    found: list[list[bytes]] = [[]]
+    has_function = False
+    for entry in entries(listing):
+        if entry.text.startswith("FUNCTION "):
+            has_function = True
+        elif has_function and re.match(r"(FOREIGN )?TABLE (?!DATA )", entry.text):
+            found.append([])
+            has_function = False
+        found[-1].append(entry.line)
+    return [b"".join(lines) for lines in found]
+
+
 class Choice:
     """What of an archive is loaded into a database.
 

@@ -27,7 +27,8 @@ BEFORE_DATA = f"""
 DO $search$
 DECLARE
     name text;
-    changed text[] := '{{}}';
+    changed text[] := coalesce(
+        nullif(pg_catalog.current_setting('django_rclone_admin.functions', true), ''), '{{}}')::text[];
     path text := pg_catalog.current_setting('django_rclone_admin.search_path');
 BEGIN
     FOR name IN {SEARCHING} LOOP

@@ -21,7 +21,7 @@ from ...core.control import Control
 from ...core.programs import run_to_end
 from ...core.transfer import CommandSink, Sink
 from ...exceptions import BackupError, BackupNotFound, OutcomeUnknown, gettext_noop
-from .contents import Archive, Head
+from .contents import Archive, Head, parts
 from .libpq import quote
 from .search_path import reset_search_paths, set_search_paths
 from .server import Server, explained, name_beside
@@ -67,10 +67,12 @@ class SwapSink:
 
     def _load(self, head: Head, listing: bytes) -> Sink:
         """Create what is there before the rows, and return what loads those."""
-        self._contents = head.choose(self._connector.choice(self._new).lines(listing))
-        run_to_end(self._pg_restore("--section=pre-data", str(head.path)), self._control)
-        with explained():
-            self._functions = set_search_paths(self._server, self._live, self._new)
+        wanted = self._connector.choice(self._new).lines(listing)
+        for part in parts(listing if wanted is None else wanted):
+            self._contents = head.choose(part)
+            run_to_end(self._pg_restore("--section=pre-data", str(head.path)), self._control)
+            with explained():
+                self._functions += set_search_paths(self._server, self._live, self._new)
         # Extensions are there now, with tables of theirs that may be closed to us.
         self._contents = head.choose(self._connector.choice(self._new).lines(listing))
         return CommandSink(self._pg_restore("--section=data"), control=self._control)

@@ -36,12 +36,14 @@ class OneTransaction:
     (Without that option there would be a pair of them around every large object.) A text with more of them, or with commands for psql,
     is refused: what came before them would stay, whatever becomes of the rest.
 
-    :param before_data: SQL to put in before the first row or index.
+    :param before_data: SQL to put in before what may call functions: a table, the first row, the first index.
     """
 
     def __init__(self, *, before_data: bytes = b"") -> None:
         self._lexer = Lexer()
         self._before_data = before_data
+        self._has_functions = True
+        """Whether functions may have come since ``before_data`` was put in."""
         self._has_begun = self._has_ended = self._is_first_row = False
         self._start()
 
@@ -131,10 +133,15 @@ class OneTransaction:
 
     def _lead(self) -> bytes:
         """Return what must come before this statement."""
-        if not {tuple(self._words[:1]), tuple(self._words[:2])} & NEEDS_FUNCTIONS:
+        if self._words[:1] == ["create"] and "function" in self._words[1:4]:
+            self._has_functions = True
             return b""
-        before, self._before_data = self._before_data, b""
-        return before
+        makes_table = self._words[:1] == ["create"] and "table" in self._words[1:3]
+        needs = makes_table or {tuple(self._words[:1]), tuple(self._words[:2])} & NEEDS_FUNCTIONS
+        if not needs or not self._has_functions:
+            return b""
+        self._has_functions = False
+        return self._before_data
 
     def _end(self) -> bytes:
         statement, words, lead = b"".join(self._held), self._words, self._lead()
