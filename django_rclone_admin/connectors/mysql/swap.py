@@ -50,7 +50,7 @@ class SwapSink:
         self._new = self._server.new_name()
         self._text = DumpText(left_out=connector.history_tables, packet=self._server.packet())
         self._loader = LoaderSink(connector.load(self._new))
-        self._is_done = False
+        self._is_created = self._is_done = False
         self.is_unknown = False
         """Whether the tables may have changed places, and nobody knows."""
         self.kept = self._new + KEPT
@@ -59,6 +59,7 @@ class SwapSink:
     def open(self) -> None:
         self._server.sweep()
         self._server.create(self._new)
+        self._is_created = True
         self._loader.open()
 
     def write(self, data: bytes) -> None:
@@ -113,7 +114,7 @@ class SwapSink:
 
     def close(self) -> None:
         self._loader.close()
-        if not (self._is_done or self.is_unknown):
+        if self._is_created and not (self._is_done or self.is_unknown):
             # The next restore drops it otherwise; what has failed already is what people must hear of.
             try:
                 self._server.clear(self._new)
