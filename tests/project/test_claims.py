@@ -34,15 +34,12 @@ KNOWN = {
     "Nothing was done. Check that a worker": "the run was still queued when it was closed",
     # -- the step that would have changed something was not taken -------------------------------------------------------
     "Nothing was stored.": "the dump failed: no end-of-file was sent, and the upload is removed",
-    "Nothing was kept. Check the remote's free space": "the upload is removed; what can't be is named by the run",
     "pg_restore did not end as expected, so nothing was committed": "the COMMIT is ours, and was not sent",
     "There are no media files, but the backup has": "refused before the first file was copied",
-    "First every byte is looked for": "a promise: the plan is made before the first file is touched",
     # -- the fence ------------------------------------------------------------------------------------------------------
     "It changed nothing after that.": "the fence is asked before each step that can't be taken back",
     # -- all or nothing -------------------------------------------------------------------------------------------------
     "The database is as it was before": "a database restore that failed and has no “unfinished” mark",
-    "if anything fails, nothing has changed": "shown only where the strategy is all-or-nothing",
     "Finished databases are kept. The unfinished one changed nothing.": "no run was at work when Ctrl-C was pressed",
 }
 """The beginnings of other texts that say so, and why it is known there."""
