@@ -94,7 +94,9 @@ class Mirror:
             if not self.is_local:
                 raise
             raise LocalFileError(
-                gettext_noop("The media files can't be listed: %(error)s"), error=error
+                gettext_noop("The media files can't be listed: %(reason)s"),
+                # What rclone said, and not that it was the remote.
+                reason=error.params.get("output", error),
             ) from error
 
     def remote_files(

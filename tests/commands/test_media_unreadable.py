@@ -65,11 +65,11 @@ def test_folder_that_can_not_be_read_is_named(shop, media, excludes):
     (media / "closed").mkdir(mode=0)
     failed = manage(shop, "mediabackup")
     assert_failed(failed, "closed.*[pP]ermission denied")
-    assert "remote refuses" not in failed.err
+    assert "denied access" not in failed.err
     assert shop.remote.names() == []
 
 
-@pytest.mark.parametrize("pattern", ["/lost+found/**", "lost+found/", "/lost?found/*"])
+@pytest.mark.parametrize("pattern", ["/lost+found/**", "lost+found/", "/lost?found/**"])
 def test_excluded_folder_that_can_not_be_read_is_no_obstacle(shop, media, pattern):
     shop.settings["DJANGO_RCLONE"]["MEDIA_EXCLUDE"] = [pattern]
     (media / "lost+found").mkdir(mode=0)
