@@ -53,7 +53,7 @@ def _by_parents(engine: str, mapping: Mapping[str, str]) -> str | None:
     """Return the connector of the nearest engine that a wrapper such as ``django_tenants.postgresql_backend`` extends."""
     try:
         wrapper = load_backend(engine).DatabaseWrapper
-    except (ImproperlyConfigured, AttributeError):  # not installed, or none of Django's kind
+    except (ImportError, ImproperlyConfigured, AttributeError):  # not installed, or none of Django's kind
         return None
     modules = (each.__module__.removesuffix(".base") for each in wrapper.__mro__)
     return next((mapping[module] for module in modules if module in mapping), None)

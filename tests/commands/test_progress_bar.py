@@ -134,9 +134,9 @@ def test_restore_is_measured_by_its_own_size_after_the_safety_backup(shop, tmp_p
     held = programs.hold_output(tmp_path / "bin", "rclone", rclone_binary, after=1_000_000, when=DOWNLOAD)
     with held_command(shop, held, ours, "dbrestore", "--noinput"):
         wait_for(lambda: any(each.startswith("Restoring:") and "%" in each for each in shown.frames))
-        row = shop.execute("SELECT bytes_total FROM django_rclone_admin_backuprun WHERE kind = 'db_restore'")
-    [stored] = [each["size"] for each in shop.manage("listbackups", "--json").json[1:]]
-    assert row == [(stored,)]
+        query = "SELECT bytes_total FROM django_rclone_admin_backuprun WHERE kind = 'db_restore'"
+        [stored] = [each["size"] for each in shop.manage("listbackups", "--json").json[1:]]
+        wait_for(lambda: shop.execute(query) == [(stored,)])
 
 
 def test_estimate_that_is_too_small_is_not_shown(shop, tmp_path, rclone_binary, screen):
