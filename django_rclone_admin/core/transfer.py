@@ -202,6 +202,9 @@ class CommandSink:
         self._process: Process | None = None
         self._said: list[bytes] = []
         self._reader: threading.Thread | None = None
+        self._heard = threading.Event()
+        """Set when the program has said something more, or has ended."""
+        self._has_ended = False
 
     @property
     def output(self) -> str:
@@ -247,6 +250,9 @@ class CommandSink:
         while chunk := pipe.read(65536):
             self._said.append(chunk[:room])
             room -= len(self._said[-1])
+            self._heard.set()
+        self._has_ended = True
+        self._heard.set()
 
 
 def ended_early(process: Process) -> BackupError:

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from ...core.command import Command
-from ...core.control import LOOK, Control
+from ...core.control import Control
 from ...core.transfer import CommandSink, ended_early
 from ...exceptions import OutcomeUnknown, gettext_noop
 from .libpq import literal, quote
@@ -287,11 +287,11 @@ class Transaction(CommandSink):
         :raises BackupError: it ended instead.
         """
         assert self._process is not None
-        assert self._reader is not None
         while READY not in self.output.splitlines():
-            if not self._reader.is_alive():
+            if self._has_ended:
                 raise ended_early(self._process)
-            self._reader.join(LOOK)
+            self._heard.wait()
+            self._heard.clear()
 
 
 def _array(names: Sequence[str]) -> str:
