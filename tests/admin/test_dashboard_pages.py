@@ -332,7 +332,7 @@ def test_crafted_queries_break_nothing(admin_client, backups):
         {"q": "\0"}, {"taken_at__year": "x"}, {"e": "1"}, {"taken_at__year": "10000"}, {"pk__in": "a,b"}, {"name__regex": "("},
     ):  # fmt: skip
         response = admin_client.get(url("backup_changelist"), query, follow=True)
-        assert response.status_code == 200, query
+        assert response.status_code in (200, 400), query  # 400: a lookup that no page of ours asks for
 
 
 # -- restore ------------------------------------------------------------------------------------------------------------
@@ -464,7 +464,7 @@ def test_run_now_backs_up_everything_unless_databases_are_chosen(admin_client, b
     assert sorted(logged()) == ["Backup of “analytics” started.", "Backup of “default” started."]
     response = admin_client.post(url("backup_run_now"), {"databases": "nonsense"})
     assert response.status_code == 200
-    assert "errornote" in response.content.decode()
+    assert "errorlist" in response.content.decode()
     assert BackupRun.objects.count() == 2
 
 

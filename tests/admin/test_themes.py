@@ -11,7 +11,7 @@ from tests.site import settings as site_settings
 from tests.support.browser import Visitor, launch, serving
 from tests.support.commands import document, done
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.soak]
 
 THEMES = {
     "unfold": ["unfold"],
@@ -23,6 +23,19 @@ THEMES = {
 }
 AFTER = {"baton": ["baton.autodiscover"]}
 """Apps that have to come last."""
+LOG_IN = """
+from importlib import import_module
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.auth.models import User
+user = User.objects.get(username="admin")
+session = import_module(settings.SESSION_ENGINE).SessionStore()
+session[SESSION_KEY], session[BACKEND_SESSION_KEY] = str(user.pk), settings.AUTHENTICATION_BACKENDS[0]
+session[HASH_SESSION_KEY] = user.get_session_auth_hash()
+session.save()
+print(session.session_key)
+"""
+"""Each theme has a login page of its own."""
 ADMIN = "/admin/django_rclone_admin/"
 SMALL = """() => [...document.querySelectorAll(".dra-button")].map((each) => {
   const box = each.getBoundingClientRect(), style = getComputedStyle(each);
@@ -69,6 +82,7 @@ def test_every_page_works_under_the_theme(make_shop, browser, theme):
     (Path(shop.settings.get("MEDIA_ROOT") or shop.home / "media") / "a.txt").write_text("a")
     media = document(shop, "mediabackup")["path"]
     run = document(shop, "dbrestore", "--noinput")["id"]
+    session = done(shop, "shell", "-c", LOG_IN).strip().splitlines()[-1]
     pages = {
         "list": f"{ADMIN}backup/",
         "choose": f"{ADMIN}backup/run/",
@@ -83,11 +97,7 @@ def test_every_page_works_under_the_theme(make_shop, browser, theme):
         for width in (1280, 360):
             visitor = Visitor(browser, address, viewport={"width": width, "height": 900})
             page = visitor.page
-            page.goto("/admin/login/")
-            page.fill("input[name=username]", "admin")
-            page.fill("input[name=password]", "admin")
-            page.press("input[name=password]", "Enter")
-            page.wait_for_url("**/admin/")
+            visitor.context.add_cookies([{"name": "sessionid", "value": session, "url": address}])
             for name, place in pages.items():
                 response = page.goto(place)
                 assert response is not None

@@ -146,7 +146,7 @@ def test_what_was_done_is_said_in_words(shop, media):
     assert "media files: Restored 2 files, removed 1 file." in restored
 
 
-@pytest.mark.parametrize("answer, code", [("y\n", 0), ("n\n", 1), ("", 1)], ids=["yes", "no", "end"])
+@pytest.mark.parametrize("answer, code", [("y\n", 0), ("n\n", 1), ("", 2)], ids=["yes", "no", "end"])
 def test_restore_asks_first(shop, media, answer, code):
     back_up(shop)
     (media / "a.jpg").unlink()

@@ -53,7 +53,7 @@ def test_refusal_says_who_holds_the_database_since_when_and_where(shop, held):
     assert_failed(refused, expected, code=3)
     assert "Traceback" not in refused.err
     document = shop.manage("dbbackup", "--json")
-    assert (document.code, document.json["error"].partition(" since")[0]) == (
+    assert (document.code, document.json["error"].partition(" that started")[0]) == (
         3,
         "“default” is locked by a database backup",
     )

@@ -95,7 +95,7 @@ def test_undo_takes_back_the_restore_that_could_not_say_that_it_had_happened(sho
     restores = shop.execute(f"SELECT status FROM {HISTORY} WHERE kind = 'db_restore' ORDER BY created_at")
     assert restores == [("succeeded",), ("interrupted",), ("succeeded",)]
     [(hint,)] = shop.execute(f"SELECT hint FROM {HISTORY} WHERE status = 'interrupted'")
-    assert hint.startswith("The restore may have happened")
+    assert hint.startswith("The restore may have been committed")
     succeed(shop, "dbrestore", "--noinput", "--undo")
     assert shop.rows() == restored
 

@@ -113,6 +113,7 @@ class Storage:
         self.folder = folder
         self.find = cache(find)
         self.sockets = ExitStack()
+        self.read_only_servers: dict[str, StorageServer] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -131,11 +132,14 @@ class Storage:
 
     def read_only(self, remote: Remote) -> Remote:
         """Return a remote with the objects of another, a served one, that refuses every change."""
-        key = f"{remote.kind} read-only"
-        if key not in self.servers:
-            folder = self.folder / remote.kind
-            self.servers[key] = StorageServer(self.binary, remote.kind, folder, read_only=True)
-        return self.servers[key].remote(remote.root.name)
+        if remote.kind not in self.read_only_servers:
+            folder = self.folder / f"{remote.kind}-read-only"
+            folder.mkdir()
+            (folder / "root").symlink_to(self.find(remote.kind).root)
+            server = StorageServer(self.binary, remote.kind, folder, read_only=True)
+            self.sockets.callback(server.stop)
+            self.read_only_servers[remote.kind] = server
+        return self.read_only_servers[remote.kind].remote(remote.root.name)
 
     def broken_remote(self, kind: str) -> Remote:
         """Return a remote, one of ``BROKEN``, that nobody can reach. Its ``root`` has to stay empty."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from pathlib import Path
 
 from ...exceptions import BackupDamaged, gettext_noop
 
@@ -40,6 +41,7 @@ def check(connection: sqlite3.Connection, damaged: str, *, is_full: bool = False
     connection.execute("PRAGMA ignore_check_constraints=ON")
     missing: list[str] = []
     try:
+        _refuse_cut(connection, damaged)
         complaints = _complaints(connection, "integrity_check" if is_full else "quick_check", missing)
         if complaints and not missing and not complaints[0].startswith(IN_PAGES):
             # SQLite 3.40's quick_check finds NULLs in tables WITHOUT ROWID where there are none.
@@ -54,6 +56,20 @@ def check(connection: sqlite3.Connection, damaged: str, *, is_full: bool = False
             damaged, hint=gettext_noop("SQLite says: %(answer)s"), answer=" ".join(wrong[0].split())
         )
     return missing
+
+
+def _refuse_cut(connection: sqlite3.Connection, damaged: str) -> None:
+    """Refuse a file that ends within a page. SQLite takes what is missing there for zeros.
+
+    :raises BackupDamaged: it does.
+    """
+    file = next((row[2] for row in connection.execute("PRAGMA database_list") if row[1] == "main"), "")
+    (page_size,) = connection.execute("PRAGMA page_size").fetchone()
+    # A copy of our own has no name any more while it is read.
+    if Path(file).is_file() and Path(file).stat().st_size % int(page_size):
+        raise BackupDamaged(
+            damaged, hint=gettext_noop("SQLite says: %(answer)s"), answer="the last page is not complete"
+        )
 
 
 def _complaints(connection: sqlite3.Connection, kind: str, missing: list[str]) -> list[str]:

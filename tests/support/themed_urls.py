@@ -1,0 +1,11 @@
+"""The shop's admin, with the addresses that a theme needs besides."""
+
+from django.apps import apps
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [path("admin/", admin.site.urls)]
+if apps.is_installed("grappelli"):
+    urlpatterns.append(path("grappelli/", include("grappelli.urls")))
+if apps.is_installed("baton"):
+    urlpatterns.append(path("baton/", include("baton.urls")))
