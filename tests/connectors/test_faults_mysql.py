@@ -12,6 +12,7 @@ from tests.support.mysql import PASSWORD
 from tests.support.mysql_shop import back_up_and_change, open_shop, restore, use_programs
 from tests.support.programs import DOWNLOAD
 from tests.support.servers import free_port
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.mysql
 
@@ -141,8 +142,7 @@ def test_password_is_in_no_argument_list(backed_up, tmp_path, rclone_binary):
     backed_up.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(held.program)
     process = backed_up.start("dbrestore", "--noinput")
     held.wait()
-    loaders = [line for line in _command_lines() if "--binary-mode" in line]
-    assert loaders
+    wait_for(lambda: any("--binary-mode" in line for line in _command_lines()))
     assert not [line for line in _command_lines() if PASSWORD in line]
     held.release()
     assert backed_up.finish(process).code == 0

@@ -84,7 +84,7 @@ def test_worker_that_comes_after_a_day_finds_the_run_ended_and_does_nothing(back
     run.refresh_from_db()
     assert (run.status, run.lock) == (Status.INTERRUPTED, None)
     assert run.message == "No worker picked up this run within 24 hours."
-    assert "See that a worker" in run.hint
+    assert "Check that a worker" in run.hint
     objects = backups.remote.names()
     assert api.carry_out_queued(str(run.pk)) is False
     run.refresh_from_db()

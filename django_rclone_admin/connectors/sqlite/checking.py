@@ -65,8 +65,11 @@ def _refuse_cut(connection: sqlite3.Connection, damaged: str) -> None:
     """
     file = next((row[2] for row in connection.execute("PRAGMA database_list") if row[1] == "main"), "")
     (page_size,) = connection.execute("PRAGMA page_size").fetchone()
-    # A copy of our own has no name any more while it is read.
-    if Path(file).is_file() and Path(file).stat().st_size % int(page_size):
+    try:
+        size = Path(file).stat().st_size
+    except FileNotFoundError:  # a copy of our own, which has no name any more while it is read
+        return
+    if file and size % int(page_size):
         raise BackupDamaged(
             damaged, hint=gettext_noop("SQLite says: %(answer)s"), answer="the last page is not complete"
         )
