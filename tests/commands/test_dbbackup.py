@@ -130,7 +130,12 @@ def test_progress_is_shown_on_a_terminal(shop, tmp_path, rclone_binary):
         process = shop.start("dbbackup", stderr=ours)
         held.wait()
         try:
-            wait_for(lambda: b"Dumping and uploading" in shown and re.search(rb"\d+(\.\d+)?[kM]B?", shown))
+            wait_for(
+                lambda: (
+                    re.search(rb"(Dumping and u|U)ploading", shown)
+                    and re.search(rb"\d+(\.\d+)?[kM]B?", shown)
+                )
+            )
         finally:
             held.release()
             result = shop.finish(process)

@@ -458,7 +458,6 @@ MOMENTS = {
     "copying": COPY,
     "list": r"\brcat\b.*partial",
     "manifest": r"\brcat\b.*manifest",
-    "last-check": r"--stat\b.*manifest",
 }
 """The call of rclone in which a media backup is killed."""
 
@@ -471,7 +470,6 @@ MOMENTS = {
         ("copying", False),
         ("list", True),
         ("manifest", False),
-        ("last-check", True),
     ),
 )
 def test_next_backup_repairs_what_a_killed_one_left(shop, media, tmp_path, rclone_binary, moment, first):

@@ -60,6 +60,7 @@ def test_next_restore_removes_what_a_killed_one_left(backed_up, tmp_path, rclone
     backed_up.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(held.program)
     process = backed_up.start("dbrestore", "--noinput")
     held.wait()
+    wait_for(lambda: len(mysql_server.schemas(f"{backed_up.name}_dra_")) == 1)
     assert backed_up.kill(process).code == -signal.SIGKILL
     assert mysql_server.text(backed_up.name) == wrecked
     assert len(mysql_server.schemas(f"{backed_up.name}_dra_")) == 1

@@ -241,7 +241,7 @@ def test_next_swap_drops_what_a_killed_one_left(shop, before, tmp_path, rclone_b
     shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(held.program)
     process = shop.start(*SWAP)
     held.wait()
-    assert len(beside(shop, "new")) == 1
+    wait_for(lambda: len(beside(shop, "new")) == 1)
     assert shop.kill(process).code == -SIGKILL
     assert shop.rows() == changed
     assert len(beside(shop, "new")) == 1

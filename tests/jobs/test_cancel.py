@@ -25,7 +25,6 @@ MEDIA_BACKUP, MEDIA_RESTORE = ("mediabackup",), ("mediarestore", "--noinput")
 STAGES = {
     "listing": (BACKUP, r"\blsjson\b(?!.*--stat)"),
     "upload": (BACKUP, UPLOAD),
-    "size": (BACKUP, r"\blsjson\b.*--stat"),
     "rename": (BACKUP, r"\bmoveto\b"),
     "manifest": (BACKUP, r"\brcat\b.*manifest"),
     "download": (RESTORE, DOWNLOAD),
