@@ -237,7 +237,7 @@ def test_next_swap_drops_what_a_killed_one_left(shop, before, tmp_path, rclone_b
     change_again = "UPDATE shop_product SET price = price + 1"
     shop.execute(change_again)
     changed = shop.rows()
-    held = programs.hold_output(tmp_path / "bin", "rclone", rclone_binary, after=500_000, when=DOWNLOAD)
+    held = programs.hold_output(tmp_path / "bin", "rclone", rclone_binary, after=1_500_000, when=DOWNLOAD)
     shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(held.program)
     process = shop.start(*SWAP)
     held.wait()
