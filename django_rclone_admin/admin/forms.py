@@ -42,7 +42,7 @@ class RunBackupForm(forms.Form):
             del self.fields["media"]
 
     def clean_is_choice(self) -> bool:
-        nothing = not (self.cleaned_data["databases"] or self.cleaned_data.get("media"))
+        nothing = not (self.cleaned_data.get("databases") or self.cleaned_data.get("media"))
         if self.cleaned_data["is_choice"] and nothing:
             raise forms.ValidationError(_("Tick at least one."))
         return bool(self.cleaned_data["is_choice"])
