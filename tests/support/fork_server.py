@@ -16,8 +16,11 @@ import socket
 import struct
 import sys
 import time
+from contextlib import suppress
 from pkgutil import walk_packages
 from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
 
 from django_rclone_admin import core
 
@@ -50,7 +53,10 @@ LENGTH = struct.Struct("!I")
 def main() -> None:
     """Serve the socket that is our standard input until its other end is closed, and then end."""
     for name in (*PRELOADED, *(each.name for each in walk_packages(core.__path__, f"{core.__name__}."))):
-        importlib.import_module(name)
+        with suppress(
+            ImproperlyConfigured
+        ):  # in Django 4.2, some need settings: they are imported after the fork
+            importlib.import_module(name)
     gc.collect()
     gc.freeze()  # a collection in a forked process would copy all that they share
     with socket.socket(fileno=os.dup(0)) as connection:
