@@ -60,6 +60,10 @@ class Settings:
     """Seconds."""
     listing_cache_seconds: float = 30
     admin_restore: bool = True
+    open_hours: float = 24
+    open_on: dict[str, str] = field(default_factory=dict)
+    verify_checks: dict[str, Any] = field(default_factory=dict)
+    backup_before_migrate: bool = False
     health: dict[str, Any] = field(default_factory=dict)
     notify: dict[str, Any] = field(default_factory=dict)
 

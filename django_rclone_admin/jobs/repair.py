@@ -6,8 +6,10 @@ from django.db import connections, router
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
+from ..models.opened import OpenedBackup
 from ..models.runs import BackupRun
-from .history import APP, database, has_table
+from ..models.schedules import BackupSchedule
+from .history import APP, database
 
 
 def repair(alias: str) -> None:
@@ -23,9 +25,11 @@ def repair(alias: str) -> None:
         return
     if not router.allow_migrate_model(alias, BackupRun):
         return
-    if not has_table(alias):
-        with connection.schema_editor() as editor:
-            editor.create_model(BackupRun)
+    there = set(connection.introspection.table_names())
+    for model in (BackupRun, OpenedBackup, BackupSchedule):
+        if model._meta.db_table not in there:
+            with connection.schema_editor() as editor:
+                editor.create_model(model)
     recorder.ensure_schema()
     for name in sorted(set(ours) - recorded):
         recorder.record_applied(APP, name)

@@ -94,6 +94,7 @@ class Backup(models.Model):
             ("run_backup", _("Can run a backup")),
             ("restore_backup", _("Can restore a backup")),
             ("verify_backup", _("Can verify a backup")),
+            ("open_backup", _("Can open a backup and see all its rows")),
             ("download_backup", _("Can download a backup")),
             ("pin_backup", _("Can pin a backup")),
         ]

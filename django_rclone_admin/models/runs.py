@@ -33,6 +33,8 @@ class Kind(models.TextChoices):
     MEDIA_RESTORE = "media_restore", _("media restore")
     VERIFY = "verify", _("verification")
     PRUNE = "prune", _("clean-up")
+    OPEN = "open", _("opening of a backup")
+    COPY = "copy", _("copying of backups")
 
 
 class Status(models.TextChoices):

@@ -1,5 +1,7 @@
 """A text from the remote changes nothing but the target, and has neither the client nor the server open a file."""
 
+import os
+
 import pytest
 
 from django_rclone_admin.exceptions import BackupError, WrongFormat
@@ -126,7 +128,7 @@ STATEMENTS = {
 @pytest.fixture(scope="module")
 def other(mysql_server):
     """A schema beside the target, that its user may change, with something to lose."""
-    name = "shop_other"
+    name = f"shop_other_{os.getpid()}"  # all workers share the server
     mysql_server.administer(
         f"CREATE OR REPLACE DATABASE {name}",
         f"CREATE TABLE {name}.victim (a int)",

@@ -184,6 +184,30 @@ def test_utf16_database_comes_back_the_same(tmp_path, source):
     }
 
 
+NUMBERS = [
+    9.663731234504948e-304,
+    5e-324,
+    1.5e-320,
+    1.7976931348623157e308,
+    271784.076814,
+    93.23158265,
+    1 / 3,
+    -0.1,
+    1e23,
+]
+
+
+@FORMATS
+def test_numbers_that_sqlite_reads_wrongly_from_a_literal_come_back_to_the_last_bit(tmp_path, source):
+    path = execute(tmp_path / "db", "CREATE TABLE t (a)")
+    with connected(path) as connection:
+        connection.executemany("INSERT INTO t VALUES (?)", [(number,) for number in NUMBERS])
+
+    load(tmp_path / "restored", dump(path, source))
+
+    assert query(tmp_path / "restored", "SELECT a FROM t") == [(number,) for number in NUMBERS]
+
+
 def test_sql_text_is_read_by_sqlite_itself(tmp_path):
     path = execute(tmp_path / "db", *DATABASES["odd text"], *VIRTUAL["rtree"][0])
     with connected(tmp_path / "restored") as connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -91,9 +92,35 @@ def _literal(value: object) -> bytes:
     if isinstance(value, bytes):
         return b"X'" + value.hex().encode() + b"'"
     if isinstance(value, float):
-        return {"inf": b"9e999", "-inf": b"-9e999"}.get(repr(value)) or repr(value).encode()
+        return _real(value)
     return str(value).encode()
 
+
+def _real(value: float) -> bytes:
+    """Return a number as SQL that every SQLite reads as exactly this one.
+
+    Many releases of SQLite round the last bit of a literal wrongly, unless it is short. Any other number is written as
+    an integer that is divided or multiplied by powers of two: neither rounds.
+    """
+    if math.isinf(value):
+        return b"9e999" if value > 0 else b"-9e999"
+    if SHORT_REAL.fullmatch(text := repr(value)):
+        return text.encode()
+    numerator, denominator = value.as_integer_ratio()
+    zeros = (numerator & -numerator).bit_length() - 1  # of the binary number, at its end
+    steps = [f"/{1 << bits}" for bits in _portions(denominator.bit_length() - 1)]
+    steps += [f"*{1 << bits}" for bits in _portions(zeros)]
+    return f"(CAST({numerator >> zeros} AS REAL){''.join(steps)})".encode()
+
+
+def _portions(total: int) -> list[int]:
+    return [min(LARGEST_POWER, total - start) for start in range(0, total, LARGEST_POWER)]
+
+
+SHORT_REAL = re.compile(r"-?[0-9]{1,12}\.[0-9]{1,3}")
+"""A number that is one whole number divided by at most 1000, which every SQLite gets right."""
+LARGEST_POWER = 62
+"""2 to this is the largest power of two that is an integer to SQLite."""
 
 STRING = re.compile(rb"""("(?:[^"]|"")*")|'((?:[^']|'')*)'""")
 """A quoted identifier, or a string with its content."""
