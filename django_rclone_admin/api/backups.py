@@ -19,6 +19,7 @@ from ..jobs.dispatch import clean_up, enqueue, run_now
 from ..jobs.job import Progress
 from ..jobs.options import BackupOptions
 from ..jobs.prune import decide_by_settings
+from ..jobs.reading import refuse_being_read
 from ..models.runs import API, BackupRun, Kind, Origin
 from ..remote import find_backups, get_catalog, get_catalogs
 from .media import prune_media_versions
@@ -102,11 +103,14 @@ def delete_backups(paths: Iterable[str], *, wait: bool = True, origin: Origin = 
 
     :param wait: until those are gone too; else that run is queued.
     :raises BackupNotFound: one of them is not in the listing; nothing was removed then.
+    :raises BackupInUse: a run is reading one of them.
     """
     catalogs = get_catalogs()
     found = find_backups(catalogs, paths)
+    refuse_being_read(each.path for each in found)
     try:
         for each in found:
+            refuse_being_read([each.path])
             remove(catalogs[0], each)
     except BackupError as error:
         error.changed = gettext_noop("Some of these backups may have been deleted before that.")

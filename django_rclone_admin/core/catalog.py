@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 
+from . import check_marks
 from .answers import Entry, read_stamp
+from .check_marks import AHEAD, CheckMark
 from .manifest import MANIFEST_BYTES, Manifest, ManifestReader
-from .naming import MANIFEST, PIN, Naming, partial_run
+from .naming import MANIFEST, PIN, Naming, ParsedName, partial_run
 from .rclone import Rclone
 
 
@@ -22,7 +24,7 @@ class State(StrEnum):
     LEGACY = "legacy"
     """It has no manifest: nothing can be checked beforehand."""
     DAMAGED = "damaged"
-    """It is empty, its size is not its manifest's, or its manifest can't be read."""
+    """It is empty, its size is not its manifest's, its manifest can't be read, or it failed a check."""
     INCOMPLETE = "incomplete"
     """An upload in flight, or what is left of one. Never a backup."""
     FOREIGN = "foreign"
@@ -30,8 +32,6 @@ class State(StrEnum):
 
 
 RESTORABLE = (State.COMPLETE, State.LEGACY)
-AHEAD = timedelta(minutes=10)
-"""How far the clocks of two hosts may differ before the time in a name is taken for wrong."""
 BACKUPS = (State.COMPLETE, State.LEGACY, State.DAMAGED)
 
 
@@ -58,6 +58,24 @@ class StoredObject:
     """Bytes of the manifest, as they are listed."""
     manifest: Manifest | None = field(default=None, repr=False)
     kind: str = "database"
+    checks: tuple[CheckMark, ...] = ()
+    """The results of its checks, of each level the newest, by the names of the records beside it."""
+    records: tuple[tuple[str, CheckMark], ...] = ()
+    """All check records beside it, by name."""
+
+    def beside(self, name: str) -> str:
+        """Return the path of an object in the same folder."""
+        return self.path.removesuffix(self.name) + name
+
+    @property
+    def failed_check(self) -> CheckMark | None:
+        """The check by which it is damaged, or ``None``."""
+        return check_marks.failure(self.checks)
+
+    @property
+    def proof(self) -> CheckMark | None:
+        """The highest level that it has passed, or ``None`` when it was never checked, or not with success."""
+        return check_marks.proof(self.checks)
 
     @property
     def modified(self) -> datetime | None:
@@ -112,11 +130,14 @@ class Catalog:
     def arrange(self, entries: Sequence[Entry]) -> list[StoredObject]:
         """Turn a listing into objects, newest first, then those that are no backups. Reads nothing."""
         sizes = {entry.name: entry.size for entry in entries}
+        checks = self._checks(entries)
+        records = {name for found in checks.values() for name in found}
         objects = [
-            self._object(entry, sizes)
+            self._object(entry, sizes, checks.get(entry.name, {}))
             for entry in entries
             if not (entry.name.endswith(MANIFEST) and entry.name.removesuffix(MANIFEST) in sizes)
             and not (entry.name.endswith(PIN) and entry.name.removesuffix(PIN) in sizes)
+            and entry.name not in records
         ]
         backups = [each for each in objects if each.taken_at]
         others = [each for each in objects if not each.taken_at]
@@ -138,10 +159,37 @@ class Catalog:
             reader.finish()
         return [judge(each, manifests.get(each.name)) if each.has_manifest else each for each in objects]
 
-    def _object(self, entry: Entry, sizes: Mapping[str, int]) -> StoredObject:
-        name = entry.name
+    def orphans(self, entries: Sequence[Entry]) -> dict[str, CheckMark]:
+        """Return the check records in a listing whose backup is not in it, by name."""
+        names = {entry.name for entry in entries}
+        return {
+            record: mark
+            for backup, found in self._checks(entries).items()
+            if backup not in names
+            for record, mark in found.items()
+        }
+
+    def _checks(self, entries: Sequence[Entry]) -> dict[str, dict[str, CheckMark]]:
+        """Return the check records in a listing, by the name of the backup and by their own."""
+        found: dict[str, dict[str, CheckMark]] = {}
+        for entry in entries:
+            # With a hundred thousand names, a pattern for each is what would take the time.
+            if check_marks.SEPARATOR in entry.name and (parsed := check_marks.parse(entry.name)):
+                backup, mark = parsed
+                if self._parse(backup):
+                    found.setdefault(backup, {})[entry.name] = mark
+        return found
+
+    def _parse(self, name: str) -> ParsedName | None:
         parsed = self.naming.parse(name)
-        if parsed is None or (self.kind == "media" and parsed.database != "media"):
+        return None if parsed and self.kind == "media" and parsed.database != "media" else parsed
+
+    def _object(
+        self, entry: Entry, sizes: Mapping[str, int], records: Mapping[str, CheckMark]
+    ) -> StoredObject:
+        name = entry.name
+        parsed = self._parse(name)
+        if parsed is None:
             return StoredObject(
                 name=name,
                 path=self.path(name),
@@ -152,26 +200,30 @@ class Catalog:
             )
         manifest_size = sizes.get(name + MANIFEST)
         whole = State.LEGACY if manifest_size is None else State.COMPLETE
+        checks = check_marks.believed(records.values(), datetime.now(UTC)) if records else ()
+        is_damaged = entry.size <= 0 or check_marks.failure(checks) is not None
         return StoredObject(
             name=name,
             path=self.path(name),
             size=entry.size,
             stamp=entry.stamp,
             kind=self.kind,
-            state=whole if entry.size > 0 else State.DAMAGED,
+            state=State.DAMAGED if is_damaged else whole,
             database=parsed.database,
             taken_at=parsed.taken_at,
             number=parsed.number,
             pinned=name + PIN in sizes,
             has_manifest=manifest_size is not None,
             manifest_size=manifest_size or 0,
+            checks=checks,
+            records=tuple(records.items()),
         )
 
 
 def judge(stored: StoredObject, manifest: Manifest | None) -> StoredObject:
     """Return the object with its manifest and the state that follows from it."""
     manifest = manifest or stored.manifest
-    whole = manifest is not None and manifest.size == stored.size > 0
+    whole = manifest is not None and manifest.size == stored.size > 0 and not stored.failed_check
     return dataclasses.replace(stored, manifest=manifest, state=State.COMPLETE if whole else State.DAMAGED)
 
 

@@ -32,6 +32,8 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "datetime": datetime,
     "list[str]": list,
     "dict[str, list[str]]": dict,
+    "dict[str, int]": dict,
+    "bool": bool,
 }
 """What each type of a field is in JSON, once its times are read."""
 
@@ -64,6 +66,10 @@ class Manifest:
     migrations: dict[str, list[str]] = field(default_factory=dict)
     """Per app, the names of the applied migrations that no other applied one depends on."""
     tables: list[str] = field(default_factory=list)
+    rows: dict[str, int] = field(default_factory=dict)
+    """How many rows the dump has, by table, as far as that could be counted without slowing it down."""
+    rows_exact: bool = False
+    """Whether ``rows`` were counted in the dump itself."""
     contents: dict[str, list[str]] = field(default_factory=dict)
     """Names of the other objects in the dump by kind, such as ``views`` and ``triggers``."""
     left_out: dict[str, list[str]] = field(default_factory=dict)
@@ -93,6 +99,8 @@ class Manifest:
             del values["files"], values["files_size"]
         if self.trusted is None:
             del values["trusted"]
+        if not self.rows:
+            del values["rows"], values["rows_exact"]
         for key in ("group", "contents", "left_out", "warnings"):
             if not values[key]:
                 del values[key]
@@ -116,7 +124,14 @@ class Manifest:
 
 
 FIELDS = {item.name: TYPES[str(item.type)] for item in dataclasses.fields(Manifest)}
-LISTS = {"migrations": dict, "tables": list, "contents": dict, "left_out": dict, "warnings": list}
+LISTS = {
+    "migrations": dict,
+    "tables": list,
+    "rows": dict,
+    "contents": dict,
+    "left_out": dict,
+    "warnings": list,
+}
 """The fields that may be long, and what makes them empty."""
 COUNTS = ("size", "raw_size", "files", "files_size", "trusted")
 OWN = {"name", "taken_at", "finished_at", "sha256", "run", *COUNTS}
@@ -136,11 +151,13 @@ def _check(values: dict[str, Any]) -> dict[str, Any]:
             value = values[name]
             if kind is datetime:
                 value = _aware(datetime.fromisoformat(value))
-            if not isinstance(value, kind) or value is True or value is False:
+            if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
                 raise TypeError(name)
             known[name] = value
-    for key in LISTS:
+    for key in LISTS.keys() - {"rows"}:
         _check_names(known.get(key))
+    if not all(type(count) is int and 0 <= count < LIMIT for count in known.get("rows", {}).values()):
+        raise ValueError("rows")
     if not all(0 <= (known.get(key) or 0) < LIMIT for key in COUNTS):
         raise ValueError("size")
     return known

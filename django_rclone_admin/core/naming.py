@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import MAXYEAR, UTC, datetime
 
 from ..exceptions import UsageError, gettext_noop
+from .check_marks import SEPARATOR as CHECK
 
 MANIFEST, PIN, PARTIAL = ".manifest.json", ".keep", ".partial-"
 """What follows the name of a backup in the names of the objects that belong to it."""
@@ -95,7 +96,7 @@ class Naming:
     def parse(self, name: str) -> ParsedName | None:
         """Return what a name says, or ``None`` when it is not of our making."""
         found = self._pattern.fullmatch(name)
-        if not found or name.endswith((MANIFEST, PIN)) or PARTIAL in name:
+        if not found or name.endswith((MANIFEST, PIN)) or PARTIAL in name or CHECK in f".{found['ext']}.":
             return None
         digits = found["datetime"]
         try:

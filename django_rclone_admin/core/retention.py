@@ -75,6 +75,10 @@ class Decision:
     reasons: tuple[str, ...]
     """In English, marked for translation."""
 
+    def while_read(self) -> Decision:
+        """Return the decision as long as a run reads the backup."""
+        return Decision(backup=self.backup, keep=True, reasons=(gettext_noop("a run is reading it"),))
+
 
 def decide(
     backups: Iterable[StoredObject],

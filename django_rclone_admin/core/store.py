@@ -66,7 +66,7 @@ def pour(
 
 
 def remove(catalog: Catalog, backup: StoredObject) -> None:
-    """Take a backup with its manifest and its pin off the remote, the object first: a manifest alone is no backup."""
+    """Take a backup with what belongs to it off the remote, the object first: a manifest alone is no backup."""
     catalog.rclone.delete(backup.path)
     if control := catalog.rclone.control:
         control.has_changed = True
@@ -74,6 +74,8 @@ def remove(catalog: Catalog, backup: StoredObject) -> None:
         catalog.rclone.delete(backup.path + MANIFEST)
     if backup.pinned:
         catalog.rclone.delete(backup.path + PIN)
+    for record, _mark in backup.records:
+        catalog.rclone.delete(backup.beside(record))
 
 
 def read(catalog: Catalog, backup: StoredObject) -> Generator[bytes, None, None]:

@@ -14,6 +14,8 @@ from ..core.retention import Decision, decide
 from ..core.store import remove
 from ..exceptions import BackupError
 from .job import Job
+from .reading import being_read
+from .sweep import sweep_records
 
 
 def decide_by_settings(objects: Iterable[StoredObject], made: Collection[str] = ()) -> list[Decision]:
@@ -37,17 +39,29 @@ class Pruning:
 
     def __call__(self, job: Job) -> str:
         job.stage(_("Looking at the remote"))
-        backups = [each for each in job.catalog.objects() if each.state in BACKUPS]
-        mine = [each for each in backups if each.database == job.run.database]
+        entries = job.catalog.rclone.entries(job.catalog.folder)
+        backups = [each for each in job.catalog.arrange(entries) if each.state in BACKUPS]
+        mine = job.catalog.inspect(each for each in backups if each.database == job.run.database)
         self.decisions = decide_by_settings(mine, self._made)
-        unwanted = [each.backup for each in self.decisions if not each.keep]
-        for count, backup in enumerate(unwanted):
+        count = self._remove(job)
+        sweep_records(job, job.catalog, entries)
+        return _("Removed %(count)d backups.") % {"count": count}
+
+    def _remove(self, job: Job) -> int:
+        """Remove what is not kept, and return how many that were."""
+        count, total = 0, sum(not each.keep for each in self.decisions)
+        for place, decision in enumerate(self.decisions):
+            if decision.keep:
+                continue
+            backup = decision.backup
+            if backup.path in being_read():
+                self.decisions[place] = decision.while_read()
+                continue
             job.stage(_("Removing %(name)s") % {"name": backup.name})
             try:
                 remove(job.catalog, backup)
             except BackupError:
-                job.note(
-                    _("Removed %(count)d of %(total)d backups.") % {"count": count, "total": len(unwanted)}
-                )
+                job.note(_("Removed %(count)d of %(total)d backups.") % {"count": count, "total": total})
                 raise
-        return _("Removed %(count)d backups.") % {"count": len(unwanted)}
+            count += 1
+        return count

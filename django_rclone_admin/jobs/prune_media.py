@@ -18,6 +18,8 @@ from ..media import get_mirror, is_usable, later_versions, read_list
 from ..remote import media_catalog
 from .job import Job
 from .prune import decide_by_settings
+from .reading import being_read
+from .sweep import sweep_records
 
 
 def decide_media(catalog: Catalog, made: Collection[str] = ()) -> list[Decision]:
@@ -40,7 +42,12 @@ class MediaPruning:
 
     def __call__(self, job: Job) -> str:
         job.stage(_("Looking at the remote"))
-        self.decisions = decide_media(job.catalog, self._made)
+        lists = media_catalog(job.catalog)
+        entries = lists.rclone.entries(lists.folder)
+        decisions = decide_by_settings(lists.inspect(lists.arrange(entries)), self._made)
+        read = being_read()
+        self.decisions = [each.while_read() if each.backup.path in read else each for each in decisions]
+        sweep_records(job, lists, entries)
         unwanted = [each.backup for each in self.decisions if not each.keep]
         return _remove(job, unwanted, kept=[each.backup for each in self.decisions if each.keep])
 

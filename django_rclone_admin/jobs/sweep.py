@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from django.utils.translation import gettext as _
 
 from .. import clock, wording
+from ..core.answers import Entry
 from ..core.catalog import Catalog, StoredObject
-from ..core.store import sweep
+from ..core.store import UNKNOWN_PARTIAL_AGE, sweep
 from ..exceptions import BackupError
 from . import stale
 from .job import Job
@@ -26,3 +27,19 @@ def sweep_uploads(job: Job, catalog: Catalog, objects: Sequence[StoredObject]) -
 
     if count := sweep(catalog, objects, stale.is_over, clock.now(), tell):
         job.note(_("Removed %(count)d partial uploads of earlier runs.") % {"count": count})
+
+
+def sweep_records(job: Job, catalog: Catalog, entries: Sequence[Entry]) -> None:
+    """Remove the check records whose backup is gone; young ones stay: the storage may show their backup late.
+
+    :param entries: the listing of the folder.
+    """
+    gone = [
+        name for name, mark in catalog.orphans(entries).items() if clock.now() - mark.at > UNKNOWN_PARTIAL_AGE
+    ]
+    try:
+        for name in gone:
+            catalog.rclone.delete(catalog.path(name))
+    except BackupError as error:
+        values = {"error": wording.describe(error)[0]}
+        job.note(_("A check record of a deleted backup could not be removed: %(error)s") % values)

@@ -37,6 +37,10 @@ class Kind(models.TextChoices):
     COPY = "copy", _("copying of backups")
 
 
+READERS = (Kind.VERIFY, Kind.OPEN, Kind.COPY)
+"""What these do changes neither a database nor its backups."""
+
+
 class Status(models.TextChoices):
     """Where a run stands. The first two are active and hold the lock; the others are final."""
 
@@ -185,7 +189,12 @@ class BackupRun(models.Model):
 
     @property
     def lock_name(self) -> str:
-        """What the run locks while it is active: one database, or the media."""
+        """What the run locks while it is active: one database, the media, or the right to read the backups of one.
+
+        What only reads has a lock of its own, so that it never holds up a backup.
+        """
+        if self.kind in READERS:
+            return f"read:{self.database}"
         is_media = self.kind in (Kind.MEDIA_BACKUP, Kind.MEDIA_RESTORE) or (self.kind, self.database) == (
             Kind.PRUNE,
             "media",

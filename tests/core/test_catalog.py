@@ -16,17 +16,6 @@ NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 NAME = "default-2026-11-22-120000.dump"
 
 
-@pytest.fixture
-def root(tmp_path):
-    (tmp_path / "remote" / "db").mkdir(parents=True)
-    return tmp_path / "remote"
-
-
-@pytest.fixture
-def catalog(rclone_binary, root):
-    return local_catalog(rclone_binary, root)
-
-
 def manifest(name=NAME, **changes):
     parsed = NAMING.parse(name)
     values = {"size": 4, "raw_size": 4, "sha256": "", "engine": "sqlite", "connector": "", **changes}

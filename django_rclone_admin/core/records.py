@@ -1,0 +1,206 @@
+"""Records of checks: one JSON object each, beside the backup and in a chain of its own that outlives it.
+
+In the chain, each record has the SHA-256 of the one before it: who changes or removes one breaks the chain there. Two
+checks that end at the same moment may name the same record before them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from ..exceptions import BackupDamaged, BackupError, RemoteError, gettext_noop
+from .answers import Entry
+from .catalog import StoredObject
+from .check_marks import AHEAD, STAMP, CheckMark, Level, Outcome, read_stamp
+from .manifest import BEGINNING
+from .printable import printable
+from .rclone import Rclone
+from .rclone import at as in_remote
+
+FORMAT = 1
+FOLDER = "checks"
+"""Of the chain, below the remote; in it is a folder for each year."""
+KEPT = timedelta(days=400)
+"""How long the chain keeps a record."""
+RECORD_BYTES = 16 << 20
+"""The longest record that is read; one of 100,000 tables is about as long as their manifest."""
+_CHAINED = re.compile(r"[0-9]{4}/([0-9]{8}T[0-9]{6}Z)-[0-9a-f-]{36}-(checksum|structure|restore|site)\.json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What one check has found. Times are aware, sizes are bytes."""
+
+    backup: str
+    """Name of the backup."""
+    database: str
+    level: Level
+    outcome: Outcome
+    reason: str = ""
+    """In English: what was wrong, or why it was not checked, or what was passed over."""
+    started_at: datetime
+    finished_at: datetime
+    age_seconds: float | None = None
+    """How old the backup was: what was written in that time would have been lost."""
+    sha256: str = ""
+    """Of the stored bytes, as they were read."""
+    size: int = 0
+    tables: dict[str, dict[str, int | None]] = field(default_factory=dict)
+    """By table: the rows ``expected`` by the manifest, and those ``found``; ``None`` where that is not known."""
+    versions: dict[str, str] = field(default_factory=dict)
+    """By name, such as ``django`` and ``server``."""
+    host: str = ""
+    requested_by: str = ""
+    run: str = ""
+    previous: str = ""
+    """SHA-256 of the record before this one in the chain; empty for the first."""
+    format: int = FORMAT
+
+    @property
+    def seconds(self) -> float:
+        """How long the check took: with the level ``restore``, the measured time to recover."""
+        return round((self.finished_at - self.started_at).total_seconds(), 3)
+
+    @property
+    def mark(self) -> CheckMark:
+        """The result, as the name of the record tells it."""
+        return CheckMark(level=self.level, outcome=self.outcome, at=self.finished_at.replace(microsecond=0))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON object."""
+        found = dataclasses.asdict(self) | {"seconds": self.seconds}
+        found |= {key: found[key].isoformat() for key in ("started_at", "finished_at")}
+        return {"format": found.pop("format"), **found}
+
+    def to_bytes(self) -> bytes:
+        """Return the one line that is stored."""
+        return json.dumps(self.as_dict(), ensure_ascii=False).encode() + b"\n"
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Record:
+        """Read a stored record. Anybody may have written it: its text is made printable.
+
+        :raises BackupDamaged: it is none.
+        """
+        try:
+            return cls(**_values(json.loads(data)))
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+            raise BackupDamaged(gettext_noop("A check record on the remote can't be read.")) from error
+
+
+def _values(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a record, if each is of its type. Any error of Python's says that not."""
+    if values["format"] != FORMAT:
+        raise ValueError("format")
+    texts = ("backup", "database", "reason", "sha256", "host", "requested_by", "run", "previous")
+    known: dict[str, Any] = {key: _text(values[key]) for key in texts}
+    known |= {"level": Level(values["level"]), "outcome": Outcome(values["outcome"])}
+    for key in ("started_at", "finished_at"):
+        known[key] = datetime.fromisoformat(values[key])
+        if known[key].tzinfo is None:
+            raise ValueError(key)
+    known["age_seconds"] = None if values["age_seconds"] is None else float(values["age_seconds"])
+    known["size"] = _count(values["size"])
+    known["tables"] = {
+        _text(name): {key: _count(rows[key], or_none=True) for key in ("expected", "found")}
+        for name, rows in values["tables"].items()
+    }
+    known["versions"] = {_text(name): _text(version) for name, version in values["versions"].items()}
+    return known
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("text")
+    return printable(value)
+
+
+def _count(value: Any, *, or_none: bool = False) -> int | None:
+    if (value is None and or_none) or (type(value) is int and 0 <= value < 2**63):
+        return value
+    raise TypeError("count")
+
+
+def read_beside(rclone: Rclone, backup: StoredObject) -> list[Record]:
+    """Return the records that lie beside a backup, newest first, by one call. Those that can't be read are left out."""
+    if not backup.records:
+        return []
+    found = bytearray()
+
+    def take(data: bytes) -> None:
+        found.extend(data[: RECORD_BYTES - len(found)])
+
+    rclone.read_many(backup.beside("").rstrip("/"), [name for name, _mark in backup.records], take)
+    records = []
+    # One that is cut off has no line end: it must not take the next one with it.
+    for line in bytes(found).split(BEGINNING)[1:]:
+        with contextlib.suppress(BackupDamaged):
+            records.append(Record.from_bytes(BEGINNING + line))
+    mine = [each for each in records if each.backup == backup.name]
+    return sorted(mine, key=lambda each: each.finished_at, reverse=True)
+
+
+def store(
+    rclone: Rclone, backup: StoredObject, records: Sequence[Record], tell: Callable[[BackupError], None]
+) -> list[Record]:
+    """Add records to the chain, put them beside the backup, and remove those that nobody needs any more.
+
+    :param tell: is told why one could not be removed; the others are then left for a later check.
+    :returns: the records as they were stored, with what was before them in the chain.
+    """
+    stored, unneeded = _add_to_chain(rclone, records)
+    for record in stored:
+        rclone.write(backup.beside(record.mark.name(backup.name)), record.to_bytes())
+    for name, mark in backup.records:
+        if any(record.mark.replaces(mark) for record in stored):
+            unneeded.append(backup.beside(name))
+    try:
+        for path in unneeded:
+            rclone.delete(path)
+    except RemoteError as error:
+        tell(error)
+    return stored
+
+
+def _add_to_chain(rclone: Rclone, records: Sequence[Record]) -> tuple[list[Record], list[str]]:
+    """Write records behind the last one of the chain; return them, and the paths of what is older than the chain keeps."""
+    now = max(record.finished_at for record in records)
+    entries = _chained(rclone.entries(FOLDER, recursive=True))
+    before = [entry for entry, at in entries if at - now <= AHEAD]
+    previous = _digest(rclone, before[-1]) if before else ""
+    stored = []
+    for record in records:
+        stored.append(dataclasses.replace(record, previous=previous))
+        data = stored[-1].to_bytes()
+        stamp = record.mark.at.strftime(STAMP)
+        rclone.write(f"{FOLDER}/{stamp[:4]}/{stamp}-{record.run}-{record.level}.json", data)
+        previous = hashlib.sha256(data).hexdigest()
+    return stored, [f"{FOLDER}/{entry.name}" for entry, at in entries if now - at > KEPT]
+
+
+def _chained(entries: Sequence[Entry]) -> list[tuple[Entry, datetime]]:
+    """Return the records of the chain with their times, oldest first. Whatever else lies there is none of ours."""
+    found = []
+    for entry in entries:
+        name = _CHAINED.fullmatch(entry.name)
+        at = read_stamp(name[1]) if name else None
+        if name and at and entry.name.startswith(f"{at.year:04}/"):
+            # Two records of one run are of one second, the lower level before the higher.
+            found.append((at, entry.name.rpartition("-")[0], Level(name[2]).rank, entry))
+    return [(entry, at) for at, _run, _rank, entry in sorted(found)]
+
+
+def _digest(rclone: Rclone, entry: Entry) -> str:
+    """Return the SHA-256 of a record of the chain; of one that is none, by its size, nothing is read."""
+    if not 0 < entry.size <= RECORD_BYTES:
+        return ""
+    done = rclone.call(["cat", f"--count={entry.size + 1}"], in_remote(f"{FOLDER}/{entry.name}"))
+    return hashlib.sha256(done.check().output).hexdigest()
