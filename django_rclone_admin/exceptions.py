@@ -112,6 +112,10 @@ class OutcomeUnknown(ProgramFailed):
     )
 
 
+class HalfDone(ProgramFailed):
+    """The last step was carried out in part; the message and the hint say which."""
+
+
 class RemoteError(BackupError):
     """rclone could not do what was asked of the remote."""
 

@@ -161,7 +161,11 @@ class Connector:
         return True
 
     def is_half_done(self, sink: Sink) -> bool:
-        """Whether a restore that has not been committed may have changed something: where it is not all or nothing."""
+        """Whether a restore that did not succeed may have changed something, or nobody knows whether it has."""
+        return False
+
+    def is_committed(self, sink: Sink) -> bool:
+        """Whether the live data was replaced, as far as that is known, although ``commit`` has raised."""
         return False
 
     def kept(self, sink: Sink) -> str:

@@ -35,6 +35,8 @@ class ChainSink:
         self._process: Process | None = None
         self._output: _Output | None = None
         self._error: BaseException | None = None
+        self._has_ended = threading.Event()
+        # Nobody joins it: in Python 3.11 and 3.12 an interrupted join takes the thread for ended.
         self._thread = threading.Thread(target=self._forward, daemon=True)
 
     def open(self) -> None:
@@ -49,7 +51,7 @@ class ChainSink:
             write_all(self._process.stdin, data)
         except BrokenPipeError:
             self._output.release(is_whole=False)  # lets the thread see how the program ended
-            self._thread.join()
+            self._has_ended.wait()
             raise self._error or ended_early(self._process) from None
 
     def commit(self) -> None:
@@ -57,9 +59,8 @@ class ChainSink:
         assert self._output is not None
         self._output.release(is_whole=True)
         self._process.stdin.close()
-        while self._thread.is_alive():
+        while not self._has_ended.wait(timeout=0.2):
             self._control.touch()  # a database that builds its indexes moves no bytes
-            self._thread.join(timeout=0.2)
         if self._error:
             raise self._error
 
@@ -72,9 +73,9 @@ class ChainSink:
 
     def close(self) -> None:
         if self._process:
-            if self._thread.is_alive():
+            if self._thread.ident and not self._has_ended.is_set():
                 self.abort()
-                self._thread.join()
+                self._has_ended.wait()
             self._process.close()
 
     def _forward(self) -> None:
@@ -86,6 +87,8 @@ class ChainSink:
         except BaseException as error:  # noqa: BLE001  (raised again in write() or commit(), by the thread that asked)
             self._error = error
             self._process.kill()
+        finally:
+            self._has_ended.set()
 
 
 class _Output:

@@ -31,9 +31,10 @@ class Control:
     """Counts bytes, carries the stage, and stops the work from any thread by ending its programs.
 
     :param stall_timeout: seconds without a byte after which the work is stopped; ``None`` for no limit.
+    :param lease: how long the process may stand still before others may take its place; ``None`` where nobody does.
     """
 
-    def __init__(self, stall_timeout: float | None = None) -> None:
+    def __init__(self, stall_timeout: float | None = None, lease: float | None = None) -> None:
         self.bytes_done = 0
         self.bytes_total: int | None = None
         """An estimate, from the last run of the same kind."""
@@ -45,7 +46,7 @@ class Control:
         """Whether the sink of the last transfer has committed."""
         self.has_changed = False
         """Whether the work has changed something that stays when it fails."""
-        self.stall_timeout = stall_timeout
+        self.stall_timeout, self.lease = stall_timeout, lease
         self._error: BackupError | None = None
         self._fences: list[Fence] = []
         self._aborts: list[Callable[[], None]] = []

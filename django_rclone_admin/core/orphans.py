@@ -30,10 +30,19 @@ def bind(argv: Sequence[str], env: Mapping[str, str]) -> Sequence[str]:
 
     :raises FileNotFoundError: there is no such program.
     """
-    program = shutil.which(argv[0], path=env.get("PATH"))
-    if program is None:
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), argv[0])
+    program = find_program(argv[0], env)
     python = find_python()
     if sys.platform != "linux" or python is None:
         return argv
     return [python, "-ISc", BIND, str(os.getpid()), program, *argv[1:]]
+
+
+def find_program(name: str, env: Mapping[str, str]) -> str:
+    """Return the path of a program.
+
+    :raises FileNotFoundError: there is none of that name.
+    """
+    program = shutil.which(name, path=env.get("PATH"))
+    if program is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+    return program

@@ -8,7 +8,7 @@ import fcntl
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired
 from tempfile import TemporaryFile
@@ -17,6 +17,7 @@ from typing import IO, Any
 from ..exceptions import BackupError, ProgramFailed, ProgramMissing, gettext_noop
 from .command import Command, last_words, redact
 from .control import Control
+from .leash import Leash
 from .orphans import bind
 from .tail import Tail
 
@@ -40,6 +41,7 @@ NOT_NOW = gettext_noop(
 PIPE_SIZE_COMMAND = getattr(fcntl, "F_SETPIPE_SZ", None)
 PIPE_BYTES = 1 << 20
 """What a pipe may hold. With the usual 64 KB, a tenth of a backup's time is spent on switching."""
+Bind = Callable[[Sequence[str], Mapping[str, str]], Sequence[str]]
 A_FEW_BYTES = 16 * 1024
 """More than this is work; less may be what keeps a dead connection open."""
 
@@ -51,6 +53,7 @@ class Process:
     :param stdout: we read its standard output; otherwise nobody does.
     :param on_line: called with each line of its error output, in another thread.
     :param bound: it ends with the thread that starts it; a program without a pipe to us would go on when we are gone.
+    :param leash: it also ends when we stand still.
     :raises ProgramMissing: the program can't be found or run.
     :raises ProgramFailed: the system does not start it now.
     """
@@ -63,11 +66,13 @@ class Process:
         stdout: bool = False,
         on_line: Callable[[str], None] | None = None,
         bound: bool = False,
+        leash: Leash | None = None,
     ) -> None:
         self.command = command
         self._popen = _start(
             command,
-            bound=bound,
+            bind=leash.hold if leash else bind if bound else None,
+            pass_fds=(leash.pipe,) if leash else (),
             stdin=(PIPE if stdin else DEVNULL) if isinstance(stdin, bool) else stdin,
             stdout=PIPE if stdout else DEVNULL,
             stderr=PIPE,
@@ -154,22 +159,24 @@ class Process:
         self.wait()
 
 
-def _start(command: Command, *, bound: bool = False, **streams: Any) -> Popen[bytes]:
+def _start(command: Command, *, bind: Bind | None = None, **details: Any) -> Popen[bytes]:
     """Start a command in a session of its own.
 
     Ctrl-C in the terminal must reach us alone: we decide in which order our programs end.
+
+    :param bind: returns the argument list that has it end with us.
 
     :raises ProgramMissing: the program can't be found or run.
     :raises ProgramFailed: the system does not start it now.
     """
     try:
         return Popen(  # an argument list, never a shell
-            bind(command.argv, command.env) if bound else command.argv,
+            bind(command.argv, command.env) if bind else command.argv,
             env=dict(command.env),
             umask=command.umask,
             bufsize=0,
             start_new_session=True,
-            **streams,
+            **details,
         )
     except OSError as error:
         number, reason = error.errno, error.strerror

@@ -7,9 +7,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ..exceptions import BackupError, Stalled, gettext_noop
+from ..exceptions import BackupError, Interrupted, Stalled, gettext_noop
 from .command import Command
 from .control import Control
+from .leash import ENDED, Leash
 from .process import Process, write_all
 
 CHUNK = 1 << 20
@@ -114,14 +115,25 @@ def follow(command: Command, control: Control, on_line: Callable[[str], None], *
 
     :raises BackupError: it failed, or the work was stopped.
     """
-    process = Process(command, stdin=True, on_line=on_line, bound=True)
-    try:
+    with contextlib.ExitStack() as stack:
+        leash = Leash(control.lease / 2, lambda: not control.is_due()) if control.lease else None
+        if leash:
+            stack.enter_context(leash)
+        process = Process(command, stdin=True, on_line=on_line, bound=True, leash=leash)
+        stack.callback(process.close)
         with control.guard(process.kill), control.watch():
             _feed(process, stdin)
             status = process.wait()
-    finally:
-        process.close()
     control.check()
+    if leash and status == ENDED:
+        raise Interrupted(
+            gettext_noop(
+                "This process stood still for more than %(seconds)d seconds, so %(program)s was ended."
+            ),
+            hint=gettext_noop("Nothing was changed. Run it again."),
+            seconds=leash.seconds,
+            program=command.name,
+        )
     if status:
         raise process.failure(status)
 

@@ -28,6 +28,10 @@ from .transfer import CommandSink, Source
 
 MOST = 9999
 """The highest number in a name."""
+STORED = gettext_noop(
+    "The backup is on the remote all the same, and the backup list shows it as soon as it can be read."
+)
+"""What is true once the manifest was written, whatever keeps us from looking at it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +162,13 @@ class Upload:
             return {self.catalog.path(each.name): each.size for each in entries}
 
         control = self.catalog.rclone.control
-        seen = look_until(self._list, lambda entries: expected.items() <= sizes(entries).items(), control)
+        try:
+            seen = look_until(self._list, lambda entries: expected.items() <= sizes(entries).items(), control)
+        except BackupError as error:
+            if renamed:
+                self._say_changed()
+                error.changed = STORED
+            raise
         found = sizes(seen)
         if renamed and renamed not in found and self._temporary in found:
             self._undo_nothing(renamed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import sqlite3
 import threading
@@ -13,7 +12,7 @@ from math import inf
 from types import TracebackType
 from typing import Self, TypeVar
 
-from django.db import DatabaseError, IntegrityError, OperationalError, connections, transaction
+from django.db import DatabaseError, OperationalError, connections
 
 from ..conf import get_settings
 from ..core.control import Control
@@ -212,39 +211,40 @@ class Heart:
         """Write a heartbeat; stop the work if the run has been ended by somebody else."""
         if self._run.finished_at is not None:
             return  # it was asked for before the end, and comes after it
-        run, row = self._run, self._row
-        began = time.monotonic()
+        run, began = self._run, time.monotonic()
         try:
-            run.heartbeat_at = beats.now(self._alias)
-            changed = row.filter(status=Status.RUNNING).update(
-                heartbeat_at=run.heartbeat_at,
-                bytes_done=run.bytes_done,
-                bytes_total=run.bytes_total,
-                message=run.message,
-                log=run.log,
-            )
-            if not changed and not self._is_put_back():
-                self._control.stop(LockLost())
-                return
-            run.cancel_requested_at = row.values_list("cancel_requested_at", flat=True).first()
+            is_ours = self._renew()
         except DatabaseError as error:
             self._is_locked_out = _is_locked(error)
             logger.debug("A heartbeat was missed: %s", error)
             raise
+        if not is_ours:
+            self._control.stop(LockLost())
+            return
         self._renewed_at, self._is_locked_out = began, False
         if run.cancel_requested_at:
             self._control.stop(Cancelled(gettext_noop("The run was cancelled.")))
 
-    def _is_put_back(self) -> bool:
-        """Insert a row that a restore has taken away with the table; false when the run was ended, or has lost its lock."""
-        if self._row.exists():
-            return False
-        try:
-            with transaction.atomic(using=self._alias):
-                copy.copy(self._run).save(using=self._alias, force_insert=True)
-        except IntegrityError:
-            return False
-        return True
+    def _renew(self) -> bool:
+        """Write the heartbeat; return whether the run is still at work by its row.
+
+        :raises DatabaseError: it has no row. That is as if nobody answered: a swap of the history's database may have it come a
+            moment later, and where somebody has deleted it, others may have begun, and ended, since.
+        """
+        run, row = self._run, self._row
+        run.heartbeat_at = beats.now(self._alias)
+        changed = row.filter(status=Status.RUNNING).update(
+            heartbeat_at=run.heartbeat_at,
+            bytes_done=run.bytes_done,
+            bytes_total=run.bytes_total,
+            message=run.message,
+            log=run.log,
+        )
+        found = row.values_list("cancel_requested_at").first()
+        if found is None:
+            raise DatabaseError("the row of the run is gone")
+        (run.cancel_requested_at,) = found
+        return bool(changed)
 
     @property
     def _row(self) -> BackupRunQuerySet:

@@ -183,7 +183,8 @@ def carry_out(
     :param control: that of the run which this one is a part of.
     :raises BackupError: it failed; the row says so too.
     """
-    control = control or Control(stall_timeout=get_settings().stall_timeout)
+    settings = get_settings()
+    control = control or Control(stall_timeout=settings.stall_timeout, lease=settings.stale_after)
     job = Job(run, control, recorded=not run._state.adding, progress=progress)
     running[str(run.pk)] = control
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import IO
 
-from django.db import connections
+from django.db import DatabaseError, connections
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -16,7 +16,7 @@ from ..core.catalog import StoredObject
 from ..core.compression import Counter, Decompressor, Meter, Stage
 from ..core.files import FileSource
 from ..core.transfer import CommandSource, Sink, Source, transfer
-from ..exceptions import BackupError, OutcomeUnknown, gettext_noop
+from ..exceptions import BackupError, HalfDone, OutcomeUnknown, gettext_noop
 from ..models.runs import BackupRun, Kind, Origin, Status, Trigger
 from ..remote import find_backup
 from . import history, lock, undo
@@ -77,13 +77,25 @@ def undo_by_kept(job: Job) -> str:
     job.send_vetoable(signals.pre_db_restore, database=run.database, path=run.path)
     job.stage(_("Bringing back the kept database"))
     connections[run.database].close()
-    undo.mark_unfinished(job, connector.name_to_keep())
+    aside = connector.name_to_keep()
+    undo.mark_unfinished(job, aside)
     job.control.confirm()
-    connector.put_back(UndoOptions.from_run(run).put_back, UndoNotes.from_run(run).kept)
+    interruption = None
+    try:
+        connector.put_back(UndoOptions.from_run(run).put_back, aside)
+    except Exception:
+        raise
+    except BaseException as error:
+        if not connector.has_kept(aside):
+            raise
+        interruption = error
     undo.clear_unfinished(job)
+    job.success = _("“%(database)s” is again what it was before the restore.") % {"database": run.database}
+    if interruption:
+        raise interruption
     _repair_history(job)
     job.send_robust(signals.post_db_restore, database=run.database)
-    return _("“%(database)s” is again what it was before the restore.") % {"database": run.database}
+    return job.success
 
 
 def _possible(job: Job, connector: Connector, strategy: str) -> str:
@@ -130,7 +142,7 @@ def _load(
     try:
         transfer(source, choose, stages=stages, control=job.control)
     except BaseException as error:
-        if not job.control.has_committed:
+        if not (job.control.has_committed or _is_committed(connector, chosen)):
             _note_failure(job, connector, chosen, error)
             raise
         interruption = error
@@ -143,11 +155,21 @@ def _load(
     return vanished
 
 
+def _is_committed(connector: Connector, chosen: list[Sink]) -> bool:
+    """Whether the data was replaced, and what was raised came after that, or while it was waited for."""
+    if not chosen:
+        return False
+    try:
+        return connector.is_committed(chosen[0])
+    except (BackupError, DatabaseError):  # nobody can tell, and that is what the run will say
+        return False
+
+
 def _note_failure(job: Job, connector: Connector, chosen: list[Sink], error: BaseException) -> None:
     """Say what a restore that was not committed may have changed."""
     if not chosen or not connector.is_half_done(chosen[0]):
         undo.clear_unfinished(job)
-    elif isinstance(error, BackupError) and not isinstance(error, OutcomeUnknown):
+    elif isinstance(error, BackupError) and not isinstance(error, OutcomeUnknown | HalfDone):
         # Whoever raised it could not know what the sink has done with the bytes until then.
         error.hint_template = HALF_DONE if UndoNotes.from_run(job.run).safety else HALF_DONE_UNSAFE
 

@@ -458,8 +458,9 @@ MOMENTS = {
     "copying": COPY,
     "list": r"\brcat\b.*partial",
     "manifest": r"\brcat\b.*manifest",
+    "last-look": r"\blsjson\b",
 }
-"""The call of rclone in which a media backup is killed."""
+"""The call of rclone in which a media backup is killed; the last look comes after the manifest."""
 
 
 @pytest.mark.slow
@@ -470,6 +471,7 @@ MOMENTS = {
         ("copying", False),
         ("list", True),
         ("manifest", False),
+        ("last-look", True),
     ),
 )
 def test_next_backup_repairs_what_a_killed_one_left(shop, media, tmp_path, rclone_binary, moment, first):
@@ -478,11 +480,10 @@ def test_next_backup_repairs_what_a_killed_one_left(shop, media, tmp_path, rclon
     # Large enough to be found in the middle of the copy, which is slowed down for that.
     write(media, {"a.jpg": b"ONE", "large": bytes(3_000_000)})
     (media / "-rf").unlink()
-    body = f"if re.search({when!r}, ' '.join(arguments)):\n"
-    if when == COPY:
-        body += "    open(sys.argv[0] + '.held', 'w').close()\n    arguments.insert(0, '--bwlimit=500k')\n"
-    else:
-        body += "    hold()\n"
+    slow = "open(sys.argv[0] + '.held', 'w').close(); arguments.insert(0, '--bwlimit=500k')"
+    body = programs.after(
+        MOMENTS["manifest"] if moment == "last-look" else "", when, slow if when == COPY else "hold()"
+    )
     held = programs.Held(program=programs.wrapper(tmp_path / "bin", "rclone", rclone_binary, body))
     wrap(shop, held.program)
     process = shop.start("mediabackup")

@@ -1,5 +1,6 @@
 """Whoever is killed while MariaDB is restored: the live schema is as before or as in the backup, never between."""
 
+import json
 import os
 import random
 import signal
@@ -12,6 +13,7 @@ import pymysql
 import pytest
 
 from tests.support import leaks, programs
+from tests.support.databases import HISTORY
 from tests.support.faults import add_noise, assert_failed, nothing_changes
 from tests.support.mysql_shop import (
     LOADING,
@@ -113,6 +115,35 @@ def test_client_that_dies_on_the_way_through_the_exchange(backed_up, tmp_path, m
         assert undone.code == 0, undone.err
         assert mysql_server.text(name) == before
     assert after == after[:1] * 3
+
+
+CUT_ALWAYS = """
+if {ours!r} in arguments:
+    script = sys.stdin.buffer.read()
+    head, exchange, rest = script.partition(b"RENAME TABLE")
+    process = start(stdin=PIPE)
+    process.stdin.write(head + exchange + rest.partition(b"\\n")[0] + b"\\n" if exchange else b"")
+    process.stdin.close()
+    process.wait()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_restore_that_comes_to_no_good_end_after_the_exchange_says_so_and_can_be_undone(
+    backed_up, tmp_path, mysql_server
+):
+    name, real = backed_up.name, mysql_server.bin_dir / "mariadb"
+    before = mysql_server.text(name)
+    use_programs(backed_up, programs.wrapper(tmp_path / "bin", "mariadb", real, CUT_ALWAYS.format(ours=OURS)))
+    assert_failed(restore(backed_up), "The tables are those of the backup, but not every view")
+    query = f"SELECT status, hint, options FROM {HISTORY} WHERE kind = 'db_restore'"
+    [(status, hint, options)] = backed_up.execute(query)
+    assert (status, json.loads(options)["unfinished"]) == ("failed", True)
+    assert "or put them back with “--undo”" in hint
+    use_programs(backed_up, real)
+    undone = backed_up.manage("dbrestore", "--undo", "--noinput")
+    assert undone.code == 0, undone.err
+    assert mysql_server.text(name) == before
 
 
 def test_what_a_killed_client_waits_for_does_not_happen_later(backed_up, mysql_server):

@@ -101,6 +101,24 @@ def test_sqlite(shop, dump, is_text):
     restore_and_compare(shop, dump, "in_place")
 
 
+ALIKE = f"""\
+1; 1259 11 TABLE public dra_run_sheet shop
+2; 0 11 TABLE DATA public dra_run_sheet shop
+3; 1259 12 TABLE public {HISTORY}_old shop
+4; 0 12 TABLE DATA public {HISTORY}_old shop
+"""
+
+
+@pytest.mark.parametrize(
+    "history", ["", f"5; 1259 13 TABLE public {HISTORY} shop\n6; 0 13 TABLE DATA public {HISTORY} shop\n"]
+)
+def test_tables_of_the_site_that_are_called_like_the_history_are_restored(history):
+    choice = Choice([HISTORY], [])
+    assert choice.lines((ALIKE + history).encode()) == (ALIKE.encode() if history else None)
+    index = b"7; 1259 14 INDEX public dra_run_sheet_day shop\n"
+    assert choice.lines(ALIKE.encode() + index) is None
+
+
 class Recorder:
     """A sink that writes down what it is given."""
 

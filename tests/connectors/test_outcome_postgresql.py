@@ -13,6 +13,7 @@ from django_rclone_admin.connectors.postgresql.in_place import Transaction
 from django_rclone_admin.core.command import Command
 from django_rclone_admin.core.control import Control
 from django_rclone_admin.exceptions import OutcomeUnknown, ProgramFailed
+from tests.support import leaks
 from tests.support.faults import assert_failed, nothing_changes
 from tests.support.site import Shop
 from tests.support.swaps import history
@@ -49,6 +50,13 @@ def shop(make_shop) -> Shop:
     return shop
 
 
+def interrupt_twice(process) -> None:
+    """Send Ctrl-C, and again when the first one was heard: then nobody waits for the end any more."""
+    process.send_signal(SIGINT)
+    wait_for(lambda: "psql" not in map(leaks.name, leaks.descendants(process.pid)))
+    process.send_signal(SIGINT)
+
+
 @pytest.mark.parametrize("end", ["interrupt", "terminate", "session"])
 def test_restore_that_is_stopped_while_its_commit_waits_has_succeeded(shop, postgresql_server, end):
     wanted = shop.rows()
@@ -70,6 +78,23 @@ def test_restore_that_is_stopped_while_its_commit_waits_has_succeeded(shop, post
     assert run["status"] == "succeeded"
     assert "unfinished" not in run["options"]
     assert shop.manage("dbrestore", "--noinput", "--undo").code == 1  # it had no safety backup
+
+
+def test_second_ctrl_c_while_the_commit_waits_is_no_reason_to_say_that_nothing_happened(
+    shop, postgresql_server
+):
+    wanted = shop.rows()
+    shop.execute("UPDATE shop_product SET price = price + 1")
+    options = {"default": {"ENV": {"PGOPTIONS": "-c synchronous_commit=on"}}}
+    shop.settings["DJANGO_RCLONE"]["CONNECTOR_OPTIONS"] = options
+    with standby_that_is_gone(postgresql_server):
+        process = shop.start(*RESTORE)
+        wait_for(lambda: waiting_session(postgresql_server, shop))
+        interrupt_twice(process)
+        result = shop.finish(process)
+    assert "changed" not in result.err
+    assert shop.rows() == wanted
+    assert history(shop)[-1]["status"] == "succeeded"
 
 
 def patched(shop: Shop, tmp_path, statement: str) -> str:

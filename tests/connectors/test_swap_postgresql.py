@@ -286,6 +286,37 @@ def test_what_another_run_writes_during_the_swap_is_not_lost(shop, before, tmp_p
     wait_for(lambda: [run["status"] for run in history(shop)] == ["succeeded"] * 3, 5)
 
 
+CATCH_UP = """
+from django.db import connection
+from django.utils import timezone
+from django_rclone_admin.connectors.postgresql.server import Server
+from django_rclone_admin.connectors.postgresql.swap import History
+from django_rclone_admin.connectors.registry import get_connector
+from django_rclone_admin.models import BackupRun, OpenedBackup
+
+connector, server = get_connector("default"), Server("default")
+live, new = connector.database_name, connector.database_name + "_dra_new_12345678"
+server.create_like(live, new)
+try:
+    history = History(connector, server)
+    history.copy(live, new)
+    BackupRun.objects.create(kind="db_backup", database="other", status="queued", lock="db:other")
+    OpenedBackup.objects.create(path="db/x", database="default", server="default", vendor="x", place="x", expires_at=timezone.now())
+    history.catch_up(live, new)
+    with server.cursor(new) as cursor:
+        for model in BackupRun, OpenedBackup:
+            cursor.execute(f"SELECT count(*) FROM {model._meta.db_table}")
+            print(cursor.fetchone()[0])
+finally:
+    server.drop(new)
+"""
+
+
+def test_what_has_no_heartbeat_is_carried_over_too(shop):
+    """A run that waits for a queue of tasks, and an opened backup, made between the copy of the history and the swap."""
+    assert succeed(shop, "shell", "-c", CATCH_UP).split()[-2:] == ["1", "1"]
+
+
 def test_names_of_databases_that_begin_alike_are_told_apart():
     long = "shop_" + "ä" * 40
     names = {name_beside(long + end, "_dra_kept_", "12345678") for end in "ab"}

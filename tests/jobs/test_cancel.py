@@ -22,14 +22,16 @@ LIMIT = timedelta(seconds=6)
 
 BACKUP, RESTORE = ("dbbackup",), ("dbrestore", "--noinput", "--no-safety-backup")
 MEDIA_BACKUP, MEDIA_RESTORE = ("mediabackup",), ("mediarestore", "--noinput")
+LOOK, MANIFEST = r"\blsjson\b", r"\brcat\b.*manifest"
 STAGES = {
-    "listing": (BACKUP, r"\blsjson\b(?!.*--stat)"),
-    "upload": (BACKUP, UPLOAD),
-    "rename": (BACKUP, r"\bmoveto\b"),
-    "manifest": (BACKUP, r"\brcat\b.*manifest"),
-    "download": (RESTORE, DOWNLOAD),
+    "listing": (BACKUP, LOOK, ""),
+    "upload": (BACKUP, UPLOAD, ""),
+    "arrival": (BACKUP, LOOK, UPLOAD),
+    "rename": (BACKUP, r"\bmoveto\b", ""),
+    "manifest": (BACKUP, MANIFEST, ""),
+    "download": (RESTORE, DOWNLOAD, ""),
 }
-"""The command, and the call of rclone that never ends."""
+"""The command, and the call of rclone that never ends, if it is not any, with the one that has to come before it."""
 
 
 def cancel(shop, process) -> None:
@@ -51,9 +53,11 @@ MEDIA_STAGES = {
 }
 
 
-def cancel_in_hanging(shop, folder: Path, rclone: str, command: tuple[str, ...], when: str) -> None:
+def cancel_in_hanging(
+    shop, folder: Path, rclone: str, command: tuple[str, ...], when: str, after: str = ""
+) -> None:
     """Start a command, have a call of rclone hang for ever, and cancel the run then."""
-    body = f'if re.search({when!r}, " ".join(arguments)): open(sys.argv[0] + ".held", "w"); signal.pause()'
+    body = programs.after(after, when, 'open(sys.argv[0] + ".held", "w"); signal.pause()')
     program = programs.wrapper(folder, "rclone", rclone, body)
     shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(program)
     process = shop.start(*command)
@@ -67,6 +71,17 @@ def test_run_in_which_rclone_hangs(shop, tmp_path, rclone_binary, stage):
     assert shop.manage("dbbackup").code == 0
     with nothing_changes(shop):
         cancel_in_hanging(shop, tmp_path / "bin", rclone_binary, *STAGES[stage])
+
+
+@pytest.mark.parametrize("shop", ["sqlite"], indirect=True)
+def test_run_whose_backup_is_stored_already_does_not_say_that_nothing_was_changed(
+    shop, tmp_path, rclone_binary
+):
+    cancel_in_hanging(shop, tmp_path / "bin", rclone_binary, BACKUP, LOOK, after=MANIFEST)
+    [(hint,)] = shop.execute(f"SELECT hint FROM {HISTORY}")
+    assert hint.startswith("The backup is on the remote all the same")
+    shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = rclone_binary
+    assert [each["state"] for each in shop.manage("listbackups", "--json").json] == ["complete"]
 
 
 @pytest.mark.parametrize("stage", MEDIA_STAGES)

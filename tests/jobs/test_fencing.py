@@ -165,6 +165,21 @@ def test_backup_that_was_overtaken_in_its_sleep(shop, hold, rclone_binary):
     assert ends(shop, "db_backup") == ["interrupted", "succeeded", "succeeded"]
 
 
+def test_run_whose_row_was_deleted_ends_and_says_so(shop, hold, rclone_binary):
+    """Others may have begun and ended since: nothing in the history would tell."""
+    shop.settings["DJANGO_RCLONE"]["STALE_AFTER"] = STALE_AFTER
+    held = hold(shop, UPLOAD, upload=True)
+    process = shop.start("dbbackup")
+    held.wait()
+    shop.execute(f"DELETE FROM {HISTORY}")
+    shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = rclone_binary
+    assert shop.manage("dbbackup").code == 0
+    objects = {name for name in shop.names() if ".partial-" not in name}
+    assert_failed(shop.finish(process), "The run history could not be written")
+    assert set(shop.names()) == objects
+    assert ends(shop, "db_backup") == ["interrupted", "succeeded"]
+
+
 def test_clean_up_that_was_overtaken_in_its_sleep(shop, tmp_path, rclone_binary):
     shop.settings["DJANGO_RCLONE"] |= {"STALE_AFTER": STALE_AFTER, "DB_CLEANUP_KEEP": 1}
     for _ in range(3):
@@ -203,6 +218,29 @@ def test_media_backup_that_was_overtaken_in_its_sleep(shop, tmp_path, rclone_bin
     (media / "newer.jpg").unlink()
     assert shop.manage("mediarestore", "--noinput").code == 0
     assert (media / "newer.jpg").read_bytes() == b"newer"
+
+
+def test_rclone_does_not_go_on_while_only_our_process_is_frozen(shop, rclone_binary):
+    """Else it would write to the mirror that another backup takes over."""
+    shop.settings["DJANGO_RCLONE"] |= {"STALE_AFTER": STALE_AFTER, "RCLONE_FLAGS": ["--bwlimit=100k"]}
+    media = shop.home / "media"
+    media.mkdir(exist_ok=True)
+    (media / "large").write_bytes(bytes(10_000_000))
+
+    def copying() -> list[int]:
+        return [pid for pid in leaks.descendants(process.pid) if leaks.name(pid) == "rclone"]
+
+    process = shop.start("mediabackup")
+    wait_for(lambda: copying() and [name for name in shop.remote.names("media") if "large" in name])
+    process.send_signal(SIGSTOP)
+    shop.settings["DJANGO_RCLONE"]["RCLONE_FLAGS"] = []
+    (media / "large").write_bytes(b"small")
+    take_over(shop, rclone_binary, "mediabackup")
+    assert copying() == []
+    objects = shop.remote.files()
+    process.send_signal(SIGCONT)
+    assert_failed(shop.finish(process), LOST)
+    assert shop.remote.files() == objects
 
 
 def test_media_restore_that_was_overtaken_in_its_sleep(shop, tmp_path, rclone_binary):

@@ -6,6 +6,7 @@ import pytest
 
 from tests.support import leaks, programs
 from tests.support.databases import HISTORY
+from tests.support.swaps import history
 
 pytestmark = pytest.mark.slow
 
@@ -108,6 +109,25 @@ def test_undo_that_could_not_say_that_it_had_happened_can_be_undone(shop, die):
     assert shop.rows() == before
     succeed(shop, "dbrestore", "--noinput", "--undo")
     assert shop.rows() == restored
+
+
+@pytest.mark.parametrize(
+    "shop, engine", [pytest.param("postgresql", "postgresql", marks=pytest.mark.postgresql)], indirect=True
+)
+def test_second_ctrl_c_right_after_the_swap_comes_too_late(shop):
+    before = shop.rows()
+    for arguments in ("dbrestore", "--noinput"), ("dbrestore", "--noinput", "--undo"):
+        shop.settings["DJANGO_RCLONE"]["CONNECTORS"] = {
+            "default": "tests.support.dying.InterruptedPostgreSQL"
+        }
+        result = shop.manage(*arguments)
+        del shop.settings["DJANGO_RCLONE"]["CONNECTORS"]
+        assert result.code == 1
+        assert "changed" not in result.err
+        found = [run for run in history(shop) if run["kind"] == "db_restore"][-1]
+        assert found["status"] == "succeeded"
+        assert "unfinished" not in found["options"]
+        assert (shop.rows() == before) is ("--undo" in arguments)
 
 
 def test_restore_that_was_killed_before_its_change_is_not_what_is_undone(shop, engine, request, tmp_path):

@@ -1,4 +1,4 @@
-"""Connectors for ``CONNECTORS`` whose process dies by SIGKILL at the worst moment: the new data has just become live."""
+"""Connectors for ``CONNECTORS`` whose process dies or is interrupted at the worst moment: the new data has just become live."""
 
 import os
 import signal
@@ -26,6 +26,24 @@ class PostgreSQL(postgresql.PgDumpConnector):
     def __init__(self, *arguments, **details):
         super().__init__(*arguments, **details)
         postgresql_swap.Server = DyingServer  # in a process of its own that ends by it
+
+
+class InterruptedServer(Server):
+    """A server whose renaming is done when a second Ctrl-C comes, before anybody can be told."""
+
+    def rename(self, pairs):
+        from django_rclone_admin import api  # models need the apps to be ready
+
+        super().rename(pairs)
+        raise api.Abandoned
+
+
+class InterruptedPostgreSQL(postgresql.PgDumpConnector):
+    """Is interrupted right after databases were renamed."""
+
+    def __init__(self, *arguments, **details):
+        super().__init__(*arguments, **details)
+        postgresql_swap.Server = InterruptedServer  # in a process of its own that ends by it
 
 
 class SQLite(SqliteBackupConnector):

@@ -56,6 +56,7 @@ CREATE FUNCTION standard(a int, "end" int DEFAULT 2, begin int DEFAULT 3) RETURN
     END;
 CREATE PROCEDURE nothing(INOUT a int) LANGUAGE plpgsql AS $$ BEGIN COMMIT; END $$;
 CREATE AGGREGATE product (int) (SFUNC = int4mul, STYPE = int, INITCOND = '1');
+CREATE AGGREGATE "All of ()" (*) (SFUNC = int8inc, STYPE = int8, INITCOND = '0');
 CREATE OPERATOR === (LEFTARG = int, RIGHTARG = int, FUNCTION = int4eq, COMMUTATOR = ===);
 CREATE CAST (mood AS pair) WITH INOUT AS ASSIGNMENT;
 CREATE CONVERSION to_latin FOR 'UTF8' TO 'LATIN1' FROM utf8_to_iso8859_1;
@@ -104,6 +105,8 @@ CREATE TABLE measured_rest PARTITION OF measured DEFAULT;
 CREATE INDEX ON measured (value);
 INSERT INTO measured VALUES ('2026-05-05', 1), ('1999-01-01', 2);
 CREATE UNLOGGED TABLE fast AS SELECT 1 AS a;
+CREATE TABLE dra_run_sheet (id int PRIMARY KEY, day date UNIQUE);
+INSERT INTO dra_run_sheet VALUES (1, '2026-01-01');
 CREATE TABLE no_columns ();
 CREATE INDEX partial ON everything (id DESC NULLS LAST) INCLUDE (share) WHERE share > 1;
 CREATE UNIQUE INDEX parent_name ON parent (name);

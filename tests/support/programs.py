@@ -81,6 +81,20 @@ def wrapper(folder: Path, name: str, real: str | Path, body: str) -> Path:
     return program
 
 
+def after(before: str, when: str, then: str) -> str:
+    """Return the body of a program that does something in a call, if a call like ``before`` has come before it.
+
+    :param then: Python statements on one line.
+    """
+    return f"""
+line, seen = " ".join(arguments), sys.argv[0] + ".seen"
+if re.search({when!r}, line) and ({not before} or os.path.exists(seen)):
+    {then}
+elif re.search({before!r}, line):
+    open(seen, "w").close()
+"""
+
+
 def cut_output(
     folder: Path, name: str, real: str | Path, *, after: int, status: int = -SIGKILL, when: str = ""
 ) -> Path:

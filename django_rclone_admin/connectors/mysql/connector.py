@@ -94,11 +94,14 @@ class MysqlDumpConnector(Connector):
         return strategy == "swap"
 
     def is_half_done(self, sink: Sink) -> bool:
-        return (
-            sink.is_begun
-            if isinstance(sink, InPlaceSink)
-            else isinstance(sink, swap.SwapSink) and sink.is_unknown
-        )
+        if isinstance(sink, InPlaceSink):
+            return sink.is_begun
+        return isinstance(sink, swap.SwapSink) and (sink.is_unknown or sink.is_half_done)
+
+    def is_committed(self, sink: Sink) -> bool:
+        if not isinstance(sink, swap.SwapSink):
+            return False
+        return sink.is_done or (sink.is_unknown and self.has_kept(sink.kept))
 
     def vanished(self, sink: Sink) -> list[str]:
         assert isinstance(sink, swap.SwapSink | InPlaceSink)

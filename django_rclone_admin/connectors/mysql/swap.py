@@ -19,7 +19,7 @@ from typing import Any
 
 from ...core.control import Control
 from ...core.programs import Completed
-from ...exceptions import BackupError, BackupNotFound, OutcomeUnknown, ProgramFailed, gettext_noop
+from ...exceptions import BackupError, BackupNotFound, HalfDone, OutcomeUnknown, gettext_noop
 from . import foreign_keys
 from .columns import Default
 from .definitions import Definition, difference, quote, read, store, stored, triggers
@@ -50,9 +50,11 @@ class SwapSink:
         self._new = self._server.new_name()
         self._text = DumpText(left_out=connector.history_tables, packet=self._server.packet())
         self._loader = LoaderSink(connector.load(self._new))
-        self._is_created = self._is_done = False
-        self.is_unknown = False
-        """Whether the tables may have changed places, and nobody knows."""
+        self._is_created = False
+        self.is_done = self.is_unknown = False
+        """Whether the tables have changed places; and whether they may have, and nobody knows."""
+        self.is_half_done = False
+        """Whether what belongs to the tables is not as it was before, or not as it is in the backup."""
         self.kept = self._new + KEPT
         self.vanished: list[str] = []
 
@@ -87,12 +89,14 @@ class SwapSink:
             before, after = server.tables(cursor, server.live), server.tables(cursor, new)
         self.vanished = sorted(set(before) - set(after))
         self._control.confirm()
+        self.is_unknown = True  # until the server has told: what interrupts us may do so at any moment
         try:
             exchange(server, new, self.kept, definitions, later)
-        except OutcomeUnknown:
-            self.is_unknown = True
+        except Exception as error:
+            self.is_unknown = isinstance(error, OutcomeUnknown)
+            self.is_half_done = isinstance(error, HalfDone)
             raise
-        self._is_done = True
+        self.is_done, self.is_unknown = True, False
         _tidy(server, new, self.kept, self._control)
 
     def _definitions(self, cursor: Any) -> list[Definition]:
@@ -114,7 +118,7 @@ class SwapSink:
 
     def close(self) -> None:
         self._loader.close()
-        if self._is_created and not (self._is_done or self.is_unknown):
+        if self._is_created and not (self.is_done or self.is_unknown):
             # The next restore drops it otherwise; what has failed already is what people must hear of.
             try:
                 self._server.clear(self._new)
@@ -215,7 +219,7 @@ def _settle(server: Server, done: Completed, incoming: str, outgoing: str, after
         try:
             server.repair(incoming)
         except BackupError as failure:
-            raise ProgramFailed(
+            raise HalfDone(
                 gettext_noop(
                     "The restore failed. The tables are as they were, but not every trigger and view is: %(reason)s"
                 ),
@@ -227,7 +231,7 @@ def _settle(server: Server, done: Completed, incoming: str, outgoing: str, after
     again, _interruption = server.run_to_end(server.live, after)
     if again.status:
         reason = server.error(again)
-        raise ProgramFailed(
+        raise HalfDone(
             gettext_noop(
                 "The tables are those of the backup, but not every view, trigger and routine is: %(reason)s"
             ),

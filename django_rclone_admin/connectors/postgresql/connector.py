@@ -150,6 +150,11 @@ class PgDumpConnector(Connector):
     def is_half_done(self, sink: Sink) -> bool:
         return sink.is_unknown if isinstance(sink, SwapSink) else self._transaction.is_unknown
 
+    def is_committed(self, sink: Sink) -> bool:
+        if isinstance(sink, SwapSink):
+            return sink.is_done or (sink.is_unknown and self.has_kept(sink.kept))
+        return self._transaction.is_committed
+
     def kept(self, sink: Sink) -> str:
         return sink.kept if isinstance(sink, SwapSink) else ""
 

@@ -128,24 +128,29 @@ def parts(listing: bytes) -> list[bytes | None]:
 class Choice:
     """What of an archive is loaded into a database.
 
-    :param history_tables: are left out, with all indexes and constraints that are called after them. Our own dumps don't have them.
+    :param history_tables: are left out, with all indexes and constraints that are called after them. Our own dumps don't have them:
+        what is called alike there is the site's.
     :param others: entries that are left out too, as ``kind schema name``.
     """
 
     def __init__(self, history_tables: Sequence[str], others: Sequence[str]) -> None:
-        names = "|".join(map(re.escape, [*history_tables, HISTORY_INDEXES]))
-        self._history = re.compile(rf".* (?:{names})(?:_\w+)?\s") if history_tables else None
+        tables = "|".join(map(re.escape, history_tables))
+        self._table = re.compile(rf"TABLE \S+ (?:{tables}) \S+") if history_tables else None
+        self._history = re.compile(
+            rf"TABLE (?:DATA )?\S+ (?:{tables}) |(?!TABLE ).* (?:{tables}|{HISTORY_INDEXES})(?:_\w+)?\s"
+        )
         # pg_restore puts a name into one line, too
         self._others = [re.sub(r"[\r\n]", " ", each) for each in others]
 
     def lines(self, listing: bytes) -> bytes | None:
         """Return the lines of a listing that are to be loaded; ``None`` for all."""
         listed = entries(listing)
-        wanted = [each.line for each in listed if not self._is_left_out(each)]
+        has_history = self._table is not None and any(self._table.fullmatch(each.text) for each in listed)
+        wanted = [each.line for each in listed if not self._is_left_out(each, has_history=has_history)]
         return None if len(wanted) == len(listed) else b"".join(wanted)
 
-    def _is_left_out(self, entry: Entry) -> bool:
-        is_history = self._history is not None and self._history.match(entry.text) is not None
+    def _is_left_out(self, entry: Entry, *, has_history: bool) -> bool:
+        is_history = has_history and self._history.match(entry.text) is not None
         return is_history or any(entry.is_called(each) for each in self._others)
 
 

@@ -75,7 +75,7 @@ They are given back and asked for again every half a second. So they can't be a 
 be found, and somebody's long transaction on one table does not keep the others from all tables until it ends.
 """
 
-EMPTY = """
+EMPTY = r"""
 DO $empty$
 DECLARE
     target record;
@@ -121,7 +121,9 @@ BEGIN
         END LOOP;
     END IF;
     FOR target IN
-        SELECT pg_catalog.replace(object.type, 'statistics object', 'statistics') AS type, object.identity
+        SELECT pg_catalog.replace(object.type, 'statistics object', 'statistics') AS type,
+            CASE object.type WHEN 'aggregate' THEN pg_catalog.regexp_replace(object.identity, '\(\)$', '(*)')
+                ELSE object.identity END AS identity
         FROM pg_catalog.pg_depend AS member
         JOIN pg_catalog.pg_namespace AS space ON space.oid = member.refobjid
         LEFT JOIN pg_catalog.pg_class AS class
@@ -254,8 +256,8 @@ class Transaction(CommandSink):
         super().__init__(command, prologue=begin, epilogue=b"COMMIT;\n")
         self._cursor = cursor
         self._outer = control
-        self.is_unknown = False
-        """Whether it may have been committed, and nobody knows."""
+        self.is_unknown = self.is_committed = False
+        """Whether it may have been committed, and nobody knows; and whether it was."""
 
     @property
     def vanished(self) -> list[str]:
@@ -266,20 +268,22 @@ class Transaction(CommandSink):
         self.write((RESET + FINISH).encode())
         self._wait_until_ready()
         self._outer.confirm()
+        self.is_unknown = True  # until somebody has told: what interrupts us may do so at any moment
         try:
             super().commit()
         except BaseException as error:
             self.close()
             outcome = was_committed(self.output, self._cursor)
             if outcome is None:
-                self.is_unknown = True
                 raise OutcomeUnknown(
                     gettext_noop(
                         "The connection to the database broke while the restore was being committed."
                     )
                 ) from error
+            self.is_unknown = False
             if not outcome:
                 raise
+        self.is_unknown, self.is_committed = False, True
 
     def _wait_until_ready(self) -> None:
         """Wait until psql has carried out all but the commit.

@@ -20,7 +20,7 @@ from ...core.command import Command
 from ...core.control import Control
 from ...core.programs import run_to_end
 from ...core.transfer import CommandSink, Sink
-from ...exceptions import BackupError, BackupNotFound, OutcomeUnknown, gettext_noop
+from ...exceptions import BackupError, BackupNotFound, OutcomeUnknown, ProgramFailed, gettext_noop
 from .contents import Archive, Head, parts
 from .libpq import quote
 from .search_path import reset_search_paths, set_search_paths
@@ -50,9 +50,8 @@ class SwapSink:
         """What pg_restore is told to load."""
         self._functions: list[str] = []
         """Functions that have a search path for as long as they are needed for the load."""
-        self._is_done = False
-        self.is_unknown = False
-        """Whether the databases may have been swapped, and nobody knows."""
+        self.is_done = self.is_unknown = False
+        """Whether the databases were swapped; and whether they may have been, and nobody knows."""
 
     def open(self) -> None:
         with explained():
@@ -99,12 +98,13 @@ class SwapSink:
             self.vanished = sorted(before - after)
             history.copy(self._live, self._new)
         self._control.confirm()
+        self.is_unknown = True  # until the server has told: what interrupts us may do so at any moment
         try:
             self._server.rename([(self._live, self.kept), (self._new, self._live)])
-        except OutcomeUnknown:
-            self.is_unknown = True
+        except ProgramFailed as error:
+            self.is_unknown = isinstance(error, OutcomeUnknown)
             raise
-        self._is_done = True
+        self.is_done, self.is_unknown = True, False
         history.catch_up(self.kept, self._live)
         self._drop_older()
 
@@ -123,7 +123,7 @@ class SwapSink:
 
     def close(self) -> None:
         self._archive.close()
-        if not self._is_done and not self.is_unknown:
+        if not self.is_done and not self.is_unknown:
             # The next restore drops it otherwise; what has failed already is what people must hear of.
             with contextlib.suppress(DatabaseError):
                 self._server.drop(self._new)
@@ -163,15 +163,22 @@ class History:
 
     def _catch_up(self, table: str, source: str, target: str) -> None:
         with self._server.cursor(source) as cursor:
-            cursor.execute(f"SELECT * FROM {quote(table)} WHERE heartbeat_at >= %s", [self._copied_at])
-            names, rows = [column[0] for column in cursor.description], cursor.fetchall()
+            cursor.execute(f"SELECT * FROM {quote(table)} LIMIT 0")
+            names = [column[0] for column in cursor.description]
+            # A run that waits for a queue of tasks has no heartbeat. Opened backups have none either, and are few.
+            recent = "WHERE heartbeat_at >= %s OR created_at >= %s" if "heartbeat_at" in names else ""
+            times = [self._copied_at] * recent.count("%s")
+            cursor.execute(f"SELECT * FROM {quote(table)} {recent}", times)
+            rows = cursor.fetchall()
         columns, marks = ", ".join(map(quote, names)), ", ".join(["%s"] * len(names))
-        newer = "EXCLUDED.heartbeat_at > live.heartbeat_at"
-        changes = ", ".join(f"{quote(name)} = EXCLUDED.{quote(name)}" for name in names)
+        change = "NOTHING"
+        if recent:
+            changes = ", ".join(f"{quote(name)} = EXCLUDED.{quote(name)}" for name in names)
+            newer = "EXCLUDED.heartbeat_at > live.heartbeat_at"
+            change = f"UPDATE SET {changes} WHERE {newer} OR live.finished_at IS NULL"
         with self._server.cursor(target) as cursor:
             cursor.executemany(
-                f"INSERT INTO {quote(table)} AS live ({columns}) VALUES ({marks})"
-                f" ON CONFLICT (id) DO UPDATE SET {changes} WHERE {newer} OR live.finished_at IS NULL",
+                f"INSERT INTO {quote(table)} AS live ({columns}) VALUES ({marks}) ON CONFLICT (id) DO {change}",
                 rows,
             )
 
