@@ -198,7 +198,6 @@ class Pages(ModelAdmin):
             "opts": self.opts,
             "media": self.media,
             "has_view_permission": self.has_view_permission(request),
-            "original": context["title"],  # the end of the breadcrumbs
             **context,
         }
         return TemplateResponse(request, f"admin/{APP}/{self.opts.model_name}/{name}.html", context)
