@@ -72,6 +72,28 @@ def files(count: int | None) -> str:
     }
 
 
+def change(count: int, before: int) -> str:
+    """Return by how much a count has grown, to follow it, such as “, +12”; nothing where it has not changed."""
+    more = count - before
+    return f", {'+' if more > 0 else '−'}{number_format(abs(more), force_grouping=True)}" if more else ""
+
+
+def percent(value: int, before: int) -> str:
+    """Return by how much a number has grown, such as “+0.4 %”; nothing where that is less than a tenth of a percent."""
+    change = (value - before) / before * 100 if before else 0.0
+    if abs(change) < 0.1:
+        return ""
+    number = number_format(abs(change), 1 if abs(change) < 10 else 0, force_grouping=True)
+    return gettext("%(sign)s%(number)s %%") % {"sign": "+" if change > 0 else "−", "number": number}
+
+
+def day(value: datetime) -> str:
+    """Return a day as people say it, such as “2 December”."""
+    local = timezone.localtime(value)
+    is_this_year = local.year == timezone.localtime(clock.now()).year
+    return date_format(local, "j F" if is_this_year else "j F Y")
+
+
 def objects(names: Mapping[str, Sequence[str]]) -> str:
     """Return names of database objects by their kinds, such as “tables: a, b; views: c”."""
     return "; ".join(f"{kind.replace('_', ' ')}: {', '.join(each)}" for kind, each in names.items() if each)

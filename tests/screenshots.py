@@ -175,7 +175,7 @@ def fake_media(home: Path) -> None:
     together = {"group": taken["id"], "label": "before the move"}
     for path in (*folder.glob("*.json"), *(home / "backups" / "db").glob("*.json")):
         values = json.loads(path.read_text())
-        if values["trigger"] == "command":
+        if values["run"]:  # those that were really made just now
             path.write_text(json.dumps(values | together) + "\n")
 
 
@@ -206,12 +206,17 @@ def fake_backup(
     folder: Path, manifest: dict[str, object], days: int, *, size: int, extension: str = "sqlite3.zst"
 ) -> str:
     """Write a backup of that size with its manifest, and return its name."""
-    taken_at = datetime.now(UTC).replace(hour=2, minute=0, second=0, microsecond=0) - timedelta(days=days - 1)
+    now = datetime.now(UTC)
+    last_night = now.replace(hour=2, minute=0, second=0, microsecond=0)
+    if last_night > now:
+        last_night -= timedelta(days=1)
+    taken_at = last_night - timedelta(days=days - 1)
     name = f"{manifest['database']}-{taken_at:%Y-%m-%d-%H%M%S}.{extension}"
     with (folder / name).open("wb") as file:
         file.truncate(size)
     times = {key: taken_at.isoformat() for key in ("taken_at", "finished_at")}
-    values = {**manifest, **times, "name": name, "size": size, "raw_size": size * 3, "trigger": "command"}
+    values = {**manifest, **times, "name": name, "size": size, "raw_size": size * 3}
+    values |= {"trigger": "command", "label": "", "group": "", "run": ""}
     (folder / f"{name}.manifest.json").write_text(json.dumps(values) + "\n")
     return name
 

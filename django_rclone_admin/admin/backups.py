@@ -22,8 +22,9 @@ from django.views.decorators.http import require_POST
 from .. import api, wording
 from ..exceptions import BackupError
 from ..models import Backup, BackupRun
-from .columns import BackupColumns, DatabaseFilter
+from .columns import BackupColumns
 from .files import Files
+from .filters import DatabaseFilter, KindFilter, SafetyFilter, StateFilter
 from .forms import RunBackupForm
 from .pages import (
     APP,
@@ -40,6 +41,7 @@ from .pages import (
 )
 from .progress import Progress
 from .restores import Restores
+from .row_facts import note_on_rows
 from .streams import download
 
 
@@ -53,8 +55,8 @@ class BackupAdmin(BackupColumns, Restores, Files):
 
     change_list_template = f"admin/{APP}/backup/change_list.html"
     change_form_template = f"admin/{APP}/backup/change_form.html"
-    list_display = ("shown_when", "shown_of", "shown_size", "shown_actions")
-    list_filter = (DatabaseFilter, "kind", "state", "taken_at")
+    list_display = ("shown_when", "shown_of", "shown_growth", "shown_actions")
+    list_filter = (DatabaseFilter, KindFilter, StateFilter, SafetyFilter)
     search_fields = ("name", "database", "label")
     date_hierarchy = "taken_at"
     actions = ("restore_selected", "pin_selected", "unpin_selected")
@@ -144,10 +146,9 @@ class BackupAdmin(BackupColumns, Restores, Files):
         return super().changelist_view(request, context)
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
-        """Return the list, with what a column has to know of the person who looks noted on each row."""
+        """Return the list, with what the columns have to know noted on each row."""
         changelist = super().get_changelist_instance(request)
-        for backup in changelist.result_list:
-            backup.may_restore = has_permission(request, "restore")
+        note_on_rows(request, list(changelist.result_list))
         return changelist
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:

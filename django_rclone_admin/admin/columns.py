@@ -2,44 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.utils import quote
-from django.db.models import QuerySet
-from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from .. import api, wording
-from ..models import Backup, BackupRun, Trigger
+from .. import wording
+from ..models import Backup, BackupRun
 from .pages import DETAIL, LIST, RUN, Pages, badge, is_uuid, moment
 
 NEAR = timedelta(days=1)
 """How far the times of backups that were started together may be from each other: some wait, or list many files."""
 
 
-class DatabaseFilter(admin.SimpleListFilter):
-    """By database: those configured here and those that have backups. Media files are another kind."""
-
-    title = _("database")
-    parameter_name = "database"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        databases = model_admin.get_queryset(request).filter(kind=Backup.Kind.DATABASE)
-        listed = databases.values_list("database", flat=True).distinct()
-        return [(each, each) for each in sorted({*listed, *api.all_databases()})]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        if not self.value():
-            return queryset
-        return queryset.filter(kind=Backup.Kind.DATABASE, database=self.value())
-
-
 def _source(backup: Backup) -> str:
     return gettext("media files") if backup.is_media else backup.database
+
+
+def _note(backup: Backup) -> str:
+    """Return what is said of a backup beside its name: its label, or until when it is kept."""
+    if backup.kept_until:
+        return gettext("before a restore, kept until %(day)s") % {"day": wording.day(backup.kept_until)}
+    return backup.label
 
 
 class BackupColumns(Pages):
@@ -59,24 +47,53 @@ class BackupColumns(Pages):
         marks = [
             ("warning", _("pinned")) if backup.pinned else None,
             (backup.state, backup.get_state_display()) if backup.state != Backup.State.COMPLETE else None,
-            ("safety", _("safety backup")) if backup.trigger == Trigger.SAFETY else None,
+            ("safety", _("safety backup")) if backup.kept_until else None,
         ]
         badges = format_html_join("", " {}", ((badge(*mark),) for mark in marks if mark))
-        label = format_html(' <span class="dra-quiet">{}</span>', backup.label) if backup.label else ""
+        note = _note(backup)
+        label = format_html(' <bdi class="dra-quiet dra-name">{}</bdi>', note) if note else ""
         return format_html("{}{}{}", self.shown_source(backup), badges, label)
+
+    @admin.display(description=_("size"), ordering="size")
+    def shown_growth(self, backup: Backup) -> str:
+        change = format_html(' <bdi class="dra-quiet">{}</bdi>', each) if (each := backup.change) else ""  # type: ignore[attr-defined]
+        return format_html(
+            '<span class="dra-number"><bdi>{}</bdi>{}</span>', wording.size(backup.size), change
+        )
 
     @admin.display(description=_("actions"))
     def shown_actions(self, backup: Backup) -> str:
-        links = [(self.address(DETAIL, quote(backup.pk)), _("Open"))]
-        if backup.is_restorable and getattr(backup, "may_restore", False):
-            links.insert(0, (self.address("backup_restore", path=backup.path), _("Restore")))
-        if backup.is_media and backup.is_restorable:
-            links.append((self.address("backup_files", quote(backup.pk)), _("Files")))
+        may: frozenset[str] = backup.may  # type: ignore[attr-defined]
+        restore = ""
+        if backup.is_restorable and "restore" in may:
+            address = self.address("backup_restore", path=backup.path)
+            restore = format_html('<a href="{}">{}</a>', address, _("Restore"))
         return format_html(
-            '<span class="dra-actions">{}</span>', format_html_join("", '<a href="{}">{}</a>', links)
+            '<span class="dra-actions">{} <details class="dra-menu"><summary aria-label="{}">⋯</summary>'
+            '<span class="dra-menu-items">{}</span></details></span>',
+            restore,
+            gettext("More actions for %(name)s") % {"name": backup.name},
+            format_html_join("", "{}", ((each,) for each in self._menu(backup, may))),
         )
 
-    @admin.display(description=_("made together with"))
+    def _menu(self, backup: Backup, may: frozenset[str]) -> Sequence[str]:
+        """Return the items of the menu of a row. The list is in a form, so what changes something is a button of it."""
+        key = quote(backup.pk)
+        links = [(self.address(DETAIL, key), _("Details"))]
+        if backup.is_media and backup.is_restorable:
+            links.append((self.address("backup_files", key), _("Files")))
+        if "download" in may:
+            links.append((self.address("backup_download", key), _("Download")))
+        items = [format_html('<a href="{}">{}</a>', *link) for link in links]
+        if "pin" in may:
+            word, address = _("Unpin") if backup.pinned else _("Pin"), self.address("backup_pin", key)
+            items.append(format_html('<button type="submit" formaction="{}">{}</button>', address, word))
+        if "delete" in may:
+            address = self.address("backup_delete", key)
+            items.append(format_html('<a href="{}" class="dra-bad">{}</a>', address, _("Delete")))
+        return items
+
+    @admin.display(description=_("started together with"))
     def shown_others(self, backup: Backup) -> str:
         if not backup.group:
             return "–"
@@ -98,8 +115,8 @@ class BackupColumns(Pages):
             '{} <a class="dra-badge" href="{}" title="{}">{}</a>',
             _source(backup),
             self.address(LIST, group=backup.group),
-            _("Made together with others: show them all"),
-            _("together"),
+            _("Started together with others: show all of the group"),
+            _("group"),
         )
 
     @admin.display(description=_("taken"), ordering="taken_at")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.db import NotSupportedError, models
@@ -9,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from ..core.catalog import State
+from ..core.retention import SAFETY_PERIOD
 from .fields import ListedDateTimeField
 from .queryset import BackupQuerySet
 from .runs import Trigger
@@ -123,3 +125,9 @@ class Backup(models.Model):
     def is_media(self) -> bool:
         """Whether it is one of the media files."""
         return self.kind == self.Kind.MEDIA
+
+    @property
+    def kept_until(self) -> datetime | None:
+        """Until when a safety backup is kept; ``None`` for all others, which the retention rules decide about."""
+        taken_at: datetime = self.taken_at
+        return taken_at + SAFETY_PERIOD if self.trigger == Trigger.SAFETY else None

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from django import template
+from django.db.models import Count, Sum
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from .. import wording
-from ..health import Day
+from ..health import DatabaseHealth, Day
+from ..models import Backup
 
 register = template.Library()
 
@@ -28,7 +30,7 @@ register.filter("span", wording.span)
 
 @register.simple_tag
 def trend(sizes: Sequence[int]) -> str:
-    """Draw the sizes of the last backups, oldest first, as a line."""
+    """Draw the sizes of the last backups, oldest first, as a line above its axis."""
     if len(sizes) < 2:
         return ""
     top, step = max(sizes) or 1, WIDTH / (len(sizes) - 1)
@@ -36,25 +38,72 @@ def trend(sizes: Sequence[int]) -> str:
         f"{index * step:.1f},{HEIGHT - 2 - size / top * (HEIGHT - 6):.1f}" for index, size in enumerate(sizes)
     )
     label = ngettext("Size of the last %(count)d backup", "Size of the last %(count)d backups", len(sizes))
+    label %= {"count": len(sizes)}
     return format_html(
         '<svg class="dra-trend" viewBox="0 0 {w} {h}" preserveAspectRatio="none" role="img" aria-label="{label}">'
-        '<polygon points="0,{h} {points} {w},{h}"/><polyline points="{points}"/></svg>',
+        '<polygon points="0,{h} {points} {w},{h}"/><polyline points="{points}"/></svg>'
+        '<p class="dra-axis"><span>{label}</span><bdi>0 – {top}</bdi></p>',
         w=WIDTH,
         h=HEIGHT,
         points=points,
-        label=label % {"count": len(sizes)},
+        label=label,
+        top=wording.size(max(sizes)),
     )
 
 
 @register.simple_tag
 def strip(days: Sequence[Day]) -> str:
-    """Draw one small box a day."""
-    words = {"ok": _("backed up"), "failed": _("failed"), "none": _("no backup")}
-    good = sum(each.state == "ok" for each in days)
-    label = _("Backed up on %(good)d of the last %(all)d days") % {"good": good, "all": len(days)}
+    """Draw one small box a day above their axis; a legend where there is more than one kind.
+
+    The days before the first backup, or the first try, are no failures: the site had no backups yet.
+    """
+    words = {
+        "ok": _("backed up"),
+        "failed": _("failed"),
+        "none": _("no backup"),
+        "before": _("not yet in use"),
+    }
+    first = next((index for index, each in enumerate(days) if each.state != "none"), len(days))
+    states = [each.state if index >= first else "before" for index, each in enumerate(days)]
+    good, lived = states.count("ok"), len(days) - first
+    if first and lived:
+        label = _("Backed up on %(good)d of the %(all)d days since the first backup")
+    else:
+        label, lived = _("Backed up on %(good)d of the last %(all)d days"), len(days)
     boxes = format_html_join(
         "",
         '<i class="dra-day dra-{}" title="{}: {}"></i>',
-        ((each.state, date_format(each.day), words[each.state]) for each in days),
+        ((state, date_format(each.day), words[state]) for each, state in zip(days, states, strict=True)),
     )
-    return format_html('<div class="dra-strip" role="img" aria-label="{}">{}</div>', label, boxes)
+    shown = [state for state in ("ok", "failed", "none") if state in states]
+    keys = format_html_join(
+        "",
+        '<span class="dra-key"><i class="dra-day dra-{}"></i> {}</span>',
+        ((each, words[each]) for each in shown),
+    )
+    return format_html(
+        '<div class="dra-strip" role="img" aria-label="{}">{}</div>'
+        '<p class="dra-axis"><span>{}</span>{}<span>{}</span></p>',
+        label % {"good": good, "all": lived},
+        boxes,
+        ngettext("%(count)d day ago", "%(count)d days ago", len(days) - 1) % {"count": len(days) - 1},
+        keys if len(shown) > 1 else "",
+        _("today"),
+    )
+
+
+@register.simple_tag
+def stored(part: DatabaseHealth) -> str:
+    """Say how much of a database, or of the media files, is on the remote."""
+    backups = Backup.objects.filter(kind=part.kind, database=part.database)
+    if part.kind != Backup.Kind.DATABASE:  # most of their files are in many backups
+        return _count(backups.count())
+    found = backups.aggregate(count=Count("pk"), size=Sum("size", default=0))
+    return _("%(size)s in %(backups)s") % {
+        "size": wording.size(found["size"]),
+        "backups": _count(found["count"]),
+    }
+
+
+def _count(count: int) -> str:
+    return ngettext("%(count)d backup", "%(count)d backups", count) % {"count": count}

@@ -248,7 +248,7 @@ def test_media_are_backed_up_looked_through_and_restored(open_site, java_script_
         card = page.locator(".dra-card").filter(has_text="media files")
         expect(card).to_contain_text("protected")
         expect(card).to_contain_text(f"{len(before)} files")
-    expect(page.get_by_role("link", name="together", exact=True)).to_have_count(2)
+    expect(page.get_by_role("link", name="group", exact=True)).to_have_count(2)
     first.unlink()
     second.write_bytes(b"changed")
     (media / "since then.txt").write_text("new")

@@ -210,7 +210,7 @@ def test_what_one_click_backs_up_belongs_together(admin_client, backups, media):
     assert group
     assert max(each.taken_at for each in made.values()) - made["default"].taken_at < timedelta(minutes=2)
     page = get(admin_client, url("backup_changelist"))
-    assert page.text.count(" together ") == 3
+    assert page.text.count(" group ") == 3
     assert page.links().count(f"{url('backup_changelist')}?group={group}") == 3
     assert "3 backups" in get(admin_client, url("backup_changelist"), group=group).text
     links = get(admin_client, url("backup_change", made["media"].path)).links()

@@ -113,7 +113,7 @@ def test_filters_count_what_they_would_show(admin_client, backups):
         )
     text = get(admin_client, url("backup_changelist"), _facets="True", state__exact="complete").text
     assert "analytics (2) default (2)" in text
-    assert "complete (4) legacy (1) damaged (0)" in text
+    assert "complete (4) legacy (1)" in text
 
 
 # -- what cannot be reached, read or trusted ----------------------------------------------------------------------------

@@ -23,7 +23,7 @@ WALK = "from tests.support.walk import walk; walk()"
 def addresses() -> dict[str, str]:
     """Return the address of each page by a name for it."""
     database, media = (Backup.objects.filter(kind=kind).first() for kind in ("database", "media"))
-    restore = BackupRun.objects.get(kind=Kind.DB_RESTORE)
+    restore = BackupRun.objects.filter(kind=Kind.DB_RESTORE).latest("created_at")
     return {
         "list": reverse(f"{APP}_backup_changelist"),
         "health": reverse(f"{APP}_backup_health"),

@@ -1,0 +1,97 @@
+"""The filters of the backup list: they offer what exists, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from .. import api
+from ..models import Backup, Trigger
+
+NEWEST = 100
+"""How many backups a filter reads the manifests of: as many as the list shows on its first page."""
+
+
+class DatabaseFilter(admin.SimpleListFilter):
+    """By database: those configured here and those that have backups. Media files are another kind."""
+
+    title = _("database")
+    parameter_name = "database"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        databases = model_admin.get_queryset(request).filter(kind=Backup.Kind.DATABASE)
+        listed = databases.values_list("database", flat=True).distinct()
+        return [(each, each) for each in sorted({*listed, *api.all_databases()})]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if not self.value():
+            return queryset
+        return queryset.filter(kind=Backup.Kind.DATABASE, database=self.value())
+
+
+class _FieldFilter(admin.SimpleListFilter):
+    """By the value of a field, where the backups differ in it."""
+
+    def __init__(self, request: HttpRequest, params: dict[str, Any], *others: Any) -> None:
+        self.is_asked = self.parameter_name in params
+        super().__init__(request, params, *others)
+
+    def has_output(self) -> bool:
+        return self.is_asked or len(self.lookup_choices) > 1
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(**{str(self.parameter_name): self.value()}) if self.value() else queryset
+
+
+class KindFilter(_FieldFilter):
+    """Databases or media files, where there are backups of both."""
+
+    title = _("kind")
+    parameter_name = "kind__exact"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        found = set(model_admin.get_queryset(request).values_list("kind", flat=True).distinct())
+        return [(value, str(label)) for value, label in Backup.Kind.choices if value in found]
+
+
+class StateFilter(_FieldFilter):
+    """By state. In a long list nobody knows which states there are before all manifests are read: it offers all."""
+
+    title = _("state")
+    parameter_name = "state__exact"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        backups = model_admin.get_queryset(request)
+        is_long, found = backups.count() > NEWEST, {each.state for each in backups[:NEWEST]}
+        return [(value, str(label)) for value, label in Backup.State.choices if is_long or value in found]
+
+
+class SafetyFilter(admin.SimpleListFilter):
+    """Safety backups are folded: people look for them after a restore only, and it is the restore that offers an undo."""
+
+    title = _("safety backups")
+    parameter_name = "safety"
+
+    def __init__(self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any) -> None:
+        newest = model_admin.get_queryset(request)[:NEWEST]
+        self.paths = [each.path for each in newest if each.trigger == Trigger.SAFETY]
+        super().__init__(request, params, model, model_admin)
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("shown", gettext("Shown"))] if self.paths else []
+
+    def choices(self, changelist: Any) -> Any:
+        for choice, label in zip(
+            super().choices(changelist), (gettext("Hidden"), gettext("Shown")), strict=True
+        ):
+            yield {**choice, "display": label}
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        # An action is carried out on what was ticked, and a search or a group may be about one of them.
+        is_asked = self.value() == "shown" or request.method == "POST" or {"q", "group"} & request.GET.keys()
+        return queryset if is_asked or not self.paths else queryset.exclude(pk__in=self.paths)
