@@ -47,17 +47,20 @@ def backup_database(
     label: str = "",
     origin: Origin = API,
     output: Path | IO[bytes] | None = None,
+    group: str = "",
     progress: Progress | None = None,
 ) -> BackupRun:
     """Back up a database and return the run.
 
     :param output: a local file, or an open binary stream, instead of the remote.
+    :param group: the same for all backups that are made together.
     :param origin: who asks for it.
     :param progress: called with the run a few times a second, from another thread.
     :raises RunInProgress: another run holds the database.
     :raises BackupError: it failed; nothing is listed as a backup that is none.
     """
     run = _backup_run(database, label=label, origin=origin)
+    run.options = BackupOptions(group=group).as_dict()
     return run_now(run, functools.partial(back_up, output=output), progress)
 
 

@@ -42,16 +42,22 @@ def compare_media() -> Difference:
 
 
 def backup_media(
-    *, label: str = "", full: bool = False, origin: Origin = API, progress: Progress | None = None
+    *,
+    label: str = "",
+    full: bool = False,
+    origin: Origin = API,
+    group: str = "",
+    progress: Progress | None = None,
 ) -> BackupRun:
     """Back up the media files and return the run.
 
     :param full: compare every file with the mirror, and not with the last file list.
+    :param group: the same for all backups that are made together.
     :raises UsageError: there are none while the backup has some, or too many would go.
     :raises RunInProgress: another run holds the media.
     """
     run = _run(Kind.MEDIA_BACKUP, label, origin)
-    run.options = BackupOptions(full=full).as_dict()
+    run.options = BackupOptions(full=full, group=group).as_dict()
     return run_now(run, back_up_media, progress)
 
 

@@ -82,8 +82,29 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("next_run_at", models.DateTimeField(editable=False, null=True, verbose_name="next run")),
-                ("last_due_at", models.DateTimeField(editable=False, null=True, verbose_name="last due")),
+                (
+                    "last_due_at",
+                    models.DateTimeField(
+                        default=django_rclone_admin.clock.now,
+                        editable=False,
+                        null=True,
+                        verbose_name="last due",
+                    ),
+                ),
                 ("last_run", models.UUIDField(editable=False, null=True, verbose_name="last run")),
+                (
+                    "seen_at",
+                    models.DateTimeField(editable=False, null=True, verbose_name="last seen by runschedules"),
+                ),
+                (
+                    "claimed_at",
+                    models.DateTimeField(editable=False, null=True, verbose_name="at work since"),
+                ),
+                (
+                    "claimed_by",
+                    models.CharField(blank=True, editable=False, max_length=200, verbose_name="at work in"),
+                ),
+                ("problem", models.TextField(blank=True, editable=False, verbose_name="problem")),
             ],
             options={
                 "verbose_name": "schedule",

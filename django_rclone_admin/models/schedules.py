@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db import models
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
+from .. import clock, wording
+from ..core import identity
+from ..core.identity import Identity
+from ..cron import Cron
+from ..exceptions import UsageError
 from .fields import AwareDateTimeField
+
+WHEN = ("cron", "time_zone", "spread", "enabled", "paused_until")
+"""The fields that say when it runs. A change of one starts it anew: what was missed before that is not made up for."""
+NOTES = ("next_run_at", "last_due_at", "last_run", "seen_at", "claimed_at", "claimed_by", "problem")
+"""The fields in which passes take notes. Who saves the schedule leaves them alone, but for those that they have set."""
 
 
 class Action(models.TextChoices):
@@ -22,6 +38,9 @@ class BackupSchedule(models.Model):
     """A piece of work and its times.
 
     It is the site's configuration and travels in backups like any other table: a restored server goes on backing up.
+
+    ``last_due_at`` is the last of its times that was dealt with; for a new schedule the moment at which it was made, so
+    that no earlier time counts.
     """
 
     name = models.CharField(_("name"), max_length=100)
@@ -49,8 +68,15 @@ class BackupSchedule(models.Model):
         help_text=_("Minutes over which the start is moved, so that sites take turns."),
     )
     next_run_at = AwareDateTimeField(_("next run"), null=True, editable=False)
-    last_due_at = AwareDateTimeField(_("last due"), null=True, editable=False)
+    last_due_at = AwareDateTimeField(_("last due"), null=True, default=clock.now, editable=False)
     last_run = models.UUIDField(_("last run"), null=True, editable=False)
+    seen_at = AwareDateTimeField(_("last seen by runschedules"), null=True, editable=False)
+    claimed_at = AwareDateTimeField(_("at work since"), null=True, editable=False)
+    claimed_by = models.CharField(_("at work in"), max_length=200, blank=True, editable=False)
+    problem = models.TextField(_("problem"), blank=True, editable=False)
+
+    _loaded: dict[str, Any] = {}
+    """What the row said when it was read or written last."""
 
     class Meta:
         verbose_name = _("schedule")
@@ -60,16 +86,147 @@ class BackupSchedule(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Write the schedule.
+
+        Where its times have changed, those before now are taken as done: neither an edit nor the end of a pause makes up
+        for missed runs. Notes that passes have taken since the row was read stay as they are.
+        """
+        is_new = self._state.adding or self.pk is None
+        changed = set() if is_new else self._changed()
+        if changed & set(WHEN):
+            if "last_due_at" not in changed:
+                self.last_due_at = clock.now()
+            changed |= {"last_due_at", "next_run_at"}
+        if is_new or "next_run_at" in changed:
+            self.next_run_at = self.next_time()
+        if not is_new and self._loaded and not args:
+            kwargs["update_fields"] = self._written(kwargs.get("update_fields"), changed)
+        super().save(*args, **kwargs)
+        self._remember()
+        if is_new and self.spread:  # only now it has the key on which its offset depends
+            self.next_run_at = self.next_time()
+            super().save(update_fields=["next_run_at"])
+            self._remember()
+
+    def _changed(self) -> set[str]:
+        return {name for name, value in self._loaded.items() if getattr(self, name) != value}
+
+    def _written(self, named: Iterable[str] | None, changed: set[str]) -> set[str]:
+        """Return the fields that a save writes.
+
+        :param named: those that the caller has named.
+        """
+        if named is not None:
+            own = {"last_due_at", "next_run_at"} & changed if set(named) & set(WHEN) else set()
+            return {*named, *own}
+        every = {field.name for field in self._meta.fields if not field.primary_key}
+        return every - (set(NOTES) - changed) - self.get_deferred_fields()
+
+    @classmethod
+    def from_db(cls, *args: Any, **kwargs: Any) -> BackupSchedule:
+        """Remember what the row said, so that a later save does not write older notes over newer ones."""
+        schedule = super().from_db(*args, **kwargs)
+        schedule._remember()
+        return schedule
+
+    def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
+        """Read the row again, and remember what it says."""
+        super().refresh_from_db(*args, **kwargs)
+        self._remember()
+
+    def _remember(self) -> None:
+        self._loaded = {name: self.__dict__[name] for name in (*WHEN, *NOTES) if name in self.__dict__}
+
+    @property
+    def times(self) -> Cron:
+        """Its times, without the spread.
+
+        :raises UsageError: there is no such expression or time zone; only a full clean refuses to save them.
+        """
+        return Cron(expression=self.cron, time_zone=self.time_zone)
+
+    @property
+    def offset(self) -> timedelta:
+        """How much later than its expression says it starts: the same on every host, and another on most other sites."""
+        if not self.spread:
+            return timedelta(0)
+        number = int(salted_hmac("django_rclone_admin.spread", str(self.pk)).hexdigest(), 16)
+        return timedelta(minutes=number % (self.spread + 1))
+
+    def last_time(self, now: datetime) -> datetime | None:
+        """Return its last time up to now, as the column would hold it.
+
+        :raises UsageError: see :attr:`times`.
+        """
+        found = self.times.last(now - self.offset)
+        if found is None:
+            return None
+        # Where USE_TZ is off, an hour that the clock shows twice is one and the same in the column.
+        field: Any = self._meta.get_field("last_due_at")
+        moment: datetime = field.to_python(field.get_prep_value(found + self.offset))
+        return moment
+
+    def next_times(self, after: datetime, count: int) -> list[datetime]:
+        """Return its next times after a moment.
+
+        :raises UsageError: see :attr:`times`.
+        """
+        return [each + self.offset for each in self.times.upcoming(after - self.offset, count)]
+
+    def next_time(self) -> datetime | None:
+        """Return when it runs next, as far as its own fields say that; ``None`` where it does not."""
+        if not self.enabled:
+            return None
+        try:
+            return next(iter(self.next_times(max(filter(None, [clock.now(), self.paused_until])), 1)), None)
+        except UsageError:
+            return None
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether it waits for the end of a pause."""
+        until: datetime | None = self.paused_until
+        return until is not None and until > clock.now()
+
+    @property
+    def process(self) -> Identity | None:
+        """The process that is at work on it, where that is known."""
+        return Identity.parse(self.claimed_by)
+
     def full_clean(
         self,
         exclude: Iterable[str] | None = None,
         validate_unique: bool = True,
         validate_constraints: bool = True,
     ) -> None:
-        """Do what Django does, but for ``Model.clean``: that name is the field's."""
+        """Do what Django does, but for ``Model.clean``, whose name is the field's; and check the times."""
         exclude = set(exclude or ())
         self.clean_fields(exclude=exclude)
+        self._clean_times()
         if validate_unique:
             self.validate_unique(exclude=exclude)
         if validate_constraints:
             self.validate_constraints(exclude=exclude)
+
+    def _clean_times(self) -> None:
+        """Check the expression and the time zone, each by itself.
+
+        :raises ValidationError: one of them is none.
+        """
+        found = {}
+        for name, given in (
+            ("cron", {"expression": self.cron}),
+            ("time_zone", {"time_zone": self.time_zone}),
+        ):
+            try:
+                Cron(**{"expression": "* * * * *", **given})
+            except UsageError as error:
+                found[name] = " ".join(wording.describe(error))
+        if found:
+            raise ValidationError(found)
+
+
+def this_process() -> str:
+    """Return what tells this process from others, for the note of who is at work."""
+    return str(identity.current() or f"{socket.gethostname()} {os.getpid()}")

@@ -148,10 +148,14 @@ def test_check_ids_are_those_of_the_reference():
         ("Fields of a run", [field.name for field in models.BackupRun._meta.fields]),
         ("Fields of a backup", [field.name for field in models.Backup._meta.fields]),
         (
+            "Fields of a schedule",
+            [field.name for field in models.BackupSchedule._meta.fields if field.name != "id"],
+        ),
+        (
             "Permissions",
             [
                 permission
-                for model in (models.Backup, models.BackupRun)
+                for model in (models.Backup, models.BackupRun, models.BackupSchedule)
                 for permission in (
                     *(f"{verb}_{model._meta.model_name}" for verb in model._meta.default_permissions),
                     *(name for name, _words in model._meta.permissions),

@@ -1,0 +1,102 @@
+"""Stay, and carry out schedules as their times come."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
+from types import FrameType
+
+from django.db import DatabaseError, close_old_connections, connections
+
+from .. import api, clock
+from ..exceptions import Interrupted, gettext_noop
+from ..models.schedules import BackupSchedule
+from .passes import Outcome, begin_pass, due_keys, run_one
+
+logger = logging.getLogger("django_rclone_admin")
+
+AT_ONCE = 4
+"""How many schedules are carried out at the same time: a check of hours must not keep the hourly backup waiting."""
+LOOK_AGAIN = 30.0
+"""Seconds after which the schedules are read again at the latest: somebody may have edited one."""
+
+
+class Loop:
+    """One process that stays. Any number of them may, on any number of hosts.
+
+    :param tell: called with each outcome, from the threads of the work.
+    :param complain: called with a sentence when the database of the schedules stops answering.
+    """
+
+    def __init__(self, tell: Callable[[Outcome], None], complain: Callable[[str], None]) -> None:
+        self._tell, self._complain = tell, complain
+        self._stop = threading.Event()
+        self._working: dict[int, Future[None]] = {}
+        self._refused: dict[int, str] = {}
+        self._is_down = False
+
+    def run(self) -> None:
+        """Work until a signal ends it; the runs that are at work then are stopped, and left to the next pass."""
+        previous = {number: signal.signal(number, _end) for number in (signal.SIGTERM, signal.SIGINT)}
+        executor = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="schedule")
+        try:
+            while True:
+                self._look(executor)
+                self._stop.wait(self._pause())
+        except KeyboardInterrupt:
+            for number in previous:
+                signal.signal(number, signal.SIG_IGN)  # the end is under way
+        finally:
+            self._stop.set()
+            api.stop_all(Interrupted(gettext_noop("The process that worked on it was shut down.")))
+            executor.shutdown(cancel_futures=True)
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    def _look(self, executor: ThreadPoolExecutor) -> None:
+        close_old_connections()
+        try:
+            begin_pass()
+            keys = due_keys()
+        except DatabaseError as error:
+            if not self._is_down:
+                self._complain(" ".join(str(error).split()))
+            self._is_down = True
+            return
+        self._is_down = False
+        self._working = {key: each for key, each in self._working.items() if not each.done()}
+        for key in keys:
+            if key not in self._working:
+                self._working[key] = executor.submit(self._work, key)
+
+    def _work(self, key: int) -> None:
+        try:
+            outcome = run_one(key, self._stop)
+        except Interrupted as error:
+            logger.info("A schedule was stopped: %s", error)
+        except Exception:
+            logger.exception("A schedule failed.")
+        else:
+            if outcome and self._refused.get(key) != outcome.sentence:
+                self._tell(outcome)
+            # What can't run at all is said once, not every half minute.
+            self._refused[key] = outcome.sentence if outcome and outcome.at is None else ""
+        finally:
+            connections.close_all()
+
+    def _pause(self) -> float:
+        """Return the seconds until the next time of a schedule, and not more than until the next look."""
+        try:
+            times = [each.next_time() for each in BackupSchedule.objects.filter(enabled=True)]
+        except DatabaseError:
+            return LOOK_AGAIN
+        coming = min((each for each in times if each), default=clock.now() + timedelta(seconds=LOOK_AGAIN))
+        return min(LOOK_AGAIN, max(0.0, (coming - clock.now()).total_seconds()))
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,1 @@
+"""Schedules: their times, who takes them, and how they are carried out."""
