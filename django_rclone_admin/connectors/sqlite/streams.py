@@ -93,9 +93,10 @@ class Snapshot:
             self.objects = names(copy, without=self._history)
             self.emptied = sorted(set(self._leave_out) & set(self.objects.get("tables", ())))
             empty(copy, {*self.emptied, *self._history} & set(tables(copy)))
+        # Before the check begins: what a receiver of the site sets, such as WAL, can't be undone while another one reads.
+        self._stream = self._opened.enter_context(self.stream(path))
         damaged = gettext_noop("The live SQLite database is damaged; a copy of it is no backup.")
         self._checking = Background(partial(check, copy, damaged, is_full=self._is_full), self.abort)
-        self._stream = self._opened.enter_context(self.stream(path))
         path.unlink()  # open is enough; so nothing is left behind, however we end
 
     def stream(self, copy: Path) -> IO[bytes]:
