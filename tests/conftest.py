@@ -20,6 +20,8 @@ from tests.support.forking import ForkServer
 from tests.support.keeper import Keeper, SharedServers
 from tests.support.media import Media
 from tests.support.mysql import MariaDBServer
+from tests.support.opened import ALIAS, Books
+from tests.support.opened import books as open_books
 from tests.support.postgresql import PostgreSQLServer
 from tests.support.remotes import SHORT_GO, Remote, find_rclone
 from tests.support.servers import missing
@@ -266,3 +268,28 @@ def media_site(settings: Any, tmp_path: Path, remote: Remote, rclone_binary: str
     site = Media(folder=Path(settings.MEDIA_ROOT), remote=remote, settings=settings)
     site.write({"always": b"there"})
     return site
+
+
+@pytest.fixture
+def books(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    backups: Backups,
+    transactional_db: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Books]:
+    """A small database of this process's site, on SQLite or the server that the test is parametrised with."""
+    # A test may use the aliases that its mark names, and none that is added later.
+    monkeypatch.setattr("django.test.testcases.connections", list(connections))
+    kind = getattr(request, "param", "sqlite")
+    if kind == "sqlite":
+        (tmp_path / "live").mkdir()
+        entry = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / "live" / "books.sqlite3")}
+        server = None
+    else:
+        server = request.getfixturevalue(f"{kind}_server")
+        entry = server.create_database()
+        options = {ALIAS: {"BIN_DIR": str(server.bin_dir)}}
+        backups.configure(CONNECTOR_OPTIONS=options)
+    with open_books(entry, server) as site:
+        yield site

@@ -9,10 +9,10 @@ from typing import IO
 
 from ..cached_listing import forget_listing
 from ..connectors.registry import get_connector, is_database, no_database
-from ..core.catalog import BACKUPS, StoredObject
+from ..core.catalog import BACKUPS, StoredObject, latest
 from ..core.retention import Decision
 from ..core.store import read, remove, set_pin
-from ..exceptions import BackupError, gettext_noop
+from ..exceptions import BackupError, BackupNotFound, gettext_noop
 from ..health import Health, check
 from ..jobs.backup import back_up
 from ..jobs.dispatch import clean_up, enqueue, run_now
@@ -39,6 +39,21 @@ def list_backups(database: str | None = None, *, everything: bool = False) -> li
         raise no_database(database, known)
     found = [each for each in objects if everything or each.state in BACKUPS]
     return [each for each in found if database is None or each.database == database]
+
+
+def find_latest(database: str | None = None) -> StoredObject:
+    """Return the latest backup of a database that can be restored.
+
+    :param database: “default” where there is none.
+    :raises UsageError: the database is not configured.
+    :raises BackupNotFound: there is none.
+    """
+    wanted = "default" if database is None else database
+    get_connector(wanted)
+    found = latest(get_catalog().objects(), wanted)
+    if found is None:
+        raise BackupNotFound(gettext_noop("There is no backup of “%(database)s”."), database=wanted)
+    return found
 
 
 def backup_database(

@@ -14,7 +14,7 @@ from django.db import DatabaseError, connections, router
 
 from ..conf import get_settings
 from ..connectors.registry import get_connector
-from ..core.catalog import State, StoredObject, latest
+from ..core.catalog import State, StoredObject
 from ..exceptions import BackupError, BackupNotFound, gettext_noop
 from ..jobs import lock, undo
 from ..jobs.dispatch import enqueue, run_now
@@ -25,7 +25,7 @@ from ..jobs.plan import RestorePlan, choose_strategy, make_plan
 from ..jobs.restore import restore, undo_by_kept
 from ..models.runs import API, BackupRun, Kind, Origin
 from ..remote import find_backup, get_catalog
-from .backups import list_backups
+from .backups import find_latest, list_backups
 
 
 def plan_restore(
@@ -48,15 +48,7 @@ def plan_restore(
     for alias in (database, to):
         if alias is not None:
             get_connector(alias)
-    catalog = get_catalog()
-    if path is None:
-        wanted = database if database is not None else "default"
-        found = latest(catalog.objects(), wanted)
-        if found is None:
-            raise BackupNotFound(gettext_noop("There is no backup of “%(database)s”."), database=wanted)
-        backup = found
-    else:
-        backup = find_backup(catalog, path)
+    backup = find_latest(database) if path is None else find_backup(get_catalog(), path)
     target = to or database or backup.database
     return make_plan(
         backup, target, is_elsewhere=to is not None, strategy=strategy, safety_backup=safety_backup

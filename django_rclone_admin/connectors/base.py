@@ -13,6 +13,7 @@ from ..core.command import Command, find_program
 from ..core.control import Control
 from ..core.transfer import CommandSink, CommandSource, Sink, Source
 from ..exceptions import UsageError, gettext_noop
+from .places import Places
 
 OPTIONS = frozenset(
     {"EXCLUDE_TABLES", "SCHEMAS", "DUMP_ARGS", "RESTORE_ARGS", "BIN_DIR", "ENV", "CONNECTION"}
@@ -189,6 +190,13 @@ class Connector:
 
     def discard(self, kept: str) -> None:
         """Remove what :meth:`kept` named; nothing happens when it is gone already."""
+
+    def places(self) -> Places | None:
+        """Return where opened backups lie; ``None`` where the connector offers none.
+
+        Called only when something is done with them.
+        """
+        return None
 
     def facts(self) -> Facts:
         """Ask the live database and the tools about themselves."""

@@ -21,6 +21,9 @@ MYSQL = f"{_PACKAGE}.mysql.MysqlDumpConnector"
 MONGODB = f"{_PACKAGE}.mongodb.MongoDumpConnector"
 SQLITE = f"{_PACKAGE}.sqlite.SqliteBackupConnector"
 
+OPENED = "OPENED_BACKUP"
+"""The key by which the settings of an alias say that it reads an opened backup."""
+
 MAPPING = {
     "django.db.backends.postgresql": POSTGRESQL,
     "django.db.backends.postgresql_psycopg2": POSTGRESQL,
@@ -117,8 +120,8 @@ def no_database(alias: str, others: Iterable[str] = ()) -> UsageError:
 
 
 def is_database(alias: str) -> bool:
-    """Whether an alias is configured."""
-    return alias in connections.settings
+    """Whether an alias is configured; that of an opened backup is not, though it is found."""
+    return alias in list(connections.settings)
 
 
 def databases_without_connector() -> list[str]:

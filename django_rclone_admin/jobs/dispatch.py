@@ -18,6 +18,7 @@ from . import history, lock, shutdown, stale
 from .backup import back_up
 from .backup_media import back_up_media
 from .job import Job, Progress, carry_out
+from .opening import open_backup
 from .options import BackupOptions, UndoOptions
 from .prune import Pruning
 from .prune_media import MediaPruning, prune_versions
@@ -34,6 +35,7 @@ WORK: dict[str, Callable[[Job], str]] = {
     Kind.MEDIA_BACKUP: back_up_media,
     Kind.MEDIA_RESTORE: restore_media,
     Kind.PRUNE: prune_versions,
+    Kind.OPEN: open_backup,
 }
 """What carries out a queued run, by its kind. Everything else that it needs is in the run's row."""
 

@@ -41,6 +41,14 @@ class BackupOptions(Options):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpenOptions(Options):
+    """Options of the opening of a backup."""
+
+    hours: float | None = None
+    """How long it stays; ``OPEN_HOURS`` where there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreOptions(Options):
     """Options of a restore of a database."""
 

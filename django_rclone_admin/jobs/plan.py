@@ -96,13 +96,8 @@ def make_plan(
 
 def refuse(backup: StoredObject, connector: Connector, *, is_elsewhere: bool) -> None:
     """Refuse a restore that can't be what the caller wants, or that has no room."""
-    target, engine = connector.alias, connector.engine
-    if backup.state is State.DAMAGED:
-        raise BackupDamaged(
-            gettext_noop("The backup %(name)s is damaged and was not restored."), name=backup.name
-        )
-    if backup.state not in (State.COMPLETE, State.LEGACY):
-        raise BackupNotFound(gettext_noop("%(name)s is no complete backup."), name=backup.name)
+    target = connector.alias
+    refuse_incomplete(backup)
     if backup.database != target and not is_elsewhere:
         raise RestoreRefused(
             gettext_noop("%(name)s is a backup of “%(source)s”, not of “%(target)s”."),
@@ -113,16 +108,34 @@ def refuse(backup: StoredObject, connector: Connector, *, is_elsewhere: bool) ->
             source=backup.database,
             target=target,
         )
-    if backup.manifest and backup.manifest.engine != engine:
+    refuse_other_engine(backup, connector)
+    if backup.manifest:
+        connector.check_room(backup.manifest.raw_size)
+
+
+def refuse_incomplete(backup: StoredObject) -> None:
+    """Refuse what is no backup, or a damaged one."""
+    if backup.state is State.DAMAGED:
+        raise BackupDamaged(
+            gettext_noop("The backup %(name)s is damaged and was not restored."), name=backup.name
+        )
+    if backup.state not in (State.COMPLETE, State.LEGACY):
+        raise BackupNotFound(gettext_noop("%(name)s is no complete backup."), name=backup.name)
+
+
+def refuse_other_engine(backup: StoredObject, connector: Connector) -> None:
+    """Refuse a backup that comes from another engine.
+
+    :raises RestoreRefused: it does.
+    """
+    if backup.manifest and backup.manifest.engine != connector.engine:
         raise RestoreRefused(
             gettext_noop("%(name)s comes from %(source)s and can't be restored into %(target)s."),
             hint=gettext_noop("Nothing was changed. Choose a database of the same engine with “--to”."),
             name=backup.name,
             source=backup.manifest.engine,
-            target=engine,
+            target=connector.engine,
         )
-    if backup.manifest:
-        connector.check_room(backup.manifest.raw_size)
 
 
 def refuse_old_server(backup: StoredObject, connector: Connector, facts: Facts) -> None:

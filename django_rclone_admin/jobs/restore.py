@@ -13,9 +13,8 @@ from .. import signals, wording
 from ..connectors.base import Connector
 from ..connectors.registry import get_connector
 from ..core.catalog import StoredObject
-from ..core.compression import Counter, Decompressor, Meter, Stage
 from ..core.files import FileSource
-from ..core.transfer import CommandSource, Sink, Source, transfer
+from ..core.transfer import CommandSource, Sink, Source
 from ..exceptions import BackupError, HalfDone, OutcomeUnknown, gettext_noop
 from ..models.runs import BackupRun, Kind, Origin, Status, Trigger
 from ..remote import find_backup
@@ -23,6 +22,7 @@ from . import history, lock, undo
 from .backup import back_up
 from .facts import ask
 from .job import Job, carry_out
+from .loading import Loading
 from .options import RestoreOptions, UndoNotes, UndoOptions
 from .plan import choose_strategy, refuse, refuse_old_server
 from .repair import repair
@@ -125,29 +125,24 @@ def _load(
     job: Job, connector: Connector, source: Source, backup: StoredObject | None, strategy: str
 ) -> list[str]:
     """Stream the backup into the database; the last step of it is the commit."""
-    manifest = backup.manifest if backup else None
-    expected = Meter(size=backup.size if backup else None, sha256=manifest.sha256 if manifest else None)
-    chosen: list[Sink] = []
+    loading, chosen = Loading(backup), list[Sink]()
 
     def choose(head: bytes) -> Sink:
         chosen.append(connector.sink(head, job.control, strategy))
         undo.mark_unfinished(job, connector.kept(chosen[0]))
         return chosen[0]
 
-    job.control.bytes_total = backup.size if backup else None
     job.stage(_("Restoring"), then=_("Finishing the restore"))
-    raw = Counter()
-    stages: list[Stage] = [expected, Decompressor(), raw]
     interruption = None
     try:
-        transfer(source, choose, stages=stages, control=job.control)
+        loading.run(job, source, choose)
     except BaseException as error:
         if not (job.control.has_committed or _is_committed(connector, chosen)):
             _note_failure(job, connector, chosen, error)
             raise
         interruption = error
     undo.clear_unfinished(job)
-    job.run.size, job.run.raw_size, job.run.sha256 = expected.size, raw.size, expected.sha256
+    loading.record(job)
     vanished = connector.vanished(chosen[0])
     job.success = _success(job.run, backup, vanished)
     if interruption and not isinstance(interruption, Exception):

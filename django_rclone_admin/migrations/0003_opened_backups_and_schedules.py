@@ -150,6 +150,21 @@ class Migration(migrations.Migration):
                 ),
                 ("expires_at", models.DateTimeField(verbose_name="expires")),
                 ("opened_by", models.CharField(blank=True, max_length=150, verbose_name="opened by")),
+                ("taken_at", models.DateTimeField(null=True, verbose_name="taken")),
+                (
+                    "seconds",
+                    models.FloatField(default=0, help_text="That the opening took.", verbose_name="seconds"),
+                ),
+                (
+                    "run",
+                    models.UUIDField(
+                        editable=False,
+                        help_text="The run that it is there for.",
+                        null=True,
+                        verbose_name="run",
+                    ),
+                ),
+                ("process", models.CharField(blank=True, editable=False, max_length=200)),
                 (
                     "rows",
                     models.JSONField(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -11,8 +12,19 @@ from .. import clock
 from .fields import AwareDateTimeField
 
 
+class OpenedBackupQuerySet(models.QuerySet["OpenedBackup"]):
+    """Opened backups, asked in the words of the domain."""
+
+    def staying(self) -> OpenedBackupQuerySet:
+        """Those that are whole and there for everybody, and not for one run or process alone."""
+        return self.filter(run=None, process="")
+
+
 class OpenedBackup(models.Model):
     """A backup that was restored into a place of its own, and its Django alias.
+
+    The row is there before the place is made, and goes after it. So a place without a row belongs to nobody any more. While it is
+    being filled, or is there for one run alone, ``run`` says so; ``process`` does, if it is there for one process.
 
     Like the history, this table never travels in backups: what it names exists on this server alone.
     """
@@ -31,7 +43,13 @@ class OpenedBackup(models.Model):
     opened_at = AwareDateTimeField(_("opened"), default=clock.now)
     expires_at = AwareDateTimeField(_("expires"))
     opened_by = models.CharField(_("opened by"), max_length=150, blank=True)
+    taken_at = AwareDateTimeField(_("taken"), null=True)
+    seconds = models.FloatField(_("seconds"), default=0, help_text=_("That the opening took."))
+    run = models.UUIDField(_("run"), null=True, editable=False, help_text=_("The run that it is there for."))
+    process = models.CharField(max_length=200, blank=True, editable=False)
     rows = models.JSONField(_("rows"), default=dict, blank=True, help_text=_("Of each table."))
+
+    objects = OpenedBackupQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("opened backup")
@@ -46,3 +64,9 @@ class OpenedBackup(models.Model):
     def alias(self) -> str:
         """The Django alias that reads it."""
         return f"backup_{self.id.hex[:8]}"
+
+    def as_dict(self) -> dict[str, object]:
+        """Return what the JSON output of the commands shows."""
+        shown = {field.name: getattr(self, field.name) for field in self._meta.fields if field.editable}
+        times = {key: value.isoformat() for key, value in shown.items() if isinstance(value, datetime)}
+        return {"id": str(self.id), "alias": self.alias, **shown, **times}

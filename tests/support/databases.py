@@ -9,7 +9,9 @@ from typing import Any
 from tests.support import mysql, postgresql
 
 HISTORY = "django_rclone_admin_backuprun"
-"""The one table that a restore leaves alone."""
+"""The table of the run history, which a restore leaves alone."""
+OPENED = "django_rclone_admin_openedbackup"
+"""The other one: what is opened has a row there."""
 
 Rows = dict[str, list[tuple[Any, ...]]]
 """All rows of each table, in one order."""
@@ -45,7 +47,7 @@ def connection(entry: dict[str, Any]) -> Iterator[Any]:
 
 def rows(entry: dict[str, Any], ignore: Iterable[str] = ()) -> Rows:
     """Return every row of every table but the history and those to ``ignore``."""
-    hidden = {HISTORY, *ignore}
+    hidden = {HISTORY, OPENED, *ignore}
     with connection(entry) as opened:
         tables = sorted(opened.execute(TABLES[engine(entry)]).fetchall())
         return {

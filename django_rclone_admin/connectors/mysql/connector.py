@@ -21,6 +21,7 @@ from .arguments import check_restore_arguments, without_leaving_out
 from .dump import DumpPlan, DumpSource
 from .errors import explain
 from .in_place import InPlaceSink
+from .opened import Places
 from .server import KEPT, Server
 from .text import HEAD
 
@@ -86,6 +87,9 @@ class MysqlDumpConnector(Connector):
         if not HEAD.match(head):
             raise WrongFormat(gettext_noop("The backup is not SQL text of mysqldump or mariadb-dump."))
 
+    def places(self) -> Places:
+        return Places(self)
+
     def sink(self, head: bytes, control: Control, strategy: str) -> Sink:
         self.check_head(head)
         return swap.SwapSink(self, control) if strategy == "swap" else InPlaceSink(self)
@@ -96,19 +100,20 @@ class MysqlDumpConnector(Connector):
     def is_half_done(self, sink: Sink) -> bool:
         if isinstance(sink, InPlaceSink):
             return sink.is_begun
-        return isinstance(sink, swap.SwapSink) and (sink.is_unknown or sink.is_half_done)
+        return isinstance(sink, swap.SwapSink) and (sink.swap.is_unknown or sink.swap.is_half_done)
 
     def is_committed(self, sink: Sink) -> bool:
         if not isinstance(sink, swap.SwapSink):
             return False
-        return sink.is_done or (sink.is_unknown and self.has_kept(sink.kept))
+        exchange = sink.swap
+        return exchange.is_done or (exchange.is_unknown and self.has_kept(exchange.kept))
 
     def vanished(self, sink: Sink) -> list[str]:
         assert isinstance(sink, swap.SwapSink | InPlaceSink)
-        return sink.vanished
+        return sink.swap.vanished if isinstance(sink, swap.SwapSink) else sink.vanished
 
     def kept(self, sink: Sink) -> str:
-        return sink.kept if isinstance(sink, swap.SwapSink) else ""
+        return sink.swap.kept if isinstance(sink, swap.SwapSink) else ""
 
     def has_kept(self, name: str) -> bool:
         server = Server(self)

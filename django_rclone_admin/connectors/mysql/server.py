@@ -30,6 +30,8 @@ PLAN = "_dra_plan"
 """The same table before that."""
 USED = "_dra_used"
 """What became of it when the kept tables were put back: they can't be put back twice."""
+OPENED = "_dra_opened"
+"""In the schema of an opened backup, the definitions that the live one has when this one takes its place."""
 KEPT = "_kept"
 """Ends the name of a schema that holds what a restore replaced."""
 NAME_BYTES = 64 - len("_dra_12345678_kept")
@@ -90,12 +92,15 @@ class Server:
 
     def new_name(self) -> str:
         """Return a name for a schema that belongs to the live one."""
-        return f"{self._prefix}_dra_{uuid.uuid4().hex[:8]}"
+        return f"{self.prefix()}_dra_{uuid.uuid4().hex[:8]}"
 
-    @property
-    def _prefix(self) -> str:
+    def prefix(self, room: int = NAME_BYTES) -> str:
+        """Return what the names of schemas beside the live one begin with.
+
+        :param room: characters; a longer name is cut, and told from others by its digest.
+        """
         digest = hashlib.sha256(self.live.encode()).hexdigest()[:8]
-        return self.live if len(self.live) <= NAME_BYTES else f"{self.live[: NAME_BYTES - 9]}_{digest}"
+        return self.live if len(self.live) <= room else f"{self.live[: room - 9]}_{digest}"
 
     def create(self, schema: str) -> None:
         """Create an empty schema with the character set of the live one.
@@ -122,7 +127,7 @@ class Server:
                         "Nothing was changed. Run GRANT ALL ON `%(pattern)s`.* for it, or say "
                         "“--strategy in_place”, which is not all-or-nothing."
                     ),
-                    pattern=self._prefix.replace("_", "\\_") + "\\_dra\\_%",
+                    pattern=schema[: schema.rindex("_dra_") + 5].replace("_", "\\_") + "%",
                 ) from error
 
     def drop(self, schema: str) -> None:
@@ -137,7 +142,7 @@ class Server:
             " AND TABLE_TYPE <> 'VIEW' ORDER BY TABLE_NAME",
             [schema],
         )
-        ours = {*self._connector.history_tables, BEFORE, PLAN, USED}
+        ours = {*self._connector.history_tables, BEFORE, PLAN, USED, OPENED}
         return [name for (name,) in cursor.fetchall() if name not in ours]
 
     def has_table(self, cursor: Any, schema: str, table: str) -> bool:
@@ -178,10 +183,14 @@ class Server:
 
     def belonging(self) -> list[str]:
         """Return the schemas that restores of the live one have made."""
-        pattern = re.compile(re.escape(self._prefix) + rf"_dra_[0-9a-f]{{8}}({KEPT})?", re.IGNORECASE)
+        return self.matching(re.escape(self.prefix()) + rf"_dra_[0-9a-f]{{8}}({KEPT})?")
+
+    def matching(self, pattern: str) -> list[str]:
+        """Return the schemas whose whole name matches a regular expression."""
         with self.cursor() as cursor:
             cursor.execute("SELECT SCHEMA_NAME FROM information_schema.SCHEMATA")
-            return [name for (name,) in cursor.fetchall() if pattern.fullmatch(name)]
+            found = [name for (name,) in cursor.fetchall()]
+        return [name for name in found if re.fullmatch(pattern, name, re.IGNORECASE)]
 
     def end_connections(self, *schemas: str, number: int = 0) -> None:
         """Kill our user's connections to these schemas, and the one of this number, and wait for their end.

@@ -11,7 +11,6 @@ its connection is what dies, we finish the work, or take it back.
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import time
 from collections.abc import Sequence
@@ -21,11 +20,9 @@ from ...core.control import Control
 from ...core.programs import Completed
 from ...exceptions import BackupError, BackupNotFound, HalfDone, OutcomeUnknown, gettext_noop
 from . import foreign_keys
-from .columns import Default
 from .definitions import Definition, difference, quote, read, store, stored, triggers
+from .filling import Filling
 from .server import BEFORE, KEPT, PLAN, USED, Server
-from .streams import LoaderSink
-from .text import DumpText
 
 logger = logging.getLogger(__name__)
 
@@ -38,52 +35,47 @@ Move = tuple[str, str, str, str]
 """Of a table: from a schema, into a schema, by name, under a name."""
 
 
-class SwapSink:
-    """Fills a new schema; ``commit`` puts it in the place of the live one.
-
-    :param connector: the :class:`~django_rclone_admin.connectors.mysql.MysqlDumpConnector` it works for.
-    """
+class SwapSink(Filling):
+    """Fills a new schema; ``commit`` puts it in the place of the live one."""
 
     def __init__(self, connector: Any, control: Control) -> None:
-        self._connector, self._control = connector, control
-        self._server = Server(connector)
-        self._new = self._server.new_name()
-        self._text = DumpText(left_out=connector.history_tables, packet=self._server.packet())
-        self._loader = LoaderSink(connector.load(self._new))
-        self._is_created = False
+        super().__init__(connector, control)
+        self.swap = Swap(self._server, self._new, self._new + KEPT, control)
+
+    def open(self) -> None:
+        self._server.sweep()
+        super().open()
+
+    def commit(self) -> None:
+        super().commit()
+        later = self._server.set_defaults(self._new, self._text.vetter.defaults)
+        alterations = [each.alteration(self._server.live) for each in later]
+        self.swap.carry_out(self.definitions(), alterations)
+
+    def _is_kept(self) -> bool:
+        return self.swap.is_done or self.swap.is_unknown
+
+
+class Swap:
+    """Puts the tables of a filled schema in the place of the live ones, which are then kept in another one."""
+
+    def __init__(self, server: Server, new: str, kept: str, control: Control) -> None:
+        self._server, self._new, self._control = server, new, control
+        self.kept = kept
+        self.vanished: list[str] = []
         self.is_done = self.is_unknown = False
         """Whether the tables have changed places; and whether they may have, and nobody knows."""
         self.is_half_done = False
         """Whether what belongs to the tables is not as it was before, or not as it is in the backup."""
-        self.kept = self._new + KEPT
-        self.vanished: list[str] = []
 
-    def open(self) -> None:
-        self._server.sweep()
-        self._server.create(self._new)
-        self._is_created = True
-        self._loader.open()
+    def carry_out(self, definitions: list[Definition], alterations: Sequence[bytes]) -> None:
+        """Do it.
 
-    def write(self, data: bytes) -> None:
-        for piece in self._text.feed(data):
-            self._loader.write(piece)
-
-    def commit(self) -> None:
-        self._loader.write(self._text.finish())
-        self._loader.commit()
-        server, new, vetter = self._server, self._new, self._text.vetter
-        with server.cursor() as cursor:  # of what the dump was not asked for, the live definitions stay
-            unknown = self._text.unknown_kinds
-            carried = (
-                [each for each in read(cursor, server.live, is_final=True) if each.kind in unknown]
-                if unknown
-                else []
-            )
-        server.create_in(new, [each for each in carried if each.kind != "EVENT"])  # views may need them
-        server.create_definitions(new, vetter.definitions.values(), lambda each: each.silent)
-        later = server.set_defaults(new, vetter.defaults)
+        :param definitions: the views, triggers, routines and events that the live schema shall have.
+        :param alterations: statements that need what the live schema has then.
+        """
+        server, new = self._server, self._new
         with server.cursor() as cursor:
-            definitions = [*self._definitions(cursor), *(each for each in carried if each.kind == "EVENT")]
             for each in triggers(definitions):  # a table that has one can't be moved
                 cursor.execute(f"DROP TRIGGER IF EXISTS {quote(new)}.{quote(each.name)}")
             before, after = server.tables(cursor, server.live), server.tables(cursor, new)
@@ -91,39 +83,13 @@ class SwapSink:
         self._control.confirm()
         self.is_unknown = True  # until the server has told: what interrupts us may do so at any moment
         try:
-            exchange(server, new, self.kept, definitions, later)
+            exchange(server, new, self.kept, definitions, alterations)
         except Exception as error:
             self.is_unknown = isinstance(error, OutcomeUnknown)
             self.is_half_done = isinstance(error, HalfDone)
             raise
         self.is_done, self.is_unknown = True, False
         _tidy(server, new, self.kept, self._control)
-
-    def _definitions(self, cursor: Any) -> list[Definition]:
-        """Return the views, triggers, routines and events of the new schema, as the live one shall have them."""
-        written = self._text.vetter.definitions
-        enabled = [each.name for each in written.values() if each.kind == "EVENT" and each.is_enabled]
-        found = read(cursor, self._new, enabled=enabled)
-        if self._text.vetter.source == self._server.live:
-            found = [
-                dataclasses.replace(each, statement=written[each.key].typed.decode())
-                if each.kind == "TRIGGER" and each.charset.startswith("utf8")
-                else each
-                for each in found
-            ]
-        return found
-
-    def abort(self) -> None:
-        self._loader.abort()
-
-    def close(self) -> None:
-        self._loader.close()
-        if self._is_created and not (self.is_done or self.is_unknown):
-            # The next restore drops it otherwise; what has failed already is what people must hear of.
-            try:
-                self._server.clear(self._new)
-            except BackupError as error:
-                logger.warning("The schema of a failed restore could not be dropped: %s", error)
 
 
 def put_back(connector: Any, kept: str, aside: str) -> None:
@@ -142,12 +108,12 @@ def put_back(connector: Any, kept: str, aside: str) -> None:
 
 
 def exchange(
-    server: Server, incoming: str, outgoing: str, new: list[Definition], defaults: Sequence[Default] = ()
+    server: Server, incoming: str, outgoing: str, new: list[Definition], alterations: Sequence[bytes] = ()
 ) -> None:
     """Move the live tables into a new schema, and those of ``incoming`` into the live one.
 
     :param new: the views, triggers, routines and events that the live schema shall have.
-    :param defaults: of columns, which can only be set when the live schema has its new sequences.
+    :param alterations: statements that set the defaults of columns, which need the new sequences of the live schema.
     :raises OutcomeUnknown: the server does not answer, and may have done it.
     :raises BackupError: nothing was changed; or the tables were exchanged, and the message says so.
     """
@@ -167,7 +133,7 @@ def exchange(
     except BaseException:
         server.drop_quietly(outgoing)
         raise
-    after = _after(server.live, old, new, defaults, keys)
+    after = _after(server.live, old, new, alterations, keys)
     done, interruption = server.run_to_end(outgoing, _before(server.live, old, moves) + after)
     if done.status:
         _settle(server, done, incoming, outgoing, after)
@@ -198,12 +164,12 @@ def _after(
     live_schema: str,
     old: list[Definition],
     new: list[Definition],
-    defaults: Sequence[Default],
+    alterations: Sequence[bytes],
     keys: Sequence[foreign_keys.ForeignKey],
 ) -> bytes:
     """Return the statements after the exchange. They may be carried out twice."""
     statements = [f"USE {quote(live_schema)};\n".encode()]
-    statements += [each.alteration(live_schema) + b";\n" for each in defaults]
+    statements += [each + b";\n" for each in alterations]
     statements += [each.drop + each.create() for each in triggers(new)]
     statements += [difference(old, new)]
     if keys:

@@ -23,6 +23,7 @@ from .dumping import DumpSource, Judge
 from .foresight import why_not_in_place
 from .in_place import Transaction, prologue
 from .libpq import ServiceFile, conninfo, explain, password, quote
+from .opened import Places
 from .ownership import entries_of_others
 from .search_path import BEFORE_DATA
 from .server import Server
@@ -112,6 +113,9 @@ class PgDumpConnector(Connector):
             return gettext_noop("Only some of the schemas are backed up, so there can be no swap.")
         return server.why_no_swap(self.database_name, may_have_extensions=self.may_have_extensions)
 
+    def places(self) -> Places:
+        return Places(self)
+
     def sink(self, head: bytes, control: Control, strategy: str) -> Sink:
         self.check_head(head)
         if strategy == "swap":
@@ -148,15 +152,16 @@ class PgDumpConnector(Connector):
         """Do what must be done in a database of this server before an archive is loaded into it."""
 
     def is_half_done(self, sink: Sink) -> bool:
-        return sink.is_unknown if isinstance(sink, SwapSink) else self._transaction.is_unknown
+        return sink.swap.is_unknown if isinstance(sink, SwapSink) else self._transaction.is_unknown
 
     def is_committed(self, sink: Sink) -> bool:
         if isinstance(sink, SwapSink):
-            return sink.is_done or (sink.is_unknown and self.has_kept(sink.kept))
+            swap = sink.swap
+            return swap.is_done or (swap.is_unknown and self.has_kept(swap.kept))
         return self._transaction.is_committed
 
     def kept(self, sink: Sink) -> str:
-        return sink.kept if isinstance(sink, SwapSink) else ""
+        return sink.swap.kept if isinstance(sink, SwapSink) else ""
 
     def has_kept(self, name: str) -> bool:
         return Server(self.alias).exists(name)
@@ -172,7 +177,7 @@ class PgDumpConnector(Connector):
 
     def vanished(self, sink: Sink) -> list[str]:
         if isinstance(sink, SwapSink):
-            return sink.vanished
+            return sink.swap.vanished
         return [each for each in self._transaction.vanished if each.split(".")[-1] not in self.history_tables]
 
     def facts(self) -> Facts:

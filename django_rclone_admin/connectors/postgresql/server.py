@@ -6,6 +6,7 @@ import contextlib
 import csv
 import hashlib
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +24,9 @@ MAINTENANCE = "postgres"
 LOCK_SECONDS = 30
 NAME_BYTES = 63 - len("_dra_kept_12345678")
 """What PostgreSQL leaves of a name of 63 bytes for the name of the live database."""
+DIGITS = 8
+"""How many end a name beside that of the live database."""
+IN_PLACE = gettext_noop("Nothing was changed. The strategy in_place needs no such database.")
 
 LISTS = frozenset({"search_path", "temp_tablespaces", "local_preload_libraries", "session_preload_libraries"})
 """Settings whose value is a list of quoted names. Source: ``GUC_LIST_QUOTE`` in PostgreSQL's guc_tables.c."""
@@ -77,6 +81,10 @@ class Server:
             return gettext_noop(
                 "The database is the maintenance database of its server, so there can be no swap."
             )
+        return self.why_none_beside(live, may_have_extensions=may_have_extensions)
+
+    def why_none_beside(self, live: str, *, may_have_extensions: bool) -> str:
+        """Return why our role can't restore beside this database, as a sentence; an empty string when it can."""
         try:
             with self.cursor() as cursor:
                 cursor.execute(RIGHTS, [live])
@@ -87,21 +95,17 @@ class Server:
                 (needs_superuser,) = cursor.fetchone()
                 other = unmovable(cursor)
         except (DatabaseError, TypeError) as error:  # a pooler answers by names of its own
-            return f"The server's maintenance database can't be reached ({_one_line(error)}), so there can be no swap."
+            return f"The server's maintenance database can't be reached ({_one_line(error)})."
         if not may_create:
-            return gettext_noop("The role of the database may not create databases, so there can be no swap.")
+            return gettext_noop("The role of the database may not create databases.")
         if not is_owner:
-            return gettext_noop("The role of the database does not own it, so there can be no swap.")
+            return gettext_noop("The role of the database does not own it.")
         if not may_set:
-            return gettext_noop(
-                "The database has settings of its own that only a superuser can copy, so there can be no swap."
-            )
+            return gettext_noop("The database has settings of its own that only a superuser can copy.")
         if other:
-            return f"The database has what only a superuser can create in another one ({other}), so there can be no swap."
+            return f"The database has what only a superuser can create in another one ({other})."
         if needs_superuser and not may_have_extensions:
-            return gettext_noop(
-                "The database has an extension that only a superuser can create, so there can be no swap."
-            )
+            return gettext_noop("The database has an extension that only a superuser can create.")
         return ""
 
     def exists(self, name: str) -> bool:
@@ -114,10 +118,16 @@ class Server:
         start = name_beside(live, mark)
         with self.cursor() as cursor:
             cursor.execute(
-                "SELECT datname FROM pg_catalog.pg_database WHERE starts_with(datname, %s) AND length(datname) = %s",
-                [start, len(start) + 8],
+                "SELECT datname FROM pg_catalog.pg_database WHERE starts_with(datname, %s)", [start]
             )
-            return [name for (name,) in cursor.fetchall()]
+            names = [name for (name,) in cursor.fetchall()]
+        return [name for name in names if re.fullmatch(rf"[0-9a-f]{{{DIGITS}}}", name.removeprefix(start))]
+
+    def set_read_only(self, name: str, *, is_on: bool) -> None:
+        """Have the transactions of a database begin read-only, or as usual."""
+        change = "SET default_transaction_read_only TO on" if is_on else "RESET default_transaction_read_only"
+        with self.cursor() as cursor:
+            cursor.execute(f"ALTER DATABASE {quote(name)} {change}")
 
     def create_like(self, live: str, new: str) -> None:
         """Create an empty database with the owner, the locale, the settings and the grants of another one."""
@@ -211,23 +221,26 @@ class Server:
 
 
 @contextlib.contextmanager
-def explained() -> Iterator[None]:
+def explained(hint: str = IN_PLACE) -> Iterator[None]:
     """Turn the errors of the server into ours, before anything was swapped."""
     try:
         yield
     except DatabaseError as error:
         raise ProgramFailed(
             gettext_noop("The database beside the live one could not be made: %(reason)s"),
-            hint=gettext_noop("Nothing was changed. The strategy in_place needs no such database."),
+            hint=hint,
             reason=_one_line(error),
         ) from error
 
 
 def name_beside(live: str, mark: str, suffix: str = "") -> str:
-    """Return a name that belongs to a live database; a long one is cut, and told from others by its digest."""
-    name = live.encode()
-    if len(name) > NAME_BYTES:
-        live = f"{name[: NAME_BYTES - 9].decode(errors='ignore')}_{hashlib.sha256(name).hexdigest()[:8]}"
+    """Return a name that belongs to a live database; a long one is cut, and told from others by its digest.
+
+    :param suffix: eight digits; without them, the start of all such names is returned.
+    """
+    name, room = live.encode(), min(NAME_BYTES, 63 - len(mark) - DIGITS)
+    if len(name) > room:
+        live = f"{name[: room - 9].decode(errors='ignore')}_{hashlib.sha256(name).hexdigest()[:8]}"
     return f"{live}{mark}{suffix}"
 
 

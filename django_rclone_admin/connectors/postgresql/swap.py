@@ -1,29 +1,21 @@
 """Restore PostgreSQL beside the live database, then swap the two by renaming them in one transaction.
 
-The site keeps working until the swap, and what was replaced is kept under another name: undo is a rename. The data is
-streamed once; indexes and constraints are then built in parallel, for which pg_restore needs no more than the
-archive's table of contents, and that is at its head.
+The site keeps working until the swap, and what was replaced is kept under another name: undo is a rename.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 import uuid
 from datetime import datetime
 from typing import Any
 
 from django.db import DatabaseError
 
-from ...core.command import Command
 from ...core.control import Control
-from ...core.programs import run_to_end
-from ...core.transfer import CommandSink, Sink
 from ...exceptions import BackupError, BackupNotFound, OutcomeUnknown, ProgramFailed, gettext_noop
-from .contents import Archive, Head, parts
+from .filling import Filling
 from .libpq import quote
-from .search_path import reset_search_paths, set_search_paths
 from .server import Server, explained, name_beside
 
 logger = logging.getLogger("django_rclone_admin")
@@ -32,66 +24,39 @@ NEW, KEPT = "_dra_new_", "_dra_kept_"
 """In the names of the database that is being filled, and of the one that was replaced."""
 
 
-class SwapSink:
-    """Fills a new database; ``commit`` puts it in the place of the live one.
-
-    :param connector: the :class:`~django_rclone_admin.connectors.postgresql.PgDumpConnector` it works for.
-    """
+class SwapSink(Filling):
+    """Fills a new database; ``commit`` puts it in the place of the live one."""
 
     def __init__(self, connector: Any, control: Control) -> None:
-        self._connector, self._control = connector, control
-        self._server = Server(connector.alias)
-        self._live: str = connector.database_name
-        self._new = name_beside(self._live, NEW, uuid.uuid4().hex[:8])
-        self.kept = name_to_keep(self._live)
-        self.vanished: list[str] = []
-        self._archive = Archive(connector.list_contents, self._load)
-        self._contents: list[str] = []
-        """What pg_restore is told to load."""
-        self._functions: list[str] = []
-        """Functions that have a search path for as long as they are needed for the load."""
-        self.is_done = self.is_unknown = False
-        """Whether the databases were swapped; and whether they may have been, and nobody knows."""
+        super().__init__(connector, control, name_beside(connector.database_name, NEW, uuid.uuid4().hex[:8]))
+        self.swap = Swap(connector, self._new, name_to_keep(self._live), control)
 
     def open(self) -> None:
         with explained():
             for left in self._server.names_like(self._live, NEW):
                 self._server.drop(left)
-            self._server.create_like(self._live, self._new)
-        self._connector.prepare(self._new)
-        self._archive.open()
-
-    def write(self, data: bytes) -> None:
-        self._archive.write(data)
-
-    def _load(self, head: Head, listing: bytes) -> Sink:
-        """Create what is there before the rows, and return what loads those."""
-        wanted = self._connector.choice(self._new).lines(listing)
-        for part in parts(listing if wanted is None else wanted):
-            self._contents = head.choose(part)
-            run_to_end(self._pg_restore("--section=pre-data", str(head.path)), self._control)
-            with explained():
-                self._functions += set_search_paths(self._server, self._live, self._new)
-        # Extensions are there now, with tables of theirs that may be closed to us.
-        self._contents = head.choose(self._connector.choice(self._new).lines(listing))
-        return CommandSink(self._pg_restore("--section=data"), control=self._control)
-
-    def _pg_restore(self, *arguments: str) -> Command:
-        command: Command = self._connector.pg_restore(
-            self._new, "--exit-on-error", *self._contents, *arguments
-        )
-        return command
+        super().open()
 
     def commit(self) -> None:
-        self._archive.commit()
-        jobs = max(1, min(4, os.cpu_count() or 1))
-        indexes = ("--section=post-data", f"--jobs={jobs}", str(self._archive.head.path))
-        run_to_end(self._pg_restore(*indexes), self._control)
-        # One message, so that a pooler in between can't part them. It calls the functions of indexes, too.
-        analyze = "--command=SET statement_timeout = 0; ANALYZE"
-        run_to_end(self._connector.psql(self._new, analyze), self._control)
-        with explained():
-            reset_search_paths(self._server, self._new, self._functions)
+        super().commit()
+        self.swap.carry_out()
+
+    def _is_kept(self) -> bool:
+        return self.swap.is_done or self.swap.is_unknown
+
+
+class Swap:
+    """Puts a filled database in the place of the live one, which is then kept under another name."""
+
+    def __init__(self, connector: Any, new: str, kept: str, control: Control) -> None:
+        self._connector, self._control = connector, control
+        self._server, self._live, self._new = Server(connector.alias), connector.database_name, new
+        self.kept = kept
+        self.vanished: list[str] = []
+        self.is_done = self.is_unknown = False
+        """Whether the databases were swapped; and whether they may have been, and nobody knows."""
+
+    def carry_out(self) -> None:
         history = History(self._connector, self._server)
         with explained():
             before, after = (set(self._connector.tables(each)) for each in (self._live, self._new))
@@ -117,16 +82,6 @@ class SwapSink:
                     self._server.drop(name)
         except (BackupError, DatabaseError) as error:
             logger.warning("What an earlier restore kept could not be dropped: %s", error)
-
-    def abort(self) -> None:
-        self._archive.abort()
-
-    def close(self) -> None:
-        self._archive.close()
-        if not self.is_done and not self.is_unknown:
-            # The next restore drops it otherwise; what has failed already is what people must hear of.
-            with contextlib.suppress(DatabaseError):
-                self._server.drop(self._new)
 
 
 class History:

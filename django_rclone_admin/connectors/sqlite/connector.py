@@ -15,6 +15,7 @@ from ...core.transfer import Sink, Source
 from ...exceptions import RestoreRefused, UsageError, WrongFormat, gettext_noop
 from ..base import OPTIONS, Connector, Contents, Facts
 from .copying import Copier
+from .opened import Places
 from .opening import SiteOpener, connect
 from .schema import tables
 from .streams import MAGIC, Loader, Snapshot, SqlText, explained
@@ -84,15 +85,25 @@ class SqliteBackupConnector(Connector):
                 free=free,
             )
 
-    def sink(self, head: bytes, control: Control, strategy: str) -> Sink:
+    def places(self) -> Places:
+        return Places(self, self._open_copy)
+
+    def is_text(self, head: bytes) -> bool:
+        """Whether a dump is SQL text, by its first bytes, and not a file.
+
+        :raises WrongFormat: it is neither.
+        """
         is_text = not head.startswith(MAGIC)
         if is_text and not _looks_like_sql(head):
             raise WrongFormat(gettext_noop("The backup is neither a SQLite database nor its SQL text."))
+        return is_text
+
+    def sink(self, head: bytes, control: Control, strategy: str) -> Sink:
         return Loader(
             self.path(),
             control,
             keep=self.history_tables,
-            is_text=is_text,
+            is_text=self.is_text(head),
             open_copy=self._open_copy,
             is_full=self._is_full,
         )

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import IO
 
 from ...core.control import Control
-from ...core.process import write_all
 from ...core.temporary import private_folder, remove_folder
 from ...exceptions import ProgramFailed, RestoreRefused, UsageError, gettext_noop
 from .background import Background
@@ -22,7 +21,8 @@ from .checking import check, is_damage, missing_name
 from .copying import Copier
 from .opening import Opener, connect, connect_private
 from .schema import carry_over, empty, names, tables
-from .text import Script, dump_lines
+from .staged import Staged
+from .text import dump_lines
 
 MAGIC = b"SQLite format 3\0"
 CHUNK = 1 << 20
@@ -169,16 +169,14 @@ class Loader:
         open_copy: Opener = connect_private,
         is_full: bool = False,
     ) -> None:
-        self._path, self._keep, self._is_text = path, keep, is_text
+        self._path, self._keep, self._is_full = path, keep, is_full
         self._control = control or Control()
-        self._open_copy, self._is_full = open_copy, is_full
         self.vanished: list[str] = []
         """After the commit: the tables that were there and are no more."""
         self._copier = Copier()
+        self._staged = Staged(self._copier, open_copy, is_text=is_text)
         self._opened = contextlib.ExitStack()
         self._replacing: Background | None = None
-        self._close_input: Callable[[], None]
-        self._write: Callable[[bytes], object]
 
     @property
     def is_committed(self) -> bool:
@@ -188,34 +186,18 @@ class Loader:
     def open(self) -> None:
         folder = private_folder()
         self._opened.callback(remove_folder, folder)
-        self._staged = folder / "staged.sqlite3"
-        if self._is_text:
-            connection = self._opened.enter_context(self._copier.watched(self._open_copy(str(self._staged))))
-            script = Script(connection)
-            self._write, self._close_input = script.execute, script.finish
-        else:
-            stream = self._opened.enter_context(self._staged.open("wb", buffering=0))
-            self._write, self._close_input = partial(write_all, stream), stream.close
+        self._opened.callback(self._staged.close)
+        self._staged.open(folder / "staged.sqlite3")
 
     def write(self, data: bytes) -> None:
-        try:
-            self._write(data)
-        except OSError as error:
-            raise ProgramFailed(
-                gettext_noop("The private copy could not be written: %(reason)s."),
-                hint=gettext_noop(
-                    "Nothing was changed. The folder for temporary files needs room for the whole database."
-                ),
-                reason=error.strerror,
-            ) from error
+        self._staged.write(data)
 
     def commit(self) -> None:
         """Replace the live data. Whatever happens from the moment on when that is done, it does not raise."""
-        self._close_input()
         try:
             with (
                 explained(gettext_noop("The SQLite database could not be restored: %(reason)s.")),
-                self._copier.watched(self._open_copy(str(self._staged))) as staged,
+                self._staged.whole() as staged,
             ):
                 self._replacing = Background(partial(self._replace, staged), self.abort)
                 self._replacing.wait(self._control.touch)

@@ -1,0 +1,89 @@
+"""Fill a schema of its own beside the live one: for a swap, and for an opened backup."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from typing import Any
+
+from ...core.control import Control
+from ...exceptions import BackupError
+from .definitions import Definition, read
+from .server import Server
+from .streams import LoaderSink
+from .text import DumpText
+
+logger = logging.getLogger(__name__)
+
+
+class Filling:
+    """Creates a schema and fills it; after ``commit`` it is whole. One that is not kept is dropped by ``close``.
+
+    :param connector: the :class:`~django_rclone_admin.connectors.mysql.MysqlDumpConnector` it works for.
+    :param name: of the new schema.
+    """
+
+    def __init__(self, connector: Any, control: Control, name: str = "") -> None:
+        self._connector, self._control = connector, control
+        self._server = Server(connector)
+        self._new = name or self._server.new_name()
+        self._text = DumpText(left_out=connector.history_tables, packet=self._server.packet())
+        self._loader = LoaderSink(connector.load(self._new))
+        self._carried: list[Definition] = []
+        self._is_created = False
+
+    def open(self) -> None:
+        self._server.create(self._new)
+        self._is_created = True
+        self._loader.open()
+
+    def write(self, data: bytes) -> None:
+        for piece in self._text.feed(data):
+            self._loader.write(piece)
+
+    def commit(self) -> None:
+        self._loader.write(self._text.finish())
+        self._loader.commit()
+        self._create_definitions()
+
+    def _create_definitions(self) -> None:
+        """Create views, triggers, routines and events, now that nothing can set them off any more."""
+        server, unknown = self._server, self._text.unknown_kinds
+        if unknown:  # of what the dump was not asked for, the live definitions stay
+            with server.cursor() as cursor:
+                live = read(cursor, server.live, is_final=True)
+            self._carried = [each for each in live if each.kind in unknown]
+        # Views may need them.
+        server.create_in(self._new, [each for each in self._carried if each.kind != "EVENT"])
+        server.create_definitions(self._new, self._text.vetter.definitions.values(), lambda each: each.silent)
+
+    def definitions(self) -> list[Definition]:
+        """Return the views, triggers, routines and events of the new schema, as the live one would have them."""
+        written = self._text.vetter.definitions
+        enabled = [each.name for each in written.values() if each.kind == "EVENT" and each.is_enabled]
+        with self._server.cursor() as cursor:
+            found = read(cursor, self._new, enabled=enabled)
+        if self._text.vetter.source == self._server.live:
+            found = [
+                dataclasses.replace(each, statement=written[each.key].typed.decode())
+                if each.kind == "TRIGGER" and each.charset.startswith("utf8")
+                else each
+                for each in found
+            ]
+        return [*found, *(each for each in self._carried if each.kind == "EVENT")]
+
+    def _is_kept(self) -> bool:
+        """Whether the schema stays."""
+        return False
+
+    def abort(self) -> None:
+        self._loader.abort()
+
+    def close(self) -> None:
+        self._loader.close()
+        if self._is_created and not self._is_kept():
+            # Whoever looks next drops it otherwise; what has failed already is what people must hear of.
+            try:
+                self._server.clear(self._new)
+            except BackupError as error:
+                logger.warning("The schema of a failed restore could not be dropped: %s", error)

@@ -1,0 +1,94 @@
+"""Fill a database of its own beside the live one: for a swap, and for an opened backup.
+
+The data is streamed once; indexes and constraints are then built in parallel, for which pg_restore needs no more than
+the archive's table of contents, and that is at its head.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import Any
+
+from django.db import DatabaseError
+
+from ...core.command import Command
+from ...core.control import Control
+from ...core.programs import run_to_end
+from ...core.transfer import CommandSink, Sink
+from .contents import Archive, Head, parts
+from .search_path import reset_search_paths, set_search_paths
+from .server import IN_PLACE, Server, explained
+
+
+class Filling:
+    """Creates a database and fills it; after ``commit`` it is whole. One that is not kept is dropped by ``close``.
+
+    :param connector: the :class:`~django_rclone_admin.connectors.postgresql.PgDumpConnector` it works for.
+    :param name: of the new database.
+    """
+
+    hint = IN_PLACE
+    """What to do where the server does not let us create it."""
+
+    def __init__(self, connector: Any, control: Control, name: str) -> None:
+        self._connector, self._control, self._new = connector, control, name
+        self._server = Server(connector.alias)
+        self._live: str = connector.database_name
+        self._archive = Archive(connector.list_contents, self._load)
+        self._contents: list[str] = []
+        """What pg_restore is told to load."""
+        self._functions: list[str] = []
+        """Functions that have a search path for as long as they are needed for the load."""
+
+    def open(self) -> None:
+        with explained(self.hint):
+            self._server.create_like(self._live, self._new)
+        self._connector.prepare(self._new)
+        self._archive.open()
+
+    def write(self, data: bytes) -> None:
+        self._archive.write(data)
+
+    def _load(self, head: Head, listing: bytes) -> Sink:
+        """Create what is there before the rows, and return what loads those."""
+        wanted = self._connector.choice(self._new).lines(listing)
+        for part in parts(listing if wanted is None else wanted):
+            self._contents = head.choose(part)
+            run_to_end(self._pg_restore("--section=pre-data", str(head.path)), self._control)
+            with explained(self.hint):
+                self._functions += set_search_paths(self._server, self._live, self._new)
+        # Extensions are there now, with tables of theirs that may be closed to us.
+        self._contents = head.choose(self._connector.choice(self._new).lines(listing))
+        return CommandSink(self._pg_restore("--section=data"), control=self._control)
+
+    def _pg_restore(self, *arguments: str) -> Command:
+        command: Command = self._connector.pg_restore(
+            self._new, "--exit-on-error", *self._contents, *arguments
+        )
+        return command
+
+    def commit(self) -> None:
+        self._archive.commit()
+        jobs = max(1, min(4, os.cpu_count() or 1))
+        indexes = ("--section=post-data", f"--jobs={jobs}", str(self._archive.head.path))
+        run_to_end(self._pg_restore(*indexes), self._control)
+        # One message, so that a pooler in between can't part them. It calls the functions of indexes, too.
+        analyze = "--command=SET statement_timeout = 0; ANALYZE"
+        run_to_end(self._connector.psql(self._new, analyze), self._control)
+        with explained(self.hint):
+            reset_search_paths(self._server, self._new, self._functions)
+
+    def _is_kept(self) -> bool:
+        """Whether the database stays."""
+        return False
+
+    def abort(self) -> None:
+        self._archive.abort()
+
+    def close(self) -> None:
+        self._archive.close()
+        if not self._is_kept():
+            # Whoever looks next drops it otherwise; what has failed already is what people must hear of.
+            with contextlib.suppress(DatabaseError):
+                self._server.drop(self._new)

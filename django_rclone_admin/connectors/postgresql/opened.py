@@ -1,0 +1,107 @@
+"""Databases of opened backups: beside the live one of their server, filled as a swap fills its new one, then read-only."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+from django.db import DatabaseError
+
+from ...core.control import Control
+from ...core.transfer import Sink
+from ...exceptions import gettext_noop
+from ..places import MARK, count_rows, free_space, is_here
+from .filling import Filling
+from .libpq import quote
+from .server import Server, explained, name_beside
+from .swap import Swap
+
+HINT = gettext_noop("Nothing was changed. Check that the database server is running and its disk has room.")
+
+
+class Places:
+    """See :class:`~django_rclone_admin.connectors.places.Places`.
+
+    :param connector: the :class:`~django_rclone_admin.connectors.postgresql.PgDumpConnector` of a database of the server.
+    """
+
+    read_only = ("SET default_transaction_read_only = on", "SET transaction_read_only = on")
+    shell_arguments = ()  # it is the default of the database itself
+    hint = gettext_noop(
+        "Nothing was changed. Run ALTER ROLE … CREATEDB, or name in OPEN_ON a database whose role may create others."
+    )
+
+    def __init__(self, connector: Any) -> None:
+        self._connector, self._server = connector, Server(connector.alias)
+
+    def why_not(self) -> str:
+        return self._server.why_none_beside(
+            self._connector.database_name, may_have_extensions=self._connector.may_have_extensions
+        )
+
+    def name(self, site: str, number: str) -> str:
+        return name_beside(self._connector.database_name, MARK + site, number)
+
+    def names(self, site: str) -> list[str]:
+        return self._server.names_like(self._connector.database_name, MARK + site)
+
+    def free(self) -> int | None:
+        if not is_here(self._connector.live.get("HOST")):
+            return None
+        with self._server.cursor() as cursor:  # superusers and their like may know it
+            cursor.execute("SELECT setting FROM pg_catalog.pg_settings WHERE name = 'data_directory'")
+            row = cursor.fetchone()
+        return free_space(Path(row[0])) if row and row[0] else None
+
+    def sink(self, head: bytes, control: Control, place: str) -> Sink:
+        self._connector.check_head(head)
+        return ReadOnly(self._connector, control, place)
+
+    def settings(self, place: str) -> dict[str, Any]:
+        live = self._connector.live
+        # A pool belongs to the alias, whatever database is asked for.
+        options = {key: value for key, value in live.get("OPTIONS", {}).items() if key != "pool"}
+        return {**live, "NAME": place, "OPTIONS": options}
+
+    def rows(self, place: str = "", *, seconds: float | None = None) -> dict[str, int]:
+        database = place or self._connector.database_name
+        identifiers = {}
+        with self._server.cursor(database) as cursor:
+            for name in self._connector.tables(database):
+                cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [quote(name)])
+                is_plain = cursor.fetchone()[0]  # else its schema is before its name
+                identifiers[name] = quote(name) if is_plain else ".".join(map(quote, name.split(".", 1)))
+            return count_rows(cursor, identifiers, seconds)
+
+    def drop(self, place: str) -> None:
+        self._server.drop(place)
+
+    def put_live(self, place: str, kept: str, control: Control) -> list[str]:
+        with explained(HINT):
+            self._server.set_read_only(place, is_on=False)
+        try:
+            swap = Swap(self._connector, place, kept, control)
+            swap.carry_out()
+        except BaseException:
+            with contextlib.suppress(DatabaseError):  # it may have become the live one
+                if self._server.exists(place):
+                    self._server.set_read_only(place, is_on=True)
+            raise
+        return swap.vanished
+
+
+class ReadOnly(Filling):
+    """Fills a database and makes it read-only."""
+
+    hint = HINT
+    is_whole = False
+
+    def commit(self) -> None:
+        super().commit()
+        with explained(self.hint):
+            self._server.set_read_only(self._new, is_on=True)
+        self.is_whole = True
+
+    def _is_kept(self) -> bool:
+        return self.is_whole

@@ -1,0 +1,85 @@
+"""Keeps whoever reads an opened backup from writing, whatever he says to the server.
+
+The server refuses what writes, because each session is read-only. A session could take that back; so only what reads is let
+through, and the session is made read-only again before each query.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable
+from typing import Any
+
+from django.db import NotSupportedError
+
+READS = frozenset(
+    [
+        "SELECT",
+        "WITH",
+        "VALUES",
+        "TABLE",
+        "SHOW",
+        "EXPLAIN",
+        "DESC",
+        "DESCRIBE",
+        "PRAGMA",
+        "DECLARE",
+        "FETCH",
+        "MOVE",
+        "CLOSE",
+        "SET",
+        "RESET",
+        "BEGIN",
+        "START",
+        "COMMIT",
+        "END",
+        "ROLLBACK",
+        "ABORT",
+        "SAVEPOINT",
+        "RELEASE",
+    ]
+)
+"""The words that statements may begin with. What writes all the same is refused by the server."""
+TEXTS = re.compile(
+    r"""
+    '(?:[^'\\]|\\.|'')*' | "(?:[^"\\]|\\.|"")*" | `[^`]*` | (?P<dollar>\$\w*\$).*?(?P=dollar)
+    | --[^\n]* | /\*(?![!M]).*?\*/
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+"""What stands in a statement and is none: texts, names in quotes, and comments but those that MySQL carries out."""
+
+
+class Guard:
+    """An execute wrapper for the connections of opened backups.
+
+    :param statements: make a session read-only.
+    """
+
+    def __init__(self, statements: tuple[str, ...]) -> None:
+        self._statements = statements
+
+    def __call__(
+        self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]
+    ) -> Any:
+        connection = context["connection"]
+        text = sql.as_string(connection.connection) if hasattr(sql, "as_string") else str(sql)
+        refuse_writing(text)
+        with connection.wrap_database_errors, contextlib.closing(connection.connection.cursor()) as cursor:
+            for each in self._statements:
+                cursor.execute(each)
+        return execute(sql, params, many, context)
+
+
+def refuse_writing(text: str) -> None:
+    """Refuse statements that may not be let through.
+
+    :raises NotSupportedError: one of them does not read.
+    """
+    bare = TEXTS.sub(" ", text)
+    statements = [each.split() for each in bare.upper().replace("(", " ").split(";") if each.strip()]
+    words = [each[0] for each in statements]
+    # Several at once could make the session read-write and write: only one of them is looked after.
+    if not READS.issuperset(words) or (len(words) > 1 and set(words) != {"SET"}) or "/*" in bare:
+        raise NotSupportedError("This is an opened backup: it can only be read.")

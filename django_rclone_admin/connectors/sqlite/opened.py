@@ -1,0 +1,136 @@
+"""Files of opened backups: beside the live file, read-only."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote as quoted
+from urllib.parse import unquote, urlsplit
+
+from ...core.control import Control
+from ...core.files import FileSource
+from ...core.transfer import Sink, transfer
+from ...exceptions import ProgramFailed, gettext_noop
+from ..places import MARK, count_rows, free_space
+from .background import Background
+from .checking import check
+from .copying import Copier
+from .opening import Opener, connect, quote
+from .schema import tables
+from .staged import Staged
+from .streams import explained
+
+BESIDE = ("", "-journal", "-wal", "-shm")
+"""What SQLite may put beside a file, by the end of its name."""
+
+
+class Places:
+    """See :class:`~django_rclone_admin.connectors.places.Places`.
+
+    :param connector: the :class:`~django_rclone_admin.connectors.sqlite.SqliteBackupConnector` of the live file.
+    :param open_copy: opens a file, with whatever its constraints and indexes call.
+    """
+
+    read_only = ("PRAGMA query_only = ON",)
+    shell_arguments = ("-readonly",)
+    hint = gettext_noop("Nothing was changed.")
+
+    def __init__(self, connector: Any, open_copy: Opener) -> None:
+        self._connector, self._open_copy = connector, open_copy
+        name = connector.path()
+        self._live = Path(unquote(urlsplit(name).path) if name.startswith("file:") else name).absolute()
+
+    def why_not(self) -> str:
+        return ""
+
+    def name(self, site: str, number: str) -> str:
+        return str(self._live.with_name(f"{self._live.name}{MARK}{site}{number}"))
+
+    def names(self, site: str) -> list[str]:
+        start = re.escape(Path(self.name(site, "")).name)
+        pattern = re.compile(rf"({start}[0-9a-f]{{8}})({'|'.join(BESIDE)})")
+        found = [each for each in self._live.parent.iterdir() if each.is_file() and not each.is_symlink()]
+        return sorted(
+            {str(each.with_name(match[1])) for each in found if (match := pattern.fullmatch(each.name))}
+        )
+
+    def free(self) -> int | None:
+        return free_space(self._live.parent)
+
+    def sink(self, head: bytes, control: Control, place: str) -> Sink:
+        return Placed(Path(place), control, self._open_copy, is_text=self._connector.is_text(head))
+
+    def settings(self, place: str) -> dict[str, Any]:
+        live = self._connector.live
+        # What the site carries out first may write, and a transaction may not begin as one that does.
+        refused = ("init_command", "transaction_mode", "isolation_level")
+        options = {key: value for key, value in live.get("OPTIONS", {}).items() if key not in refused}
+        return {**live, "NAME": f"file:{quoted(place)}?mode=ro", "OPTIONS": options}
+
+    def rows(self, place: str = "", *, seconds: float | None = None) -> dict[str, int]:
+        name = f"file:{quoted(place)}?mode=ro" if place else self._connector.path()
+        with contextlib.closing(connect(name)) as connection:
+            found = tables(connection, without=self._connector.history_tables)
+            return count_rows(connection.cursor(), {each: quote(each) for each in found}, seconds)
+
+    def drop(self, place: str) -> None:
+        for end in BESIDE:
+            Path(place + end).unlink(missing_ok=True)
+
+    def put_live(self, place: str, kept: str, control: Control) -> list[str]:
+        sinks: list[Sink] = []
+
+        def choose(head: bytes) -> Sink:
+            sinks.append(self._connector.sink(head, control, "swap"))
+            return sinks[0]
+
+        transfer(FileSource(Path(place)), choose, control=control)
+        return list(self._connector.vanished(sinks[0]))
+
+
+class Placed:
+    """Writes a dump into a new file, checks it, and makes it read-only. One that is not whole is removed by ``close``."""
+
+    def __init__(self, file: Path, control: Control, open_copy: Opener, *, is_text: bool) -> None:
+        self._file, self._control = file, control
+        self._copier = Copier()
+        self._staged = Staged(self._copier, open_copy, is_text=is_text)
+        self._is_mine = self._is_whole = False
+
+    def open(self) -> None:
+        try:
+            self._file.touch(mode=0o600, exist_ok=False)
+        except OSError as error:
+            raise ProgramFailed(
+                gettext_noop("No file can be created beside the live database: %(reason)s."),
+                hint=gettext_noop(
+                    "Nothing was changed. The account of the site needs to write to that folder."
+                ),
+                reason=error.strerror,
+            ) from error
+        self._is_mine = True
+        self._staged.open(self._file)
+
+    def write(self, data: bytes) -> None:
+        self._staged.write(data)
+
+    def commit(self) -> None:
+        damaged = gettext_noop("The backup holds a damaged SQLite database.")
+        doing = gettext_noop("The SQLite database could not be opened: %(reason)s.")
+        with explained(doing), self._staged.whole() as connection:
+            Background(partial(check, connection, damaged), self.abort).wait(self._control.touch)
+            connection.execute("PRAGMA journal_mode=DELETE")  # not WAL, which writes beside the file
+        self._file.chmod(0o400)
+        self._is_whole = True
+
+    def abort(self) -> None:
+        self._copier.abort()
+
+    def close(self) -> None:
+        self._staged.close()
+        if self._is_mine and not self._is_whole:
+            for end in BESIDE:
+                Path(f"{self._file}{end}").unlink(missing_ok=True)

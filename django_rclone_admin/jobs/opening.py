@@ -1,0 +1,208 @@
+"""Open a backup: restore it into a place of its own beside everything live, read-only, for a while."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+import uuid
+from collections.abc import Iterator
+from datetime import timedelta
+
+from django.db import DatabaseError
+from django.utils.translation import gettext as _
+
+from .. import clock, wording
+from ..conf import get_settings
+from ..connectors.base import Connector
+from ..connectors.places import Places
+from ..connectors.registry import get_connector
+from ..core.catalog import StoredObject
+from ..core.transfer import CommandSource, Sink
+from ..exceptions import RestoreRefused, UsageError, gettext_noop
+from ..models.opened import OpenedBackup
+from ..remote import find_backup
+from .aliases import register
+from .closing import close, site, sweep
+from .connections import interruptible
+from .facts import ask
+from .job import Job
+from .loading import Loading
+from .options import OpenOptions
+from .plan import refuse_incomplete, refuse_old_server, refuse_other_engine
+
+MOST = 10
+"""How many opened backups may be there at once."""
+
+
+def open_backup(job: Job, *, process: str = "", found: list[OpenedBackup] | None = None) -> str:
+    """Open the run's backup for everybody, until it expires.
+
+    It is looked up only now: from now on, it is not deleted any more.
+
+    :param process: it is there for this process alone, and goes with it.
+    :param found: what was opened is added to it.
+    """
+    run = job.run
+    if not (job.recorded or process):
+        raise UsageError(
+            gettext_noop("An opened backup is recorded in a table that is not there yet."),
+            hint=gettext_noop("Nothing was changed. Run “manage.py migrate” first."),
+        )
+    backup = _look(job, run.path)
+    opened = _new(job, backup, number=run.pk)
+    opened.process = process
+    with _filled(job, opened, backup):
+        if not process:
+            _refuse_too_many()
+    opened.run = None
+    _save(job, opened)
+    if found is not None:
+        found.append(opened)
+    return _("Opened %(name)s as “%(alias)s”, %(size)s.") % {
+        "name": backup.name,
+        "alias": opened.alias,
+        "size": wording.size(run.raw_size),
+    }
+
+
+@contextlib.contextmanager
+def opened_in(job: Job, backup: StoredObject) -> Iterator[OpenedBackup]:
+    """Open a backup for a run alone; it is closed at the end of the block, or when the run is found dead.
+
+    Call :meth:`Job.read` and look the backup up before that.
+    """
+    backup = _look(job, backup)
+    opened = _new(job, backup, number=uuid.uuid4())
+    with _filled(job, opened, backup):
+        pass
+    try:
+        yield opened
+    finally:
+        close(opened)
+
+
+def _look(job: Job, backup: StoredObject | str) -> StoredObject:
+    """Sweep, and find the backup, which stays from now on."""
+    job.stage(_("Looking at the backup"))
+    sweep([server_of(job.run.database)])
+    return find_backup(job.catalog, backup) if isinstance(backup, str) else backup
+
+
+def _new(job: Job, backup: StoredObject, number: uuid.UUID) -> OpenedBackup:
+    """Return an opened backup that is not there yet.
+
+    :raises BackupError: it can't be opened, or there is no room.
+    """
+    refuse_incomplete(backup)
+    server = server_of(backup.database)
+    connector, places = find_places(server)
+    refuse_other_engine(backup, connector)
+    refuse_old_server(backup, connector, ask(connector))
+    if reason := places.why_not():
+        raise RestoreRefused(
+            gettext_noop("“%(server)s” can't take an opened backup. %(reason)s"),
+            hint=places.hint,
+            server=server,
+            reason=reason,
+        )
+    _refuse_full(places, backup)
+    hours = OpenOptions.from_run(job.run).hours
+    now = clock.now()
+    return OpenedBackup(
+        id=number,
+        path=backup.path,
+        database=backup.database,
+        server=server,
+        vendor=connector.vendor_name,
+        place=places.name(site(), number.hex[:8]),
+        host=socket.gethostname(),
+        opened_at=now,
+        expires_at=now + timedelta(hours=get_settings().open_hours if hours is None else hours),
+        opened_by=job.run.requested_by,
+        taken_at=backup.manifest.taken_at if backup.manifest else backup.taken_at,
+        run=job.run.pk,
+    )
+
+
+@contextlib.contextmanager
+def _filled(job: Job, opened: OpenedBackup, backup: StoredObject) -> Iterator[None]:
+    """Fill its place; whatever fails, nothing is left. The block is carried out once its row is there."""
+    began = time.monotonic()
+    _connector, places = find_places(opened.server)
+    try:
+        _save(job, opened)
+        yield
+        loading = Loading(backup)
+        job.stage(_("Restoring beside the live database"), then=_("Building indexes"))
+
+        def choose(head: bytes) -> Sink:
+            return places.sink(head, job.control, opened.place)
+
+        loading.run(job, CommandSource(job.catalog.rclone.download(backup.path)), choose)
+        loading.record(job)
+        job.stage(_("Counting rows"))
+        with interruptible(job.control, register(opened, places)):
+            opened.rows = places.rows(opened.place)
+        opened.seconds = time.monotonic() - began
+        _save(job, opened)
+    except BaseException:
+        close(opened)
+        raise
+
+
+def server_of(database: str) -> str:
+    """Return the alias whose server takes the opened backups of a database; see ``OPEN_ON``."""
+    return get_settings().open_on.get(database, database)
+
+
+def find_places(server: str) -> tuple[Connector, Places]:
+    """Return where opened backups lie on the server of an alias.
+
+    :raises RestoreRefused: its engine has no such places.
+    """
+    connector = get_connector(server)
+    try:
+        places = connector.places()
+    except DatabaseError as error:
+        raise RestoreRefused(
+            gettext_noop("“%(server)s” can't be reached: %(reason)s"),
+            server=server,
+            reason=" ".join(str(error).split()),
+        ) from error
+    if places is None:
+        raise RestoreRefused(
+            gettext_noop("Backups of %(vendor)s can't be opened."),
+            hint=gettext_noop("Nothing was changed. Restore it into another database with “dbrestore --to”."),
+            vendor=connector.vendor_name,
+        )
+    return connector, places
+
+
+def _refuse_full(places: Places, backup: StoredObject) -> None:
+    free = places.free()
+    needed = backup.manifest.raw_size if backup.manifest else backup.size
+    if free is not None and free < needed:
+        raise RestoreRefused(
+            gettext_noop("The opened backup needs at least %(size)d bytes, but only %(free)d are free."),
+            hint=gettext_noop("Nothing was changed. Free some space, or name another server in OPEN_ON."),
+            size=needed,
+            free=free,
+        )
+
+
+def _refuse_too_many() -> None:
+    """Refuse one more; it has its row already, so that of two at once not both are let in."""
+    if OpenedBackup.objects.filter(process="").count() > MOST:
+        raise RestoreRefused(
+            gettext_noop("There are %(count)d opened backups already, and no more are allowed at once."),
+            hint=gettext_noop(
+                "Nothing was changed. Close one with “manage.py closebackup”; --list shows them."
+            ),
+            count=MOST,
+        )
+
+
+def _save(job: Job, opened: OpenedBackup) -> None:
+    if job.recorded:
+        job.heart.write(opened.save)
