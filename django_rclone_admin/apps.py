@@ -11,6 +11,8 @@ class RcloneAdminConfig(AppConfig):
 
     def ready(self) -> None:
         from . import checks  # noqa: F401  (registers them)
-        from .jobs import shutdown  # needs the models
+        from .health import after_runs  # needs the models
+        from .jobs import shutdown
 
+        after_runs.connect()
         shutdown.watch_signals()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 import types
 import typing
@@ -18,6 +17,8 @@ from .core.flags import find_problem
 from .core.naming import Naming
 from .core.retention import RetentionPolicy
 from .exceptions import UsageError, gettext_noop
+from .health.limits import problems_of_health
+from .suggestions import suggestion
 
 NAME = "DJANGO_RCLONE"
 
@@ -130,8 +131,7 @@ def problems(values: object) -> list[tuple[str, str]]:
     for key, value in values.items():
         item = FIELDS.get(key)
         if item is None:
-            close = difflib.get_close_matches(str(key).upper(), FIELDS, n=1)
-            hint = f"Did you mean “{close[0]}”?" if close else f"Known keys: {', '.join(FIELDS)}."
+            hint = suggestion(key, FIELDS, what="keys")
             found.append((f"{NAME} has an unknown key “{key}”.", hint))
         elif not _fits(value, hints[item.name]):
             found.append(
@@ -151,11 +151,9 @@ def _problems_of_values(values: dict[str, Any]) -> list[tuple[str, str]]:
     found = []
     for key in values.get("RETENTION", {}):
         if key not in POLICY_KEYS:
-            close = difflib.get_close_matches(key, POLICY_KEYS, n=1)
-            hint = (
-                f"Did you mean “{close[0]}”?" if close else f"Known rules: {', '.join(sorted(POLICY_KEYS))}."
-            )
+            hint = suggestion(key, sorted(POLICY_KEYS), what="rules")
             found.append((f"{NAME}[“RETENTION”] has an unknown rule “{key}”.", hint))
+    found += problems_of_health(values.get("HEALTH", {}), django_settings.DATABASES)
     if found:
         return found
     candidate = _build(values)

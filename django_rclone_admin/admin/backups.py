@@ -22,6 +22,7 @@ from django.views.decorators.http import require_POST
 from .. import api, wording
 from ..exceptions import BackupError
 from ..models import Backup, BackupRun
+from .banner import show_banner
 from .columns import BackupColumns
 from .files import Files
 from .filters import DatabaseFilter, KindFilter, SafetyFilter, StateFilter
@@ -108,6 +109,11 @@ class BackupAdmin(BackupColumns, Restores, Files):
 
     def has_pin_permission(self, request: HttpRequest) -> bool:
         return has_permission(request, "pin")
+
+    def get_model_perms(self, request: HttpRequest) -> dict[str, bool]:
+        """Do what Django does; the index of the admin, which asks this, also shows how safe the site is."""
+        show_banner(request, self.admin_site.name)
+        return super().get_model_perms(request)
 
     # -- the list ---------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,8 @@ from ..connectors.registry import all_databases, databases_without_connector
 from ..core.catalog import State, StoredObject
 from ..core.file_lists import Difference, MediaFile
 from ..core.retention import Decision
-from ..health import Health, has_media_files
+from ..health.coverage import has_media_files
+from ..health.verdict import DatabaseHealth, Health
 from ..jobs.dispatch import carry_out_queued
 from ..jobs.job import Progress, stop_all
 from ..jobs.lock import RunInProgress
@@ -20,7 +21,6 @@ from ..remote import has_media
 from .backups import (
     backup_database,
     delete_backups,
-    health,
     list_backups,
     pin_backup,
     prune,
@@ -28,6 +28,7 @@ from .backups import (
     refresh,
     start_backup_database,
 )
+from .health import health, is_monitor, last_health
 from .media import (
     backup_media,
     compare_media,
@@ -66,6 +67,7 @@ from .runs import cancel, has_history, has_lost_its_process, reap_stale
 __all__ = [
     "API",
     "Abandoned",
+    "DatabaseHealth",
     "Decision",
     "Difference",
     "Health",
@@ -94,8 +96,10 @@ __all__ = [
     "has_media_files",
     "health",
     "holds_sessions",
+    "is_monitor",
     "is_tenant",
     "is_undoable",
+    "last_health",
     "list_backups",
     "list_media",
     "list_media_files",

@@ -13,7 +13,6 @@ from ..core.catalog import BACKUPS, StoredObject, latest
 from ..core.retention import Decision
 from ..core.store import read, remove, set_pin
 from ..exceptions import BackupError, BackupNotFound, gettext_noop
-from ..health import Health, check
 from ..jobs.backup import back_up
 from ..jobs.dispatch import clean_up, enqueue, run_now
 from ..jobs.job import Progress
@@ -159,11 +158,6 @@ def read_backup(path: str) -> tuple[StoredObject, Iterator[bytes]]:
     catalogs = get_catalogs()
     [backup] = find_backups(catalogs, [path])
     return backup, read(catalogs[0], backup)
-
-
-def health() -> Health:
-    """Say whether the site is safe; a remote that does not answer is part of the answer."""
-    return check()
 
 
 def refresh() -> None:

@@ -68,7 +68,8 @@ def get_connector(alias: str, *, for_safety: bool = False) -> Connector:
     :param for_safety: it dumps all of the live database, for a safety backup, or restores such a backup.
     :raises UsageError: there is no such alias, or nothing can back up its engine.
     """
-    from ..models.opened import OpenedBackup  # models need the apps to be ready
+    from ..models.health import Notice, SiteHealth  # models need the apps to be ready
+    from ..models.opened import OpenedBackup
     from ..models.runs import BackupRun
 
     if not is_database(alias):
@@ -96,7 +97,7 @@ def get_connector(alias: str, *, for_safety: bool = False) -> Connector:
         alias,
         connections[alias].settings_dict,
         options,
-        history_tables=(BackupRun._meta.db_table, OpenedBackup._meta.db_table),
+        history_tables=tuple(each._meta.db_table for each in (BackupRun, OpenedBackup, SiteHealth, Notice)),
     )
     return connector
 

@@ -6,6 +6,7 @@ from django.db import connections, router
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
+from ..models.health import Notice, SiteHealth
 from ..models.opened import OpenedBackup
 from ..models.runs import BackupRun
 from ..models.schedules import BackupSchedule
@@ -26,7 +27,7 @@ def repair(alias: str) -> None:
     if not router.allow_migrate_model(alias, BackupRun):
         return
     there = set(connection.introspection.table_names())
-    for model in (BackupRun, OpenedBackup, BackupSchedule):
+    for model in (BackupRun, OpenedBackup, BackupSchedule, SiteHealth, Notice):
         if model._meta.db_table not in there:
             with connection.schema_editor() as editor:
                 editor.create_model(model)

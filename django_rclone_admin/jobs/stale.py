@@ -80,7 +80,7 @@ def reap_stale() -> None:
 def _reap_all(runs: Iterable[BackupRun]) -> None:
     alias = database()
     try:
-        with _without_waiting(alias), transaction.atomic(using=alias):
+        with without_waiting(alias), transaction.atomic(using=alias):
             for run in runs:
                 reap(run)
     except DatabaseError as error:  # somebody holds a lock: the next look will do
@@ -88,7 +88,7 @@ def _reap_all(runs: Iterable[BackupRun]) -> None:
 
 
 @contextlib.contextmanager
-def _without_waiting(alias: str) -> Iterator[None]:
+def without_waiting(alias: str) -> Iterator[None]:
     """Have SQLite give up at once where somebody holds its file."""
     connection = connections[alias]
     if connection.vendor != "sqlite":

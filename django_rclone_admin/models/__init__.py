@@ -1,8 +1,20 @@
-"""The run history, opened backups and schedules, which have tables, and the backups on the remote, which have none."""
+"""The run history, opened backups, schedules and health, which have tables, and the backups on the remote, which have none."""
 
 from .backups import Backup
+from .health import Notice, SiteHealth
 from .opened import OpenedBackup
 from .runs import BackupRun, Kind, Origin, Status, Trigger
 from .schedules import BackupSchedule
 
-__all__ = ["Backup", "BackupRun", "BackupSchedule", "Kind", "OpenedBackup", "Origin", "Status", "Trigger"]
+__all__ = [
+    "Backup",
+    "BackupRun",
+    "BackupSchedule",
+    "Kind",
+    "Notice",
+    "OpenedBackup",
+    "Origin",
+    "SiteHealth",
+    "Status",
+    "Trigger",
+]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
@@ -23,6 +24,8 @@ AT_ONCE = 4
 """How many schedules are carried out at the same time: a check of hours must not keep the hourly backup waiting."""
 LOOK_AGAIN = 30.0
 """Seconds after which the schedules are read again at the latest: somebody may have edited one."""
+JUDGE_AGAIN = 300.0
+"""Seconds after which the health of the site is looked at again."""
 
 
 class Loop:
@@ -38,6 +41,8 @@ class Loop:
         self._working: dict[int, Future[None]] = {}
         self._refused: dict[int, str] = {}
         self._is_down = False
+        self._health: Future[object] | None = None
+        self._judged_at = float("-inf")
 
     def run(self) -> None:
         """Work until a signal ends it; the runs that are at work then are stopped, and left to the next pass."""
@@ -72,6 +77,19 @@ class Loop:
         for key in keys:
             if key not in self._working:
                 self._working[key] = executor.submit(self._work, key)
+        is_free = self._health is None or self._health.done()
+        if is_free and time.monotonic() - self._judged_at > JUDGE_AGAIN:
+            self._judged_at = time.monotonic()
+            self._health = executor.submit(self._judge)
+
+    def _judge(self) -> None:
+        """Look at the health of the site, which may take as long as the remote does."""
+        try:
+            api.health()
+        except Exception:
+            logger.exception("The health of the site could not be judged.")
+        finally:
+            connections.close_all()
 
     def _work(self, key: int) -> None:
         try:

@@ -66,7 +66,7 @@ class Preview:
 
 
 def run_pass(tell: Callable[[Outcome], None], stop: threading.Event) -> list[Outcome]:
-    """Carry out every schedule that is due, one after another.
+    """Carry out every schedule that is due, one after another, and then look at the health of the site.
 
     :param tell: called with each outcome as soon as it is known.
     :raises Interrupted: the process is going down; what was not finished is left to the next pass.
@@ -77,6 +77,7 @@ def run_pass(tell: Callable[[Outcome], None], stop: threading.Event) -> list[Out
         if outcome := run_one(key, stop):
             tell(outcome)
             outcomes.append(outcome)
+    api.health()
     return outcomes
 
 

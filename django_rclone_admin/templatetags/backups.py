@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from django import template
-from django.db.models import Count, Sum
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from .. import wording
-from ..health import DatabaseHealth, Day
-from ..models import Backup
+from ..health.facts import Day
+from ..health.verdict import DatabaseHealth
 
 register = template.Library()
 
@@ -95,14 +94,10 @@ def strip(days: Sequence[Day]) -> str:
 @register.simple_tag
 def stored(part: DatabaseHealth) -> str:
     """Say how much of a database, or of the media files, is on the remote."""
-    backups = Backup.objects.filter(kind=part.kind, database=part.database)
-    if part.kind != Backup.Kind.DATABASE:  # most of their files are in many backups
-        return _count(backups.count())
-    found = backups.aggregate(count=Count("pk"), size=Sum("size", default=0))
-    return _("%(size)s in %(backups)s") % {
-        "size": wording.size(found["size"]),
-        "backups": _count(found["count"]),
-    }
+    backups = _count(part.facts.count)
+    if part.kind == "media":  # most of their files are in many backups
+        return backups
+    return _("%(size)s in %(backups)s") % {"size": wording.size(part.facts.stored), "backups": backups}
 
 
 def _count(count: int) -> str:

@@ -7,6 +7,7 @@ import pytest
 from django.utils import timezone
 
 from django_rclone_admin import api
+from django_rclone_admin.conf import problems
 from django_rclone_admin.health import Level
 from django_rclone_admin.models import BackupRun, Kind, Status
 from tests.support.backups import Backups
@@ -101,3 +102,57 @@ def test_run_that_was_cancelled_or_has_not_ended_is_no_failure(backups, status):
 def test_backups_of_other_databases_do_not_count(backups):
     put(backups, database="analytics")
     assert judge() == (Level.CRITICAL, "There is no backup.")
+
+
+def test_answer_after_a_run_knows_its_backup_without_asking_the_remote(backups, tmp_path):
+    api.health()
+    backups.count_calls(tmp_path)
+    api.backup_database("default")
+    made_by_the_run = len(backups.calls())
+    known = api.last_health()
+    assert backups.calls() == []
+    assert made_by_the_run == 6
+    assert (known.level, known.databases[0].last.path[:11]) == (Level.OK, "db/default-")
+    assert known.databases[0].findings == api.health().databases[0].findings == []
+
+
+def test_kept_backup_grows_too_old_by_itself(backups):
+    put(backups, 25 * HOUR)
+    api.health()
+    assert api.last_health().level == Level.OK
+    backups.configure(HEALTH={"max_age_hours": 24})
+    assert [each.rule for each in api.last_health().findings] == ["old", "no_schedule"]
+
+
+def test_nothing_known_is_unknown_and_not_well(backups):
+    known = api.last_health()
+    assert (known.level, [each.rule for each in known.findings]) == (Level.UNKNOWN, ["no_answer"])
+
+
+def test_last_known_state_is_judged_while_the_remote_is_down(backups):
+    put(backups)
+    api.health()
+    backups.take_down()
+    found = api.health()
+    assert found.level == Level.CRITICAL
+    assert found.sentence == "The remote does not answer."
+
+
+@pytest.mark.parametrize(
+    "health, words",
+    [
+        ({"max_age_hour": 3}, "“max_age_hours”"),
+        ({"default": {"min_sise": 3}}, "“min_size”"),
+        ({"defualt": {}}, "“default”"),
+        ({"ignore": ["no_shedule"]}, "“no_schedule”"),
+        ({"max_age_hours": "26"}, "must be a number"),
+        ({"max_age_hours": True}, "must be a number"),
+        ({"default": 5}, "dictionary of limits"),
+        ({"token": ""}, "random text"),
+    ],
+    ids=str,
+)
+def test_impossible_health_is_refused_with_what_was_meant(health, words):
+    [(sentence, hint)] = problems({"REMOTE": "x:", "HEALTH": health})
+    assert "HEALTH" in sentence
+    assert words in hint

@@ -15,12 +15,14 @@ import pytest
 from django.core.management import get_commands, load_command_class
 from django.dispatch import Signal
 
-from django_rclone_admin import api, conf, exceptions, executors, health, models, signals
+from django_rclone_admin import api, conf, exceptions, executors, models, signals
 from django_rclone_admin.connectors.base import OPTIONS
 from django_rclone_admin.core.catalog import State
 from django_rclone_admin.core.manifest import Manifest
 from django_rclone_admin.core.retention import RetentionPolicy
 from django_rclone_admin.exceptions import BackupError
+from django_rclone_admin.health.levels import Rule
+from django_rclone_admin.health.limits import Limits, SiteLimits
 from tests.support.queues import QUEUES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -72,9 +74,17 @@ def test_retention_rule_is_in_the_reference_with_its_default(rule):
     assert default == ("DB_CLEANUP_KEEP" if rule == "last" else str(getattr(RetentionPolicy(), rule)))
 
 
-@pytest.mark.parametrize("limit", sorted(health.DEFAULTS))
-def test_health_limit_is_in_the_reference_with_its_default(limit):
-    assert row(REFERENCE / "settings.md", limit)[1] == f"`{health.DEFAULTS[limit]}`"
+@pytest.mark.parametrize(
+    "limit", [*dataclasses.fields(Limits), *dataclasses.fields(SiteLimits)], ids=lambda field: field.name
+)
+def test_key_of_health_is_in_the_reference_with_its_default(limit):
+    shown = ast.literal_eval(row(REFERENCE / "settings.md", limit.name)[1].strip("`"))
+    assert (tuple(shown) if isinstance(shown, list) else shown) == limit.default
+
+
+def test_rules_of_health_are_those_of_the_reference():
+    text = section(REFERENCE / "health.md", "Rules")
+    assert sorted(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == sorted(Rule)
 
 
 @pytest.mark.parametrize("option", sorted(OPTIONS))

@@ -1,0 +1,44 @@
+"""A message on the index of the admin where the backups are not green.
+
+It is a message of Django's, because every theme shows those, and no theme keeps the blocks of the index.
+"""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
+
+from .. import api
+from ..api import Health
+from .pages import APP, LIST, has_permission
+
+SHOWN = "_dra_banner"
+
+
+def show_banner(request: HttpRequest, site: str) -> None:
+    """Add the message, once a request, where the page is the index. It makes one small query and calls no rclone.
+
+    :param site: the name of the admin site.
+    """
+    match = request.resolver_match
+    is_index = match is not None and match.url_name == "index" and request.method == "GET"
+    if not is_index or hasattr(request, SHOWN) or not has_permission(request, "view"):
+        return
+    setattr(request, SHOWN, True)
+    found = api.last_health()
+    if found.level == 0 or not found.is_known:
+        return  # a site that was never judged is new: its list says so
+    show = messages.error if found.level > 1 else messages.warning
+    show(request, _text(found, site), fail_silently=True)
+
+
+def _text(found: Health, site: str) -> str:
+    sentence = " ".join(filter(None, (_("Backups:"), found.sentence, found.detail)))
+    try:
+        address = reverse(f"admin:{APP}_{LIST}", current_app=site)
+    except NoReverseMatch:
+        return sentence
+    return format_html('{} <a href="{}">{}</a>', sentence, address, _("See the backups"))

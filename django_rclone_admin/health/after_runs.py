@@ -1,0 +1,42 @@
+"""After each run, the kept facts are brought up to date. That changes neither the run's time nor its outcome."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from typing import Any
+
+from django.db import connections
+
+from .. import signals
+from ..jobs import history
+from ..jobs.history_thread import HistoryThread
+from ..models.runs import BackupRun
+from . import kept
+
+logger = logging.getLogger("django_rclone_admin")
+
+PATIENCE = 5
+"""Seconds that a run waits at its end for the database of the history."""
+
+
+def connect() -> None:
+    """Be told of the end of every run."""
+    for signal in (signals.run_finished, signals.run_failed):
+        signal.connect(_note, dispatch_uid="django_rclone_admin.health", weak=False)
+
+
+def _note(run: BackupRun, **kwargs: Any) -> None:
+    if run._state.adding:
+        return  # it has no row, because the history can't be written
+    alias = history.database()
+    if connections[alias].in_atomic_block:
+        kept.note_run(run)  # nobody else sees the row yet
+        return
+    thread = HistoryThread(alias)
+    try:
+        thread.submit(functools.partial(kept.note_run, run)).result(PATIENCE)
+    except Exception as error:  # noqa: BLE001  (whatever it is, the run has ended as it has)
+        logger.debug("The health of the site was not brought up to date: %s", error)
+    finally:
+        thread.close(0)

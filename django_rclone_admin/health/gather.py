@@ -1,0 +1,248 @@
+"""Gathers the facts: of the remote by rclone, of runs by the history, of the rest by the settings."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.core.cache import cache
+from django.utils import timezone
+
+from .. import clock, wording
+from ..cached_listing import PAGE_TIMEOUT, cache_key, cached_objects, with_manifests
+from ..conf import get_settings
+from ..connectors.registry import all_databases, get_connector
+from ..core.catalog import State, StoredObject, latest
+from ..core.check_marks import Outcome
+from ..core.file_lists import NAME as MEDIA
+from ..exceptions import BackupError, ProgramMissing
+from ..models.runs import Trigger
+from ..remote import find_rclone, get_rclone
+from ..single_flight import once
+from . import history_facts
+from .coverage import has_media_files, uncovered
+from .facts import DAYS, BackupFacts, Day, PartFacts, SiteFacts, Trouble
+from .history_facts import Ended, History
+from .limits import is_judged
+
+REMOTE_SECONDS = 300
+"""How long the version of rclone and the free space are remembered."""
+BY_HAND = (Trigger.ADMIN, Trigger.SAFETY)
+"""Triggers of backups that nobody may rely on to come again."""
+
+
+def gather(known: SiteFacts | None) -> SiteFacts:
+    """Look at the remote and at the history. A remote that does not answer is a fact, not an error.
+
+    :param known: the facts of the last look, for what can't be asked now.
+    """
+    history = history_facts.read()
+    try:
+        objects = cached_objects()
+        parts = [_of_database(alias, objects, history) for alias in all_databases()]
+        if _has_media(objects):
+            parts.append(_of_media(objects, history))
+        version, free = _about_remote()
+    except BackupError as error:
+        sentence, hint = wording.describe(error)
+        missing = isinstance(error, ProgramMissing) or find_rclone() is None
+        trouble = Trouble(sentence=sentence, hint=hint, is_rclone_missing=missing)
+        return dataclasses.replace(gather_locally(known, history), trouble=trouble)
+    return _site(history, parts=parts, version=version, free=free)
+
+
+def gather_locally(known: SiteFacts | None, history: History | None = None) -> SiteFacts:
+    """Gather what can be known without the remote; the rest is as it was at the last look, or as the history has it."""
+    history = history or history_facts.read()
+    known = known if known and known.place == place() else None
+    names = [*all_databases(), *([MEDIA] if _has_media([]) or (known and known.part(MEDIA)) else [])]
+    parts = []
+    for name in names:
+        kind = "media" if name == MEDIA else "database"
+        kept = known.part(name) if known else None
+        part = kept or _from_history(name, kind, history)
+        parts.append(_with_history(part, history))
+    site = _site(history, parts=parts)
+    if known is None:
+        return site
+    return dataclasses.replace(
+        site, version=known.version, free=known.free, trouble=known.trouble, gathered_at=known.gathered_at
+    )
+
+
+def place() -> str:
+    """Return what tells the configured remote from another one."""
+    return hashlib.sha256(cache_key("health").encode()).hexdigest()[:16]
+
+
+def _site(history: History, **values: object) -> SiteFacts:
+    return SiteFacts(
+        gathered_at=clock.now(),
+        place=place(),
+        remote=get_rclone().label,
+        history_problem=history.problem,
+        runs=history.active,
+        schedules=history.schedules,
+        uncovered=uncovered(),
+        **values,  # type: ignore[arg-type]
+    )
+
+
+def _has_media(objects: Sequence[StoredObject]) -> bool:
+    """Whether media files are to be judged: there are some, here or on the remote, and the settings want it."""
+    return is_judged(MEDIA, get_settings().health) and (bool(_media_backups(objects)) or has_media_files())
+
+
+def _media_backups(objects: Sequence[StoredObject]) -> list[StoredObject]:
+    # One without a manifest can't be restored.
+    return [each for each in objects if each.kind == "media" and each.taken_at and each.has_manifest]
+
+
+def _of_database(alias: str, objects: Sequence[StoredObject], history: History) -> PartFacts:
+    mine = [each for each in objects if (each.kind, each.database) == ("database", alias) and each.taken_at]
+    return _of_listing(alias, "database", get_connector(alias).vendor_name, mine, history)
+
+
+def _of_media(objects: Sequence[StoredObject], history: History) -> PartFacts:
+    return _of_listing(MEDIA, "media", "", _media_backups(objects), history)
+
+
+def _of_listing(
+    name: str, kind: str, vendor: str, mine: Sequence[StoredObject], history: History
+) -> PartFacts:
+    now = clock.now()
+    in_time = [each for each in mine if not each.is_ahead(now)]
+    # The listing alone does not tell damaged backups, nor those that were made before a restore.
+    newest = with_manifests(in_time[:DAYS])
+    last = latest(newest, name) or latest(in_time[DAYS:], name)
+    good = [each for each in newest if not each.is_safety and each.state is not State.DAMAGED]
+    complete = [
+        each for each in good if each.state is State.COMPLETE and not (last and each.name == last.name)
+    ]
+    damaged = [each for each in newest if each.state is State.DAMAGED]
+    automatic = [each for each in good if not each.manifest or each.manifest.trigger not in BY_HAND]
+    proofs = sorted((each.proof for each in mine if each.proof), key=lambda each: each.at)
+    part = PartFacts(
+        database=name,
+        kind=kind,
+        vendor=vendor,
+        last=_backup(last) if last else None,
+        failed_check=_failed_check(last) if last else "",
+        proven_at=proofs[-1].at if proofs else None,
+        proven_level=str(proofs[-1].level) if proofs else "",
+        size_before=complete[0].total_size if complete else None,
+        damaged=[each.name for each in damaged],
+        is_newest_damaged=bool(damaged) and (last is None or damaged[0].order > last.order),
+        ahead=[each.name for each in mine if each.is_ahead(now)],
+        first_at=in_time[-1].taken_at if in_time else None,
+        automatic_at=automatic[0].taken_at if automatic else None,
+        sizes=[each.total_size for each in reversed(good)],
+        days=_strip([*newest, *in_time[DAYS:]], history.ended(name, kind)),
+        count=len(mine),
+        stored=sum(each.size for each in mine),
+    )
+    return _with_history(part, history)
+
+
+def _backup(stored: StoredObject) -> BackupFacts:
+    assert stored.taken_at is not None
+    return BackupFacts(
+        name=stored.name,
+        path=stored.path,
+        taken_at=stored.taken_at,
+        total_size=stored.total_size,
+        state=str(stored.state),
+        files=stored.manifest.files if stored.manifest else None,
+    )
+
+
+def _failed_check(backup: StoredObject) -> str:
+    """Return the level of a check that the backup has failed and that does not make it damaged; else nothing."""
+    return next((str(each.level) for each in backup.checks if each.outcome is Outcome.FAILED), "")
+
+
+def _with_history(part: PartFacts, history: History) -> PartFacts:
+    """Return the facts of a database with those that the history has."""
+    ended = history.ended(part.database, part.kind)
+    first = min((each for each in (part.first_at, history.first_at(part.database)) if each), default=None)
+    return dataclasses.replace(
+        part,
+        failure=history_facts.failure(ended, part.last.taken_at if part.last else None),
+        first_at=first,
+        seconds=next((each.seconds for each in ended if each.is_success), part.seconds),
+        next_run_at=history.next_run_at(part.database),
+    )
+
+
+def _from_history(name: str, kind: str, history: History) -> PartFacts:
+    """Return what the history knows of the backups of a database, where the remote was never listed."""
+    good = [each for each in history.ended(name, kind) if each.is_success and each.path]
+    vendor = "" if kind == "media" else get_connector(name).vendor_name
+    part = PartFacts(database=name, kind=kind, vendor=vendor, is_listed=False, count=len(good))
+    for each in reversed(good):
+        part = with_backup(part, each)
+    return part
+
+
+def with_backup(part: PartFacts, run: Ended) -> PartFacts:
+    """Return the facts of a database with a backup that was made since."""
+    if run.trigger == Trigger.SAFETY or not run.path:
+        return part
+    size = run.size or 0
+    if part.kind == "media" and part.last:
+        size = part.last.total_size  # the run tells the size of the file list alone
+    last = BackupFacts(
+        name=run.path.rpartition("/")[2],
+        path=run.path,
+        taken_at=run.began_at,
+        total_size=size,
+        state=str(State.COMPLETE),
+    )
+    return dataclasses.replace(
+        part,
+        last=last,
+        size_before=part.last.total_size if part.last and part.last.state == State.COMPLETE else None,
+        is_newest_damaged=False,
+        automatic_at=part.automatic_at if run.trigger in BY_HAND else run.began_at,
+        sizes=[*part.sizes, size][-DAYS:],
+        days=_mark_today(part.days),
+        count=part.count + 1,
+        stored=part.stored + size,
+    )
+
+
+def _mark_today(days: Sequence[Day]) -> list[Day]:
+    today = timezone.localtime(clock.now()).date()
+    return [dataclasses.replace(each, state="ok") if each.day == today else each for each in days]
+
+
+def _strip(mine: Sequence[StoredObject], ended: Sequence[Ended]) -> list[Day]:
+    today = timezone.localtime(clock.now()).date()
+    good = {_day(each.taken_at) for each in mine if each.state is not State.DAMAGED}
+    tried = {_day(each.created_at) for each in ended if not each.is_success}
+    tried |= {_day(each.taken_at) for each in mine if each.state is State.DAMAGED}
+    days = [today - timedelta(days=back) for back in range(DAYS - 1, -1, -1)]
+    return [Day(day=day, state="ok" if day in good else "failed" if day in tried else "none") for day in days]
+
+
+def _day(time: datetime | None) -> object:
+    return timezone.localtime(time).date() if time else None
+
+
+def _about_remote() -> tuple[str, int | None]:
+    """Return the version of rclone and the free bytes, by two calls of rclone every few minutes, however many ask."""
+    key = cache_key("remote")
+
+    def remembered() -> tuple[str, int | None] | None:
+        found: tuple[str, int | None] | None = cache.get(key)
+        return found
+
+    def ask() -> tuple[str, int | None]:
+        rclone = get_rclone(timeout=PAGE_TIMEOUT)
+        found = (rclone.version(), rclone.free())
+        cache.set(key, found, REMOTE_SECONDS)
+        return found
+
+    return once(key, remembered, ask, seconds=2 * PAGE_TIMEOUT)

@@ -1,0 +1,94 @@
+import json
+import sys
+from typing import Any, NoReturn
+
+from django.core.management.base import CommandError, CommandParser
+from django.utils.translation import gettext as _
+
+from ... import api
+from ...monitoring.health_json import health_document
+from ...monitoring.plugin import first_words, plugin_output
+from ..base import Command as BaseCommand
+
+UNKNOWN = 3
+
+
+class Command(BaseCommand):
+    help = _("Say whether the site is safe, as a monitoring plugin does.")
+    details = _(
+        "Without arguments, all databases and the media files are judged. The first line has the state and performance "
+        "data, each further line what a rule has found."
+    )
+    terms = (
+        (
+            _("Exit codes:"),
+            (
+                ("0", _("OK")),
+                ("1", _("WARNING")),
+                ("2", _("CRITICAL")),
+                ("3", _("UNKNOWN, also for wrong usage and wrong settings")),
+            ),
+        ),
+    )
+    examples = (
+        ("", _("Everything.")),
+        ("-d default --max-age 4", _("One database, which is backed up every few hours.")),
+        ("--json", _("The judgement for a program.")),
+    )
+    has_judged = False
+    level = 0
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument(
+            "-d",
+            "--database",
+            action="append",
+            metavar="ALIAS",
+            help=_("Judge this database, or “media”. May be given several times."),
+        )
+        parser.add_argument(
+            "--max-age",
+            type=float,
+            metavar="HOURS",
+            help=_("How old the last backup may be, instead of the limit in HEALTH."),
+        )
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        try:
+            super().run_from_argv(argv)
+        except SystemExit as error:
+            # Wrong usage: to a monitor, 2 would be a critical state of the backups.
+            if error.code and not self.has_judged:
+                sys.exit(UNKNOWN)
+            raise
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            super().handle(*args, **options)
+        except (CommandError, OSError):
+            raise
+        except Exception as error:
+            if options["traceback"]:
+                raise
+            self.fail(
+                _("The check itself failed: %(error)s.") % {"error": type(error).__name__}, "", code=UNKNOWN
+            )
+        if self.level:
+            sys.exit(self.level)
+
+    def work(self, **options: Any) -> object:
+        chosen = options["database"] or []
+        api.refresh()  # a monitor wants to know what is there now
+        found = api.health([chosen] if isinstance(chosen, str) else chosen, max_age_hours=options["max_age"])
+        self.has_judged, self.level = True, int(found.level)
+        if not self.as_json:
+            self.stdout.write(plugin_output(found))
+        return health_document(found)
+
+    def fail(self, sentence: str, hint: str, *, code: int) -> NoReturn:
+        """Say that nothing is known, where monitors read it."""
+        document = {"status": "fail", "level": "unknown", "error": sentence, "hint": hint}
+        words = first_words("UNKNOWN", f"{sentence} {hint}")
+        self.stdout.write(json.dumps(document, ensure_ascii=False) if self.as_json else words)
+        sys.exit(UNKNOWN)

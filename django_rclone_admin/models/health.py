@@ -1,0 +1,48 @@
+"""What is kept of the health of the site: the facts of the last look, and what people were told."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from .. import clock
+from .fields import AwareDateTimeField
+
+
+class SiteHealth(models.Model):
+    """The facts of the last look at the backups, in one row. Like the history, it never travels in backups."""
+
+    name = models.CharField(primary_key=True, max_length=20, default="site", editable=False)
+    facts = models.JSONField(_("facts"), default=dict)
+    gathered_at = AwareDateTimeField(_("gathered"), default=clock.now)
+
+    class Meta:
+        verbose_name = _("health of the site")
+        verbose_name_plural = _("health of the site")
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Notice(models.Model):
+    """A problem that people are told of once when it appears and once when it is over.
+
+    The row is the claim: whoever inserts it, or changes ``claimed_at``, tells people. So one of all processes on all hosts does.
+    Like the history, it never travels in backups.
+    """
+
+    key = models.CharField(primary_key=True, max_length=150, editable=False)
+    level = models.PositiveSmallIntegerField(_("level"), default=0)
+    sentence = models.TextField(_("sentence"), blank=True)
+    since = AwareDateTimeField(_("since"), default=clock.now)
+    told_at = AwareDateTimeField(_("told"), null=True)
+    claimed_at = AwareDateTimeField(_("claimed"), null=True)
+
+    class Meta:
+        verbose_name = _("notice")
+        verbose_name_plural = _("notices")
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.key

@@ -1,0 +1,1 @@
+"""The judgement in the languages of monitors: plugin words, JSON and metrics. It is made elsewhere."""

@@ -1,0 +1,1 @@
+"""Tests of what monitors and people are told of the health of the site."""

@@ -1,0 +1,379 @@
+"""Every rule of health: its cause is made and taken away, and every place shows it and stops showing it."""
+
+import contextlib
+import html
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.files.storage import storages
+from django.core.management import call_command
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from django_rclone_admin import api
+from django_rclone_admin.core.check_marks import CheckMark, Outcome
+from django_rclone_admin.core.check_marks import Level as CheckLevel
+from django_rclone_admin.health.levels import Rule
+from django_rclone_admin.models import BackupRun, BackupSchedule, Kind, Status
+from tests.support import programs
+from tests.support.backups import Backups
+from tests.support.verdicts import TOKEN, of_json, of_metrics, of_plugin
+
+pytestmark = pytest.mark.django_db(databases=["default"])
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """A site that is well, and what can be done to it."""
+
+    backups: Backups
+    settings: Any
+    folder: Path
+
+    def put(self, age: timedelta = HOUR, **values: Any) -> str:
+        return self.backups.put(timezone.now() - age, **values)
+
+    def limit(self, **values: Any) -> None:
+        self.backups.configure(HEALTH={"token": TOKEN, **values})
+
+    @contextlib.contextmanager
+    def limited(self, **values: Any) -> Iterator[None]:
+        self.limit(**values)
+        yield
+        self.limit()
+
+    def remove(self, *paths: str) -> None:
+        for path in paths:
+            for end in ("", ".manifest.json"):
+                (self.backups.remote.root / f"{path}{end}").unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def run(self, **values: Any) -> Iterator[BackupRun]:
+        age = values.pop("age", timedelta(0))
+        usual = {"kind": Kind.DB_BACKUP, "database": "default", "created_at": timezone.now() - age}
+        run = BackupRun.objects.create(**usual | values)
+        yield run
+        run.delete()
+
+
+@pytest.fixture
+def site(backups, settings, tmp_path) -> Site:
+    backups.configure(DATABASES=["default"], HEALTH={"token": TOKEN})
+    found = Site(backups=backups, settings=settings, folder=tmp_path)
+    found.put(3 * HOUR)
+    return found
+
+
+@contextlib.contextmanager
+def missing(site):
+    moved = site.backups.remote.root / "db"
+    moved.rename(site.folder / "elsewhere")
+    yield
+    (site.folder / "elsewhere").rename(moved)
+
+
+@contextlib.contextmanager
+def old(site):
+    [path] = site.backups.paths
+    site.remove(path)
+    other = site.put(27 * HOUR)
+    yield
+    site.remove(other)
+    site.put()
+
+
+@contextlib.contextmanager
+def too_small(site):
+    path = site.put(2 * HOUR, size=3)
+    with site.limited(min_size=50, max_size_drop_percent=100):
+        yield
+    site.remove(path)
+
+
+@contextlib.contextmanager
+def shrunk(site):
+    path = site.put(2 * HOUR, size=10)
+    yield
+    site.remove(path)
+
+
+@contextlib.contextmanager
+def damaged(site):
+    path = site.put(2 * HOUR)
+    site.backups.remote.write(path, b"cut")
+    yield
+    site.remove(path)
+
+
+@contextlib.contextmanager
+def damaged_in_the_middle(site):
+    path = site.put(5 * HOUR)
+    site.backups.remote.write(path, b"cut")
+    yield
+    site.remove(path)
+
+
+@contextlib.contextmanager
+def no_manifest(site):
+    [path] = site.backups.paths
+    manifest = site.backups.remote.root / f"{path}.manifest.json"
+    content = manifest.read_bytes()
+    manifest.unlink()
+    yield
+    manifest.write_bytes(content)
+
+
+@contextlib.contextmanager
+def future_name(site):
+    path = site.put(-400 * DAY)
+    yield
+    site.remove(path)
+
+
+def failing(site):
+    return site.run(status=Status.FAILED, message="The dump is empty.")
+
+
+@contextlib.contextmanager
+def unproven(site):
+    path = site.put(40 * DAY)
+    yield
+    site.remove(path)
+
+
+@contextlib.contextmanager
+def check_failed(site):
+    """The record of a failed check lies beside the last backup."""
+    mark = CheckMark(level=CheckLevel.SITE, outcome=Outcome.FAILED, at=timezone.now() - HOUR)
+    record = mark.name(site.backups.paths[-1])
+    site.backups.remote.write(record, b"{}")
+    yield
+    (site.backups.remote.root / record).unlink()
+
+
+@contextlib.contextmanager
+def never_proven_again(site):
+    """A check that passed long ago is too old; one of today ends that."""
+    path = site.put(40 * DAY)
+    marks = [
+        CheckMark(level=CheckLevel.STRUCTURE, outcome=Outcome.PASSED, at=timezone.now() - age)
+        for age in (35 * DAY, HOUR)
+    ]
+    site.backups.remote.write(marks[0].name(path), b"{}")
+    yield
+    site.backups.remote.write(marks[1].name(site.backups.paths[0]), b"{}")
+
+
+@contextlib.contextmanager
+def damaged_by_a_failed_check(site):
+    path = site.put(2 * HOUR)
+    record = CheckMark(level=CheckLevel.RESTORE, outcome=Outcome.FAILED, at=timezone.now()).name(path)
+    site.backups.remote.write(record, b"{}")
+    yield
+    site.remove(path)
+    (site.backups.remote.root / record).unlink()
+
+
+@contextlib.contextmanager
+def stuck(site):
+    """A process that was killed left this run."""
+    with site.run(
+        status=Status.RUNNING, heartbeat_at=timezone.now() - HOUR, started_at=timezone.now() - HOUR
+    ):
+        yield
+
+
+def stuck_in_the_queue(site):
+    return site.run(status=Status.QUEUED, age=2 * HOUR)
+
+
+def stuck_at_work(site):
+    times = {"started_at": timezone.now() - 25 * HOUR, "heartbeat_at": timezone.now()}
+    return site.run(status=Status.RUNNING, age=25 * HOUR, **times)
+
+
+@contextlib.contextmanager
+def no_schedule(site):
+    site.remove(*site.backups.paths)
+    path = site.put(trigger="admin")
+    yield
+    site.remove(path)
+    site.put()
+
+
+@contextlib.contextmanager
+def low_space(site):
+    with site.limited(min_free=10**18):
+        yield
+
+
+@contextlib.contextmanager
+def no_room_for_another(site):
+    body = 'if "about" in arguments:\n    print(\'{"free": 7}\')\n    sys.exit()\n'
+    usual = site.settings.DJANGO_RCLONE["RCLONE_BINARY"]
+    program = programs.wrapper(site.folder / "full", "rclone", usual, body)
+    site.backups.configure(RCLONE_BINARY=str(program))
+    yield
+    site.backups.configure(RCLONE_BINARY=usual)
+
+
+@contextlib.contextmanager
+def unreachable(site):
+    usual = site.settings.DJANGO_RCLONE["REMOTE"]
+    site.backups.take_down()
+    yield
+    site.backups.configure(REMOTE=usual, RCLONE_FLAGS=[])
+
+
+@contextlib.contextmanager
+def no_rclone(site):
+    usual = site.settings.DJANGO_RCLONE["RCLONE_BINARY"]
+    site.backups.configure(RCLONE_BINARY=str(site.folder / "gone"))
+    yield
+    site.backups.configure(RCLONE_BINARY=usual)
+
+
+@contextlib.contextmanager
+def uncovered_storage(site):
+    folder = site.folder / "private"
+    folder.mkdir()
+    (folder / "contract.pdf").write_bytes(b"signed")
+    usual = site.settings.STORAGES
+    backend = "django.core.files.storage.FileSystemStorage"
+    site.settings.STORAGES = {**usual, "private": {"BACKEND": backend, "OPTIONS": {"location": str(folder)}}}
+    yield
+    site.settings.STORAGES = usual
+
+
+@contextlib.contextmanager
+def no_runner(site):
+    """There is a schedule, and `runschedules` never looks."""
+    schedule = BackupSchedule.objects.create(name="Every night", cron="0 2 * * *")
+    yield
+    BackupSchedule.objects.filter(pk=schedule.pk).update(seen_at=timezone.now())
+
+
+@contextlib.contextmanager
+def no_runner_any_more(site):
+    schedule = BackupSchedule.objects.create(name="Every night", cron="0 2 * * *")
+    BackupSchedule.objects.filter(pk=schedule.pk).update(seen_at=timezone.now() - 2 * HOUR)
+    yield
+    call_command("runschedules", verbosity=0)
+
+
+@contextlib.contextmanager
+def overdue(site):
+    """It was due half an hour ago, and passes go by without it."""
+    due_at = timezone.now() - HOUR / 2
+    schedule = BackupSchedule.objects.create(name="Every hour", cron=f"{due_at.minute} * * * *")
+    row = BackupSchedule.objects.filter(pk=schedule.pk)
+    row.update(seen_at=timezone.now(), last_due_at=timezone.now() - 3 * HOUR)
+    yield
+    row.update(last_due_at=timezone.now())
+
+
+@contextlib.contextmanager
+def schedule_failed(site):
+    schedule = BackupSchedule.objects.create(name="Sundays", cron="0 4 * * 0")
+    row = BackupSchedule.objects.filter(pk=schedule.pk)
+    row.update(seen_at=timezone.now(), problem="The remote does not answer.")
+    yield
+    row.update(problem="")
+
+
+CASES: dict[Callable[[Site], AbstractContextManager[object]], Rule] = {
+    missing: Rule.MISSING,
+    old: Rule.OLD,
+    too_small: Rule.TOO_SMALL,
+    shrunk: Rule.SHRUNK,
+    damaged: Rule.DAMAGED,
+    damaged_in_the_middle: Rule.DAMAGED,
+    no_manifest: Rule.NO_MANIFEST,
+    future_name: Rule.FUTURE_NAME,
+    failing: Rule.FAILING,
+    unproven: Rule.UNPROVEN,
+    never_proven_again: Rule.UNPROVEN,
+    check_failed: Rule.CHECK_FAILED,
+    damaged_by_a_failed_check: Rule.DAMAGED,
+    stuck: Rule.STUCK,
+    stuck_in_the_queue: Rule.STUCK,
+    stuck_at_work: Rule.STUCK,
+    no_schedule: Rule.NO_SCHEDULE,
+    no_runner: Rule.NO_RUNNER,
+    no_runner_any_more: Rule.NO_RUNNER,
+    overdue: Rule.OVERDUE,
+    schedule_failed: Rule.SCHEDULE_FAILED,
+    low_space: Rule.LOW_SPACE,
+    no_room_for_another: Rule.LOW_SPACE,
+    unreachable: Rule.UNREACHABLE,
+    no_rclone: Rule.NO_RCLONE,
+    uncovered_storage: Rule.UNCOVERED,
+}
+
+
+@pytest.mark.parametrize("cause", CASES, ids=lambda cause: cause.__name__)
+def test_rule_is_shown_everywhere_while_its_cause_is_there(site, client, admin_client, cause):
+    rule = CASES[cause]
+    assert shown(client, admin_client) == set()
+    with cause(site):
+        assert rule in shown(client, admin_client)
+    assert shown(client, admin_client) == set()
+
+
+def shown(client: Client, admin_client: Client) -> set[str]:
+    """Return the rules that are shown: the same by the command, the pages for monitors and the panel."""
+    found = of_plugin()
+    assert of_json(client) == of_metrics(client) == found
+    known = api.last_health()
+    panel = plain(admin_client.get(reverse("admin:django_rclone_admin_backup_health")).text)
+    assert f"dra-headline dra-{known.level.slug}" in panel
+    for part in known.parts:
+        assert plain(part.reason) in panel
+    index = admin_client.get(reverse("admin:index")).text
+    assert ("See the backups" in index) == bool(found)
+    return found
+
+
+def plain(text: str) -> str:
+    return " ".join(html.unescape(text).split())
+
+
+def test_rule_that_is_ignored_is_not_shown(site, client, admin_client):
+    with failing(site):
+        site.limit(ignore=["failing"])
+        assert shown(client, admin_client) == set()
+        site.limit(ignore=["failing:analytics"])
+        assert shown(client, admin_client) == {"failing"}
+        site.limit(ignore=["failing:default"])
+        assert shown(client, admin_client) == set()
+
+
+def test_database_that_is_left_out_is_not_judged(site):
+    site.backups.configure(DATABASES=["default", "analytics"])
+    assert of_plugin() == {"missing"}
+    site.limit(analytics=False)
+    assert of_plugin() == set()
+
+
+def test_site_with_its_own_cron_needs_no_schedule(site):
+    assert not BackupSchedule.objects.exists()
+    assert of_plugin() == set()
+
+
+def test_storage_below_the_media_folder_is_covered(site, settings):
+    media = Path(settings.MEDIA_ROOT)
+    (media / "thumbnails").mkdir(parents=True)
+    (media / "thumbnails" / "a.jpg").write_bytes(b"a")
+    backend = "django.core.files.storage.FileSystemStorage"
+    options = {"location": str(media / "thumbnails")}
+    settings.STORAGES = {**settings.STORAGES, "thumbnails": {"BACKEND": backend, "OPTIONS": options}}
+    assert "uncovered" not in of_plugin()
+    assert storages["thumbnails"].exists("a.jpg")
