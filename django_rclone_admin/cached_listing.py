@@ -9,8 +9,6 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.core.cache import cache
-
 from .conf import get_settings
 from .core.answers import Entry
 from .core.catalog import Catalog, StoredObject, judge
@@ -19,6 +17,7 @@ from .core.rclone import at
 from .exceptions import BackupError
 from .remote import beside, get_catalogs, has_media, inspect
 from .single_flight import once, only_one
+from .site_cache import site_cache
 
 FAILURE_SECONDS = 10
 """How long a remote that did not answer is not asked again by pages: each try may take as long as its limit."""
@@ -54,10 +53,10 @@ def cached_objects() -> list[StoredObject]:
     key = cache_key("listing")
 
     def find() -> _Listing | None:
-        own, stamp = _listed.get(key), cache.get(f"{key}.stamp")
+        own, stamp = _listed.get(key), site_cache.get(f"{key}.stamp")
         if not stamp or (own and own.stamp == stamp):
             return own if stamp else None
-        entries = cache.get(key)
+        entries = site_cache.get(key)
         return None if entries is None else _arrange(key, stamp, entries)
 
     listing = find() or once(key, find, functools.partial(_ask, key), seconds=PAGE_TIMEOUT + FAILURE_SECONDS)
@@ -68,7 +67,7 @@ def cached_objects() -> list[StoredObject]:
 
 def _ask(key: str) -> _Listing:
     """List the remote, and remember the answer unless somebody has asked for a newer one meanwhile."""
-    epoch, seconds = cache.get(f"{key}.epoch"), get_settings().listing_cache_seconds
+    epoch, seconds = site_cache.get(f"{key}.epoch"), get_settings().listing_cache_seconds
     entries: list[list[Entry]] | BackupError
     try:
         entries = _list(get_catalogs(timeout=PAGE_TIMEOUT))
@@ -76,8 +75,8 @@ def _ask(key: str) -> _Listing:
         entries, seconds = error, min(seconds, FAILURE_SECONDS)
     stamp = uuid.uuid4().hex
     listing = _arrange(key, stamp, entries)
-    if seconds and cache.get(f"{key}.epoch") == epoch:
-        cache.set_many({key: entries, f"{key}.stamp": stamp}, seconds)
+    if seconds and site_cache.get(f"{key}.epoch") == epoch:
+        site_cache.set_many({key: entries, f"{key}.stamp": stamp}, seconds)
     return listing
 
 
@@ -145,8 +144,8 @@ def with_lists(objects: list[StoredObject]) -> list[StoredObject]:
 def forget_listing() -> None:
     """Have the next page ask the remote again; what is being asked now is too old for it."""
     key = cache_key("listing")
-    cache.set(f"{key}.epoch", uuid.uuid4().hex, None)
-    cache.delete_many([key, f"{key}.stamp", cache_key("remote")])
+    site_cache.set(f"{key}.epoch", uuid.uuid4().hex, None)
+    site_cache.delete_many([key, f"{key}.stamp", cache_key("remote")])
     _manifests.clear()
     _judged.clear()
 
@@ -157,9 +156,9 @@ def renew_listing(last_end: str) -> None:
     :param last_end: changes when a run ends. Other processes can't empty a cache that each process has for itself.
     """
     key = cache_key("last_end")
-    if cache.get(key) != last_end:
-        cache.delete_many([cache_key("listing"), f"{cache_key('listing')}.stamp"])
-        cache.set(key, last_end, None)
+    if site_cache.get(key) != last_end:
+        site_cache.delete_many([cache_key("listing"), f"{cache_key('listing')}.stamp"])
+        site_cache.set(key, last_end, None)
 
 
 def cache_key(what: str) -> str:

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from django.core.cache import cache
+from .site_cache import site_cache
 
 LOOK = 0.05
 """Seconds between looks whether another process has found it."""
@@ -46,7 +46,7 @@ def once(key: str, find: Callable[[], T | None], work: Callable[[], T], *, secon
             found = find()
             if found is not None:
                 return found
-            if cache.add(flight, True, seconds) or time.monotonic() > end:
+            if site_cache.add(flight, True, seconds) or time.monotonic() > end:
                 break
             time.sleep(LOOK)
         try:
@@ -55,4 +55,4 @@ def once(key: str, find: Callable[[], T | None], work: Callable[[], T], *, secon
             _found[key] = (began, found)
             return found
         finally:
-            cache.delete(flight)
+            site_cache.delete_many([flight])

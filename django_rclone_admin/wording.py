@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any, Protocol
 
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
@@ -14,6 +15,7 @@ from django.utils.timesince import timesince
 from django.utils.translation import get_language, gettext, ngettext, override, to_locale
 
 from . import clock
+from .core.engines import engine_name
 from .core.printable import printable
 from .exceptions import NOTHING_CHANGED, BackupError, restate
 
@@ -92,6 +94,20 @@ def day(value: datetime) -> str:
     local = timezone.localtime(value)
     is_this_year = local.year == timezone.localtime(clock.now()).year
     return date_format(local, "j F" if is_this_year else "j F Y")
+
+
+class Dumped(Protocol):
+    """What says from which server it was dumped: a backup, or its manifest."""
+
+    @property
+    def engine(self) -> Any: ...
+    @property
+    def server_version(self) -> Any: ...
+
+
+def engine(dumped: Dumped) -> str:
+    """Return the name of the engine and the version of its server, such as “MariaDB 10.11.6”."""
+    return f"{engine_name(dumped.engine, dumped.server_version)} {dumped.server_version}".strip()
 
 
 def objects(names: Mapping[str, Sequence[str]]) -> str:

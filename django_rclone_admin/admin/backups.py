@@ -80,7 +80,7 @@ class BackupAdmin(BackupColumns, Restores, Files):
         ),
         (
             _("Origin"),
-            {"fields": ("trigger", "shown_run", "host", "engine", "server_version", "tool_version")},
+            {"fields": ("trigger", "shown_run", "host", "shown_engine", "tool_version")},
         ),
         (_("Bytes"), {"fields": ("shown_raw_size", "compression", "sha256", "path")}),
         (

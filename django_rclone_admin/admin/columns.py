@@ -144,6 +144,10 @@ class BackupColumns(Pages):
     def shown_raw_size(self, backup: Backup) -> str:
         return wording.size(backup.raw_size)
 
+    @admin.display(description=_("engine"), ordering="engine")
+    def shown_engine(self, backup: Backup) -> str:
+        return wording.engine(backup) or "–"
+
     @admin.display(description=_("run"))
     def shown_run(self, backup: Backup) -> str:
         if not is_uuid(backup.run) or not BackupRun.objects.filter(pk=backup.run).exists():

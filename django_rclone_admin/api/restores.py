@@ -132,12 +132,13 @@ def is_undoable(run: BackupRun) -> bool:
 
 
 def is_tenant() -> bool:
-    """Whether the default connection is in the schema of one tenant, whose staff must not see the backups of all.
+    """Whether a connection is in the schema of one tenant, whose staff must not see the backups of all.
 
-    django-tenants and its like set ``schema_name`` on the connection for each request.
+    django-tenants and its like set ``schema_name`` on the connection of the tenants for each request.
     """
-    schema = getattr(connections["default"], "schema_name", None)
-    return schema is not None and schema != getattr(django_settings, "PUBLIC_SCHEMA_NAME", "public")
+    public = getattr(django_settings, "PUBLIC_SCHEMA_NAME", "public")
+    schemas = {getattr(each, "schema_name", None) for each in connections.all(initialized_only=True)}
+    return not schemas <= {None, public}
 
 
 def may_restore() -> bool:

@@ -12,6 +12,7 @@ from ..conf import get_settings
 from ..connectors.base import Connector, Facts
 from ..connectors.registry import get_connector
 from ..core.catalog import State, StoredObject
+from ..core.engines import engine_name
 from ..exceptions import BackupDamaged, BackupNotFound, RestoreRefused, UsageError, gettext_noop
 from ..models.runs import BackupRun, Kind, Status
 from . import history
@@ -135,6 +136,8 @@ def refuse_other_engine(backup: StoredObject, connector: Connector) -> None:
             name=backup.name,
             source=backup.manifest.engine,
             target=connector.engine,
+            source=engine_name(backup.manifest.engine, backup.manifest.server_version),
+            target=connector.vendor_name,
         )
 
 
@@ -155,7 +158,7 @@ def refuse_old_server(backup: StoredObject, connector: Connector, facts: Facts) 
                 "Nothing was changed. Upgrade the server, or restore into a newer one with “--to”."
             ),
             name=backup.name,
-            vendor=connector.vendor_name,
+            vendor=engine_name(connector.engine, dumped),
             dumped=dumped,
             target=connector.alias,
             server=facts.server_version,

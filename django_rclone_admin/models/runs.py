@@ -66,6 +66,10 @@ class Trigger(models.TextChoices):
     SAFETY = "safety", _("before a restore")
 
 
+USER_LENGTH = 150
+"""Characters of a user name that a run keeps: as many as Django's own users have. An e-mail address may have more."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
     """Who or what asked for a run."""
@@ -82,7 +86,7 @@ class Origin:
 
     def as_fields(self) -> dict[str, Any]:
         """Return the fields of a run that say so."""
-        return {"trigger": self.trigger, "requested_by": self.requested_by}
+        return {"trigger": self.trigger, "requested_by": self.requested_by[:USER_LENGTH]}
 
 
 API = Origin()
@@ -128,7 +132,7 @@ class BackupRun(models.Model):
     )
     label = models.CharField(_("label"), max_length=200, blank=True)
     trigger = models.CharField(_("started from"), max_length=20, choices=Trigger.choices, default=Trigger.API)
-    requested_by = models.CharField(_("started by"), max_length=150, blank=True)
+    requested_by = models.CharField(_("started by"), max_length=USER_LENGTH, blank=True)
     options = models.JSONField(_("options"), default=dict, blank=True)
     created_at = AwareDateTimeField(_("created"), default=clock.now, db_index=True)
     started_at = AwareDateTimeField(pgettext_lazy("time", "started"), null=True)

@@ -21,6 +21,7 @@ WIDTH, HEIGHT = 300, 40
 
 register.filter("ago", wording.ago)
 register.filter("bytes", wording.size)
+register.filter("engine", wording.engine)
 register.filter("files", wording.files)
 register.filter("objects", wording.objects)
 register.filter("moment", wording.time)

@@ -12,6 +12,13 @@ ADMIN = "admin:django_rclone_admin_"
 HABITS = {
     "as usual": {},
     "dummy cache": {"CACHES": {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}},
+    "naive times far away, other numbers, no slash": {
+        "USE_TZ": False,
+        "TIME_ZONE": "Pacific/Kiritimati",
+        "LANGUAGE_CODE": "de",
+        "USE_THOUSAND_SEPARATOR": True,
+        "APPEND_SLASH": False,
+    },
     "signed cookies": {"SESSION_ENGINE": "django.contrib.sessions.backends.signed_cookies"},
     "sessions in the cache": {"SESSION_ENGINE": "django.contrib.sessions.backends.cache"},
     "below a prefix": {"FORCE_SCRIPT_NAME": "/shop"},

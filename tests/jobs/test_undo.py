@@ -125,7 +125,7 @@ def test_backup_of_another_engine_is_refused(make_shop, shop):
     back_up_and_change(shop)
     other = make_shop("postgresql", shop.remote)
     with nothing_changes(other):
-        assert_failed(other.manage(*RESTORE), "comes from sqlite and can't be restored into postgresql")
+        assert_failed(other.manage(*RESTORE), "comes from SQLite 3")
 
 
 def test_backup_of_another_database_is_refused_unless_one_insists(shop):

@@ -12,6 +12,7 @@ from django.db.backends.mysql.client import DatabaseClient
 
 from ...core.command import Command, find_program
 from ...core.control import Control
+from ...core.engines import engine_name
 from ...core.programs import run
 from ...core.transfer import Sink, Source
 from ...exceptions import UsageError, WrongFormat, gettext_noop
@@ -56,9 +57,16 @@ class MysqlDumpConnector(Connector):
     """
 
     engine = "mysql"
-    vendor_name = "MySQL"
     extension = "sql"
     strategies = ("swap", "in_place")
+
+    @property
+    def vendor_name(self) -> str:  # type: ignore[override]
+        """“MariaDB” or “MySQL”: as the server called itself in this process, else as the programs here are called."""
+        told = vars(connections[self.alias]).get("mysql_server_data")
+        if told:
+            return engine_name(self.engine, str(told["version"]))
+        return engine_name("mariadb" if Path(self._find(DUMP)).name.startswith("mariadb") else self.engine)
 
     @classmethod
     def safety_options(cls, options: Mapping[str, Any]) -> dict[str, Any]:

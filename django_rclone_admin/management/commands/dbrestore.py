@@ -155,7 +155,7 @@ class Command(BaseCommand):
         if manifest is None:
             lines.append((_("Note"), _("This backup has no manifest: nothing can be checked beforehand.")))
         elif manifest.server_version:
-            lines.insert(2, (_("Dumped from"), f"{manifest.engine} {manifest.server_version}"))
+            lines.insert(2, (_("Dumped from"), wording.engine(manifest)))
         if not plan.is_atomic:
             warning = _("This strategy is not all-or-nothing: a failure may leave a part of the backup.")
             lines.append((_("Note"), warning))

@@ -1,0 +1,65 @@
+"""The site's cache, for what may be forgotten: where it does not answer, nothing is remembered and the work goes on.
+
+A cache that is down, or whose table is not there yet, must not stop a backup, and still less a restore.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from django.core.cache import DEFAULT_CACHE_ALIAS, cache, caches
+from django.core.cache.backends.db import BaseDatabaseCache
+from django.db import connections, router, transaction
+
+logger = logging.getLogger("django_rclone_admin")
+
+
+class SiteCache:
+    """The part of Django's cache that is used here."""
+
+    def __init__(self) -> None:
+        self._is_told = False
+
+    def get(self, key: str) -> Any:
+        """Return a value; ``None`` where there is none, or no cache."""
+        return self._ask("get", None, key)
+
+    def set(self, key: str, value: Any, seconds: float | None) -> None:
+        """Remember a value; ``None`` seconds is for ever."""
+        self._ask("set", None, key, value, seconds)
+
+    def set_many(self, values: dict[str, Any], seconds: float) -> None:
+        """Remember several values."""
+        self._ask("set_many", None, values, seconds)
+
+    def add(self, key: str, value: Any, seconds: float) -> bool:
+        """Remember a value where there is none yet, and return whether that was so. Without a cache it always is."""
+        return bool(self._ask("add", True, key, value, seconds))
+
+    def delete_many(self, keys: list[str]) -> None:
+        """Forget values."""
+        self._ask("delete_many", None, keys)
+
+    def _ask(self, method: str, without: Any, *arguments: Any) -> Any:
+        try:
+            with _savepoint():
+                return getattr(cache, method)(*arguments)
+        except Exception as error:  # noqa: BLE001 (each cache has errors of its own)
+            if not self._is_told:
+                logger.warning("The cache does not answer, so the backup list is not remembered: %s", error)
+            self._is_told = True
+            return without
+
+
+def _savepoint() -> AbstractContextManager[Any]:
+    """Return what keeps a failed query of a cache in the database from spoiling the transaction around it."""
+    backend = caches[DEFAULT_CACHE_ALIAS]
+    if not isinstance(backend, BaseDatabaseCache):
+        return nullcontext()
+    alias = router.db_for_write(backend.cache_model_class)
+    return transaction.atomic(using=alias) if connections[alias].in_atomic_block else nullcontext()
+
+
+site_cache = SiteCache()
