@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from django.core.cache import cache
 from django.utils import timezone
 
 from .. import clock, wording
@@ -21,6 +20,7 @@ from ..exceptions import BackupError, ProgramMissing
 from ..models.runs import Trigger
 from ..remote import find_rclone, get_rclone
 from ..single_flight import once
+from ..site_cache import site_cache
 from . import history_facts
 from .coverage import has_media_files, uncovered
 from .facts import DAYS, BackupFacts, Day, PartFacts, SiteFacts, Trouble
@@ -236,13 +236,13 @@ def _about_remote() -> tuple[str, int | None]:
     key = cache_key("remote")
 
     def remembered() -> tuple[str, int | None] | None:
-        found: tuple[str, int | None] | None = cache.get(key)
+        found: tuple[str, int | None] | None = site_cache.get(key)
         return found
 
     def ask() -> tuple[str, int | None]:
         rclone = get_rclone(timeout=PAGE_TIMEOUT)
         found = (rclone.version(), rclone.free())
-        cache.set(key, found, REMOTE_SECONDS)
+        site_cache.set(key, found, REMOTE_SECONDS)
         return found
 
     return once(key, remembered, ask, seconds=2 * PAGE_TIMEOUT)

@@ -134,8 +134,6 @@ def refuse_other_engine(backup: StoredObject, connector: Connector) -> None:
             gettext_noop("%(name)s comes from %(source)s and can't be restored into %(target)s."),
             hint=gettext_noop("Nothing was changed. Choose a database of the same engine with “--to”."),
             name=backup.name,
-            source=backup.manifest.engine,
-            target=connector.engine,
             source=engine_name(backup.manifest.engine, backup.manifest.server_version),
             target=connector.vendor_name,
         )

@@ -26,6 +26,7 @@ def test_all_goes_on_without_the_cache(admin_client, backups, settings, kind):
     run = api.backup_database("default")
     assert run.status == Status.SUCCEEDED, run.message
     assert "1 backup" in get(admin_client, url("backup_changelist")).text
+    assert "default" in get(admin_client, url("backup_health")).text
     assert api.restore_database(run.path).status == Status.SUCCEEDED
 
 
