@@ -281,8 +281,11 @@ class BackupAdmin(BackupColumns, Restores, Files):
     def health_view(self, request: HttpRequest) -> HttpResponse:
         """The panel above the list, loaded after the page so that a slow remote never holds it up."""
         require_permission(request, "view")
+        health = api.health()
+        if "HX-Request" not in request.headers:  # somebody without JavaScript has followed a link
+            return self.page(request, "health", {"title": _("Health"), "health": health})
         request.current_app = self.admin_site.name
-        return TemplateResponse(request, f"admin/{APP}/includes/health.html", {"health": api.health()})
+        return TemplateResponse(request, f"admin/{APP}/includes/health.html", {"health": health})
 
     @shows_errors
     def download_view(self, request: HttpRequest, object_id: str) -> HttpResponse | StreamingHttpResponse:

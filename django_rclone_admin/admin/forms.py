@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.db import connections
 from django.utils.translation import gettext_lazy as _
 
 from .. import api
@@ -56,7 +57,7 @@ class RunBackupForm(forms.Form):
 
 
 class RestoreForm(forms.Form):
-    """The alias of the database, typed by hand."""
+    """The alias of the database, typed by hand; in capitals or not, unless there are two that differ in nothing else."""
 
     wrong_word = _("Type “%(database)s” to confirm.")
 
@@ -74,7 +75,9 @@ class RestoreForm(forms.Form):
 
     def clean_confirm(self) -> str:
         typed: str = self.cleaned_data["confirm"]
-        if typed != self.target:
+        twins = [each for each in connections if each.casefold() == self.target.casefold()]
+        is_right = typed == self.target or (typed.casefold() == self.target.casefold() and len(twins) < 2)
+        if not is_right:
             raise forms.ValidationError(self.wrong_word, params={"database": self.target})
         return typed
 

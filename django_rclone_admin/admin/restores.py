@@ -85,7 +85,13 @@ class Restores(Pages):
             run = api.start_restore_media(backup.path, exact=exact, files=files, origin=origin_of(request))
             return self._watch(request, run, f"{backup.path}: {file}" if file else backup.path)
         title = gettext("Restore %(name)s?") % {"name": file} if file else gettext("Restore the media files?")
-        context = {"title": title, "backup": backup, "form": form, "file": file}
+        context = {
+            "title": title,
+            "backup": backup,
+            "form": form,
+            "file": file,
+            "may_run": has_permission(request, "run"),
+        }
         # The page comes at once; what the restore would change takes a while to find out, and is asked for by htmx.
         if "compare" in request.GET:
             try:

@@ -261,7 +261,7 @@ def test_media_are_restored_through_a_confirmation_that_says_what_changes(admin_
     assert difference(admin_client, path=path) == (
         "Added: 1 file c Replaced: 2 files a , b Not in the backup, removed only if you say so below: 1 file new"
     )
-    for typed in ("", "Media", "yes", "default"):
+    for typed in ("", "medium", "yes", "default"):
         response = admin_client.post(url("backup_restore"), {"path": path, "confirm": typed, "exact": "on"})
         assert response.status_code == 200
         assert "Type “media” to confirm." in read_page(response).text or not typed

@@ -360,7 +360,7 @@ def test_the_confirmation_says_what_a_restore_would_do(admin_client, backups):
     assert "analytics?" in get(admin_client, url("backup_restore"), path=analytics.removeprefix("db/")).text
 
 
-@pytest.mark.parametrize("typed", ["", "Default", "analytics", "default;", "yes"])
+@pytest.mark.parametrize("typed", ["", "Défault", "analytics", "default;", "yes"])
 def test_a_wrong_confirmation_starts_nothing(admin_client, backups, typed):
     path = backups.put()
     response = admin_client.post(url("backup_restore"), {"path": path, "confirm": typed})

@@ -36,7 +36,7 @@ def test_page_says_what_comes_back_and_asks_for_the_name(admin_client, run):
     assert BackupRun.objects.count() == 1
 
 
-@pytest.mark.parametrize("confirm", ["", "Default", "analytics", "defaul"])
+@pytest.mark.parametrize("confirm", ["", "Défault", "analytics", "defaul"])
 def test_nothing_happens_until_the_name_is_typed(admin_client, run, confirm):
     response = admin_client.post(undo(run), {"confirm": confirm})
     assert response.status_code == 200
