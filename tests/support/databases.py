@@ -12,6 +12,8 @@ HISTORY = "django_rclone_admin_backuprun"
 """The table of the run history, which a restore leaves alone."""
 OPENED = "django_rclone_admin_openedbackup"
 """The other one: what is opened has a row there."""
+HEALTH = "django_rclone_admin_sitehealth"
+"""The kept answer about the health of the site, written anew whenever somebody looks."""
 
 Rows = dict[str, list[tuple[Any, ...]]]
 """All rows of each table, in one order."""
@@ -46,8 +48,8 @@ def connection(entry: dict[str, Any]) -> Iterator[Any]:
 
 
 def rows(entry: dict[str, Any], ignore: Iterable[str] = ()) -> Rows:
-    """Return every row of every table but the history and those to ``ignore``."""
-    hidden = {HISTORY, OPENED, *ignore}
+    """Return every row of every table but the history, the kept health and those to ``ignore``."""
+    hidden = {HISTORY, OPENED, HEALTH, *ignore}
     with connection(entry) as opened:
         tables = sorted(opened.execute(TABLES[engine(entry)]).fetchall())
         return {
