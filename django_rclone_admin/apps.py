@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.db.models.signals import pre_migrate
 from django.utils.translation import gettext_lazy as _
 
 
@@ -10,9 +11,10 @@ class RcloneAdminConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks  # noqa: F401  (registers them)
+        from . import before_migrate, checks  # noqa: F401  (registers the checks)
         from .health import after_runs  # needs the models
         from .jobs import shutdown
 
         after_runs.connect()
         shutdown.watch_signals()
+        pre_migrate.connect(before_migrate.back_up, sender=self)

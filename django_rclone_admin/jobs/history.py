@@ -40,7 +40,7 @@ def will_record(run: BackupRun) -> bool:
     alias = database()
     try:
         if _is_in(alias):
-            return True
+            return _is_up_to_date(alias)
     except (
         Exception
     ) as error:  # a test without a database raises its own, and so does a site with DATABASES = {}
@@ -54,6 +54,19 @@ def will_record(run: BackupRun) -> bool:
         "The run is not recorded: the history has no table in “%s” yet. Run “manage.py migrate”.", alias
     )
     return False
+
+
+def _is_up_to_date(alias: str) -> bool:
+    """Whether the table has all columns. Before ``migrate`` it may be that of an earlier version of this app."""
+    connection = connections[alias]
+    with connection.cursor() as cursor:
+        described = connection.introspection.get_table_description(cursor, BackupRun._meta.db_table)
+    missing = {field.column for field in BackupRun._meta.fields} - {column.name for column in described}
+    if missing:
+        logger.warning(
+            "The run is not recorded: the history is that of an earlier version. Run “manage.py migrate”."
+        )
+    return not missing
 
 
 def last_stored(database: str) -> Stored | None:

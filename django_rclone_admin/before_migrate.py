@@ -1,0 +1,82 @@
+"""``BACKUP_BEFORE_MIGRATE``: back up a database before ``migrate`` changes it, and stop the migration if that fails."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.core import mail
+from django.core.management.base import CommandError
+from django.db import connections
+from django.db.migrations import Migration
+from django.db.migrations.recorder import MigrationRecorder
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from . import api, wording
+from .conf import get_settings
+from .exceptions import BackupError
+from .management.base import origin
+
+NAMED = 2
+"""How many migrations the label of the backup names."""
+LABEL_CHARACTERS = 200
+
+Plan = Sequence[tuple[Migration, bool]]
+"""What ``migrate`` is about to do: migrations, each with whether it is taken back."""
+
+_backed_up: set[str] = set()
+"""The aliases that this process has backed up before a migration: once is enough."""
+
+
+def back_up(*, using: str, plan: Plan, verbosity: int = 1, stdout: Any = None, **kwargs: Any) -> None:
+    """Receive ``pre_migrate``.
+
+    ``migrate --plan`` and ``migrate --check`` do not send it, and an empty plan changes nothing.
+
+    :raises CommandError: the backup failed, so the migration must not begin.
+    """
+    if not plan or using in _backed_up or _is_test_run() or not get_settings().backup_before_migrate:
+        return
+    if using not in api.all_databases() or _is_empty(using):
+        return
+    say = stdout.write if stdout and verbosity else _say_nothing
+    say(_("Backing up “%(database)s” before it is migrated.") % {"database": using})
+    try:
+        run = api.backup_database(using, label=label(plan), origin=origin())
+    except BackupError as error:
+        sentence, hint = wording.describe(error)
+        text = _("Nothing was migrated, because the backup before it failed: %(sentence)s\nHint: %(hint)s")
+        raise CommandError(text % {"sentence": sentence, "hint": hint}, returncode=error.exit_code) from error
+    _backed_up.add(using)
+    say(run.message)
+
+
+def label(plan: Plan) -> str:
+    """Return the note for a backup that is made before these migrations."""
+    names = [f"{migration.app_label}.{migration.name}" for migration, _is_back in plan]
+    found = _("before migrate: %(names)s") % {"names": ", ".join(names[:NAMED])}
+    if more := len(names) - NAMED if len(names) > NAMED else 0:
+        found += ngettext(", and %(count)d more", ", and %(count)d more", more) % {"count": more}
+    return found if len(found) <= LABEL_CHARACTERS else f"{found[: LABEL_CHARACTERS - 1]}…"
+
+
+def _is_test_run() -> bool:
+    """Whether Django's test environment is set up: then databases of tests are migrated, and migrations are tested."""
+    return hasattr(mail, "outbox")
+
+
+def _is_empty(alias: str) -> bool:
+    """Whether there is nothing to lose: a first migration is about to create every table."""
+    connection = connections[alias]
+    if MigrationRecorder(connection).applied_migrations():
+        return False
+    if connection.introspection.django_table_names(only_existing=True):
+        return False
+    # PostGIS and SpatiaLite bring tables of their own.
+    features: Any = connection.features
+    return features.gis_enabled or not connection.introspection.table_names()
+
+
+def _say_nothing(text: str) -> None:
+    pass
