@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from django.conf import settings
 from django.db import connections
@@ -35,6 +35,14 @@ class Executor(Protocol):
     def submit(self, work: Callable[[str], object], run_id: str) -> None: ...
 
 
+@runtime_checkable
+class Answering(Protocol):
+    """An executor that can be asked whether it works; one's own need not."""
+
+    def is_working(self, seconds: float) -> bool | None:
+        """Whether it did something small within so many seconds; ``None`` where nobody can tell."""
+
+
 class ImmediateExecutor:
     """Runs the work before ``submit`` returns: for tests and scripts."""
 
@@ -43,6 +51,9 @@ class ImmediateExecutor:
 
     def submit(self, work: Callable[[str], object], run_id: str) -> None:
         work(run_id)
+
+    def is_working(self, seconds: float) -> bool:
+        return True
 
 
 class ThreadExecutor:
@@ -67,6 +78,11 @@ class ThreadExecutor:
             thread = threading.Thread(target=self._work, name="django-rclone-admin", daemon=True)
             self._threads.append(thread)
             thread.start()
+
+    def is_working(self, seconds: float) -> bool:
+        done = threading.Event()
+        self.submit(lambda _run_id: done.set(), "")
+        return done.wait(seconds) or len(self._threads) >= self.workers  # all of them may be at work
 
     def _work(self) -> None:
         while True:
@@ -100,6 +116,9 @@ class ProcessExecutor:
             name="runbackupjob",
         )
         detach(command, functools.partial(self._report, run_id))
+
+    def is_working(self, seconds: float) -> bool:
+        return find_python() is not None
 
     def _report(self, run_id: str, status: int, words: str) -> None:
         try:

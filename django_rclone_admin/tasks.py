@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,12 +12,21 @@ except ImportError:  # before Django 6.0
     from django_tasks import task  # type: ignore[import-not-found, no-redef, unused-ignore]
 
 
+PAUSE = 0.2
+"""Seconds between two looks at a task."""
+
+
 @task
 def carry_out(run_id: str) -> None:
     """Carry out one queued run."""
     from .jobs.dispatch import carry_out_queued  # the task is found when the apps are still being loaded
 
     carry_out_queued(run_id)
+
+
+@task
+def answer() -> None:
+    """Do nothing: a worker that has done it is alive."""
 
 
 class TasksExecutor:
@@ -29,3 +39,17 @@ class TasksExecutor:
 
     def submit(self, work: Callable[[str], object], run_id: str) -> None:
         carry_out.using(**self.using).enqueue(run_id)
+
+    def is_working(self, seconds: float) -> bool | None:
+        """Whether a worker did a task that takes no time; ``None`` where the queue keeps no results.
+
+        Where no worker runs, the task waits for the next one.
+        """
+        asked = answer.using(**self.using)
+        result, deadline = asked.enqueue(), time.monotonic() + seconds
+        if not asked.get_backend().supports_get_result:
+            return True if result.is_finished else None
+        while not result.is_finished and time.monotonic() < deadline:
+            time.sleep(PAUSE)
+            result.refresh()
+        return bool(result.is_finished)

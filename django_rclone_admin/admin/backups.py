@@ -24,6 +24,7 @@ from ..exceptions import BackupError
 from ..models import Backup, BackupRun
 from .banner import show_banner
 from .columns import BackupColumns
+from .doctor import Doctor
 from .files import Files
 from .filters import DatabaseFilter, KindFilter, SafetyFilter, StateFilter
 from .forms import RunBackupForm
@@ -51,7 +52,7 @@ def _active_runs() -> list[Progress]:
 
 
 @admin.register(Backup)
-class BackupAdmin(BackupColumns, Restores, Files):
+class BackupAdmin(BackupColumns, Restores, Files, Doctor):
     """Lists what is on the remote."""
 
     change_list_template = f"admin/{APP}/backup/change_list.html"

@@ -8,7 +8,9 @@ from ..connectors.registry import all_databases, databases_without_connector
 from ..core.catalog import State, StoredObject
 from ..core.file_lists import Difference, MediaFile
 from ..core.retention import Decision
+from ..doctor import PARTS, Line, Part, examine, verdict
 from ..health.coverage import has_media_files
+from ..health.levels import Level
 from ..health.verdict import DatabaseHealth, Health
 from ..jobs.dispatch import carry_out_queued
 from ..jobs.job import Progress, stop_all
@@ -66,14 +68,18 @@ from .runs import cancel, has_history, has_lost_its_process, reap_stale
 
 __all__ = [
     "API",
+    "PARTS",
     "Abandoned",
     "DatabaseHealth",
     "Decision",
     "Difference",
     "Health",
+    "Level",
+    "Line",
     "MediaFile",
     "MediaPlan",
     "Origin",
+    "Part",
     "Progress",
     "RestorePlan",
     "RunInProgress",
@@ -89,6 +95,7 @@ __all__ = [
     "compare_media",
     "databases_without_connector",
     "delete_backups",
+    "examine",
     "get_opened_backup",
     "has_history",
     "has_lost_its_process",
@@ -128,4 +135,5 @@ __all__ = [
     "stop_all",
     "stoppable",
     "undo_restore",
+    "verdict",
 ]

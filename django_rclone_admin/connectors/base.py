@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from django.db import connections
 
+from ..core import findings
 from ..core.command import Command, find_program
 from ..core.control import Control
+from ..core.findings import Finding
 from ..core.transfer import CommandSink, CommandSource, Sink, Source
 from ..exceptions import UsageError, gettext_noop
 from .places import Places
@@ -209,6 +212,41 @@ class Connector:
     def exists(self) -> bool:
         """Whether there is anything that a restore would overwrite."""
         return bool(self.facts().tables)
+
+    # -- for “manage.py rclonedoctor” ------------------------------------------------------------------------------
+
+    def examine_programs(self) -> Finding:
+        """Say whether the programs of the engine are there, and not older than the server."""
+        try:
+            commands = [self.dump_command(), self.restore_command()]
+        except NotImplementedError:
+            return findings.passed(gettext_noop("This engine needs no programs."))
+        missing = [each.name for each in commands if shutil.which(each.argv[0]) is None]
+        if missing:
+            return findings.failed(
+                gettext_noop("The program %(programs)s was not found."),
+                hint=commands[0].missing_hint,
+                programs=", ".join(dict.fromkeys(missing)),
+            )
+        return findings.passed(
+            gettext_noop("The programs were found: %(programs)s."),
+            programs=", ".join(dict.fromkeys(each.name for each in commands)),
+        )
+
+    def examine_rights(self, strategy: str | None) -> Finding:
+        """Say whether our account may do what opened backups and swaps need.
+
+        :param strategy: the configured restore strategy, if there is one.
+        """
+        return findings.unchecked(gettext_noop("For this engine, rights are not looked at."))
+
+    def examine_contents(self, strategy: str | None) -> Finding:
+        """Say whether the database has anything that a restore would not bring back to where it came from."""
+        return findings.unchecked(gettext_noop("For this engine, it is not known beforehand."))
+
+    def copy_size(self) -> int:
+        """Return how many bytes a backup takes in the folder for temporary files."""
+        return 0
 
     # -- shared helpers --------------------------------------------------------------------------------------------
 

@@ -9,7 +9,9 @@ import re
 from collections.abc import Iterable
 
 MIB = 1 << 20
-PARTS = {"S3": (10_000, 5), "OOS": (10_000, 5), "QINGSTOR": (10_000, 4), "AZUREBLOB": (50_000, 4)}
+MOST_PARTS = 10_000
+"""Parts of an upload on S3, and at least so many on the others."""
+PARTS = {"S3": (MOST_PARTS, 5), "OOS": (MOST_PARTS, 5), "QINGSTOR": (MOST_PARTS, 4), "AZUREBLOB": (50_000, 4)}
 """By rclone's backend: the most parts of an upload, and how many MiB each usually has."""
 CONFIGURED = re.compile("chunk.size", re.IGNORECASE)
 

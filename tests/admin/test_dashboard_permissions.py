@@ -37,6 +37,7 @@ backup_history           view_backup        200  200
 backup_delete            delete_backup      200  302
 backup_health            view_backup        200  200
 backup_refresh           view_backup        405  302
+backup_doctor            view_backup        200  200
 backup_run_now           run_backup         200  302
 backup_restore           restore_backup     200  200
 backup_download          download_backup    200  200
@@ -95,7 +96,7 @@ def member(name: str, *permissions: str, is_staff: bool = True) -> Client:
 
 def address(site: dict[str, Any], page: str) -> str:
     model, _, view = page.partition("_")
-    about_one = view not in ("changelist", "add", "health", "refresh", "run_now", "restore")
+    about_one = view not in ("changelist", "add", "health", "refresh", "doctor", "run_now", "restore")
     one = site["media" if view in ("files", "file") else model]
     found = reverse(f"admin:{APP}_{page}", args=[one] if about_one else [])
     return f"{found}?file=photo.jpg" if view == "file" else found

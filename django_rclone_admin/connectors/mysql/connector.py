@@ -13,11 +13,12 @@ from django.db.backends.mysql.client import DatabaseClient
 from ...core.command import Command, find_program
 from ...core.control import Control
 from ...core.engines import engine_name
-from ...core.programs import run
+from ...core.findings import Finding
+from ...core.programs import Completed, run
 from ...core.transfer import Sink, Source
 from ...exceptions import UsageError, WrongFormat, gettext_noop
 from ..base import Connector, Contents, Facts
-from . import swap
+from . import examination, swap
 from .arguments import check_restore_arguments, without_leaving_out
 from .dump import DumpPlan, DumpSource
 from .errors import explain
@@ -136,6 +137,24 @@ class MysqlDumpConnector(Connector):
 
     def discard(self, kept: str) -> None:
         Server(self).drop(kept)
+
+    def examine_programs(self) -> Finding:
+        connection: Any = connections[self.alias]
+        connection.ensure_connection()
+
+        def ask(role: str) -> Completed:
+            names = DUMP if role == "dump" else CLIENT
+            return run(self._program(names, "--version", settings=None), timeout=30)
+
+        return examination.programs(
+            ask, connection.get_database_version(), is_mariadb=connection.mysql_is_mariadb
+        )
+
+    def examine_rights(self, strategy: str | None) -> Finding:
+        return examination.rights(Server(self), strategy)
+
+    def examine_contents(self, strategy: str | None) -> Finding:
+        return examination.contents(Server(self))
 
     @property
     def schema_of_dump(self) -> str:

@@ -261,6 +261,11 @@ def encoded(statement: str, charset: str) -> tuple[str, bytes]:
         return "utf8mb4", statement.encode()
 
 
+def grant_pattern(schema: str) -> str:
+    """Return the pattern, for GRANT, of the names of schemas beside the live one, by one of them."""
+    return schema[: schema.rindex("_dra_") + 5].replace("_", "\\_") + "%"
+
+
 def quote(name: str) -> str:
     """Quote an identifier."""
     return "`" + name.replace("`", "``") + "`"

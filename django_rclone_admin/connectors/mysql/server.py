@@ -16,7 +16,7 @@ from django.db import DatabaseError, connections
 from ...core.programs import Completed
 from ...exceptions import BackupError, ProgramFailed, RestoreRefused, gettext_noop
 from .columns import Default
-from .definitions import Definition, names, needed_mode, quote, stored
+from .definitions import Definition, grant_pattern, names, needed_mode, quote, stored
 from .streams import run_script
 from .written import Written
 
@@ -127,7 +127,7 @@ class Server:
                         "Nothing was changed. Run GRANT ALL ON `%(pattern)s`.* for it, or say "
                         "“--strategy in_place”, which is not all-or-nothing."
                     ),
-                    pattern=schema[: schema.rindex("_dra_") + 5].replace("_", "\\_") + "%",
+                    pattern=grant_pattern(schema),
                 ) from error
 
     def drop(self, schema: str) -> None:

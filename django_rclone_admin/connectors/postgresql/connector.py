@@ -13,10 +13,12 @@ from django.db import connections
 from ...core.chain import ChainSink
 from ...core.command import Command
 from ...core.control import Control
+from ...core.findings import Finding
 from ...core.programs import run
 from ...core.transfer import CommandSink, CommandSource, Sink, Source, transfer
 from ...exceptions import WrongFormat, gettext_noop
 from ..base import Connector, Contents, Facts
+from . import examination
 from .arguments import EVERYTHING, check_restore, narrowed, whole
 from .contents import Archive, Choice, Head
 from .dumping import DumpSource, Judge
@@ -191,6 +193,20 @@ class PgDumpConnector(Connector):
             tool_version=found[0] if found else "",
             tables=names,
         )
+
+    def examine_programs(self) -> Finding:
+        connection = connections[self.alias]
+        connection.ensure_connection()
+        return examination.programs(self._program, connection.get_database_version()[0])
+
+    def examine_rights(self, strategy: str | None) -> Finding:
+        server = Server(self.alias)
+        no_swap = server.why_no_swap(self.database_name, may_have_extensions=self.may_have_extensions)
+        return examination.rights(no_swap, strategy)
+
+    def examine_contents(self, strategy: str | None) -> Finding:
+        with Server(self.alias).cursor(self.database_name) as cursor:
+            return examination.contents(cursor, strategy)
 
     @functools.cached_property
     def database_name(self) -> str:

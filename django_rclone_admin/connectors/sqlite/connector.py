@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from ...core.control import Control
+from ...core.findings import Finding
 from ...core.transfer import Sink, Source
 from ...exceptions import RestoreRefused, UsageError, WrongFormat, gettext_noop
 from ..base import OPTIONS, Connector, Contents, Facts
+from . import examination
 from .copying import Copier
 from .opened import Places
 from .opening import SiteOpener, connect
@@ -84,6 +86,15 @@ class SqliteBackupConnector(Connector):
                 size=size,
                 free=free,
             )
+
+    def examine_rights(self, strategy: str | None) -> Finding:
+        return examination.rights(self.path())
+
+    def examine_contents(self, strategy: str | None) -> Finding:
+        return examination.contents(self.path(), self._open_copy)
+
+    def copy_size(self) -> int:
+        return examination.size(self.path())
 
     def places(self) -> Places:
         return Places(self, self._open_copy)

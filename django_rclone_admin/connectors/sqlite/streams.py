@@ -27,6 +27,7 @@ from .text import dump_lines
 MAGIC = b"SQLite format 3\0"
 CHUNK = 1 << 20
 
+LIVE_DAMAGED = gettext_noop("The live SQLite database is damaged; a copy of it is no backup.")
 DAMAGED = gettext_noop(
     "Nothing was changed. The live file itself is damaged, or no SQLite database: to restore, move it away, with those "
     "of the same name that end in -wal, -shm and -journal, and use --no-safety-backup."
@@ -95,8 +96,7 @@ class Snapshot:
             empty(copy, {*self.emptied, *self._history} & set(tables(copy)))
         # Before the check begins: what a receiver of the site sets, such as WAL, can't be undone while another one reads.
         self._stream = self._opened.enter_context(self.stream(path))
-        damaged = gettext_noop("The live SQLite database is damaged; a copy of it is no backup.")
-        self._checking = Background(partial(check, copy, damaged, is_full=self._is_full), self.abort)
+        self._checking = Background(partial(check, copy, LIVE_DAMAGED, is_full=self._is_full), self.abort)
         path.unlink()  # open is enough; so nothing is left behind, however we end
 
     def stream(self, copy: Path) -> IO[bytes]:

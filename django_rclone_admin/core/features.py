@@ -1,0 +1,80 @@
+"""What a remote can do, as rclone tells it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from .answers import answer
+from .parts import MIB
+from .rclone import Rclone, at
+
+COMPOSED = re.compile(r"union root|combine root")
+"""How rclone calls a remote that is put together from others."""
+DATE = re.compile(r"^(?:.*\s)?Date: (\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT)\s*$", re.MULTILINE)
+CHUNK_SIZE = re.compile(r"(?:^|[,_-])chunk[_-]size[= ]['\"]?(\d+(?:\.\d+)?)\s*([kmgt]?)", re.IGNORECASE)
+UNITS = {"": 1 << 10, "k": 1 << 10, "m": MIB, "g": 1 << 30, "t": 1 << 40}
+"""rclone takes a size without a unit for KiB."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Features:
+    """What the storage itself can do. What it can't, rclone does in its place, or nobody does."""
+
+    can_rename: bool
+    can_copy: bool
+    """On the storage itself."""
+    can_stream: bool
+    """Without it, rclone gathers each upload in the folder for temporary files first."""
+    tells_space: bool
+    hashes: tuple[str, ...]
+    is_bucket: bool
+    is_encrypted: bool | None
+    """Whether rclone encrypts what it stores; ``None`` for a remote that is made of others."""
+
+
+def read_features(rclone: Rclone) -> Features:
+    """Ask rclone what the remote can do.
+
+    :raises RemoteError: it can't be reached.
+    """
+    told = answer(rclone.call(["backend", "features"], at("")), dict)
+    has: Mapping[str, Any] = told.get("Features") or {}
+    name = str(told.get("String") or "")
+    is_encrypted: bool | None = name.startswith("Encrypted drive")
+    if not is_encrypted and (has.get("WrapFs") or COMPOSED.match(name)):
+        is_encrypted = None
+    return Features(
+        can_rename=bool(has.get("Move")),
+        can_copy=bool(has.get("Copy")),
+        can_stream=bool(has.get("PutStream")),
+        tells_space=bool(has.get("About")),
+        hashes=tuple(told.get("Hashes") or ()),
+        is_bucket=bool(has.get("BucketBased")),
+        is_encrypted=is_encrypted,
+    )
+
+
+def clock_of(rclone: Rclone) -> datetime | None:
+    """Return the time by the clock of the remote; ``None`` where it does not tell, as a storage without HTTP.
+
+    Of what rclone shows of the answers, only their dates are looked at.
+    """
+    done = rclone.call(["lsjson", "--no-mimetype", "--no-modtime", "-vv", "--dump=headers"], at(""))
+    found = DATE.findall(done.errors)
+    return parsedate_to_datetime(found[-1]) if found else None
+
+
+def configured_part_size(rclone: Rclone) -> int | None:
+    """Return the bytes of a part of an upload that the settings name; ``None`` where they name none.
+
+    A configuration file is not read: its size gives way to the one that we choose, see :mod:`~.parts`.
+    """
+    defined = {name: value for name, value in rclone.inherited.items() if name.startswith("RCLONE_CONFIG_")}
+    env = [f"{name}={value}" for name, value in {**defined, **rclone.env}.items()]
+    found = CHUNK_SIZE.findall("\n".join([rclone.remote, " ".join(rclone.flags), *env]))
+    return min((int(float(number) * UNITS[unit.lower()]) for number, unit in found), default=None)

@@ -1,0 +1,107 @@
+"""One check of the doctor, and what all checks share."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import Error
+
+from ..cached_listing import PAGE_TIMEOUT
+from ..connectors.base import Connector
+from ..connectors.registry import all_databases, get_connector, is_database
+from ..core import findings
+from ..core.catalog import BACKUPS, StoredObject
+from ..core.features import Features, read_features
+from ..core.findings import Finding
+from ..core.probe import Step
+from ..core.rclone import Rclone
+from ..exceptions import BackupError, gettext_noop
+from ..remote import get_catalogs, get_rclone
+
+
+class Site:
+    """The site that is examined. What several checks need is asked once."""
+
+    def __init__(self, *, notify: bool = False) -> None:
+        self.notify = notify
+        """Whether a test message is sent."""
+        self.unreachable: set[str] = set()
+        """Aliases whose databases do not answer."""
+        self.trials: dict[str, dict[Step, BackupError | None]] = {}
+        """What became of the probe, by folder of the remote."""
+
+    @functools.cached_property
+    def rclone(self) -> Rclone:
+        """The client of the remote."""
+        return get_rclone(timeout=PAGE_TIMEOUT)
+
+    @functools.cached_property
+    def features(self) -> Features:
+        """What the remote can do."""
+        return read_features(self.rclone)
+
+    @functools.cached_property
+    def newest(self) -> dict[str, StoredObject]:
+        """The newest backup of each database, and of the media files, by name."""
+        found: dict[str, StoredObject] = {}
+        for catalog in get_catalogs(timeout=PAGE_TIMEOUT):
+            listed = [each for each in catalog.objects(manifests=False) if each.state in BACKUPS]
+            for each in sorted(listed, key=lambda each: each.name, reverse=True):
+                known = found.get(each.database)
+                if known is None or (each.taken_at and known.taken_at and each.taken_at > known.taken_at):
+                    found[each.database] = each
+        return found
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """Every string of the configuration that no line may show."""
+        found = set(self.rclone.secrets)
+        for alias in all_databases():
+            try:
+                found |= get_connector(alias).secrets
+            except (BackupError, ImproperlyConfigured):
+                continue
+        return frozenset(found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """A check with a name that never changes."""
+
+    id: str
+    title: str
+    """What is checked, in a few words."""
+    look: Callable[[Site], Iterable[Finding]]
+    needs: tuple[str, ...] = ()
+    """Checks of the same part without which it can't be made: where one of them failed, it is not checked."""
+
+
+Look = Callable[[Site, Connector], Finding]
+
+
+def each_database(look: Look) -> Callable[[Site], Iterator[Finding]]:
+    """Return what looks at one database after another; one that can't be looked at does not hide the others."""
+
+    def look_at_all(site: Site) -> Iterator[Finding]:
+        for alias in filter(is_database, all_databases()):
+            yield replace(_look_at_one(look, site, alias), subject=alias)
+
+    return look_at_all
+
+
+def _look_at_one(look: Look, site: Site, alias: str) -> Finding:
+    if alias in site.unreachable:
+        return findings.unchecked(gettext_noop("The database can't be reached."), is_gap=True)
+    try:
+        return look(site, get_connector(alias))
+    except BackupError as error:
+        return findings.of_error(error)
+    except (ImproperlyConfigured, Error) as error:
+        return findings.failed(
+            gettext_noop("This could not be looked at: %(reason)s"),
+            hint=gettext_noop("Check the settings of the database, and that its server is running."),
+            reason=" ".join(str(error).split()),
+        )

@@ -1,0 +1,323 @@
+"""The doctor finds planted faults by name, says nothing bad of a healthy site, and leaves nothing behind."""
+
+import json
+import os
+from collections.abc import Callable
+from datetime import timedelta
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.db import connection, connections
+
+from django_rclone_admin import api, clock
+from django_rclone_admin.doctor import remote as remote_checks
+from django_rclone_admin.models import BackupRun, BackupSchedule, Kind, Status
+from tests.support import programs
+from tests.support.backups import DAY, Backups
+from tests.support.immutable import immutable
+from tests.support.remotes import Remote
+from tests.support.storage import Storage
+
+pytestmark = pytest.mark.django_db(databases=["default", "analytics"], transaction=True)
+
+
+def examined(part: str = "") -> dict[str, api.Line]:
+    """Examine this site, and return the lines by id, each with its subject where it has one."""
+    lines = {f"{each.id} {each.subject}".strip(): each for each in api.examine(part)}
+    assert all(each.sentence for each in lines.values())
+    assert all(each.hint for each in lines.values() if each.outcome in ("failed", "warning"))
+    return lines
+
+
+def bad(lines: dict[str, api.Line]) -> dict[str, str]:
+    """Return the outcomes of what is wrong, without what could then not be checked."""
+    return {name: each.outcome for name, each in lines.items() if each.outcome in ("failed", "warning")}
+
+
+@pytest.fixture
+def healthy(backups: Backups, settings: Any, tmp_path: Path) -> Backups:
+    """A site with media files and a cache that its processes share."""
+    Path(settings.MEDIA_ROOT).mkdir()
+    (Path(settings.MEDIA_ROOT) / "photo.jpg").write_bytes(b"a photo")
+    settings.CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+            "LOCATION": str(tmp_path / "cache"),
+        }
+    }
+    backups.configure(EXECUTOR="django_rclone_admin.executors.ThreadExecutor")
+    return backups
+
+
+@pytest.mark.parametrize("remote", ["crypt", "s3"], indirect=True)
+def test_healthy_site_is_green_and_nothing_is_left(healthy, remote, capsys):
+    healthy.put(DAY)
+    before = remote.files()
+    code = 0
+    try:
+        call_command("rclonedoctor", json=True)
+    except SystemExit as ended:
+        code = ended.code
+    document = json.loads(capsys.readouterr().out)
+    lines = {each["id"]: each for each in document["checks"]}
+    wrong = {each["id"]: each["outcome"] for each in document["checks"] if each["outcome"] != "passed"}
+    unknown = dict.fromkeys(("schedules.run", "notify.test"), "not checked")
+    if remote.kind == "crypt":
+        assert wrong == unknown | {"remote.clock": "not checked"}
+        assert (document["status"], code) == ("ok", 0)
+    else:
+        assert wrong == unknown | {"remote.encryption": "warning", "remote.space": "not checked"}
+        assert (document["status"], code) == ("warning", 1)
+    assert not any(each["is_gap"] for each in document["checks"])
+    assert {each["subject"] for each in document["checks"] if each["id"] == "database.reached"} == {
+        "default",
+        "analytics",
+    }
+    assert lines["notify.test"]["sentence"] == "NOTIFY is not set."
+    assert remote.files() == before
+
+
+# -- rclone and the remote ----------------------------------------------------------------------------------------------
+
+
+def answering(backups: Backups, folder: Path, when: str, output: str) -> None:
+    """Have rclone say something else than it does: what it would say cannot be had here."""
+    body = f"\nif re.search({when!r}, ' '.join(arguments)):\n    print({output!r})\n    sys.exit(0)\n"
+    backups.configure(RCLONE_BINARY=str(programs.wrapper(folder, "rclone", backups.remote.binary, body)))
+
+
+def failing(backups: Backups, folder: Path, when: str) -> None:
+    program = programs.fail(
+        folder, "rclone", backups.remote.binary, message="ERROR : permission denied", when=when
+    )
+    backups.configure(RCLONE_BINARY=str(program))
+
+
+def features(**changed: object) -> str:
+    usual = {"Move": True, "Copy": True, "PutStream": True, "About": True, "BucketBased": False}
+    return json.dumps({"String": "Encrypted drive 'x:'", "Hashes": ["md5"], "Features": usual | changed})
+
+
+def no_program(backups: Backups, folder: Path) -> None:
+    backups.configure(RCLONE_BINARY=str(folder / "rclone"))
+
+
+def flipped(backups: Backups, folder: Path) -> None:
+    program = programs.flip_output(folder, "rclone", backups.remote.binary, at=5, when=r"\bcat\b")
+    backups.configure(RCLONE_BINARY=str(program))
+
+
+def full(backups: Backups, folder: Path) -> None:
+    backups.put(DAY, size=5000)
+    answering(backups, folder, r"\babout\b", '{"free": 1000}')
+
+
+REMOTE_FAULTS: dict[str, tuple[Callable[[Backups, Path], object], dict[str, str]]] = {
+    "no rclone": (no_program, {"rclone.found": "failed"}),
+    "an old rclone": (
+        lambda backups, folder: answering(backups, folder, r"\bversion\b", "rclone v1.59.2"),
+        {"rclone.version": "failed"},
+    ),
+    "another program": (
+        lambda backups, folder: answering(backups, folder, r"\bversion\b", "hello"),
+        {"rclone.version": "failed"},
+    ),
+    "an unknown remote": (
+        lambda backups, folder: backups.configure(REMOTE="nosuchremote:backups"),
+        {"remote.known": "failed"},
+    ),
+    "a remote that is down": (lambda backups, folder: backups.take_down(), {"remote.reached": "failed"}),
+    "no right to write": (
+        lambda backups, folder: failing(backups, folder, r"\brcat\b"),
+        {"remote.write db": "failed"},
+    ),
+    "other bytes come back": (
+        flipped,
+        {"remote.read db": "failed"},
+    ),
+    "no right to rename in one folder": (
+        lambda backups, folder: failing(backups, folder, r"moveto.*:media/"),
+        {"remote.rename media": "failed"},
+    ),
+    "no right to delete": (
+        lambda backups, folder: failing(backups, folder, r"\bdeletefile\b.*:db/"),
+        {"remote.remove db": "failed"},
+    ),
+    "a storage that can't rename": (
+        lambda backups, folder: answering(backups, folder, r"\bfeatures\b", features(Move=False, Copy=False)),
+        {"features.rename": "warning"},
+    ),
+    "a storage that takes no streams": (
+        lambda backups, folder: answering(backups, folder, r"\bfeatures\b", features(PutStream=False)),
+        {"features.streaming": "warning"},
+    ),
+    "no room": (full, {"remote.space": "failed"}),
+}
+
+
+@pytest.mark.parametrize("fault", REMOTE_FAULTS)
+def test_fault_of_the_remote_is_found_by_name(healthy, settings, tmp_path, fault):
+    plant, expected = REMOTE_FAULTS[fault]
+    if "one folder" not in fault:
+        settings.MEDIA_ROOT = ""  # one folder is probed, and not three
+    plant(healthy, tmp_path / "bin")
+    found = examined("remote")
+    encrypted = set() if "storage" in fault else {"remote.encryption"}
+    assert {name: each for name, each in bad(found).items() if name not in encrypted} == expected
+    assert {each.id for each in found.values()} == {each.id for each in remote_checks.CHECKS}
+    assert api.verdict(found.values()) is (
+        api.Level.CRITICAL if "failed" in expected.values() else api.Level.WARNING
+    )
+    if "delete" not in fault:
+        assert [name for name in healthy.remote.names() if "probe" in name] == []
+
+
+def test_probe_that_a_killed_examination_has_left_is_removed_later(healthy, settings):
+    settings.MEDIA_ROOT = ""
+    old = (clock.now() - timedelta(hours=2)).strftime("%Y%m%d%H%M%S")
+    new = clock.now().strftime("%Y%m%d%H%M%S")
+    for stamp in (old, new):
+        healthy.remote.write(f"db/.django-rclone-admin-probe-{stamp}-0123abcd", b"left")
+    examined("remote")
+    assert healthy.remote.names() == [f"db/.django-rclone-admin-probe-{new}-0123abcd"]
+    assert [each for each in api.list_backups() if "probe" in each.name] == []
+
+
+@pytest.mark.parametrize("kind", ["webdav-credentials", "s3-refused"])
+def test_remote_that_refuses_is_named_without_a_secret(healthy, broken_remote, kind):
+    remote = broken_remote(kind)
+    healthy.configure(**remote.settings)
+    found = examined("remote")
+    assert bad(found) == {"remote.reached": "failed"}
+    assert found["remote.clock"].sentence == "The check “remote.reached” has to pass first."
+    shown = " ".join(f"{each.sentence} {each.hint}" for each in found.values())
+    assert [secret for secret in remote.secrets if secret in shown] == []
+
+
+@pytest.mark.parametrize("remote", ["webdav"], indirect=True)
+def test_remote_that_is_read_only_is_found(healthy, remote, storage: Storage):
+    healthy.put(DAY)
+    healthy.configure(**storage.read_only(remote).settings)
+    found = bad(examined("remote"))
+    # This kind takes no uploads of unknown size either.
+    assert [found.pop(each) for each in ("remote.encryption", "features.streaming")] == ["warning"] * 2
+    assert set(found) == {f"remote.write {name}" for name in ("db", "media-versions", "media")}
+
+
+@pytest.mark.parametrize("remote", ["crypt"], indirect=True)
+def test_wrong_passphrase_is_found(healthy, remote, make_remote: Callable[[str], Remote]):
+    healthy.put(DAY)
+    other = make_remote("crypt").settings["RCLONE_ENV"] | {
+        "RCLONE_CONFIG_SHOP_REMOTE": str(remote.root),
+        "RCLONE_CONFIG_SHOP_PASSWORD": remote.rclone("obscure", "wrong").decode().strip(),
+    }
+    healthy.configure(RCLONE_ENV=other)
+    assert bad(examined("remote")) == {"remote.reached": "failed"}
+
+
+def test_parts_that_are_too_small_for_the_largest_backup_are_found(healthy, settings, tmp_path):
+    settings.MEDIA_ROOT = ""
+    # The S3 server of the tests would read the whole of a large object to list it.
+    answering(healthy, tmp_path / "bin", r"\bfeatures\b", features(BucketBased=True))
+    path = healthy.put(DAY, manifest=False)
+    os.truncate(healthy.remote.root / path, 12 << 30)  # it takes no room on the disk
+    assert "remote.parts" not in bad(examined("remote"))
+    healthy.configure(RCLONE_FLAGS=["--s3-chunk-size=1Mi"])
+    found = examined("remote")
+    assert bad(found)["remote.parts"] == "failed"
+    assert "9.8 GB" in found["remote.parts"].sentence
+
+
+# -- databases and the site ---------------------------------------------------------------------------------------------
+
+
+def test_several_faults_of_a_site_are_found_at_once(healthy, settings, tmp_path, monkeypatch):
+    settings.MEDIA_ROOT = str(tmp_path / "gone")
+    assert examined("site")["media.read"].sentence.startswith("There are no media files yet")
+    healthy.put_media()
+    settings.CACHES = {
+        "default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "no_table"}
+    }
+    healthy.configure(EXECUTOR="tests.nowhere.Executor", DATABASES=["default", "nope"])
+    BackupRun.objects.create(
+        kind=Kind.DB_BACKUP,
+        database="default",
+        status=Status.QUEUED,
+        created_at=clock.now() - timedelta(hours=1),
+    )
+    found = examined("databases") | examined("site")
+    assert bad(found) == {
+        "database.covered": "failed",
+        "media.read": "failed",
+        "site.cache": "failed",
+        "runs.executor": "failed",
+        "runs.waiting": "failed",
+    }
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    assert examined("site")["site.temporary"].outcome == "failed"
+
+
+def test_damaged_or_closed_sqlite_file_is_found(healthy, tmp_path):
+    analytics = connections["analytics"]
+    file = Path(analytics.settings_dict["NAME"])
+    whole = file.read_bytes()
+    analytics.close()
+    try:
+        file.write_bytes(whole[: len(whole) // 2])
+        assert bad(examined("databases")) == {"database.contents analytics": "failed"}
+        os.truncate(file, 8 << 40)  # it takes no room on the disk
+        assert examined("site")["site.temporary"].outcome == "failed"
+    finally:
+        file.write_bytes(whole)
+    with immutable(file):
+        assert bad(examined("databases")) == {"database.rights analytics": "failed"}
+
+
+def test_media_folder_that_takes_nothing_is_found(healthy, settings):
+    with immutable(Path(settings.MEDIA_ROOT)):
+        assert bad(examined("site")) == {"media.write": "failed"}
+
+
+def test_schedules_that_nobody_carries_out_are_found(healthy):
+    assert examined("site")["schedules.run"].sentence == "No schedule is enabled."
+    time = clock.now() - timedelta(hours=1)
+    schedule = BackupSchedule.objects.create(name="nightly", cron=f"{time.minute} {time.hour} * * *")
+    assert bad(examined("site")) == {"schedules.run": "warning"}
+    call_command("runschedules", json=True, stdout=StringIO())
+    assert bad(examined("site")) == {}
+    long_ago = clock.now() - timedelta(days=2)
+    BackupSchedule.objects.update(last_due_at=long_ago, seen_at=long_ago)
+    found = examined("site")
+    assert bad(found) == {f"schedules.run {schedule.name}": "failed", "schedules.run": "warning"}
+    assert "nightly" in found["schedules.run nightly"].sentence
+
+
+def test_cache_of_each_process_is_a_warning(healthy, settings):
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    assert bad(examined("site")) == {"site.cache": "warning"}
+
+
+def test_history_that_is_not_migrated_is_found(healthy):
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM django_migrations WHERE app = 'django_rclone_admin' AND name > '0003'")
+    found = examined("site")
+    assert bad(found) == {"runs.history": "failed"}
+    assert found["runs.waiting"].is_gap
+    call_command("migrate", "django_rclone_admin", fake=True, verbosity=0)
+
+
+def test_check_that_breaks_breaks_alone_and_is_not_taken_for_well(healthy, monkeypatch, caplog):
+    class Broken:
+        def __getattr__(self, name: str) -> object:
+            raise RuntimeError("hunter2 is nobody's business")
+
+    monkeypatch.setattr("django_rclone_admin.doctor.site.shutil", Broken())
+    found = examined("site")
+    assert [name for name, each in found.items() if each.is_gap] == ["site.temporary"]
+    assert "RuntimeError" in found["site.temporary"].sentence
+    assert "hunter2" not in found["site.temporary"].sentence
+    assert api.verdict(found.values()) is api.Level.UNKNOWN
+    assert caplog.records == []
