@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from django.db import DatabaseError
 from django.utils.translation import gettext as _
 
 from .. import clock, wording
@@ -21,11 +22,21 @@ def sweep_uploads(job: Job, catalog: Catalog, objects: Sequence[StoredObject]) -
     A run does not fail for one that stays: an account that may add objects, and delete none, still makes backups.
     """
 
+    def is_over(run_id: str) -> bool | None:
+        if run_id == str(job.run.pk):
+            return False
+        try:
+            return job.heart.write(
+                lambda: stale.is_over(run_id)
+            )  # a history that hangs must not hang the run
+        except DatabaseError:
+            return None
+
     def tell(error: BackupError) -> None:
         values = {"error": wording.describe(error)[0]}
         job.note(_("An unfinished upload of an earlier run could not be removed: %(error)s") % values)
 
-    if count := sweep(catalog, objects, stale.is_over, clock.now(), tell):
+    if count := sweep(catalog, objects, is_over, clock.now(), tell):
         job.note(_("Removed %(count)d partial uploads of earlier runs.") % {"count": count})
 
 

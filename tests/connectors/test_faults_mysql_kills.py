@@ -53,12 +53,12 @@ def test_restore_changes_nothing_when_its_client_is_killed(backed_up, tmp_path, 
 
 
 def test_next_restore_removes_what_a_killed_one_left(backed_up, tmp_path, rclone_binary, mysql_server):
-    add_noise(backed_up)
+    add_noise(backed_up, 60_000)
     assert backed_up.manage("dbbackup").code == 0
     wanted = mysql_server.text(backed_up.name)
     backed_up.execute("DELETE FROM noise")
     wrecked = mysql_server.text(backed_up.name)
-    held = programs.hold_output(tmp_path / "bin", "rclone", rclone_binary, after=500_000, when=DOWNLOAD)
+    held = programs.hold_output(tmp_path / "bin", "rclone", rclone_binary, after=1_500_000, when=DOWNLOAD)
     backed_up.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(held.program)
     process = backed_up.start("dbrestore", "--noinput")
     held.wait()
