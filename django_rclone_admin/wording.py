@@ -110,6 +110,17 @@ def engine(dumped: Dumped) -> str:
     return f"{engine_name(dumped.engine, dumped.server_version)} {dumped.server_version}".strip()
 
 
+def number(count: int | None) -> str:
+    """Return a number with its groups of digits."""
+    return "–" if count is None else str(number_format(count, force_grouping=True))
+
+
+def signed(count: int) -> str:
+    """Return a difference, with its sign."""
+    sign = "+" if count > 0 else "−" if count < 0 else ""
+    return f"{sign}{number(abs(count))}"
+
+
 def objects(names: Mapping[str, Sequence[str]]) -> str:
     """Return names of database objects by their kinds, such as “tables: a, b; views: c”."""
     return "; ".join(f"{kind.replace('_', ' ')}: {', '.join(each)}" for kind, each in names.items() if each)

@@ -28,6 +28,7 @@ from .doctor import Doctor
 from .files import Files
 from .filters import DatabaseFilter, KindFilter, SafetyFilter, StateFilter
 from .forms import RunBackupForm
+from .opened import Opens
 from .pages import (
     APP,
     DETAIL,
@@ -52,7 +53,7 @@ def _active_runs() -> list[Progress]:
 
 
 @admin.register(Backup)
-class BackupAdmin(BackupColumns, Restores, Files, Doctor):
+class BackupAdmin(BackupColumns, Restores, Opens, Files, Doctor):
     """Lists what is on the remote."""
 
     change_list_template = f"admin/{APP}/backup/change_list.html"
@@ -172,7 +173,10 @@ class BackupAdmin(BackupColumns, Restores, Files, Doctor):
         context = {
             "title": unquote(object_id).rpartition("/")[2],
             "subtitle": None,
-            **{f"may_{verb}": has_permission(request, verb) for verb in ("restore", "download", "pin")},
+            **{
+                f"may_{verb}": has_permission(request, verb)
+                for verb in ("restore", "open", "download", "pin")
+            },
             **(extra_context or {}),
         }
         return super().change_view(request, object_id, form_url, context)

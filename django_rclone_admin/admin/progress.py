@@ -7,7 +7,7 @@ from datetime import timedelta
 from django.utils.translation import gettext as _
 
 from .. import api, wording
-from ..models import BackupRun, Kind, Status
+from ..models import BackupRun, Kind, OpenedBackup, Status
 
 LOG_LINES = 12
 
@@ -27,6 +27,7 @@ class Progress:
             Kind.MEDIA_BACKUP.value: _("Backing up the media files"),
             Kind.MEDIA_RESTORE.value: _("Restoring the media files"),
             Kind.PRUNE.value: _("Cleaning up %(database)s"),
+            Kind.OPEN.value: _("Opening a backup of %(database)s"),
         }
         template = titles.get(self.run.kind)
         return template % {"database": self.run.database} if template else str(self.run)
@@ -92,6 +93,12 @@ class Progress:
     def is_stopping(self) -> bool:
         """Whether it was told to stop and has not yet."""
         return self.run.is_active and self.run.cancel_requested_at is not None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has opened a backup that is still there."""
+        is_done = self.run.kind == Kind.OPEN and self.run.status == Status.SUCCEEDED
+        return is_done and OpenedBackup.objects.staying().filter(pk=self.run.pk).exists()
 
     @property
     def is_stale(self) -> bool:

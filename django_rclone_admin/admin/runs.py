@@ -260,6 +260,7 @@ class BackupRunAdmin(Pages):
         return {
             "progress": Progress(run),
             "may_cancel": has_permission(request, "cancel", "backuprun"),
+            "may_open": has_permission(request, "open"),
             "may_retry": self._may_retry(request, run),
             "may_undo": has_permission(request, "restore") and api.is_undoable(run),
         }

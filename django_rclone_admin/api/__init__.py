@@ -12,6 +12,7 @@ from ..doctor import PARTS, Line, Part, examine, verdict
 from ..health.coverage import has_media_files
 from ..health.levels import Level
 from ..health.verdict import DatabaseHealth, Health
+from ..jobs.comparing import OpenedDifference
 from ..jobs.dispatch import carry_out_queued
 from ..jobs.job import Progress, stop_all
 from ..jobs.lock import RunInProgress
@@ -46,12 +47,18 @@ from .media import (
 from .opened import (
     close_backup,
     close_expired_backups,
+    compare_opened_backup,
     get_opened_backup,
+    keep_open,
     list_opened_backups,
+    makes_safety_backup,
     open_backup,
     open_shell,
     opened,
+    put_live,
     start_open_backup,
+    start_put_live,
+    why_not_live,
 )
 from .restores import (
     holds_sessions,
@@ -78,6 +85,7 @@ __all__ = [
     "Line",
     "MediaFile",
     "MediaPlan",
+    "OpenedDifference",
     "Origin",
     "Part",
     "Progress",
@@ -93,6 +101,7 @@ __all__ = [
     "close_backup",
     "close_expired_backups",
     "compare_media",
+    "compare_opened_backup",
     "databases_without_connector",
     "delete_backups",
     "examine",
@@ -106,11 +115,13 @@ __all__ = [
     "is_monitor",
     "is_tenant",
     "is_undoable",
+    "keep_open",
     "last_health",
     "list_backups",
     "list_media",
     "list_media_files",
     "list_opened_backups",
+    "makes_safety_backup",
     "may_restore",
     "open_backup",
     "open_media_file",
@@ -121,6 +132,7 @@ __all__ = [
     "plan_restore_media",
     "prune",
     "prune_media",
+    "put_live",
     "read_backup",
     "reap_stale",
     "refresh",
@@ -129,6 +141,7 @@ __all__ = [
     "start_backup_database",
     "start_backup_media",
     "start_open_backup",
+    "start_put_live",
     "start_restore_database",
     "start_restore_media",
     "start_undo_restore",
@@ -136,4 +149,5 @@ __all__ = [
     "stoppable",
     "undo_restore",
     "verdict",
+    "why_not_live",
 ]

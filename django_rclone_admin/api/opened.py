@@ -5,18 +5,25 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Iterator
+from datetime import timedelta
 
 from django.db import connections
 
+from .. import clock
+from ..conf import get_settings
+from ..connectors.registry import get_connector
 from ..core import identity
 from ..core.catalog import StoredObject
 from ..exceptions import BackupError, BackupNotFound, ProgramFailed, ProgramMissing, UsageError, gettext_noop
 from ..jobs import aliases, closing
+from ..jobs.comparing import OpenedDifference, compare
 from ..jobs.dispatch import enqueue, run_now
 from ..jobs.job import Progress
 from ..jobs.opening import find_places
 from ..jobs.opening import open_backup as carry_out_opening
-from ..jobs.options import OpenOptions
+from ..jobs.options import OpenOptions, RestoreOptions
+from ..jobs.put_live import put_live as carry_out_switch
+from ..jobs.put_live import refuse
 from ..models.opened import OpenedBackup
 from ..models.runs import API, BackupRun, Kind, Origin
 from ..remote import find_backup, get_catalog
@@ -73,6 +80,57 @@ def opened(path: str | None = None, *, database: str | None = None, origin: Orig
         closing.close(found[0])
 
 
+def compare_opened_backup(opened: OpenedBackup) -> OpenedDifference:
+    """Say what differs between an opened backup and the live database now."""
+    return compare(opened)
+
+
+def why_not_live(opened: OpenedBackup) -> str:
+    """Return why an opened backup can't be put live, as a sentence; an empty string when it can."""
+    try:
+        refuse(opened, get_connector(opened.database))
+    except BackupError as error:
+        return str(error)
+    return ""
+
+
+def makes_safety_backup() -> bool:
+    """Whether a restore backs up first what it overwrites, unless it is told otherwise; see ``SAFETY_BACKUP``."""
+    return get_settings().safety_backup
+
+
+def put_live(
+    opened: OpenedBackup,
+    *,
+    safety_backup: bool | None = None,
+    origin: Origin = API,
+    progress: Progress | None = None,
+) -> BackupRun:
+    """Put an opened backup in the place of the live database, all of it or nothing, and return the run.
+
+    It is a restore like any other: it makes a safety backup first, and can be undone.
+
+    :raises RunInProgress: another run locks the database.
+    :raises BackupError: it failed, and the database is as it was.
+    """
+    return run_now(_live_run(opened, safety_backup, origin), carry_out_switch, progress)
+
+
+def start_put_live(
+    opened: OpenedBackup, *, safety_backup: bool | None = None, origin: Origin = API
+) -> BackupRun:
+    """Queue the same and return its run at once."""
+    return enqueue(_live_run(opened, safety_backup, origin))
+
+
+def keep_open(opened: OpenedBackup, hours: float | None = None) -> OpenedBackup:
+    """Have an opened backup stay longer: for ``hours`` from now on, by default ``OPEN_HOURS``."""
+    wanted = _checked(hours)
+    opened.expires_at = clock.now() + timedelta(hours=get_settings().open_hours if wanted is None else wanted)
+    opened.save(update_fields=["expires_at"])
+    return opened
+
+
 def close_backup(opened: OpenedBackup | str) -> None:
     """Remove an opened backup.
 
@@ -91,9 +149,12 @@ def close_backup(opened: OpenedBackup | str) -> None:
     closing.sweep([found.server])
 
 
-def list_opened_backups() -> list[OpenedBackup]:
-    """Return the opened backups, newest first, when what has expired is removed."""
-    closing.sweep()
+def list_opened_backups(*, everywhere: bool = True) -> list[OpenedBackup]:
+    """Return the opened backups, newest first, when what has expired is removed.
+
+    :param everywhere: also ask the servers of all databases what processes that died have left there.
+    """
+    closing.sweep(None if everywhere else ())
     return list(OpenedBackup.objects.staying()) if closing.has_table() else []
 
 
@@ -137,7 +198,10 @@ def open_shell(opened: OpenedBackup) -> None:
         if status is None:
             raise
         raise ProgramFailed(
-            gettext_noop("%(program)s ended with %(status)s."), program=client.executable_name, status=status
+            gettext_noop("%(program)s ended with %(status)s."),
+            hint=gettext_noop("What it said is above. Nothing can be written to an opened backup."),
+            program=client.executable_name,
+            status=status,
         ) from error
 
 
@@ -164,16 +228,33 @@ def _find(path: str | None, database: str | None) -> StoredObject:
 
 def _open_run(backup: StoredObject, hours: float | None, origin: Origin) -> BackupRun:
     """Return the run that opens a backup. Whether the backup can be opened is found out by the run."""
+    return BackupRun(
+        kind=Kind.OPEN,
+        database=backup.database,
+        path=backup.path,
+        options=OpenOptions(hours=_checked(hours)).as_dict(),
+        **origin.as_fields(),
+    )
+
+
+def _checked(hours: float | None) -> float | None:
     if hours is not None and not 0 < hours < 24 * 3650:
         raise UsageError(
             gettext_noop("“%(hours)s” is no number of hours that a backup can stay open."),
             hint=gettext_noop("Give a positive number."),
             hours=hours,
         )
+    return hours
+
+
+def _live_run(opened: OpenedBackup, safety_backup: bool | None, origin: Origin) -> BackupRun:
+    get_connector(opened.database)
+    wanted = get_settings().safety_backup if safety_backup is None else safety_backup
+    options = RestoreOptions(strategy="swap", safety_backup=wanted, opened=str(opened.pk))
     return BackupRun(
-        kind=Kind.OPEN,
-        database=backup.database,
-        path=backup.path,
-        options=OpenOptions(hours=hours).as_dict(),
+        kind=Kind.DB_RESTORE,
+        database=opened.database,
+        path=opened.path,
+        options=options.as_dict(),
         **origin.as_fields(),
     )

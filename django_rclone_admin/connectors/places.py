@@ -25,6 +25,10 @@ class Places(Protocol):
         """Statements that make a session read-only, whatever has been done to it. Carried out before each query."""
 
     @property
+    def keeps(self) -> bool:
+        """Whether :meth:`put_live` keeps the live data on the server, so that undo needs no backup."""
+
+    @property
     def shell_arguments(self) -> tuple[str, ...]:
         """Arguments of the database's own client, so that what is typed there can't write either."""
 
@@ -57,10 +61,10 @@ class Places(Protocol):
     def settings(self, place: str) -> dict[str, Any]:
         """Return how Django's ``DATABASES`` would describe a place."""
 
-    def rows(self, place: str = "", *, seconds: float | None = None) -> dict[str, int]:
+    def rows(self, place: str = "", *, seconds: float | None = None) -> dict[str, int | None]:
         """Count the rows of each table of a place, or of the live database.
 
-        :param seconds: after this time, what is left is not counted.
+        :param seconds: after this time, what is left is not counted, and has ``None``.
         """
 
     def drop(self, place: str) -> None:
@@ -74,12 +78,13 @@ class Places(Protocol):
         """
 
 
-def count_rows(cursor: Any, tables: Mapping[str, str], seconds: float | None) -> dict[str, int]:
+def count_rows(cursor: Any, tables: Mapping[str, str], seconds: float | None) -> dict[str, int | None]:
     """Count the rows of tables.
 
     :param tables: the identifiers, as SQL, by the names that they are known by.
     """
-    began, found = time.monotonic(), {}
+    began = time.monotonic()
+    found: dict[str, int | None] = dict.fromkeys(tables)
     for name, identifier in tables.items():
         if seconds is not None and time.monotonic() - began > seconds:
             break

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.db import NotSupportedError
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 READS = frozenset(
     [
@@ -51,6 +52,11 @@ TEXTS = re.compile(
 """What stands in a statement and is none: texts, names in quotes, and comments but those that MySQL carries out."""
 
 
+WRITE = re.compile(r"\bREAD\s+WRITE\b|READ_ONLY|QUERY_ONLY")
+"""What a statement that begins or sets something may not say: MySQL would begin a transaction that can write."""
+SETS = frozenset({"SET", "RESET", "BEGIN", "START", "COMMIT", "ROLLBACK", "PRAGMA"})
+
+
 class Guard:
     """An execute wrapper for the connections of opened backups.
 
@@ -66,10 +72,14 @@ class Guard:
         connection = context["connection"]
         text = sql.as_string(connection.connection) if hasattr(sql, "as_string") else str(sql)
         refuse_writing(text)
+        self.enforce(connection)
+        return execute(sql, params, many, context)
+
+    def enforce(self, connection: BaseDatabaseWrapper) -> None:
+        """Make the session of a connection read-only."""
         with connection.wrap_database_errors, contextlib.closing(connection.connection.cursor()) as cursor:
             for each in self._statements:
                 cursor.execute(each)
-        return execute(sql, params, many, context)
 
 
 def refuse_writing(text: str) -> None:
@@ -80,6 +90,8 @@ def refuse_writing(text: str) -> None:
     bare = TEXTS.sub(" ", text)
     statements = [each.split() for each in bare.upper().replace("(", " ").split(";") if each.strip()]
     words = [each[0] for each in statements]
+    if SETS.intersection(words) and WRITE.search(bare.upper()):
+        raise NotSupportedError("This is an opened backup: its session stays read-only.")
     # Several at once could make the session read-write and write: only one of them is looked after.
     if not READS.issuperset(words) or (len(words) > 1 and set(words) != {"SET"}) or "/*" in bare:
         raise NotSupportedError("This is an opened backup: it can only be read.")

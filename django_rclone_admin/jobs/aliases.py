@@ -111,8 +111,10 @@ def _guard(sender: Any, connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
     statements = connection.settings_dict.get(OPENED)
     if not statements:
         return
+    guard = Guard(statements)
+    guard.enforce(connection)
     if not any(isinstance(each, Guard) for each in connection.execute_wrappers):
-        connection.execute_wrappers.insert(0, Guard(statements))
+        connection.execute_wrappers.insert(0, guard)
     _of_thread.__dict__.setdefault("connections", weakref.WeakSet()).add(connection)
 
 

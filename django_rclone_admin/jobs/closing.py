@@ -84,9 +84,10 @@ def _sweep_server(server: str) -> None:
     if places is None:
         return
     there = places.names(site())
-    known = set(OpenedBackup.objects.values_list("place", flat=True))
+    # A server may change the case of names.
+    known = {place.lower() for place in OpenedBackup.objects.values_list("place", flat=True)}
     for place in there:
-        if place not in known:
+        if place.lower() not in known:
             places.drop(place)
 
 

@@ -19,9 +19,10 @@ from .backup import back_up
 from .backup_media import back_up_media
 from .job import Job, Progress, carry_out
 from .opening import open_backup
-from .options import BackupOptions, UndoOptions
+from .options import BackupOptions, RestoreOptions, UndoOptions
 from .prune import Pruning
 from .prune_media import MediaPruning, prune_versions
+from .put_live import put_live
 from .restore import restore, undo_by_kept
 from .restore_media import restore_media
 from .waiting import waiting
@@ -108,7 +109,7 @@ def carry_out_queued(run_id: str) -> bool:
         if not lock.begin_queued(run_id):
             return False
         run = BackupRun.objects.get(pk=run_id)
-        carry_out(run, undo_by_kept if UndoOptions.from_run(run).put_back else WORK[run.kind])
+        carry_out(run, _work_of(run))
         if BackupOptions.from_run(run).clean:
             clean = (
                 clean_up_media if run.kind == Kind.MEDIA_BACKUP else functools.partial(clean_up, run.database)
@@ -119,6 +120,12 @@ def carry_out_queued(run_id: str) -> bool:
     finally:
         waiting.remove(run_id)
     return True
+
+
+def _work_of(run: BackupRun) -> Callable[[Job], str]:
+    if UndoOptions.from_run(run).put_back:
+        return undo_by_kept
+    return put_live if RestoreOptions.from_run(run).opened else WORK[run.kind]
 
 
 def clean_up(database: str, origin: Origin, *, made: Collection[str] = ()) -> list[Decision]:

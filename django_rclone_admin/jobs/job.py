@@ -153,16 +153,6 @@ class Job:
         except Error as error:
             logger.warning("The end of a run could not be recorded: %s", error)
 
-    def read(self, path: str) -> None:
-        """Write down which backup is read from now on: it is neither deleted nor cleaned up meanwhile.
-
-        Look it up after that: before, it may have been deleted.
-
-        :raises django.db.Error: it could not be written.
-        """
-        self.run.path = path
-        self._write(functools.partial(self.run.save, update_fields=["path"]))
-
     def save_options(self) -> None:
         """Write the options to the row at once, for whoever looks at it when this process is no more.
 

@@ -68,10 +68,7 @@ def open_backup(job: Job, *, process: str = "", found: list[OpenedBackup] | None
 
 @contextlib.contextmanager
 def opened_in(job: Job, backup: StoredObject) -> Iterator[OpenedBackup]:
-    """Open a backup for a run alone; it is closed at the end of the block, or when the run is found dead.
-
-    Call :meth:`Job.read` and look the backup up before that.
-    """
+    """Open a backup for a run alone; it is closed at the end of the block, or when the run is found dead."""
     backup = _look(job, backup)
     opened = _new(job, backup, number=uuid.uuid4())
     with _filled(job, opened, backup):
@@ -167,6 +164,7 @@ def find_places(server: str) -> tuple[Connector, Places]:
     except DatabaseError as error:
         raise RestoreRefused(
             gettext_noop("“%(server)s” can't be reached: %(reason)s"),
+            hint=gettext_noop("Nothing was changed. Check that its database server is running."),
             server=server,
             reason=" ".join(str(error).split()),
         ) from error

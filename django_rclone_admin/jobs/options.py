@@ -57,6 +57,8 @@ class RestoreOptions(Options):
     safety_backup: bool = True
     elsewhere: bool = False
     """The backup may be of another database than the one that it is restored into."""
+    opened: str = ""
+    """The id of the opened backup that is put live, instead of one on the remote."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

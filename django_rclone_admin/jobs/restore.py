@@ -58,16 +58,23 @@ def restore(job: Job, *, source: Path | IO[bytes] | None = None, backup: StoredO
             job.note(_("This backup has no manifest: nothing can be checked beforehand."))
     job.send_vetoable(signals.pre_db_restore, database=run.database, path=run.path)
     if options.safety_backup:
-        _safety_backup(job, connector)
+        back_up_first(job, connector)
     strategy = _possible(job, connector, strategy)
-    vanished = _load(job, connector, _source(job, backup, source), backup, strategy)
-    connections[run.database].close()
+    finish_restore(job, connector, _load(job, connector, _source(job, backup, source), backup, strategy))
+    return job.success
+
+
+def finish_restore(job: Job, connector: Connector, vanished: list[str]) -> None:
+    """Do what follows when the data is in place.
+
+    :param vanished: the tables that are no more.
+    """
+    connections[job.run.database].close()
     _repair_history(job)
     _discard_older(job, connector)
-    job.send_robust(signals.post_db_restore, database=run.database)
+    job.send_robust(signals.post_db_restore, database=job.run.database)
     for table in vanished:
         job.note(_("Dropped the table %(table)s, which is not in the backup.") % {"table": table})
-    return job.success
 
 
 def undo_by_kept(job: Job) -> str:
@@ -169,7 +176,7 @@ def _note_failure(job: Job, connector: Connector, chosen: list[Sink], error: Bas
         error.hint_template = HALF_DONE if UndoNotes.from_run(job.run).safety else HALF_DONE_UNSAFE
 
 
-def _safety_backup(job: Job, connector: Connector) -> None:
+def back_up_first(job: Job, connector: Connector) -> None:
     """Back up what will be overwritten, as a run of its own under the lock of this one."""
     if not ask(connector).tables:
         job.note(_("The database is empty, so there is nothing to back up first."))

@@ -13,7 +13,7 @@ from django.db import DatabaseError, connections, transaction
 from django.utils.translation import gettext as _
 
 from ..models import beats
-from ..models.runs import ACTIVE, UNTAKEN_AFTER, BackupRun, Status
+from ..models.runs import ACTIVE, READERS, UNTAKEN_AFTER, BackupRun, Status
 from .history import database, has_table
 from .options import UndoNotes
 
@@ -46,6 +46,8 @@ def _cause_of_death(run: BackupRun) -> tuple[str, str]:
     """Return as much as the row of a dead run tells, and a hint."""
     if run.status == Status.RUNNING:
         hint = _("Run it again. What it left on the remote is removed by the next backup.")
+        if run.kind in READERS:
+            hint = _("Run it again. What it left beside the live database is removed by the next one.")
         if UndoNotes.from_run(run).unfinished:
             hint = _("The restore may have been committed. Check the data before you run it again.")
         return _("The process stopped unexpectedly (killed, crashed or out of memory)."), hint

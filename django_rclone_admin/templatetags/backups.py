@@ -24,6 +24,8 @@ register.filter("bytes", wording.size)
 register.filter("engine", wording.engine)
 register.filter("files", wording.files)
 register.filter("objects", wording.objects)
+register.filter("number", wording.number)
+register.filter("signed", wording.signed)
 register.filter("moment", wording.time)
 register.filter("span", wording.span)
 

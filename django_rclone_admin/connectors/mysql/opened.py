@@ -28,6 +28,7 @@ class Places:
     """
 
     read_only = ("SET SESSION TRANSACTION READ ONLY",)
+    keeps = True
     shell_arguments = ("--init-command=SET SESSION TRANSACTION READ ONLY",)
     hint = gettext_noop("Nothing was changed.")
 
@@ -62,7 +63,7 @@ class Places:
         }
         return {**live, "NAME": place, "OPTIONS": options}
 
-    def rows(self, place: str = "", *, seconds: float | None = None) -> dict[str, int]:
+    def rows(self, place: str = "", *, seconds: float | None = None) -> dict[str, int | None]:
         schema = place or self._server.live
         with self._server.cursor() as cursor:
             found = self._server.tables(cursor, schema)

@@ -27,6 +27,7 @@ class Places:
     """
 
     read_only = ("SET default_transaction_read_only = on", "SET transaction_read_only = on")
+    keeps = True
     shell_arguments = ()  # it is the default of the database itself
     hint = gettext_noop(
         "Nothing was changed. Run ALTER ROLE … CREATEDB, or name in OPEN_ON a database whose role may create others."
@@ -64,7 +65,7 @@ class Places:
         options = {key: value for key, value in live.get("OPTIONS", {}).items() if key != "pool"}
         return {**live, "NAME": place, "OPTIONS": options}
 
-    def rows(self, place: str = "", *, seconds: float | None = None) -> dict[str, int]:
+    def rows(self, place: str = "", *, seconds: float | None = None) -> dict[str, int | None]:
         database = place or self._connector.database_name
         identifiers = {}
         with self._server.cursor(database) as cursor:
@@ -78,7 +79,7 @@ class Places:
         self._server.drop(place)
 
     def put_live(self, place: str, kept: str, control: Control) -> list[str]:
-        with explained(HINT):
+        with explained(hint=HINT):
             self._server.set_read_only(place, is_on=False)
         try:
             swap = Swap(self._connector, place, kept, control)

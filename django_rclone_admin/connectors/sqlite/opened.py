@@ -35,6 +35,7 @@ class Places:
     """
 
     read_only = ("PRAGMA query_only = ON",)
+    keeps = False
     shell_arguments = ("-readonly",)
     hint = gettext_noop("Nothing was changed.")
 
@@ -70,7 +71,7 @@ class Places:
         options = {key: value for key, value in live.get("OPTIONS", {}).items() if key not in refused}
         return {**live, "NAME": f"file:{quoted(place)}?mode=ro", "OPTIONS": options}
 
-    def rows(self, place: str = "", *, seconds: float | None = None) -> dict[str, int]:
+    def rows(self, place: str = "", *, seconds: float | None = None) -> dict[str, int | None]:
         name = f"file:{quoted(place)}?mode=ro" if place else self._connector.path()
         with contextlib.closing(connect(name)) as connection:
             found = tables(connection, without=self._connector.history_tables)

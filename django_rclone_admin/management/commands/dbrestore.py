@@ -8,7 +8,8 @@ from django.utils.translation import gettext as _
 
 from ... import api, wording
 from ...api import RestorePlan
-from ...exceptions import UsageError, gettext_noop
+from ...exceptions import RestoreRefused, UsageError, gettext_noop
+from ...models import OpenedBackup
 from ..base import Command as BaseCommand
 from ..base import add_noinput, origin, refuse_together
 
@@ -38,6 +39,7 @@ class Command(BaseCommand):
         ("", _("Restore the latest backup of “default”.")),
         ("-d default -i default-2026-11-22-083020.dump.zst", _("Restore a backup from “listbackups”.")),
         ("--strategy swap --noinput", _("Without a question, while the site keeps working.")),
+        ("--look", _("Look at the restored data before it becomes live.")),
         ("--undo", _("Undo the last restore.")),
     )
 
@@ -73,11 +75,18 @@ class Command(BaseCommand):
             help=_("Do not make a safety backup first."),
         )
         parser.add_argument("--undo", action="store_true", help=_("Undo the last restore of this database."))
+        parser.add_argument(
+            "--look",
+            action="store_true",
+            help=_("Open the backup beside the live database, say what differs, then ask whether to switch."),
+        )
         parser.add_argument("--dry-run", action="store_true", help=_("Only say what would happen."))
         add_noinput(parser)
 
     def work(self, **options: Any) -> object:
         refuse_together(options, "input_file", "input_path", "undo")
+        for other in ("input_file", "undo", "to", "strategy", "dry_run"):
+            refuse_together(options, "look", other)
         if options["undo"]:
             return self._undo(options)
         choice = {
@@ -91,9 +100,54 @@ class Command(BaseCommand):
         self._show(plan)
         if options["dry_run"]:
             return _as_dict(plan)
+        if options["look"]:
+            return self._look(plan, interactive=options["interactive"], safety_backup=choice["safety_backup"])
         if options["interactive"]:
             self.confirm(_("Overwrite the database “%(database)s”?") % {"database": plan.target})
         return self._restore(path=plan.backup, **choice)
+
+    def _look(self, plan: RestorePlan, *, interactive: bool, safety_backup: bool | None) -> object:
+        """Open the backup, say what differs, and switch if the answer is yes. Otherwise it is closed again."""
+        if not interactive:
+            raise UsageError(
+                gettext_noop("--look asks a question, so it can't be used with --noinput."),
+                hint=gettext_noop("Nothing was changed. Use “openbackup”, or “dbrestore” without --look."),
+            )
+        with self.progress(_("Opening the backup")) as progress:
+            opened = api.open_backup(plan.backup.path, origin=origin(), progress=progress)
+        try:
+            self._ask(plan, opened)
+        except BaseException:
+            api.close_backup(opened)
+            raise
+        with self.progress(_("Putting it live")) as progress:
+            run = api.put_live(opened, safety_backup=safety_backup, origin=origin(), progress=progress)
+        self.report(run)
+        return run.as_dict()
+
+    def _ask(self, plan: RestorePlan, opened: OpenedBackup) -> None:
+        self._show_difference(opened)
+        if reason := api.why_not_live(opened):
+            raise RestoreRefused(reason, hint=gettext_noop("Nothing was changed. It was closed again."))
+        question = _("Put it live as “%(database)s”? Otherwise it is closed again.")
+        self.confirm(question % {"database": plan.target})
+
+    def _show_difference(self, opened: OpenedBackup) -> None:
+        found = api.compare_opened_backup(opened)
+        self.say("  " + _("Open as %(alias)s. Nothing live was changed.") % {"alias": opened.alias})
+        for table in found.changed:
+            now = _("gone") if table.is_gone else table.now
+            values = {"name": table.name, "then": table.then, "now": now, "difference": table.difference}
+            self.say("  " + _("%(name)s: %(then)s rows then, %(now)s now (%(difference)+d)") % values)
+        if found.new:
+            names = ", ".join(each.name for each in found.new)
+            self.say("  " + _("Tables that will be dropped") + f": {names}")
+        if not found.is_live_known:
+            self.say("  " + _("The live database could not be looked at."))
+        elif not (found.changed or found.new):
+            self.say("  " + _("Each table has as many rows now as then."))
+        count = {"count": found.added}
+        self.say("  " + _("%(count)d rows were added since, as far as their numbers tell.") % count)
 
     def _undo(self, options: dict[str, Any]) -> object:
         refuse_together(options, "undo", "to", "dry_run")

@@ -1,0 +1,217 @@
+"""Opened backups: the button that opens one, their list, and the page of one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST
+
+from .. import api, wording
+from ..exceptions import BackupError
+from ..models import BackupRun, Kind, OpenedBackup
+from .forms import RestoreForm
+from .pages import (
+    APP,
+    DETAIL,
+    LIST,
+    RUN,
+    Pages,
+    get_backup_or_404,
+    has_permission,
+    moment,
+    origin_of,
+    require_permission,
+    show_error,
+    shows_errors,
+)
+
+OPENED, OPENED_LIST = "openedbackup_change", "openedbackup_changelist"
+CHECKS = 5
+"""How many checks a page shows."""
+
+
+class Opens(Pages):
+    """The button that opens a backup; a part of the admin of backups."""
+
+    def get_urls(self) -> list[Any]:
+        return [
+            self.route("<path:object_id>/open/", require_POST(self.open_view), "open"),
+            *super().get_urls(),
+        ]
+
+    @shows_errors
+    def open_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Start the opening of a backup, and lead to its run."""
+        require_permission(request, "open")
+        backup = get_backup_or_404(object_id)
+        try:
+            run = api.start_open_backup(backup.path, origin=origin_of(request))
+        except api.RunInProgress as error:
+            # A second click must not look like a failure: show the run that is at work.
+            messages.info(request, wording.describe(error)[0])
+            if error.run and has_permission(request, "view", "backuprun"):
+                return self.go(RUN, error.run.pk)
+            return self.go(DETAIL, object_id)
+        self.log_change(request, run, gettext("Opening of %(path)s started.") % {"path": backup.path})
+        if has_permission(request, "view", "backuprun"):
+            return self.go(RUN, run.pk)
+        messages.success(request, gettext("The backup is being opened."))
+        return self.go(OPENED_LIST)
+
+
+@admin.register(OpenedBackup)
+class OpenedBackupAdmin(Pages):
+    """What is open, and what there is to do with it."""
+
+    change_list_template = f"admin/{APP}/openedbackup/change_list.html"
+    list_display = ("shown_what", "shown_opened", "shown_until", "opened_by", "server")
+    actions = None
+    show_full_result_count = False
+
+    @admin.display(description=_("backup"))
+    def shown_what(self, opened: OpenedBackup) -> str:
+        return _title(opened)
+
+    @admin.display(description=_("opened"), ordering="opened_at")
+    def shown_opened(self, opened: OpenedBackup) -> str:
+        return moment(opened.opened_at)
+
+    @admin.display(description=_("closes"), ordering="expires_at")
+    def shown_until(self, opened: OpenedBackup) -> str:
+        return format_html('<span class="dra-nowrap">{}</span>', wording.time(opened.expires_at))
+
+    # -- permissions: who may open a backup sees all that is open ----------------------------------------------------
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return has_permission(request, "open")
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return has_permission(request, "open")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    # -- pages -------------------------------------------------------------------------------------------------------
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return OpenedBackup.objects.staying() if api.has_history() else OpenedBackup.objects.none()
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        require_permission(request, "open")
+        if self.has_history(request):
+            api.list_opened_backups(everywhere=False)
+        return super().changelist_view(request, {"title": _("Opened backups"), **(extra_context or {})})
+
+    def get_urls(self) -> list[Any]:
+        return [
+            self.route("<uuid:opened_id>/change/", self.opened_view, "change"),
+            self.route("<uuid:opened_id>/close/", require_POST(self.close_view), "close"),
+            self.route("<uuid:opened_id>/keep/", require_POST(self.keep_view), "keep"),
+            self.route("<uuid:opened_id>/live/", self.live_view, "live"),
+            *super().get_urls(),
+        ]
+
+    def opened_view(self, request: HttpRequest, opened_id: Any) -> HttpResponse:
+        """The page of an opened backup. What differs is asked for by htmx: counting rows may take a while."""
+        require_permission(request, "open")
+        opened = self._find(request, opened_id)
+        if opened is None:
+            return self.go(OPENED_LIST)
+        context: dict[str, Any] = {
+            "title": _title(opened),
+            "opened": opened,
+            "tables": len(opened.rows),
+            "rows": sum(each or 0 for each in opened.rows.values()),
+            "checks": BackupRun.objects.filter(kind=Kind.VERIFY, path=opened.path)[:CHECKS],
+            "may_restore": has_permission(request, "restore"),
+            "may_see_backup": has_permission(request, "view"),
+            "why_not_live": api.why_not_live(opened) if has_permission(request, "restore") else "",
+        }
+        if "compare" in request.GET:
+            context["found"] = api.compare_opened_backup(opened)
+        return self.page(request, "opened", context)
+
+    def close_view(self, request: HttpRequest, opened_id: Any) -> HttpResponse:
+        """Throw an opened backup away."""
+        require_permission(request, "open")
+        opened = self._find(request, opened_id)
+        if opened is None:
+            return self.go(OPENED_LIST)
+        try:
+            self.log_change(request, opened, gettext("Closed."))
+            api.close_backup(opened)
+        except BackupError as error:
+            show_error(request, error)
+            return self.go(OPENED, opened_id)
+        messages.success(
+            request,
+            gettext("The opened backup of “%(database)s” was closed.") % {"database": opened.database},
+        )
+        return self.go(OPENED_LIST if OpenedBackup.objects.staying().exists() else LIST)
+
+    def keep_view(self, request: HttpRequest, opened_id: Any) -> HttpResponse:
+        """Have it stay longer."""
+        require_permission(request, "open")
+        if opened := self._find(request, opened_id):
+            api.keep_open(opened)
+            self.log_change(request, opened, gettext("Kept open."))
+            values = {"time": wording.time(opened.expires_at)}
+            messages.success(request, gettext("It stays open until %(time)s.") % values)
+            return self.go(OPENED, opened_id)
+        return self.go(OPENED_LIST)
+
+    def live_view(self, request: HttpRequest, opened_id: Any) -> HttpResponse:
+        """Say what putting it live does; carry it out when the name of the database was typed."""
+        require_permission(request, "restore")
+        require_permission(request, "open")
+        opened = self._find(request, opened_id)
+        if opened is None:
+            return self.go(OPENED_LIST)
+        if reason := api.why_not_live(opened):
+            messages.error(request, reason)
+            return self.go(OPENED, opened_id)
+        form = RestoreForm(request.POST if request.method == "POST" else None, target=opened.database)
+        if form.is_valid():
+            return self._put_live(request, opened)
+        context = {
+            "title": gettext("Put this backup live as %(database)s?") % {"database": opened.database},
+            "opened": opened,
+            "form": form,
+            "found": api.compare_opened_backup(opened),
+            "sessions_inside": api.holds_sessions(opened.database),
+            "safety_backup": api.makes_safety_backup(),
+        }
+        return self.page(request, "put_live", context)
+
+    def _put_live(self, request: HttpRequest, opened: OpenedBackup) -> HttpResponse:
+        try:
+            run = api.start_put_live(opened, origin=origin_of(request))
+        except BackupError as error:
+            show_error(request, error)
+            return self.go(OPENED, opened.pk)
+        self.log_change(request, run, gettext("Putting %(path)s live started.") % {"path": opened.path})
+        if has_permission(request, "view", "backuprun"):
+            return self.go(RUN, run.pk)
+        messages.success(request, gettext("The restore has started."))
+        return self.go(LIST)
+
+    def _find(self, request: HttpRequest, opened_id: Any) -> OpenedBackup | None:
+        try:
+            return api.get_opened_backup(unquote(str(opened_id)))
+        except BackupError as error:
+            show_error(request, error)
+            return None
+
+
+def _title(opened: OpenedBackup) -> str:
+    when = wording.time(opened.taken_at) if opened.taken_at else str(opened)
+    return gettext("%(database)s, as of %(time)s") % {"database": opened.database, "time": when}

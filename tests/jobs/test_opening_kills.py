@@ -1,0 +1,143 @@
+"""The opening of a backup is killed at any moment, and a writer works meanwhile: nothing live notices, and nothing stays."""
+
+import random
+import threading
+from contextlib import closing
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+import pytest
+
+from django_rclone_admin import api
+from tests.support import databases
+from tests.support.mysql import MariaDBServer
+from tests.support.opened import ALIAS
+from tests.support.postgresql import connect
+from tests.support.site import Shop
+from tests.support.waiting import wait_for
+
+LOCK_TIMEOUTS = {
+    "postgresql": "SET lock_timeout = '1s'",
+    "mysql": "SET SESSION lock_wait_timeout = 1, SESSION innodb_lock_wait_timeout = 1",
+    "sqlite3": "PRAGMA busy_timeout = 1000",
+}
+"""A lock that is held for longer fails the writer. What the machine takes does not count."""
+
+
+def beside(shop: Shop, request: pytest.FixtureRequest) -> list[str]:
+    """Return what lies beside the live database of a shop."""
+    entry = shop.settings["DATABASES"]["default"]
+    name = entry["NAME"]
+    kind = databases.engine(entry)
+    if kind == "sqlite3":
+        return sorted(
+            str(each) for each in Path(name).parent.glob(f"{Path(name).name}*") if str(each) != name
+        )
+    if kind == "mysql":
+        server: MariaDBServer = request.getfixturevalue("mysql_server")
+        return list(server.schemas(f"{name}_dra_"))
+    with closing(connect(entry)) as connection:
+        query = "SELECT datname FROM pg_database WHERE starts_with(datname, %s) ORDER BY 1"
+        return [each for (each,) in connection.execute(query, [f"{name}_dra_"])]
+
+
+def kill_at_random(shop: Shop, chance: random.Random, request: Any, times: int) -> None:
+    assert shop.manage("dbbackup").code == 0
+    live = shop.rows()
+    began = monotonic()
+    assert shop.manage("openbackup").code == 0
+    usual = monotonic() - began
+    assert shop.manage("closebackup", "--all").code == 0
+    for _ in range(times):
+        process = shop.start("openbackup")
+        sleep(chance.uniform(0, 1.1 * usual))  # the moment is what the test is about
+        shop.kill(process)
+        # A server may still be creating what was asked for: then the look after that finds it.
+        wait_for(lambda: is_swept(shop, request))
+    assert shop.rows() == live
+    [(count,)] = shop.execute(f"SELECT COUNT(*) FROM {databases.OPENED}")
+    assert count == 0
+
+
+def is_swept(shop: Shop, request: Any) -> bool:
+    # What was whole when the kill came is open for everybody, and stays until it is closed.
+    for arguments in ("--expired",), ("--all",):
+        assert shop.manage("closebackup", *arguments).code == 0
+    return beside(shop, request) == []
+
+
+@pytest.mark.parametrize(
+    "shop",
+    [
+        "sqlite",
+        pytest.param("postgresql", marks=pytest.mark.postgresql),
+        pytest.param("mysql", marks=pytest.mark.mysql),
+    ],
+    indirect=True,
+)
+def test_killed_at_a_random_moment(shop, chance, request):
+    kill_at_random(shop, chance, request, times=1)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    "shop",
+    [
+        "sqlite",
+        pytest.param("postgresql", marks=pytest.mark.postgresql),
+        pytest.param("mysql", marks=pytest.mark.mysql),
+    ],
+    indirect=True,
+)
+def test_killed_at_twenty_random_moments(shop, chance, request):
+    kill_at_random(shop, chance, request, times=20)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    "books",
+    [
+        "sqlite",
+        pytest.param("postgresql", marks=pytest.mark.postgresql),
+        pytest.param("mysql", marks=pytest.mark.mysql),
+    ],
+    indirect=True,
+)
+def test_writer_is_never_held_up_and_nothing_live_is_touched(books):
+    settings = "SELECT setconfig FROM pg_db_role_setting JOIN pg_database ON oid = setdatabase WHERE datname = current_database()"
+    api.backup_database(ALIAS)
+    sequence = books.execute("SELECT * FROM numbers") if books.engine != "sqlite3" else []
+    before = books.execute(settings) if books.engine == "postgresql" else []
+    done, written = threading.Event(), [1000]
+    failures: list[BaseException] = []
+
+    def write() -> None:
+        try:
+            with databases.connection(books.entry) as connection:
+                connection.execute(LOCK_TIMEOUTS[books.engine])
+                while not done.is_set():
+                    written.append(written[-1] + 1)
+                    connection.execute(f"INSERT INTO author VALUES ({written[-1]}, 'w')")
+        except BaseException as error:  # noqa: BLE001 (shown by the test)
+            failures.append(error)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        wait_for(lambda: len(written) > 2)
+        opened = api.open_backup(database=ALIAS)
+        during = len(written)
+        wait_for(lambda: len(written) > during)
+    finally:
+        done.set()
+        writer.join()
+    assert failures == []
+    ids = [each for (each,) in books.execute("SELECT id FROM author WHERE id > 1000 ORDER BY id")]
+    assert ids == written[1:]
+    assert books.execute("SELECT COUNT(*) FROM book") == [(3,)]
+    if books.engine != "sqlite3":
+        assert books.execute("SELECT * FROM numbers") == sequence
+    if books.engine == "postgresql":
+        assert books.execute(settings) == before
+    api.close_backup(opened)

@@ -1,0 +1,143 @@
+"""Look, then switch: an opened backup is put in the place of the live data, and the undo leads back."""
+
+from typing import Any
+
+import pytest
+from django.db import connections
+
+from django_rclone_admin import api, signals
+from django_rclone_admin.exceptions import BackupError, BackupNotFound, RestoreRefused
+from django_rclone_admin.models import BackupRun, OpenedBackup
+from tests.support.opened import ALIAS
+from tests.support.swaps import beside
+
+pytestmark = pytest.mark.django_db(transaction=True)
+JUDGED = ("django_rclone_admin_sitehealth",)
+"""What the last look at the health of the site said."""
+on_each_engine = pytest.mark.parametrize(
+    "books",
+    [
+        "sqlite",
+        pytest.param("postgresql", marks=pytest.mark.postgresql),
+        pytest.param("mysql", marks=pytest.mark.mysql),
+    ],
+    indirect=True,
+)
+
+
+@pytest.fixture
+def before(books) -> Any:
+    """The rows of a backup, in a database that has changed since."""
+    rows = books.rows()
+    api.backup_database(ALIAS)
+    books.execute("DELETE FROM book WHERE id > 1")
+    books.execute("INSERT INTO author VALUES (7, 'new')")
+    books.execute("CREATE TABLE newer (id integer PRIMARY KEY)")
+    return rows
+
+
+@on_each_engine
+def test_opened_backup_becomes_live_and_undo_leads_back(books, before):
+    changed = books.rows()
+    opened = api.open_backup(database=ALIAS)
+    run = api.put_live(opened)
+    assert (run.kind, run.status, run.path) == ("db_restore", "succeeded", opened.path)
+    assert books.rows() == before
+    assert not OpenedBackup.objects.exists()
+    assert [each for each in books.beside() if "_dra_open_" in each] == []
+    books.execute("INSERT INTO author VALUES (8, 'later')")  # it can be written again
+    books.execute("DELETE FROM author WHERE id = 8")
+    if books.engine == "mysql":
+        assert books.execute(
+            "SELECT STATUS FROM information_schema.EVENTS WHERE EVENT_SCHEMA = DATABASE()"
+        ) == [("ENABLED",)]
+
+    assert api.is_undoable(run)
+    api.undo_restore(ALIAS)
+    assert books.rows() == changed
+    api.undo_restore(ALIAS)
+    assert books.rows() == before
+
+
+@on_each_engine
+def test_switch_that_is_refused_at_the_last_moment_changes_nothing(books, before, monkeypatch):
+    def veto(**_kwargs: object) -> None:
+        raise RuntimeError("not today")
+
+    live = books.rows()
+    opened = api.open_backup(database=ALIAS)
+    signals.pre_db_restore.connect(veto)
+    try:
+        with pytest.raises(BackupError, match="not today"):
+            api.put_live(opened)
+    finally:
+        signals.pre_db_restore.disconnect(veto)
+    assert books.rows() == live
+    assert api.list_opened_backups() == [opened]
+    api.close_backup(opened)
+
+
+def test_difference_says_what_was_written_since(books, before):
+    opened = api.open_backup(database=ALIAS)
+    found = api.compare_opened_backup(opened)
+    assert {each.name: (each.then, each.now, each.difference) for each in found.changed} == {
+        "author": (2, 3, 1),
+        "book": (3, 1, -2),
+    }
+    assert [each.name for each in found.new] == ["newer"]
+    assert found.added == 1
+    books.execute("DROP TABLE book")
+    [gone] = [each for each in api.compare_opened_backup(opened).tables if each.is_gone]
+    assert (gone.name, gone.difference) == ("book", -3)
+    api.close_backup(opened)
+
+
+def test_closed_one_can_not_be_put_live(books, before):
+    live = books.rows()
+    opened = api.open_backup(database=ALIAS)
+    api.close_backup(opened)
+    with pytest.raises(BackupNotFound, match="not there any more"):
+        api.put_live(opened)
+    assert books.rows() == live
+
+
+def test_opened_on_another_server_it_is_restored_instead(books, before, backups, tmp_path):
+    entry = {**connections.settings[ALIAS], "NAME": str(tmp_path / "scratch.sqlite3")}
+    connections.settings = {**connections.settings, "scratch": entry}
+    backups.configure(OPEN_ON={ALIAS: "scratch"})
+    live = books.rows()
+    opened = api.open_backup(database=ALIAS)
+    assert "server of “scratch”" in api.why_not_live(opened)
+    with pytest.raises(RestoreRefused, match="server of “scratch”"):
+        api.put_live(opened)
+    assert books.rows() == live
+    api.close_backup(opened)
+
+
+def test_queued_switch_is_carried_out(books, before):
+    opened = api.open_backup(database=ALIAS)
+    run = api.start_put_live(opened, safety_backup=False)
+    assert BackupRun.objects.get(pk=run.pk).status == "succeeded"
+    assert books.rows() == before
+
+
+@pytest.mark.postgresql
+def test_look_shows_what_differs_and_the_answer_decides(make_shop):
+    """The history lies in the database that is replaced, and so does the row of what is open."""
+    shop = make_shop("postgresql")
+    rows = shop.rows(ignore=JUDGED)
+    assert shop.manage("dbbackup").code == 0
+    shop.execute("DELETE FROM shop_orderline")
+    changed = shop.rows(ignore=JUDGED)
+    no = shop.manage("dbrestore", "--look", input="n\n")
+    assert no.code == 1
+    assert "shop_orderline: " in no.out
+    assert (shop.rows(ignore=JUDGED), beside(shop)) == (changed, [])
+    assert shop.manage("dbrestore", "--look", "--noinput").code == 2
+
+    assert shop.manage("dbrestore", "--look", input="y\n").code == 0
+    assert shop.rows(ignore=JUDGED) == rows
+    assert [each.partition("_dra_")[2][:5] for each in beside(shop)] == ["kept_"]
+    assert shop.manage("openbackup", "--list", "--json").json == []
+    assert shop.manage("dbrestore", "--undo", "--noinput").code == 0
+    assert shop.rows(ignore=JUDGED) == changed
