@@ -23,6 +23,7 @@ from .manifest import Manifest, ManifestReader
 from .naming import MANIFEST, PARTIAL, partial
 from .patience import look_until
 from .rclone import NameTaken, Rclone, at
+from .retry import retry
 from .store import Stored, digest, pour
 from .transfer import CommandSink, Source
 
@@ -83,7 +84,10 @@ class Upload:
         except BaseException:  # without a manifest it would look like a backup of old
             self._take_back(path, Stored.of(manifest))
             raise
-        self._see({path: manifest.size, path + MANIFEST: len(data)}, renamed=path)
+        there = {path: manifest.size, path + MANIFEST: len(data)}
+        # What can't be looked at for a moment is no reason to make the whole backup again.
+        control = self.catalog.rclone.control or Control()
+        retry(lambda _number: self._see(there, renamed=path), control, lambda _error, _pause: None)
         for each, stored in {**self.left}.items():
             del self.left[each]
             if stored:

@@ -325,14 +325,20 @@ def test_manifests_with_wrong_values_make_damaged_backups_and_no_broken_pages(ad
     get(admin_client, url("backup_health"))
 
 
+REFUSED, SHOWN = 400, 200
+CRAFTED = {
+    "migrations__shop=1": REFUSED, "taken_at__week=3": REFUSED, "size__lt=x": REFUSED, "pk__in=a,b": REFUSED, "name__regex=(": REFUSED,
+    "name__iregex=(a+)%2B$": REFUSED, "nonsense=1": SHOWN, "o=99": SHOWN, "p=77": SHOWN, "q=%00": SHOWN, "taken_at__year=x": SHOWN,
+    "e=1": SHOWN, "taken_at__year=10000": SHOWN,
+}  # fmt: skip
+"""Queries that no page of ours asks, and the status of the answer: a lookup that no filter needs is refused."""
+
+
 def test_crafted_queries_break_nothing(admin_client, backups):
     backups.put()
-    for query in (
-        {"migrations__shop": "1"}, {"taken_at__week": "3"}, {"o": "99"}, {"p": "77"}, {"nonsense": "1"}, {"size__lt": "x"},
-        {"q": "\0"}, {"taken_at__year": "x"}, {"e": "1"}, {"taken_at__year": "10000"}, {"pk__in": "a,b"}, {"name__regex": "("},
-    ):  # fmt: skip
-        response = admin_client.get(url("backup_changelist"), query, follow=True)
-        assert response.status_code in (200, 400), query  # 400: a lookup that no page of ours asks for
+    page = url("backup_changelist")
+    found = {query: admin_client.get(f"{page}?{query}", follow=True).status_code for query in CRAFTED}
+    assert found == CRAFTED
 
 
 # -- restore ------------------------------------------------------------------------------------------------------------

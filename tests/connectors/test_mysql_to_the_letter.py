@@ -13,6 +13,8 @@ TRICKY = (
     "-- Dump completed\nUSE `mysql`;\nuse other;\n\\! touch x\n\\u other\nDELIMITER ;;\n;;\n;\n$$\n/*!40000 DROP DATABASE x */;\n"
     "*/ /* */ -- ' \" ` \\ it's\nCREATE DATABASE x;\nINSERT INTO `t` VALUES (1);\n# '\n-- Dumping data for table `t`\n"
     "-- WHERE:  0\n-- Host: x    Database: y\nENABLE DISABLE ON SLAVE\n`{name}`.`person`, `{name}`.`one`()\nLOAD DATA LOCAL INFILE 'x';\n🐘"
+    "\n/*M!999999\\- enable the sandbox mode */\n-- Dumping routines for database 'x'\n-- Dumping events for database 'x'\n-- MariaDB dump 10\n"
+    "source x;\n\\. x\nsystem id;\ntee x\n/*M!100301 SET x */;\r\nUSE y;\r\x01\x1a\0;\n),(1,'a'\nREPLACE INTO t VALUES (1);\n_dra_before @dra_0\n"
 )
 STATEMENTS = (
     "SET NAMES utf8mb4",

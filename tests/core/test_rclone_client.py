@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from django_rclone_admin.core.rclone import NameTaken, Rclone
+from django_rclone_admin.core.rclone import NameTaken, Rclone, at
 from django_rclone_admin.core.transfer import CommandSink, CommandSource, transfer
 from django_rclone_admin.exceptions import RemoteError, UsageError
 from tests.support.engine import SOURCE, local_rclone, python
@@ -221,10 +221,10 @@ def test_remotes_of_our_own_environment_are_known(local, tmp_path):
 
 def test_configured_flags_reach_rclone(local):
     """One by its argument list, one by its environment."""
-    local = replace(local, flags=("--transfers", "2", "--header=X-Token: 1"))
+    flagged = replace(local, flags=("--transfers", "2", "--header=X-Token: 1"))
 
-    command = local.command(["lsjson"], "")
+    said = flagged.call(["lsjson", "-vv"], at("")).check().errors
 
-    assert command.argv[command.argv.index("--transfers") :][:2] == ("--transfers", "2")
-    assert not any("X-Token" in each for each in command.argv)
-    assert any("X-Token" in value for value in command.env.values())
+    assert '"--transfers" "2"' in said
+    assert re.search(r"Setting --header .* from environment variable RCLONE_HEADER", said)
+    assert not any("X-Token" in each for each in flagged.command(["lsjson"], at("")).argv)

@@ -7,6 +7,7 @@ from signal import SIGCONT, SIGSTOP
 from subprocess import Popen
 from time import monotonic, sleep
 
+import psycopg
 import pytest
 
 from tests.support import databases, leaks, programs
@@ -115,6 +116,43 @@ def test_restore_that_was_overtaken_in_its_sleep(make_shop, hold, rclone_binary,
     assert_failed(frozen.wake(), LOST)
     assert shop.rows() == rows
     assert ends(shop, "db_restore") == ["interrupted", "succeeded"]
+
+
+HOLD_COMMIT = """
+if "--file=-" in arguments:
+    process = start(stdin=PIPE)
+    for line in sys.stdin.buffer:
+        if line == b"COMMIT;\\n":
+            hold()
+        process.stdin.write(line)
+        process.stdin.flush()
+    process.stdin.close()
+    sys.exit(process.wait())
+"""
+
+
+@pytest.mark.postgresql
+def test_nobody_gets_at_the_tables_of_postgresql_between_the_question_and_the_commit(
+    make_shop, tmp_path, postgresql_server
+):
+    """So no other restore can come between them, however long the process stands still there."""
+    shop = make_shop("postgresql")
+    assert shop.manage("dbbackup").code == 0
+    wanted = shop.rows()
+    price(shop, 1000)
+    program = programs.wrapper(tmp_path / "bin", "psql", postgresql_server.bin_dir / "psql", HOLD_COMMIT)
+    shop.settings["DJANGO_RCLONE"]["CONNECTOR_OPTIONS"] = {"default": {"BIN_DIR": str(program.parent)}}
+    process, held = shop.start(*RESTORE, "--strategy=in_place"), Held(program=program)
+    held.wait()
+    with databases.connection(shop.settings["DATABASES"]["default"]) as other:
+        other.execute("SET lock_timeout = '200ms'")
+        for table in (name for name in wanted if not name.startswith("django_rclone_admin")):
+            for mode in "ACCESS SHARE", "ACCESS EXCLUSIVE":
+                with pytest.raises(psycopg.errors.LockNotAvailable):
+                    other.execute(f"LOCK TABLE {table} IN {mode} MODE")
+    held.release()
+    assert shop.finish(process).code == 0
+    assert shop.rows() == wanted
 
 
 def test_restore_of_sqlite_that_was_overtaken_while_it_waited_for_a_lock(make_shop, rclone_binary):

@@ -174,6 +174,26 @@ def test_manifest_that_is_refused_is_no_reason_to_give_up(backups, soon, tmp_pat
     assert [each.path for each in api.list_backups(everything=True)] == [run.path]
 
 
+FAIL_LAST_LOOK = """
+line, sealed = " ".join(arguments), sys.argv[0] + ".sealed"
+if re.search("rcat.*manifest", line):
+    open(sealed, "w").close()
+elif "lsjson" in line and os.path.exists(sealed):
+    os.unlink(sealed)
+    print("503 Slow Down", file=sys.stderr)
+    sys.exit(1)
+"""
+
+
+def test_backup_that_can_not_be_looked_at_for_a_moment_is_not_made_again(backups, soon, tmp_path):
+    program = programs.wrapper(tmp_path / "bin", "rclone", backups.remote.binary, FAIL_LAST_LOOK)
+    backups.configure(RCLONE_BINARY=str(program))
+
+    run = api.backup_database()
+
+    assert [each.path for each in api.list_backups(everything=True)] == [run.path]
+
+
 @pytest.fixture
 def noise(transactional_db):
     """Make the database larger than any pipe or chunk."""
