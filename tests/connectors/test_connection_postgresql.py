@@ -1,8 +1,16 @@
 """However Django reaches PostgreSQL, its programs do: by a service file, a password file or certificates, for both strategies."""
 
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 import pytest
 
 from django_rclone_admin.connectors.postgresql.libpq import ServiceFile, conninfo, explain
+from tests.support import databases
+from tests.support.postgresql import PostgreSQLServer
 from tests.support.site import Shop
 from tests.support.swaps import history
 
@@ -50,6 +58,77 @@ def test_both_strategies_reach_the_server_as_django_does(make_shop, way, strateg
     shop.settings["DATABASES"]["default"] = changed
     assert shop.rows() == wanted
     assert "instead" not in history(shop)[-1]["log"]
+
+
+PASSPHRASE = "of the client's key"
+CURVE = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-days", "2")
+
+
+def make_certificates(folder: Path, role: str) -> None:
+    """Make an authority, and what it certifies: the server, and a client whose key has a passphrase."""
+
+    def openssl(*arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+    openssl("req", "-x509", "-nodes", *CURVE, "-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=authority")
+    for name, subject, secret in (
+        ("server", "127.0.0.1", ("-nodes",)),
+        ("client", role, ("-passout", f"pass:{PASSPHRASE}")),
+    ):
+        openssl(
+            "req", *CURVE, *secret, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={subject}"
+        )
+        authority = ("-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2")
+        openssl("x509", "-req", "-in", f"{name}.csr", "-out", f"{name}.crt", *authority)
+
+
+@contextmanager
+def certificates(server: PostgreSQLServer, folder: Path, role: str) -> Iterator[dict[str, str]]:
+    """Have the server ask a role for its certificate, and give the options by which a client shows it."""
+    make_certificates(folder, role)
+    rules = server.folder / "data" / "pg_hba.conf"
+    before = rules.read_text()
+    for name in "ca.crt", "server.crt", "server.key":
+        copy = server.folder / "data" / name
+        copy.write_bytes((folder / name).read_bytes())
+        copy.chmod(0o600)
+        shutil.chown(copy, rules.stat().st_uid, rules.stat().st_gid)
+    rules.write_text(f"hostssl all {role} 127.0.0.1/32 cert\n{before}")
+    server.administer("ALTER SYSTEM SET ssl_ca_file = 'ca.crt'")
+    server.administer("ALTER SYSTEM SET ssl = on")
+    server.administer("SELECT pg_reload_conf()")
+    files = {"sslrootcert": "ca.crt", "sslcert": "client.crt", "sslkey": "client.key"}
+    try:
+        yield {key: str(folder / name) for key, name in files.items()} | {
+            "sslmode": "verify-full",
+            "sslpassword": PASSPHRASE,
+        }
+    finally:
+        rules.write_text(before)
+        server.administer("ALTER SYSTEM RESET ssl")
+        server.administer("ALTER SYSTEM RESET ssl_ca_file")
+        server.administer("SELECT pg_reload_conf()")
+
+
+def test_client_with_a_certificate_backs_up_and_restores_by_both_strategies(
+    make_shop, postgresql_server, tmp_path
+):
+    shop = make_shop("postgresql")
+    direct = postgresql_server.with_own_role(shop.settings["DATABASES"]["default"])
+    wanted = databases.rows(direct)
+    with certificates(postgresql_server, tmp_path, direct["USER"]) as options:
+        shop.settings["DATABASES"]["default"] = direct | {"PASSWORD": "", "OPTIONS": options}
+        result = shop.manage("dbbackup")
+        assert result.code == 0, result.err
+        for strategy in "in_place", "swap":
+            databases.execute(direct, "UPDATE shop_product SET price = price + 1")
+            restored = shop.manage(
+                "dbrestore", "--noinput", f"--strategy={strategy}", "--no-safety-backup", "--json"
+            )
+            assert restored.code == 0, restored.err
+            assert "instead" not in restored.json["log"]
+            assert databases.rows(direct) == wanted
+    shop.settings["DATABASES"]["default"] = direct
 
 
 def test_words_of_a_connection_hold_any_text_and_no_secret():

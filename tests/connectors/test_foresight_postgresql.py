@@ -1,13 +1,17 @@
 """What would not restore into the place that it came from is said at the backup, and the restore takes the way that works."""
 
 import json
+import threading
 from contextlib import closing
+from uuid import uuid4
 
+import psycopg
 import pytest
 
 from django_rclone_admin.connectors.postgresql.libpq import explain
 from tests.support.faults import assert_failed, nothing_changes
 from tests.support.pgbouncer import PgBouncer
+from tests.support.postgresql import connect
 from tests.support.site import Shop
 from tests.support.swaps import history
 
@@ -79,6 +83,72 @@ def test_publication_of_another_role_is_said_at_the_backup(make_shop, postgresql
     assert "publications theirs belong to another role" in warning
 
 
+@pytest.mark.parametrize(
+    "grant",
+    [
+        "SELECT ON shop_product",
+        "SELECT (price) ON shop_product",
+        "USAGE ON SCHEMA other",
+        "EXECUTE ON FUNCTION one()",
+    ],
+)
+def test_roles_whose_rights_are_not_restored_are_named(make_shop, postgresql_server, grant):
+    shop = make_shop("postgresql")
+    shop.execute("CREATE SCHEMA other")
+    shop.execute("CREATE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+    role = f"reporter_{uuid4().hex[:8]}"
+    postgresql_server.create_role(role, postgresql_server.password)
+    shop.execute(f"GRANT {grant} TO {role}")
+    assert [role in each and "grant them again" in each for each in warnings(shop)] == [True]
+
+
+def test_rows_that_are_left_out_and_referred_to_are_named(make_shop):
+    shop = make_shop(
+        "postgresql", CONNECTOR_OPTIONS={"default": {"EXCLUDE_TABLES": ["Customer", "shop_category"]}}
+    )
+    shop.execute('CREATE TABLE "Customer" (id int PRIMARY KEY)')
+    shop.execute('CREATE TABLE orders (customer int CONSTRAINT of_somebody REFERENCES "Customer")')
+    shop.execute('INSERT INTO "Customer" VALUES (1)')
+    assert not any("of_somebody" in each for each in warnings(shop))
+    shop.execute("INSERT INTO orders VALUES (1)")
+    assert any("of_somebody on orders" in each and "refer to rows" in each for each in warnings(shop))
+    shop.settings["DJANGO_RCLONE"]["CONNECTOR_OPTIONS"]["default"]["EXCLUDE_TABLES"] = ["Customer", "orders"]
+    assert warnings(shop) == []
+    assert shop.manage("dbrestore", "--noinput", "--no-safety-backup").code == 0
+    assert shop.execute('SELECT count(*) FROM "Customer"') == [(0,)]
+
+
+ELSEWHERE = {
+    "view": "CREATE VIEW other.seen AS SELECT id FROM public.shop_product",
+    "column": "CREATE TYPE public.mood AS ENUM ('ok'); CREATE TABLE other.moods AS SELECT 'ok'::public.mood AS mood",
+    "foreign key": "CREATE TABLE other.refers (product_id bigint REFERENCES public.shop_product)",
+    "default": "CREATE FUNCTION public.one() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE TABLE other.ones (n int DEFAULT public.one())",
+    "publication": "CREATE PUBLICATION ours FOR TABLE shop_product",
+}
+"""What lies outside of the schema that is backed up, and would be dropped with it."""
+
+
+def test_schema_on_which_others_depend_is_not_restored_without_them(make_shop):
+    shop = make_shop("postgresql", CONNECTOR_OPTIONS={"default": {"SCHEMAS": ["public"]}})
+    shop.execute("CREATE SCHEMA other")
+    for number, (kind, script) in enumerate(ELSEWHERE.items()):
+        for statement in script.split("; "):
+            shop.execute(statement)
+        said = warnings(shop)
+        assert any("Other schemas depend" in each for each in said) is (kind != "publication")
+        shop.execute(f"UPDATE shop_product SET price = {number}")
+        with nothing_changes(shop):
+            result = shop.manage("dbrestore", "--noinput", "--no-safety-backup")
+            assert_failed(result, "objects of other schemas would be dropped")
+            assert "Nothing was changed." in result.err
+        shop.execute("DROP SCHEMA other CASCADE" if kind != "publication" else "DROP PUBLICATION ours")
+        shop.execute("CREATE SCHEMA IF NOT EXISTS other")
+    shop.execute("CREATE TABLE other.alone AS SELECT 1 AS n")
+    assert warnings(shop) == []
+    assert shop.manage("dbrestore", "--noinput", "--no-safety-backup").code == 0
+    assert shop.execute("SELECT n FROM other.alone") == [(1,)]
+
+
 @pytest.mark.parametrize("mode", ["session", "transaction"])
 def test_restore_through_a_pooler_leaves_no_setting_behind(make_shop, postgresql_server, mode):
     shop = make_shop("postgresql")
@@ -87,8 +157,7 @@ def test_restore_through_a_pooler_leaves_no_setting_behind(make_shop, postgresql
     wanted = shop.rows()
     with PgBouncer(postgresql_server, mode, size=6) as pooler:
         shop.settings["DATABASES"]["default"] = pooler.in_front_of(direct)
-        found = warnings(shop)
-        assert [("transaction mode" in each) for each in found] == [True] * (mode == "transaction")
+        assert warnings(shop) == []
         shop.execute("UPDATE shop_product SET price = price + 1")
         before = settings(shop)
         result = shop.manage("dbrestore", "--noinput", "--strategy=in_place", "--no-safety-backup")
@@ -96,6 +165,54 @@ def test_restore_through_a_pooler_leaves_no_setting_behind(make_shop, postgresql
         for _number in range(5):
             assert set(settings(shop)) ^ set(before) == set()
         assert shop.rows() == wanted
+    shop.settings["DATABASES"]["default"] = direct
+
+
+def test_dump_changes_nothing_for_the_clients_of_a_busy_pooler(make_shop, postgresql_server):
+    shop = make_shop("postgresql")
+    direct = dict(shop.settings["DATABASES"]["default"])
+    stop, errors = threading.Event(), list[psycopg.Error]()
+    with PgBouncer(postgresql_server, "transaction", size=3) as pooler:
+        shop.settings["DATABASES"]["default"] = pooler.in_front_of(direct)
+
+        def visit() -> None:
+            with closing(connect(shop.settings["DATABASES"]["default"])) as client:
+                client.prepare_threshold = None
+                while not stop.is_set():
+                    try:
+                        client.execute("SELECT count(*) FROM shop_product")
+                    except psycopg.Error as error:
+                        errors.append(error)
+
+        visitors = [threading.Thread(target=visit) for _ in range(3)]
+        for each in visitors:
+            each.start()
+        try:
+            result = shop.manage("dbbackup")
+        finally:
+            stop.set()
+            for each in visitors:
+                each.join()
+        assert result.code == 0, result.err
+        assert errors == []
+    shop.settings["DATABASES"]["default"] = direct
+
+
+def test_dump_is_refused_where_there_is_no_way_past_the_pooler(make_shop, postgresql_server):
+    shop = make_shop("postgresql")
+    direct = dict(shop.settings["DATABASES"]["default"])
+    with PgBouncer(postgresql_server, "transaction", login="visitor") as pooler:
+        shop.settings["DATABASES"]["default"] = pooler.in_front_of(direct)
+        assert_failed(shop.manage("dbbackup"), "reached through a pooler in transaction mode", code=2)
+        assert shop.names() == []
+        changes = {
+            "HOST": direct["HOST"],
+            "PORT": direct["PORT"],
+            "USER": direct["USER"],
+            "PASSWORD": direct["PASSWORD"],
+        }
+        shop.settings["DJANGO_RCLONE"]["CONNECTOR_OPTIONS"] = {"default": {"CONNECTION": changes}}
+        assert shop.manage("dbbackup").code == 0
     shop.settings["DATABASES"]["default"] = direct
 
 

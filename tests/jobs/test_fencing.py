@@ -148,7 +148,7 @@ def test_nobody_gets_at_the_tables_of_postgresql_between_the_question_and_the_co
         other.execute("SET lock_timeout = '200ms'")
         for table in (name for name in wanted if not name.startswith("django_rclone_admin")):
             for mode in "ACCESS SHARE", "ACCESS EXCLUSIVE":
-                with pytest.raises(psycopg.errors.LockNotAvailable):
+                with pytest.raises(psycopg.errors.LockNotAvailable), other.transaction():
                     other.execute(f"LOCK TABLE {table} IN {mode} MODE")
     held.release()
     assert shop.finish(process).code == 0

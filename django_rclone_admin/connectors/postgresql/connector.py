@@ -16,7 +16,7 @@ from ...core.control import Control
 from ...core.findings import Finding
 from ...core.programs import run
 from ...core.transfer import CommandSink, CommandSource, Sink, Source, transfer
-from ...exceptions import WrongFormat, gettext_noop
+from ...exceptions import UsageError, WrongFormat, gettext_noop
 from ..base import Connector, Contents, Facts
 from . import examination
 from .arguments import EVERYTHING, check_restore, narrowed, whole
@@ -24,9 +24,10 @@ from .contents import Archive, Choice, Head
 from .dumping import DumpSource, Judge
 from .foresight import why_not_in_place
 from .in_place import Transaction, prologue
-from .libpq import ServiceFile, conninfo, explain, password, quote
+from .libpq import ServiceFile, conninfo, explain, password, pattern, quote
 from .opened import Places
 from .ownership import entries_of_others
+from .pooler import past_pooler
 from .search_path import BEFORE_DATA
 from .server import Server
 from .swap import SwapSink, name_to_keep, put_back
@@ -69,11 +70,11 @@ class PgDumpConnector(Connector):
             other = Server(self.alias, self.options["CONNECTION"])
             replica = functools.partial(other.cursor, self.replica["NAME"])
         judge = Judge(
-            own=connections[self.alias].cursor,
             live=functools.partial(Server(self.alias).cursor, self.database_name),
             replica=replica,
             history=self.history_tables,
             asked=self._narrowed(),
+            schemas=self.list_option("SCHEMAS"),
         )
         return DumpSource(self.dump_command(), self.list_contents, judge)
 
@@ -95,11 +96,11 @@ class PgDumpConnector(Connector):
             "--format=custom",
             "--compress=0",
             *(f"--exclude-table=*.{quote(table)}" for table in self.history_tables),
-            *(f"--exclude-table-data={table}" for table in self.list_option("EXCLUDE_TABLES")),
+            *(f"--exclude-table-data={pattern(table)}" for table in self.list_option("EXCLUDE_TABLES")),
             *(f"--schema={schema}" for schema in self.list_option("SCHEMAS")),
             *_role_argument(self.replica),
             *self.list_option("DUMP_ARGS"),
-            settings=self.replica,
+            settings=past_pooler(self.alias, self.replica, self.replica["NAME"] or self.database_name),
         )
 
     def check_head(self, head: bytes) -> None:
@@ -113,6 +114,10 @@ class PgDumpConnector(Connector):
                 return why_not_in_place(cursor)
         if self.list_option("SCHEMAS"):
             return gettext_noop("Only some of the schemas are backed up, so there can be no swap.")
+        try:
+            past_pooler(self.alias, self.live, self.database_name)
+        except UsageError as error:
+            return f"{error} There can be no swap."
         return server.why_no_swap(self.database_name, may_have_extensions=self.may_have_extensions)
 
     def places(self) -> Places:
@@ -239,7 +244,8 @@ class PgDumpConnector(Connector):
     def copy_table(self, table: str, source: str, target: str) -> None:
         """Replace a table of one database by that of another, with its rows."""
         only = (f"--table={quote(table)}", "--no-owner", "--no-acl")
-        dump = self._connected("pg_dump", *only, settings=self.live, database=source)
+        settings = {**past_pooler(self.alias, self.live, source), "NAME": source}
+        dump = self._connected("pg_dump", *only, settings=settings, database=source)
         act = f"SET LOCAL ROLE {quote(role(self.live))};\n" if role(self.live) else ""
         begin = f"BEGIN;\n{act}DROP TABLE IF EXISTS {quote(table)};\n".encode()
         load = CommandSink(self.psql(target, "--file=-"), prologue=begin, epilogue=b"\nCOMMIT;\n")

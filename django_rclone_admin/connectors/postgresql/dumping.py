@@ -14,7 +14,7 @@ from ...exceptions import ProgramFailed, gettext_noop
 from ..base import Contents
 from .arguments import EVERYTHING
 from .contents import FIRST_TRY, HEAD_BYTES, SECONDS, Entry, Head, entries
-from .foresight import through_pooler, warnings
+from .foresight import unmatched, warnings
 
 SHOWN = 10
 """How many names a message has."""
@@ -130,24 +130,24 @@ class DumpSource(CommandSource):
 class Judge:
     """Compares a dump with the live database.
 
-    :param own: gives the connection to the live database that this thread has.
     :param live: opens another one.
     :param replica: to the one that is dumped, if that is another one.
     :param history: tables that no dump has.
     :param asked: the kinds of what the options leave out, by option.
+    :param schemas: the only ones that are dumped, if it is not the whole database.
     """
 
     def __init__(
         self,
         *,
-        own: Cursor,
         live: Cursor,
         replica: Cursor | None,
         history: Sequence[str],
         asked: Mapping[str, Sequence[str]],
+        schemas: Sequence[str] = (),
     ) -> None:
-        self._own, self._live, self._replica = own, live, replica
-        self._history, self._asked = list(history), dict(asked)
+        self._live, self._replica = live, replica
+        self._history, self._asked, self._schemas = list(history), dict(asked), schemas
         self._live_before: Objects = {}
         self._source_before: Objects = {}
 
@@ -179,13 +179,12 @@ class Judge:
         return Contents(
             objects={"tables": [], **_by_kind(name for name in held if name[0] != "rows")},
             left_out=self._left_out(left_out),
-            warnings=self._warnings(),
+            warnings=self._warnings({name for kind, name in left_out if kind == "rows"}),
         )
 
-    def _warnings(self) -> list[str]:
+    def _warnings(self, without_rows: set[str]) -> list[str]:
         with self._live() as cursor:
-            found = warnings(cursor)
-        return found + through_pooler(self._replica or self._own, self._source)
+            return warnings(cursor, self._schemas) + unmatched(cursor, without_rows)
 
     def _source(self) -> AbstractContextManager[Any]:
         return (self._replica or self._live)()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Sequence
 from typing import Any
 
-Cursor = Callable[[], AbstractContextManager[Any]]
+from .emptying import LISTED
+
 SHOWN = 5
 """How many names a sentence has."""
 
@@ -45,6 +45,47 @@ WHERE NOT pg_has_role(pubowner, 'USAGE') ORDER BY 1
 """
 """Publications of others, which lose their tables in place."""
 
+DEPENDENT = f"""
+SELECT DISTINCT object.type || ' ' || object.identity FROM ({LISTED}) AS outside
+JOIN pg_catalog.pg_namespace AS there ON there.oid = outside.space
+JOIN pg_catalog.pg_depend ON classid = outside.tableoid AND objid = outside.oid AND objsubid = outside.part
+JOIN ({LISTED}) AS inside ON refclassid = inside.tableoid AND refobjid = inside.oid AND inside.part = 0
+JOIN pg_catalog.pg_namespace AS here ON here.oid = inside.space
+CROSS JOIN LATERAL pg_catalog.pg_identify_object(outside.tableoid, outside.oid, outside.part) AS object
+WHERE deptype IN ('n', 'a') AND here.nspname = ANY (%(schemas)s) AND there.nspname <> ALL (%(schemas)s)
+    AND there.nspname !~ '^pg_' AND there.nspname <> 'information_schema' ORDER BY 1
+"""
+"""What in other schemas would be dropped with what is in these."""
+
+GRANTEES = """
+SELECT DISTINCT rolname::text FROM (
+    SELECT relacl AS acl, relowner AS owner, relnamespace AS space FROM pg_catalog.pg_class
+    UNION ALL SELECT attacl, relowner, relnamespace FROM pg_catalog.pg_attribute JOIN pg_catalog.pg_class AS class ON class.oid = attrelid
+    UNION ALL SELECT proacl, proowner, pronamespace FROM pg_catalog.pg_proc
+    UNION ALL SELECT typacl, typowner, typnamespace FROM pg_catalog.pg_type
+    UNION ALL SELECT nspacl, nspowner, oid FROM pg_catalog.pg_namespace WHERE nspname <> 'public'
+) AS granted
+JOIN pg_catalog.pg_namespace AS space ON space.oid = granted.space
+CROSS JOIN LATERAL pg_catalog.aclexplode(acl) JOIN pg_catalog.pg_roles AS role ON role.oid = grantee
+WHERE grantee <> owner AND grantee <> 10 AND nspname !~ '^pg_' AND nspname <> 'information_schema'
+    AND pg_catalog.pg_has_role(owner, 'USAGE') ORDER BY 1
+"""
+"""The roles that have rights on what is restored, and do not own it. The first superuser needs none."""
+
+REFERRING = """
+WITH named AS (
+    SELECT class.oid, CASE WHEN nspname = ANY (current_schemas(false)) THEN relname ELSE nspname || '.' || relname END AS name
+    FROM pg_catalog.pg_class AS class JOIN pg_catalog.pg_namespace AS space ON space.oid = relnamespace WHERE relkind IN ('r', 'p')
+)
+SELECT conrelid::regclass::text, (
+        SELECT string_agg(format('%%I IS NOT NULL', attname), ' AND ') FROM pg_catalog.pg_attribute
+        WHERE attrelid = conrelid AND attnum = ANY (conkey)), conname
+FROM pg_catalog.pg_constraint
+JOIN named AS source ON source.oid = conrelid JOIN named AS target ON target.oid = confrelid
+WHERE contype = 'f' AND conparentid = 0 AND target.name = ANY (%(empty)s) AND source.name <> ALL (%(empty)s) ORDER BY 1, 3
+"""
+"""Foreign keys of tables with rows that refer to tables without."""
+
 CONFIGURED = """
 SELECT class.oid::regclass::text, condition FROM pg_catalog.pg_extension
 CROSS JOIN LATERAL ROWS FROM (unnest(extconfig), unnest(extcondition)) AS config (id, condition)
@@ -67,8 +108,11 @@ def why_not_in_place(cursor: Any) -> str:
     )
 
 
-def warnings(cursor: Any) -> list[str]:
-    """Return what would not restore into the live database, and the way out, as sentences."""
+def warnings(cursor: Any, schemas: Sequence[str] = ()) -> list[str]:
+    """Return what would not restore into the live database, and the way out, as sentences.
+
+    :param schemas: the only ones that are dumped, if it is not the whole database.
+    """
     found = [why_not_in_place(cursor)]
     cursor.execute(OF_OTHERS)
     if others := cursor.fetchall():
@@ -83,6 +127,18 @@ def warnings(cursor: Any) -> list[str]:
             f"The publications {_shown(publications)} belong to another role, which has to add the tables again: a "
             "restore in place fails. Let the role of the database own them."
         )
+    cursor.execute(GRANTEES)
+    if grantees := [name for (name,) in cursor.fetchall()]:
+        found.append(
+            f"The rights of other roles ({_shown(grantees)}) are not restored: grant them again after a restore."
+        )
+    if schemas:
+        cursor.execute(DEPENDENT, {"schemas": list(schemas)})
+        if dependents := [name for (name,) in cursor.fetchall()]:
+            found.append(
+                f"Other schemas depend on what is backed up ({_shown(dependents)}): a restore would drop that, and fails. Add "
+                "their schemas to SCHEMAS in CONNECTOR_OPTIONS."
+            )
     if tables := _unwritable(cursor):
         found.append(
             f"The rows of {_shown(tables)}, tables of extensions, are in the backup but are not restored: the role of "
@@ -91,26 +147,26 @@ def warnings(cursor: Any) -> list[str]:
     return [each for each in found if each]
 
 
-def through_pooler(first: Cursor, second: Cursor) -> list[str]:
-    """Return what is to be said of a dump through a pooler that gives each transaction another session.
+def unmatched(cursor: Any, without_rows: Collection[str]) -> list[str]:
+    """Return what is to be said of tables that refer to rows which are left out: no restore can create their foreign keys.
 
-    :param first: gives a connection to what is dumped; ``second`` opens another one.
+    :param without_rows: the tables whose rows are left out.
     """
-    with first() as idle:
-        idle.execute("SELECT pg_backend_pid()")
-        (session,) = idle.fetchone()
-        if session == idle.db.connection.info.backend_pid:
-            return []  # the server itself has given us the number of our session
-        with second() as busy:
-            busy.execute("BEGIN")
-            busy.execute("SELECT pg_backend_pid()")
-            is_shared = busy.fetchone()[0] == session
-            busy.execute("ROLLBACK")
+    if not without_rows:
+        return []
+    cursor.execute(REFERRING, {"empty": list(without_rows)})
+    found = []
+    for table, condition, key in cursor.fetchall():
+        cursor.execute(f"SELECT EXISTS (SELECT FROM {table} WHERE {condition})")
+        if cursor.fetchone()[0]:
+            found.append(f"{key} on {table}")
+    if not found:
+        return []
     sentence = (
-        "The database is dumped through a pooler in transaction mode. pg_dump is not made for that: on a busy site its "
-        "settings may reach other clients. Name the server itself in CONNECTION."
+        f"The foreign keys {_shown(found)} refer to rows that the options leave out: a restore can't create them and fails. Leave "
+        "these tables out of EXCLUDE_TABLES, or the rows that refer to them as well."
     )
-    return [sentence] if is_shared else []
+    return [sentence]
 
 
 def _unwritable(cursor: Any) -> list[str]:

@@ -84,6 +84,13 @@ PROBLEMS: tuple[tuple[str, str], ...] = (
         ),
     ),
     (
+        r"objects of other schemas would be dropped",
+        gettext_noop(
+            "Nothing was changed. They depend on what is in the schemas that are backed up. Add their schemas to SCHEMAS in "
+            "CONNECTOR_OPTIONS, or drop them before the restore."
+        ),
+    ),
+    (
         r"affected by row-level security",
         gettext_noop(
             "Nothing was changed. A table forces its row security on its owner, so the role sees only some of the rows. "
@@ -183,6 +190,13 @@ def _escaped(value: str) -> str:
 def quote(name: str) -> str:
     """Quote an identifier, for SQL and for pg_dump's patterns alike."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def pattern(name: str) -> str:
+    """Return pg_dump's pattern for a table as people write it: capitals count, unless it is a pattern already."""
+    if not re.search(r"[A-Z]", name) or re.search(r'["*?\[|(]', name):
+        return name
+    return ".".join(map(quote, name.split(".")))
 
 
 def literal(value: str) -> str:

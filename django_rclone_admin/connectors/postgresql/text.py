@@ -21,6 +21,8 @@ REPLACED: dict[tuple[str, ...], tuple[bytes, bytes]] = {
 """How statements begin, and what is made of that: what had to stay, because something of others needs it, must not fail to be created."""
 NEEDS_FUNCTIONS = {("copy",), ("insert",), ("refresh",), ("create", "index"), ("create", "unique")}
 """How statements begin that may call functions of the database: for generated columns, checks, indexes and stored views."""
+USERS = frozenset({"table", "domain", "view"})
+"""What may call a function once there are rows, by the word for its kind; until then nobody knows that the function is needed."""
 RESTRICT = re.compile(rb"\\(un)?restrict [A-Za-z0-9]+\n?")
 """The commands for psql that pg_restore writes itself: between them, psql carries out no others."""
 SEARCH_PATH = (
@@ -42,8 +44,8 @@ class OneTransaction:
     def __init__(self, *, before_data: bytes = b"") -> None:
         self._lexer = Lexer()
         self._before_data = before_data
-        self._has_functions = True
-        """Whether functions may have come since ``before_data`` was put in."""
+        self._has_functions = self._has_users = True
+        """Whether functions, or what calls them, may have come since ``before_data`` was put in."""
         self._has_begun = self._has_ended = self._is_first_row = False
         self._start()
 
@@ -133,15 +135,20 @@ class OneTransaction:
 
     def _lead(self) -> bytes:
         """Return what must come before this statement."""
-        if self._words[:1] == ["create"] and "function" in self._words[1:4]:
+        is_new, kinds = self._words[:1] == ["create"], self._words[1:4]
+        if is_new and "function" in kinds:
             self._has_functions = True
             return b""
-        makes_table = self._words[:1] == ["create"] and "table" in self._words[1:3]
-        needs = makes_table or {tuple(self._words[:1]), tuple(self._words[:2])} & NEEDS_FUNCTIONS
-        if not needs or not self._has_functions:
-            return b""
-        self._has_functions = False
-        return self._before_data
+        makes_table = is_new and "table" in kinds[:2]
+        is_due = (makes_table and self._has_functions) or (
+            {tuple(self._words[:1]), tuple(self._words[:2])} & NEEDS_FUNCTIONS
+            and (self._has_functions or self._has_users)
+        )
+        if is_due:
+            self._has_functions = self._has_users = False
+        if is_new and USERS & set(kinds):
+            self._has_users = True
+        return self._before_data if is_due else b""
 
     def _end(self) -> bytes:
         statement, words, lead = b"".join(self._held), self._words, self._lead()

@@ -1,0 +1,91 @@
+"""The way past a pooler in transaction mode, which pg_dump must not go through.
+
+Such a pooler gives each transaction another session of the server. pg_dump changes the settings of its session before its
+transaction begins, so they would reach other clients: with an empty search path, these find no table any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from django.db import DatabaseError
+
+from ...exceptions import UsageError, gettext_noop
+from .server import Server
+
+SOCKETS = ("/var/run/postgresql", "/tmp")  # noqa: S108  (where PostgreSQL puts its socket, by packages and by default)
+CONNECT_SECONDS = 5
+
+HERE = """
+SELECT pg_catalog.host(pg_catalog.inet_server_addr()), pg_catalog.current_setting('port'), pg_catalog.current_database(),
+    session_user, pg_catalog.pg_postmaster_start_time()::text || ' ' || (
+        SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+"""
+"""Where the server itself is, as the pooler reaches it: address, port, database, user, and what tells it from any other."""
+
+
+def past_pooler(alias: str, settings: Mapping[str, Any], database: str) -> Mapping[str, Any]:
+    """Return the settings by which the server itself is reached; the same ones where no pooler in transaction mode is before it.
+
+    :param settings: of the live database, or of the replica.
+    :raises UsageError: there is one, and no way past it.
+    """
+    found = _find_server(Server(alias, settings), database)
+    if found is None:
+        return settings
+    address, port, name, user, identity = found
+    options = {**settings.get("OPTIONS", {}), "connect_timeout": CONNECT_SECONDS}
+    for host in _hosts(address, settings):
+        direct = {**settings, "HOST": host, "PORT": port, "NAME": name, "USER": user, "OPTIONS": options}
+        if _identity(Server(alias, direct), name) == identity:
+            return direct
+    raise UsageError(
+        gettext_noop(
+            "“%(database)s” is reached through a pooler in transaction mode, by which pg_dump would change the settings of "
+            "other clients, and the server itself can't be reached at %(place)s."
+        ),
+        hint=gettext_noop(
+            "Nothing was stored. Name the server itself, by HOST and PORT, in CONNECTION of CONNECTOR_OPTIONS, or let it be reached."
+        ),
+        database=alias,
+        place=f"{address or SOCKETS[0]}:{port}",
+    )
+
+
+def _find_server(server: Server, database: str) -> tuple[str, str, str, str, str] | None:
+    """Return what :data:`HERE` says; ``None`` where each client has a session of its own."""
+    with server.cursor(database) as first:
+        session = _session(first)
+        if session == first.db.connection.info.backend_pid:
+            return None  # the server itself has given us this number
+        with server.cursor(database) as second:
+            second.execute("BEGIN")
+            is_shared = _session(second) == session or _session(first) != session
+            second.execute(HERE)
+            found = second.fetchone()
+            second.execute("ROLLBACK")
+    return found if is_shared else None
+
+
+def _session(cursor: Any) -> int:
+    cursor.execute("SELECT pg_catalog.pg_backend_pid()")
+    (number,) = cursor.fetchone()
+    return int(number)
+
+
+def _hosts(address: str | None, settings: Mapping[str, Any]) -> Iterator[str]:
+    if address:
+        yield address
+    else:  # the pooler uses the server's socket, so that is on its machine, which may be ours
+        yield from SOCKETS
+        yield str(settings.get("HOST") or "")
+
+
+def _identity(server: Server, database: str) -> str:
+    try:
+        with server.cursor(database) as cursor:
+            cursor.execute(HERE)
+            return str(cursor.fetchone()[-1])
+    except DatabaseError:
+        return ""
