@@ -251,4 +251,5 @@ class Upload:
         reader.finish()
         if any(each.run != self.run for each in manifests):
             return False
-        return digest(rclone.download(path)) == stored.sha256
+        # Somebody may wait for our end. What is too large to be read by then stays, and is said to be there.
+        return digest(rclone.download(path), seconds=rclone.timeout) == stored.sha256

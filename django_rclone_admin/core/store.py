@@ -14,6 +14,7 @@ from .compression import Compressor, Counter, Meter, Stage
 from .control import Control
 from .manifest import Manifest
 from .naming import MANIFEST, PIN, partial_run
+from .programs import run
 from .transfer import CommandSource, Sink, Source, transfer
 
 UNKNOWN_PARTIAL_AGE = timedelta(days=1)
@@ -103,14 +104,15 @@ def stream(command: Command) -> Generator[bytes, None, None]:
         source.close()
 
 
-def digest(command: Command) -> str:
+def digest(command: Command, *, seconds: float) -> str:
     """Return the SHA-256 of what a program writes, hex.
 
+    :param seconds: how long that may take.
+    :raises Stalled: it takes longer.
     :raises BackupError: it failed.
     """
     hashed = hashlib.sha256()
-    for chunk in stream(command):
-        hashed.update(chunk)
+    run(command, timeout=seconds, take=hashed.update).check()
     return hashed.hexdigest()
 
 

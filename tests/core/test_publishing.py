@@ -9,9 +9,9 @@ from django_rclone_admin.core.control import Control
 from django_rclone_admin.core.manifest import Manifest
 from django_rclone_admin.core.naming import Naming
 from django_rclone_admin.core.publishing import Upload
-from django_rclone_admin.core.store import remove, set_pin, sweep
+from django_rclone_admin.core.store import digest, remove, set_pin, sweep
 from django_rclone_admin.core.transfer import CommandSource
-from django_rclone_admin.exceptions import BackupError, EmptyDump, ProgramFailed
+from django_rclone_admin.exceptions import BackupError, EmptyDump, ProgramFailed, Stalled
 from tests.support.engine import SOURCE, local_catalog, python
 from tests.support.programs import fail, wrapper
 
@@ -48,6 +48,13 @@ def upload(catalog, command=DUMP, *, run="42", compression=None):
 
 def names(root):
     return sorted(path.name for path in root.rglob("*") if path.is_file())
+
+
+def test_bytes_that_take_too_long_to_read_are_not_waited_for():
+    """A huge backup whose renaming was cancelled is not read again to see whose it is: it stays, and is said to be there."""
+    endless = python(f"{SOURCE}import time\nwhile True: out.write(b'x'); out.flush(); time.sleep(0.01)")
+    with pytest.raises(Stalled):
+        digest(endless, seconds=0.5)
 
 
 def test_upload_is_a_complete_backup_and_nothing_else(catalog, root):

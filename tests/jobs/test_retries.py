@@ -185,6 +185,7 @@ elif "lsjson" in line and os.path.exists(sealed):
 """
 
 
+@pytest.mark.django_db
 def test_backup_that_can_not_be_looked_at_for_a_moment_is_not_made_again(backups, soon, tmp_path):
     program = programs.wrapper(tmp_path / "bin", "rclone", backups.remote.binary, FAIL_LAST_LOOK)
     backups.configure(RCLONE_BINARY=str(program))

@@ -16,6 +16,8 @@ from .server import Server
 
 SOCKETS = ("/var/run/postgresql", "/tmp")  # noqa: S108  (where PostgreSQL puts its socket, by packages and by default)
 CONNECT_SECONDS = 5
+LOOKS = 20
+"""How often it is asked whether the session is still the same one."""
 
 HERE = """
 SELECT pg_catalog.host(pg_catalog.inet_server_addr()), pg_catalog.current_setting('port'), pg_catalog.current_database(),
@@ -61,7 +63,8 @@ def _find_server(server: Server, database: str) -> tuple[str, str, str, str, str
             return None  # the server itself has given us this number
         with server.cursor(database) as second:
             second.execute("BEGIN")
-            is_shared = _session(second) == session or _session(first) != session
+            # A pooler that has nothing else to do gives its last session to the next one; one that has, another each time.
+            is_shared = _session(second) == session or any(_session(first) != session for _ in range(LOOKS))
             second.execute(HERE)
             found = second.fetchone()
             second.execute("ROLLBACK")
