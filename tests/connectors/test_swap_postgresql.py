@@ -292,7 +292,7 @@ from django.utils import timezone
 from django_rclone_admin.connectors.postgresql.server import Server
 from django_rclone_admin.connectors.postgresql.swap import History
 from django_rclone_admin.connectors.registry import get_connector
-from django_rclone_admin.models import BackupRun, OpenedBackup
+from django_rclone_admin.models import BackupRun, Notice, OpenedBackup, SiteHealth
 
 connector, server = get_connector("default"), Server("default")
 live, new = connector.database_name, connector.database_name + "_dra_new_12345678"
@@ -302,9 +302,11 @@ try:
     history.copy(live, new)
     BackupRun.objects.create(kind="db_backup", database="other", status="queued", lock="db:other")
     OpenedBackup.objects.create(path="db/x", database="default", server="default", vendor="x", place="x", expires_at=timezone.now())
+    SiteHealth.objects.create()
+    Notice.objects.create(key="x")
     history.catch_up(live, new)
     with server.cursor(new) as cursor:
-        for model in BackupRun, OpenedBackup:
+        for model in BackupRun, OpenedBackup, SiteHealth, Notice:
             cursor.execute(f"SELECT count(*) FROM {model._meta.db_table}")
             print(cursor.fetchone()[0])
 finally:
@@ -314,7 +316,7 @@ finally:
 
 def test_what_has_no_heartbeat_is_carried_over_too(shop):
     """A run that waits for a queue of tasks, and an opened backup, made between the copy of the history and the swap."""
-    assert succeed(shop, "shell", "-c", CATCH_UP).split()[-2:] == ["1", "1"]
+    assert succeed(shop, "shell", "-c", CATCH_UP).split()[-4:] == ["1"] * 4
 
 
 def test_names_of_databases_that_begin_alike_are_told_apart():

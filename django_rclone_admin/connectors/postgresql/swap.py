@@ -120,20 +120,20 @@ class History:
         with self._server.cursor(source) as cursor:
             cursor.execute(f"SELECT * FROM {quote(table)} LIMIT 0")
             names = [column[0] for column in cursor.description]
-            # A run that waits for a queue of tasks has no heartbeat. Opened backups have none either, and are few.
+            # A run that waits for a queue of tasks has no heartbeat. The other tables have none either, and few rows.
             recent = "WHERE heartbeat_at >= %s OR created_at >= %s" if "heartbeat_at" in names else ""
             times = [self._copied_at] * recent.count("%s")
             cursor.execute(f"SELECT * FROM {quote(table)} {recent}", times)
             rows = cursor.fetchall()
         columns, marks = ", ".join(map(quote, names)), ", ".join(["%s"] * len(names))
-        change = "NOTHING"
+        on_conflict = "DO NOTHING"
         if recent:
             changes = ", ".join(f"{quote(name)} = EXCLUDED.{quote(name)}" for name in names)
             newer = "EXCLUDED.heartbeat_at > live.heartbeat_at"
-            change = f"UPDATE SET {changes} WHERE {newer} OR live.finished_at IS NULL"
+            on_conflict = f"(id) DO UPDATE SET {changes} WHERE {newer} OR live.finished_at IS NULL"
         with self._server.cursor(target) as cursor:
             cursor.executemany(
-                f"INSERT INTO {quote(table)} AS live ({columns}) VALUES ({marks}) ON CONFLICT (id) DO {change}",
+                f"INSERT INTO {quote(table)} AS live ({columns}) VALUES ({marks}) ON CONFLICT {on_conflict}",
                 rows,
             )
 
