@@ -135,6 +135,7 @@ class BackupAdmin(BackupColumns, Restores, Opens, Files, Doctor):
             "may_see_runs": has_permission(request, "view", "backuprun"),
             "may_cancel": has_permission(request, "cancel", "backuprun"),
             "active_runs": _active_runs() if sees_runs else [],
+            "has_opened": has_permission(request, "open") and bool(api.list_opened_backups(everywhere=False)),
             **(extra_context or {}),
         }
         try:

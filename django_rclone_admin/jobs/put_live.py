@@ -10,7 +10,7 @@ from ..connectors.base import Connector
 from ..connectors.places import Places
 from ..exceptions import BackupNotFound, HalfDone, OutcomeUnknown, RestoreRefused, gettext_noop
 from ..models.opened import OpenedBackup
-from . import aliases, undo
+from . import aliases, history, undo
 from .closing import close, is_over
 from .job import Job
 from .opening import find_places
@@ -69,17 +69,23 @@ def _switch(job: Job, connector: Connector, places: Places, opened: OpenedBackup
     connections[job.run.database].close()
     undo.mark_unfinished(job, kept)
     job.control.confirm()
+    job.control.has_committed = False  # that was the safety backup
+    vanished: list[str] = []
     try:
         vanished = places.put_live(opened.place, kept, job.control)
+    except (OutcomeUnknown, HalfDone):
+        raise  # the mark stays: nobody knows, or the error itself says what has changed
     except BaseException as error:
-        if isinstance(error, OutcomeUnknown | HalfDone):
-            raise  # the mark stays: nobody knows, or it says itself what has changed
-        if isinstance(error, Exception) or not (kept and connector.has_kept(kept)):
+        if not (job.control.has_committed or (kept and connector.has_kept(kept))):
             undo.note(job.run, kept="")
             undo.clear_unfinished(job)
             raise
-        job.success = _("The opened backup is live.")
-        undo.clear_unfinished(job)
-        raise
+        history.logger.warning("The opened backup was live when this came: %r", error)
+        if not isinstance(error, Exception):
+            job.success = _("The opened backup is live as “%(database)s” now.") % {
+                "database": job.run.database
+            }
+            undo.clear_unfinished(job)
+            raise
     undo.clear_unfinished(job)
     return vanished

@@ -1,6 +1,7 @@
 """Who may do what: every page of the dashboard, for everybody, read and posted to."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,8 +10,8 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import get_resolver, reverse
 
-from django_rclone_admin import api
-from django_rclone_admin.models import BackupRun, Kind, Status
+from django_rclone_admin import api, clock
+from django_rclone_admin.models import BackupRun, Kind, OpenedBackup, Status
 from tests.support.backups import Backups
 from tests.support.html import read_page
 
@@ -21,6 +22,7 @@ PERMISSIONS = (
     "run_backup",
     "restore_backup",
     "verify_backup",
+    "open_backup",
     "download_backup",
     "pin_backup",
     "delete_backup",
@@ -53,6 +55,15 @@ backuprun_progress       view_backuprun     200  200
 backuprun_cancel         cancel_backuprun   405  302
 backuprun_retry          run_backup         405  302
 backuprun_undo           restore_backup     302  302
+openedbackup_changelist  open_backup        200  200
+openedbackup_add         -                  -    -
+openedbackup_change      open_backup        200  200
+openedbackup_history     open_backup        200  200
+openedbackup_delete      -                  -    -
+openedbackup_keep        open_backup        405  302
+openedbackup_live        restore_backup     200  200
+openedbackup_close       open_backup        405  302
+backup_open              open_backup        405  302
 """
 """What somebody with just that permission gets; ``-`` is refused to everybody.
 
@@ -79,7 +90,10 @@ def site(backups: Backups) -> dict[str, Any]:
     backups.configure(EXECUTOR=f"{__name__}.IdleExecutor", LISTING_CACHE_SECONDS=600)
     run = BackupRun.objects.create(kind=Kind.DB_BACKUP, status=Status.RUNNING, database="default")
     about = {"backup": quote(backups.put()), "media": quote(backups.put_media()), "backuprun": quote(run.pk)}
-    return {**about, "backups": backups, "run": run}
+    opened = OpenedBackup(path=backups.paths[0], database="default", server="default", vendor="SQLite")
+    opened.place = "/nowhere/default_dra_open_0123456789abcdef"
+    opened.expires_at = clock.now() + timedelta(hours=1)
+    return {**about, "openedbackup": quote(opened.pk), "backups": backups, "run": run, "opened": opened}
 
 
 def member(name: str, *permissions: str, is_staff: bool = True) -> Client:
@@ -109,6 +123,7 @@ def ask(client: Client, site: dict[str, Any], page: str, method: str) -> int:
         backups.put()
         api.refresh()
     BackupRun.objects.filter(pk=run.pk).update(status=Status.RUNNING)
+    site["opened"].save()
     if method == "POST":
         response: Any = client.post(address(site, page), {"post": "yes", "path": backups.paths[0]})
     else:
@@ -174,6 +189,7 @@ BUTTONS = {
     "run_backup": {"run_now", "retry"},
     "restore_backup": {"restore", "undo", "retry"},
     "verify_backup": set(),
+    "open_backup": {"open"},
     "download_backup": {"download"},
     "pin_backup": {"pin"},
     "delete_backup": {"delete"},

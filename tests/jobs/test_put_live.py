@@ -1,11 +1,13 @@
 """Look, then switch: an opened backup is put in the place of the live data, and the undo leads back."""
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from django.db import connections
 
 from django_rclone_admin import api, signals
+from django_rclone_admin.connectors.sqlite.opened import Places
 from django_rclone_admin.exceptions import BackupError, BackupNotFound, RestoreRefused
 from django_rclone_admin.models import BackupRun, OpenedBackup
 from tests.support.opened import ALIAS
@@ -111,6 +113,27 @@ def test_opened_on_another_server_it_is_restored_instead(books, before, backups,
     with pytest.raises(RestoreRefused, match="server of “scratch”"):
         api.put_live(opened)
     assert books.rows() == live
+    api.close_backup(opened)
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_interruption_is_told_by_what_has_happened(books, before, monkeypatch, moment, error):
+    changed, real = books.rows(), Places.put_live
+
+    def put_live(self: Places, *arguments: Any) -> list[str]:
+        vanished = real(self, *arguments) if moment == "after" else []
+        if books.rows() == (before if moment == "after" else changed):
+            raise error
+        return vanished
+
+    opened = api.open_backup(database=ALIAS)
+    monkeypatch.setattr(Places, "put_live", put_live)
+    with suppress(KeyboardInterrupt, RuntimeError):
+        api.put_live(opened)
+    run = BackupRun.objects.get(kind="db_restore")
+    assert (run.status == "succeeded") == (moment == "after")
+    assert "unfinished" not in run.options
     api.close_backup(opened)
 
 
