@@ -14,7 +14,9 @@ class RcloneAdminConfig(AppConfig):
         from . import before_migrate, checks  # noqa: F401  (registers the checks)
         from .health import after_runs  # needs the models
         from .jobs import shutdown
+        from .notifications import worker
 
         after_runs.connect()
+        worker.connect()
         shutdown.watch_signals()
         pre_migrate.connect(before_migrate.back_up, sender=self)

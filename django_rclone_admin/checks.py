@@ -25,7 +25,7 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
 
 @register("django_rclone_admin")
 def check_site(**kwargs: Any) -> list[CheckMessage]:
-    """E002, W001 to W004: what would make backups of this site fail, as far as that can be seen without asking anybody."""
+    """E002, W001 to W005: what would make backups of this site fail, as far as that can be seen without asking anybody."""
     messages: list[CheckMessage] = []
     if MEDIA in connections.settings:
         messages.append(
@@ -52,6 +52,12 @@ def _warnings() -> Iterator[CheckMessage]:
             f"The remote “{remote}” in REMOTE is not configured in rclone.",
             hint="Add it with “rclone config”, or define it in RCLONE_ENV; RCLONE_CONFIG names another configuration file.",
             id="django_rclone_admin.W002",
+        )
+    if get_settings().notify.get("email") is True and not settings.ADMINS:
+        yield checks.Warning(
+            "NOTIFY sends e-mail to ADMINS, which is empty.",
+            hint="Name people in ADMINS, or addresses in NOTIFY[“email”].",
+            id="django_rclone_admin.W005",
         )
     chosen = get_settings().databases
     for alias in connections.settings if chosen is None else chosen:

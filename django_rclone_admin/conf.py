@@ -18,6 +18,7 @@ from .core.naming import Naming
 from .core.retention import RetentionPolicy
 from .exceptions import UsageError, gettext_noop
 from .health.limits import problems_of_health
+from .notify_options import problems_of_notify
 from .suggestions import suggestion
 
 NAME = "DJANGO_RCLONE"
@@ -154,6 +155,7 @@ def _problems_of_values(values: dict[str, Any]) -> list[tuple[str, str]]:
             hint = suggestion(key, sorted(POLICY_KEYS), what="rules")
             found.append((f"{NAME}[“RETENTION”] has an unknown rule “{key}”.", hint))
     found += problems_of_health(values.get("HEALTH", {}), django_settings.DATABASES)
+    found += problems_of_notify(values.get("NOTIFY", {}), django_settings.DATABASES)
     if found:
         return found
     candidate = _build(values)

@@ -13,9 +13,10 @@ from django.utils.translation import gettext as _
 
 from .. import api
 from ..api import Health
-from .pages import APP, LIST, has_permission
+from .pages import APP, LIST, has_permission, is_said
 
 SHOWN = "_dra_banner"
+CRITICAL = 2
 
 
 def show_banner(request: HttpRequest, site: str) -> None:
@@ -29,10 +30,12 @@ def show_banner(request: HttpRequest, site: str) -> None:
         return
     setattr(request, SHOWN, True)
     found = api.last_health()
-    if found.level == 0 or not found.is_known:
-        return  # a site that was never judged is new: its list says so
-    show = messages.error if found.level > 1 else messages.warning
-    show(request, _text(found, site), fail_silently=True)
+    if found.level == 0:
+        return
+    text = _text(found, site)
+    if not is_said(request, text):  # a theme may show messages on its other pages only
+        show = messages.error if found.level == CRITICAL else messages.warning
+        show(request, text, fail_silently=True)
 
 
 def _text(found: Health, site: str) -> str:

@@ -74,11 +74,17 @@ def show_error(request: HttpRequest, error: Exception) -> None:
     """Show an error with its hint as a message of the admin, once."""
     sentence, hint = wording.describe(error)
     text = format_html('{} <span class="dra-hint">{}</span>', sentence, hint)
-    storage: Any = messages.get_messages(request)
-    is_said = any(str(each) == text for each in storage)
-    storage.used = False  # they were only looked at
-    if not is_said:
+    if not is_said(request, text):
         messages.error(request, text)
+
+
+def is_said(request: HttpRequest, text: str) -> bool:
+    """Whether a message waits to be shown."""
+    storage: Any = messages.get_messages(request)
+    found = any(str(each) == text for each in storage)
+    if hasattr(storage, "used"):
+        storage.used = False  # they were only looked at
+    return found
 
 
 def shows_errors(view: Callable[P, R]) -> Callable[P, R | HttpResponse]:

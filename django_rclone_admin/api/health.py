@@ -11,6 +11,7 @@ from ..connectors.registry import is_database, no_database
 from ..core.file_lists import NAME as MEDIA
 from ..health import kept
 from ..health.verdict import Health
+from ..notifications import worker
 
 
 def health(databases: Iterable[str] = (), *, max_age_hours: float | None = None) -> Health:
@@ -23,7 +24,9 @@ def health(databases: Iterable[str] = (), *, max_age_hours: float | None = None)
     :raises UsageError: there is no such database.
     """
     limits = {} if max_age_hours is None else {"max_age_hours": max_age_hours}
-    return kept.check(only=_chosen(databases), **limits)
+    found = kept.check(only=_chosen(databases), **limits)
+    worker.look_again()
+    return found
 
 
 def last_health(databases: Iterable[str] = ()) -> Health:

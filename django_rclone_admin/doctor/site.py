@@ -28,6 +28,7 @@ from ..executors import Answering, get_executor
 from ..jobs import history
 from ..models.runs import BackupRun, Status
 from ..models.schedules import BackupSchedule
+from ..notifications import send_test
 from ..remote import get_catalog, has_media
 from ..schedules import last_pass, overdue
 from .check import Check, Site
@@ -280,10 +281,21 @@ def _schedules(site: Site) -> Iterator[Finding]:
 def _notify(site: Site) -> Iterator[Finding]:
     if not get_settings().notify:
         yield findings.unchecked(gettext_noop("NOTIFY is not set."))
-    elif not site.notify:
+        return
+    if not site.notify:
         yield findings.unchecked(gettext_noop("No test message was asked for."))
-    else:
-        yield findings.unchecked(gettext_noop("NOTIFY is not set."))
+        return
+    results = send_test()
+    if not results:
+        yield findings.warning(
+            gettext_noop("NOTIFY names nobody."),
+            hint=gettext_noop("Add “email”, “urls” or “ping_url” to NOTIFY."),
+        )
+    for each in results:
+        if each.error:
+            yield findings.of_error(each.error, subject=each.channel)
+        else:
+            yield findings.passed(gettext_noop("A test message was sent."), subject=each.channel)
 
 
 CHECKS = (

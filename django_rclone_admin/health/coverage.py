@@ -47,7 +47,10 @@ def _is_covered(alias: str) -> bool:
 
 def _is_folder_covered(folder: str | os.PathLike[str]) -> bool:
     here = Path(os.path.realpath(folder))
-    sources = [get_settings().media_source, django_settings.MEDIA_ROOT, django_settings.STATIC_ROOT]
+    source = get_settings().media_source or django_settings.MEDIA_ROOT
+    # What rclone reads from elsewhere may well be the storage behind this folder.
+    is_elsewhere = bool(source) and not Path(source).is_absolute()
+    sources = [django_settings.MEDIA_ROOT if is_elsewhere else source, django_settings.STATIC_ROOT]
     if any(each and here.is_relative_to(os.path.realpath(each)) for each in sources):
         return True
     return not _has_files(folder)

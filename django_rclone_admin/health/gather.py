@@ -38,7 +38,7 @@ def gather(known: SiteFacts | None) -> SiteFacts:
 
     :param known: the facts of the last look, for what can't be asked now.
     """
-    history = history_facts.read()
+    began_at, history = clock.now(), history_facts.read()
     try:
         objects = cached_objects()
         parts = [_of_database(alias, objects, history) for alias in all_databases()]
@@ -49,8 +49,8 @@ def gather(known: SiteFacts | None) -> SiteFacts:
         sentence, hint = wording.describe(error)
         missing = isinstance(error, ProgramMissing) or find_rclone() is None
         trouble = Trouble(sentence=sentence, hint=hint, is_rclone_missing=missing)
-        return dataclasses.replace(gather_locally(known, history), trouble=trouble)
-    return _site(history, parts=parts, version=version, free=free)
+        return dataclasses.replace(gather_locally(known, history), trouble=trouble, gathered_at=began_at)
+    return dataclasses.replace(_site(history, parts=parts, version=version, free=free), gathered_at=began_at)
 
 
 def gather_locally(known: SiteFacts | None, history: History | None = None) -> SiteFacts:

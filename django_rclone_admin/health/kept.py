@@ -9,10 +9,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.db import Error, connections, transaction
+from django.db.models import Q
 
 from .. import clock
 from ..conf import get_settings
 from ..connectors.registry import all_databases
+from ..core.check_marks import AHEAD
 from ..jobs import history
 from ..jobs.stale import without_waiting
 from ..models.health import SiteHealth
@@ -66,11 +68,19 @@ def load() -> SiteFacts | None:
 
 
 def keep(facts: SiteFacts) -> None:
-    """Keep these facts. They are a copy of what can be asked again, so that a failure is no error."""
+    """Keep these facts, unless somebody has kept newer ones meanwhile.
+
+    They are a copy of what can be asked again, so that a failure is no error.
+    """
     values = {"facts": facts.as_document(), "gathered_at": facts.gathered_at}
+    rows = SiteHealth.objects.using(history.database())
     try:
         with without_waiting(history.database()), _own_step():
-            SiteHealth.objects.using(history.database()).update_or_create(pk=ROW, defaults=values)
+            _row, is_new = rows.get_or_create(pk=ROW, defaults=values)
+            if not is_new:
+                # What lies in the future is from a host with a wrong clock.
+                newer = Q(gathered_at__gt=facts.gathered_at, gathered_at__lt=clock.now() + AHEAD)
+                rows.filter(pk=ROW).exclude(newer).update(**values)
     except Error as error:
         logger.debug("The health of the site could not be kept: %s", error)
 

@@ -10,6 +10,7 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 
 from .. import wording
+from ..core.check_marks import AHEAD
 from .facts import RunFacts, SiteFacts
 from .levels import Finding, Level, Rule
 from .limits import Limits, SiteLimits
@@ -49,12 +50,15 @@ def unreachable(site: Site) -> Iterator[Finding]:
 def old_answer(site: Site) -> Iterator[Finding]:
     """The kept judgement is old."""
     limit, gathered_at = site.limits.max_answer_age_hours, site.facts.gathered_at
-    if limit is not None and site.now - gathered_at > timedelta(hours=limit):
+    is_ahead = gathered_at - site.now > AHEAD
+    if is_ahead or (limit is not None and site.now - gathered_at > timedelta(hours=limit)):
+        sentence = _("The last look at the backups was %(time)s ago.")
+        if is_ahead:
+            sentence = _("The last look at the backups was by a clock that is wrong.")
         yield Finding(
             rule=Rule.OLD_ANSWER,
             level=Level.UNKNOWN,
-            sentence=_("The last look at the backups was %(time)s ago.")
-            % {"time": timesince(gathered_at, site.now)},
+            sentence=sentence % {"time": timesince(gathered_at, site.now)},
             hint=_("Have “manage.py checkbackups” or “manage.py runschedules” run regularly."),
         )
 

@@ -92,6 +92,13 @@ class Health:
         return [*self.databases, *([self.media] if self.media else [])]
 
     @property
+    def of_site(self) -> list[Finding]:
+        """What was found about the whole site and is not in the headline already."""
+        own = {each.key for part in self.parts for each in part.findings}
+        said = (Rule.UNREACHABLE, Rule.NO_RCLONE)
+        return [each for each in self.findings if each.key not in own and each.rule not in said]
+
+    @property
     def remote(self) -> str:
         """The remote as people may see it."""
         return self.facts.remote

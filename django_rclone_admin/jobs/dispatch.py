@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 from django.db import transaction
 from django.utils.translation import gettext
 
+from .. import signals, wording
 from ..core.file_lists import NAME as MEDIA
 from ..core.retention import Decision
 from ..exceptions import BackupError, gettext_noop
@@ -48,8 +49,18 @@ def run_now(run: BackupRun, work: Callable[[Job], str], progress: Progress | Non
     :raises BackupError: it failed.
     """
     run.status, run.lock = Status.RUNNING, run.lock_name
-    lock.begin(run, recorded=history.will_record(run))
+    lock.begin(run, recorded=_will_record(run))
     return carry_out(run, work, progress=progress)
+
+
+def _will_record(run: BackupRun) -> bool:
+    """Whether the run is going to be recorded. One that can't begin has failed, and whoever waits for that is told."""
+    try:
+        return history.will_record(run)
+    except BackupError as error:
+        run.end(Status.FAILED, *wording.describe(error))
+        signals.run_failed.send_robust(sender=BackupRun, run=run, exception=error)
+        raise
 
 
 def enqueue(run: BackupRun) -> BackupRun:

@@ -18,6 +18,7 @@ from .. import api, wording
 from ..api import Progress
 from ..exceptions import BackupError, Cancelled, UsageError, gettext_noop
 from ..models import BackupRun, Origin, Trigger
+from ..notifications import finish_before_exit
 from .bar import progress_bar
 from .help import HelpFormatter, epilog
 
@@ -52,6 +53,12 @@ class Command(BaseCommand):
     def work(self, **options: Any) -> object:
         """Do it; what is returned is printed as the JSON document."""
         raise NotImplementedError
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        try:
+            super().run_from_argv(argv)
+        finally:
+            finish_before_exit()
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.as_json: bool = options["json"]

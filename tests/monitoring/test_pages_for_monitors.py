@@ -1,5 +1,6 @@
 """`health/` and `metrics/`: closed, cheap, and true."""
 
+import dataclasses
 import json
 from datetime import timedelta
 
@@ -12,6 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from django_rclone_admin import api
+from django_rclone_admin.health import kept
 from django_rclone_admin.models import SiteHealth
 from tests.support.verdicts import BEARER, TOKEN, drop_table, samples
 
@@ -126,6 +128,26 @@ def test_old_answer_is_unknown_and_says_its_age(client, backups):
     assert (response.status_code, document["level"]) == (503, "unknown")
     assert 30 * 3600 <= document["age"] < 30 * 3600 + 60
     assert [each["rule"] for each in document["findings"]] == ["old_answer"]
+
+
+def test_answer_of_a_wrong_clock_is_unknown_and_gives_way(client, backups):
+    backups.put(timezone.now() - HOUR)
+    api.health()
+    row = SiteHealth.objects.get()
+    row.gathered_at = timezone.now() + 1000 * HOUR
+    row.facts["gathered_at"] = row.gathered_at.isoformat()
+    row.save()
+    assert client.get(HEALTH, **BEARER).json()["level"] == "unknown"
+    api.health()
+    assert client.get(HEALTH, **BEARER).json()["level"] == "ok"
+
+
+def test_older_look_does_not_take_the_place_of_a_newer_one(backups):
+    backups.put(timezone.now() - HOUR)
+    api.health()
+    newer = kept.load()
+    kept.keep(dataclasses.replace(newer, parts=[], gathered_at=newer.gathered_at - HOUR))
+    assert kept.load() == newer
 
 
 @pytest.mark.parametrize("facts", [{}, [], {"parts": 3}, {"gathered_at": "soon"}, "x"], ids=str)

@@ -21,11 +21,13 @@ from django_rclone_admin.core.check_marks import CheckMark, Outcome
 from django_rclone_admin.core.check_marks import Level as CheckLevel
 from django_rclone_admin.health.levels import Rule
 from django_rclone_admin.models import BackupRun, BackupSchedule, Kind, Status
+from django_rclone_admin.notifications.worker import worker
 from tests.support import programs
 from tests.support.backups import Backups
 from tests.support.verdicts import TOKEN, of_json, of_metrics, of_plugin
 
-pytestmark = pytest.mark.django_db(databases=["default"])
+# Who sends mail sees only what is committed.
+pytestmark = pytest.mark.django_db(databases=["default"], transaction=True)
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
@@ -66,7 +68,8 @@ class Site:
 
 @pytest.fixture
 def site(backups, settings, tmp_path) -> Site:
-    backups.configure(DATABASES=["default"], HEALTH={"token": TOKEN})
+    notify = {"email": ["ann@example.com"]}
+    backups.configure(DATABASES=["default"], HEALTH={"token": TOKEN}, NOTIFY=notify)
     found = Site(backups=backups, settings=settings, folder=tmp_path)
     found.put(3 * HOUR)
     return found
@@ -320,12 +323,19 @@ CASES: dict[Callable[[Site], AbstractContextManager[object]], Rule] = {
 
 
 @pytest.mark.parametrize("cause", CASES, ids=lambda cause: cause.__name__)
-def test_rule_is_shown_everywhere_while_its_cause_is_there(site, client, admin_client, cause):
+def test_rule_is_shown_everywhere_while_its_cause_is_there(site, client, admin_client, mailoutbox, cause):
     rule = CASES[cause]
     assert shown(client, admin_client) == set()
+    assert mailoutbox == []
     with cause(site):
         assert rule in shown(client, admin_client)
+        [sentence] = {each.sentence for each in api.last_health().findings if each.rule == rule}
+        told = [each for each in mailoutbox if plain(sentence) in plain(each.body)]
+        assert len(told) == 1
+        count = len(mailoutbox)
     assert shown(client, admin_client) == set()
+    assert len(mailoutbox) == count + 1
+    assert " over: " in mailoutbox[-1].subject
 
 
 def shown(client: Client, admin_client: Client) -> set[str]:
@@ -335,8 +345,9 @@ def shown(client: Client, admin_client: Client) -> set[str]:
     known = api.last_health()
     panel = plain(admin_client.get(reverse("admin:django_rclone_admin_backup_health")).text)
     assert f"dra-headline dra-{known.level.slug}" in panel
-    for part in known.parts:
-        assert plain(part.reason) in panel
+    for finding in known.findings:
+        assert plain(finding.sentence) in panel
+    assert worker.finish()
     index = admin_client.get(reverse("admin:index")).text
     assert ("See the backups" in index) == bool(found)
     return found

@@ -100,3 +100,11 @@ def test_remote_name_is_what_rclone_takes_for_it():
         "x": None,
     }
     assert {each: config_file.remote_name(each) for each in names} == names
+
+
+def test_mail_to_nobody_is_a_warning(site, settings):
+    settings.ADMINS = []
+    assert site(NOTIFY={"email": True}) == ["W005"]
+    assert site(NOTIFY={"email": ["ann@example.com"]}) == []
+    settings.ADMINS = [("Ann", "ann@example.com")]
+    assert site(NOTIFY={"email": True}) == []

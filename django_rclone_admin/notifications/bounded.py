@@ -1,0 +1,70 @@
+"""Calls that may hang, made in threads of their own: whoever waits does so for a limited time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import Any
+
+from django.db import connections
+
+from ..exceptions import BackupError, gettext_noop
+
+Call = Callable[[], Any]
+
+_threads: dict[str, threading.Thread] = {}
+"""The last thread of each channel. It may hang still."""
+
+
+class TooSlow(BackupError):
+    """A call did not come back in time."""
+
+    default_hint = gettext_noop("Check that the service answers.")
+
+
+def call_all(calls: Mapping[str, Call], *, seconds: float) -> dict[str, Any]:
+    """Make calls beside each other; return what each has returned, or the exception that it has raised, by its name.
+
+    A call is not made while an earlier one of its name still hangs: a dead mail server gets one thread, not one a message.
+
+    :param seconds: how long to wait for all of them.
+    """
+    end = time.monotonic() + seconds
+    futures = {name: _start(name, call) for name, call in calls.items()}
+    return {name: _outcome(future, end, seconds) for name, future in futures.items()}
+
+
+def _start(name: str, call: Call) -> Future[Any] | None:
+    earlier = _threads.get(name)
+    if earlier is not None and earlier.is_alive():
+        return None
+    future: Future[Any] = Future()
+    thread = threading.Thread(target=_carry_out, args=(future, call), name=f"notify {name}", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:  # Python is shutting down and starts no more threads
+        _carry_out(future, call)
+    else:
+        _threads[name] = thread
+    return future
+
+
+def _carry_out(future: Future[Any], call: Call) -> None:
+    try:
+        result = call()
+    except BaseException as error:  # noqa: BLE001  (returned to whoever waits)
+        result = error
+    finally:
+        connections.close_all()
+    future.set_result(result)
+
+
+def _outcome(future: Future[Any] | None, end: float, seconds: float) -> Any:
+    if future is None:
+        return TooSlow(gettext_noop("An earlier message still hangs."))
+    try:
+        return future.result(max(0, end - time.monotonic()))
+    except TimeoutError:
+        return TooSlow(gettext_noop("There was no answer within %(seconds)d seconds."), seconds=seconds)

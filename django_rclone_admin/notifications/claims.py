@@ -1,0 +1,143 @@
+"""Who tells people of a problem: one of all processes on all hosts, by a claim in the database of the history."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+
+from .. import clock
+from ..health.levels import Level
+from ..jobs import history
+from ..models.health import Notice
+
+LEASE = timedelta(minutes=5)
+"""How long a claim holds whose owner says nothing: it may have died before the message was sent."""
+KEY_CHARACTERS = 150
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Something that people are to know."""
+
+    key: str
+    level: Level
+    subject: str
+    """The alias of a database, ``media``, or empty."""
+    sentence: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Over:
+    """Something that people were told of, and that is over."""
+
+    key: str
+    sentence: str
+    """As it was told."""
+    since: datetime
+
+
+def claim_new(problems: Iterable[Problem]) -> list[Problem]:
+    """Return those of these problems that this process is to tell: nobody has, or they have become worse."""
+    known = {each.key: each for each in _rows()}
+    return [each for each in problems if _claim(each, known.get(_key(each.key)))]
+
+
+def claim_over(problems: Collection[Problem], *, among: Collection[str]) -> list[Over]:
+    """Return what this process is to call over: people were told of it, and it is no problem any more.
+
+    :param problems: all that there are now.
+    :param among: what a key begins with, before the colon, that is to be looked at.
+    """
+    there = {_key(each.key) for each in problems}
+    over = []
+    for row in _rows():
+        if row.key in there or row.key.partition(":")[0] not in among or not _is_free(row):
+            continue
+        if row.told_at is None:
+            _same(row).delete()  # it was over before anybody was told
+        elif _same(row).update(claimed_at=clock.now()):
+            over.append(Over(key=row.key, sentence=row.sentence, since=row.since))
+    return over
+
+
+def claim_daily(key: str) -> bool:
+    """Whether this process is to send what is sent once a day."""
+    now = clock.now()
+    row = _rows().filter(pk=key).first()
+    if row is None:
+        return _insert(Notice(key=key, claimed_at=now))
+    is_due = row.told_at is None or now - row.told_at > timedelta(hours=23, minutes=30)
+    return is_due and _is_free(row) and bool(_same(row).update(claimed_at=now))
+
+
+def told(keys: Iterable[str]) -> None:
+    """Note that people were told."""
+    _rows().filter(pk__in=map(_key, keys)).update(told_at=clock.now(), claimed_at=None)
+
+
+def release(keys: Iterable[str]) -> None:
+    """Give claims back: the message could not be sent, and somebody else may try."""
+    _rows().filter(pk__in=map(_key, keys)).update(claimed_at=None)
+
+
+def forget(over: Iterable[Over]) -> None:
+    """Note that people were told that it is over."""
+    _rows().filter(pk__in=[each.key for each in over]).delete()
+
+
+def open_keys(prefix: str) -> set[str]:
+    """Return the keys of the problems that people were told of and that are not over."""
+    return set(_rows().filter(key__startswith=prefix).values_list("key", flat=True))
+
+
+def _claim(problem: Problem, row: Notice | None) -> bool:
+    now, key = clock.now(), _key(problem.key)
+    if row is None:
+        return _insert(
+            Notice(key=key, level=problem.level, sentence=problem.sentence, since=now, claimed_at=now)
+        )
+    is_worse = problem.level.gravity > Level(row.level).gravity
+    if (row.told_at is not None and not is_worse) or not _is_free(row):
+        return False
+    values = {"claimed_at": now, "level": problem.level, "sentence": problem.sentence}
+    return bool(_same(row).update(**values))
+
+
+def _insert(row: Notice) -> bool:
+    try:
+        with transaction.atomic(using=history.database()):
+            row.save(using=history.database(), force_insert=True)
+    except IntegrityError:
+        return False
+    return True
+
+
+def _is_free(row: Notice) -> bool:
+    return row.claimed_at is None or clock.now() - row.claimed_at > LEASE
+
+
+def _same(row: Notice) -> QuerySet[Notice]:
+    """Return the row, if nobody has changed it since: that makes an UPDATE of it a claim."""
+    unchanged: Mapping[str, object] = {
+        "level": row.level,
+        "told_at": row.told_at,
+        "claimed_at": row.claimed_at,
+    }
+    wanted = {
+        f"{name}__isnull" if value is None else name: True if value is None else value
+        for name, value in unchanged.items()
+    }
+    return _rows().filter(pk=row.pk, **wanted)
+
+
+def _rows() -> QuerySet[Notice]:
+    return Notice.objects.using(history.database())
+
+
+def _key(key: str) -> str:
+    return key[:KEY_CHARACTERS]

@@ -1,0 +1,340 @@
+"""People and monitors are told: once per problem and once when it is over, and never at the cost of a run."""
+
+import json
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+import sentry_sdk
+from django.test import Client
+from django.utils import timezone
+
+from django_rclone_admin import api, notifications
+from django_rclone_admin.conf import problems
+from django_rclone_admin.exceptions import BackupError
+from django_rclone_admin.models import BackupRun, Notice, Status
+from django_rclone_admin.notifications.worker import worker
+from tests.support.receivers import MailServer, Monitor, free_port, mail_server, monitor, silent_service
+
+pytestmark = pytest.mark.django_db(databases=["default"], transaction=True)
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def mails(settings, backups) -> Iterator[MailServer]:
+    """A site that tells its administrators by a real mail server."""
+    with mail_server() as server:
+        for name, value in server.settings.items():
+            setattr(settings, name, value)
+        backups.configure(DATABASES=["default"], NOTIFY={"email": True}, HEALTH={"ignore": ["no_schedule"]})
+        yield server
+        assert worker.finish()
+
+
+@pytest.fixture
+def pings() -> Iterator[Monitor]:
+    with monitor() as found:
+        yield found
+
+
+def back_up() -> BackupRun:
+    try:
+        return api.backup_database("default")
+    except BackupError:
+        return BackupRun.objects.latest("created_at")
+    finally:
+        worker.finish()
+
+
+def look() -> None:
+    api.refresh()
+    api.health()
+    assert worker.finish()
+
+
+def break_remote(backups):
+    usual = {key: backups_setting(key) for key in ("REMOTE", "RCLONE_FLAGS")}
+    backups.take_down()
+    return lambda: backups.configure(**usual)
+
+
+def backups_setting(key):
+    from django.conf import settings
+
+    return settings.DJANGO_RCLONE.get(key, [])
+
+
+# -- once per problem, and once when it is over ------------------------------------------------------------------------
+
+
+def test_failing_runs_are_told_once_and_once_when_it_is_over(backups, mails):
+    back_up()
+    assert mails.mails == []
+    mend = break_remote(backups)
+    for _number in range(3):
+        assert back_up().status == Status.FAILED
+    assert len(mails.mails) == 1
+    assert mails.subjects[0] == "[Django] Backups need attention – default: The last run did not succeed."
+    mend()
+    assert back_up().status == Status.SUCCEEDED
+    look()
+    assert len(mails.mails) == 2
+    assert mails.subjects[1] == "[Django] Backups protected – default: over: The last run did not succeed."
+    assert not Notice.objects.exists()
+
+
+def test_mail_says_how_each_database_stands_and_what_to_do(backups, mails):
+    backups.put(timezone.now() - 3 * HOUR, size=1000)
+    backups.put(timezone.now() - 2 * HOUR, size=400)
+    look()
+    [body] = mails.bodies
+    for words in (
+        "- default: The last backup is much smaller than the one before it.",
+        "What to do: It has 400 bytes, the one before it 1000 bytes.",
+        "default (SQLite): need",
+        "Last good backup: ",
+        "Size: 400 bytes (-60 % against the one before)",
+        "Duration: –",
+        "Proven: never",
+        "Next: not scheduled",
+    ):
+        assert words in " ".join(body.replace("\n", " \n").split(" ")), body
+
+
+def test_unhealthy_is_told_once_however_often_somebody_looks(backups, mails):
+    for _number in range(3):
+        look()
+    assert mails.subjects == ["[Django] Backups at risk – default: There is no backup."]
+    backups.put(timezone.now() - HOUR)
+    for _number in range(2):
+        look()
+    assert mails.subjects[1:] == ["[Django] Backups protected – default: over: There is no backup."]
+
+
+def test_problem_that_gets_worse_is_told_again(backups, mails):
+    backups.put(timezone.now() - HOUR)
+    backups.configure(HEALTH={"min_free": 10**18})
+    look()
+    assert len(mails.mails) == 1
+    Notice.objects.filter(key="low_space:").update(level=0)
+    look()
+    assert len(mails.mails) == 2
+
+
+def test_only_what_was_asked_for_is_told(backups, mails):
+    backups.configure(NOTIFY={"email": True, "events": ["success"]})
+    look()
+    assert mails.mails == []
+    back_up()
+    assert [each.partition(" – ")[2] for each in mails.subjects] == ["default: database backup succeeded"]
+
+
+def test_digest_comes_once_a_day(backups, mails):
+    backups.put(timezone.now() - HOUR)
+    backups.configure(NOTIFY={"email": ["bob@example.com"], "events": ["digest"]})
+    look()
+    look()
+    assert len(mails.mails) == 1
+    assert mails.mails[0]["To"] == "bob@example.com"
+    Notice.objects.update(told_at=timezone.now() - 25 * HOUR)
+    look()
+    assert len(mails.mails) == 2
+
+
+def test_message_that_was_not_accepted_is_sent_by_whoever_looks_next(backups, mails, settings):
+    port = settings.EMAIL_PORT
+    settings.EMAIL_PORT = free_port()
+    look()
+    assert mails.mails == []
+    settings.EMAIL_PORT = port
+    look()
+    look()
+    assert len(mails.mails) == 1
+
+
+def test_claim_of_a_process_that_died_is_taken_over(backups, mails):
+    Notice.objects.create(key="missing:default", level=2, claimed_at=timezone.now())
+    look()
+    assert mails.mails == []
+    Notice.objects.update(claimed_at=timezone.now() - HOUR)
+    look()
+    assert len(mails.mails) == 1
+
+
+def test_subject_is_one_line_whatever_a_message_says(backups, mails):
+    look()
+    mails.mails.clear()
+    run = BackupRun(
+        kind="prune", database="default", status=Status.FAILED, message="a\r\nBcc: eve@example.com"
+    )
+    from django_rclone_admin import signals
+
+    signals.run_failed.send_robust(sender=BackupRun, run=run, exception=None)
+    assert worker.finish()
+    [mail] = mails.mails
+    assert mail["Bcc"] is None
+
+
+# -- pings ---------------------------------------------------------------------------------------------------------------
+
+
+def test_monitor_hears_of_beginning_success_and_failure_with_the_id_of_the_run(backups, pings):
+    backups.configure(DATABASES=["default"], NOTIFY={"ping_url": f"{pings.url}/abc?x=1"})
+    run = back_up()
+    assert pings.requests == [f"/abc/start?x=1&rid={run.pk}", f"/abc?x=1&rid={run.pk}"]
+    pings.requests.clear()
+    break_remote(backups)
+    run = back_up()
+    assert pings.requests == [f"/abc/start?x=1&rid={run.pk}", f"/abc/fail?x=1&rid={run.pk}"]
+
+
+def test_each_database_may_have_a_monitor_of_its_own(backups, pings):
+    backups.configure(NOTIFY={"ping_url": {"analytics": f"{pings.url}/a", "default": f"{pings.url}/d"}})
+    run = back_up()
+    assert pings.requests == [f"/d/start?rid={run.pk}", f"/d?rid={run.pk}"]
+
+
+def test_success_of_one_database_does_not_hide_that_another_fails(backups, pings):
+    backups.configure(NOTIFY={"ping_url": pings.url}, DATABASES=["default", "analytics"])
+    BackupRun.objects.create(kind="db_backup", database="analytics", status=Status.FAILED)
+    run = back_up()
+    assert pings.requests == [f"/start?rid={run.pk}", f"/fail?rid={run.pk}"]
+
+
+# -- broken channels -----------------------------------------------------------------------------------------------------
+
+
+def test_hanging_channels_hold_up_no_run(backups, settings):
+    """The run returns while the mail server and the monitor still hang: they do so until the end of this test."""
+    with silent_service() as port:
+        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", port
+        settings.ADMINS = [("Ann", "ann@example.com")]
+        ping_url = f"http://127.0.0.1:{port}/"
+        events = ["success", "failed"]
+        backups.configure(
+            DATABASES=["default"], NOTIFY={"email": True, "ping_url": ping_url, "events": events}
+        )
+        run = api.backup_database("default")
+        assert run.status == Status.SUCCEEDED
+        assert worker.finish(0) is False
+    assert worker.finish()
+
+
+@pytest.mark.parametrize(
+    "notify",
+    [
+        {"email": True, "events": ["success"]},
+        {"ping_url": "http://127.0.0.1:{port}/"},
+        {"urls": ["json://127.0.0.1:{port}/"], "events": ["success"]},
+        {"urls": ["nonsense"], "events": ["success"]},
+    ],
+    ids=["mail", "ping", "apprise", "apprise-nonsense"],
+)
+def test_broken_channel_changes_nothing(backups, settings, notify, caplog):
+    port = free_port()
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT, settings.ADMINS = "127.0.0.1", port, [("A", "a@example.com")]
+    backups.configure(NOTIFY=json.loads(json.dumps(notify).replace("{port}", str(port))))
+    assert back_up().status == Status.SUCCEEDED
+    assert any("could not be" in each.getMessage() for each in caplog.records)
+
+
+def test_addresses_are_in_no_message(backups, settings, caplog):
+    secret = "hunter2"
+    port = free_port()
+    backups.configure(
+        NOTIFY={
+            "email": True,
+            "urls": [f"json://user:{secret}@127.0.0.1:{port}/"],
+            "ping_url": f"http://127.0.0.1:{port}/{secret}",
+        }
+    )
+    settings.ADMINS = []
+    caplog.set_level("DEBUG", logger="django_rclone_admin")
+    back_up()
+    results = notifications.send_test()
+    assert [(each.channel, each.is_sent) for each in results] == [
+        ("email", False),
+        ("apprise", False),
+        ("ping", False),
+    ]
+    assert all(each.sentence and each.hint for each in results)
+    ours = [each.getMessage() for each in caplog.records if each.name == "django_rclone_admin"]
+    assert secret not in " ".join([*ours, *(f"{each.sentence} {each.hint}" for each in results)])
+
+
+# -- the other channels ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Apprise's own
+def test_test_message_goes_through_every_channel(backups, mails, pings):
+    address = pings.url.removeprefix("http://")
+    backups.configure(
+        NOTIFY={"email": True, "urls": [f"json://{address}/hook"], "ping_url": f"{pings.url}/p"}
+    )
+    assert [(each.channel, each.is_sent) for each in notifications.send_test()] == [
+        ("email", True),
+        ("apprise", True),
+        ("ping", True),
+    ]
+    assert mails.subjects == ["[Django] Backups: a test message"]
+    assert sorted(each.partition("?")[0] for each in pings.requests) == ["/hook", "/p"]
+    assert b"a test message" in b"".join(pings.bodies)
+    lines = [each for each in api.examine("site", notify=True) if each.id == "notify.test"]
+    assert [(each.subject, each.outcome) for each in lines] == [
+        ("email", "passed"),
+        ("apprise", "passed"),
+        ("ping", "passed"),
+    ]
+
+
+def test_sentry_gets_check_ins_where_it_is_set_up(backups):
+    items = []
+
+    class Transport(sentry_sdk.transport.Transport):
+        def capture_envelope(self, envelope):
+            items.extend(each.payload.json for each in envelope.items if each.type == "check_in")
+
+    sentry_sdk.init("http://key@127.0.0.1:9/1", transport=Transport, default_integrations=False)
+    try:
+        backups.configure(NOTIFY={"sentry": True})
+        run = back_up()
+    finally:
+        sentry_sdk.init()
+    assert [(each["monitor_slug"], each["status"]) for each in items] == [
+        ("backup-default", "in_progress"),
+        ("backup-default", "ok"),
+    ]
+    assert {each["check_in_id"] for each in items} == {run.pk.hex}
+    assert "sentry_sdk" in sys.modules
+
+
+@pytest.mark.parametrize(
+    "notify, words",
+    [
+        ({"mail": True}, "“email”"),
+        ({"events": ["fialed"]}, "“failed”"),
+        ({"events": "failed"}, "list of these"),
+        ({"email": "ann@example.com"}, "list of addresses"),
+        ({"urls": "json://secret@x"}, "Apprise"),
+        ({"ping_url": "file:///etc/secret"}, "https://"),
+        ({"ping_url": {"defualt": "https://x.example/secret"}}, "“default”"),
+        ({"ping_url": {"default": "secret"}}, "https://"),
+        ({"sentry": "yes"}, "True or False"),
+    ],
+    ids=str,
+)
+def test_impossible_notify_is_refused_with_what_was_meant(notify, words):
+    [(sentence, hint)] = problems({"REMOTE": "x:", "NOTIFY": notify})
+    assert "NOTIFY" in sentence
+    assert words in hint
+    assert "secret" not in f"{sentence} {hint}"
+
+
+def test_nothing_is_done_where_nobody_is_to_be_told(backups, client: Client):
+    backups.configure(NOTIFY={})
+    back_up()
+    assert not Notice.objects.exists()
