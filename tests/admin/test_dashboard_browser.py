@@ -112,6 +112,7 @@ def tick_only(page: Page, label: str) -> None:
     page.get_by_label(label, exact=True).check()
 
 
+@pytest.mark.in_turns("database")
 @pytest.mark.parametrize("database", ["postgresql", "sqlite"])
 def test_a_backup_is_watched_and_restored(open_site, database):
     shop, visit = open_site(database, RCLONE_FLAGS=SLOW)
@@ -170,6 +171,7 @@ def test_the_list_shows_what_its_button_started(open_site):
     expect(page.locator("#result_list tbody tr")).to_have_count(3)
 
 
+@pytest.mark.in_turns("database")
 @pytest.mark.parametrize("database", ["postgresql", "sqlite"])
 def test_a_long_backup_is_cancelled_at_once(open_site, database):
     shop, visit = open_site(database, RCLONE_FLAGS=VERY_SLOW)

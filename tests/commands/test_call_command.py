@@ -31,6 +31,7 @@ def test_database_may_be_one_text_or_several(shop):
     assert listed[::-1] == [alias for aliases in cases.values() for alias in aliases]
 
 
+@pytest.mark.in_turns("argument")
 @pytest.mark.parametrize("argument", ["interactive=False", '"--noinput"', '"--no-input"'])
 def test_restore_asks_nothing_when_it_is_told_so(shop, argument):
     done(shop, "dbbackup")

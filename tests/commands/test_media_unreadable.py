@@ -39,6 +39,7 @@ def manage(shop: Shop, *arguments: str) -> Result:
     return Result(code=done.returncode, out=done.stdout, err=done.stderr, raw=done.stdout.encode())
 
 
+@pytest.mark.in_turns("kind")
 @pytest.mark.parametrize("kind", ["local", "crypt"])
 def test_file_that_can_not_be_read_is_named(shop, media, make_remote, kind):
     remote = make_remote(kind)
@@ -69,6 +70,7 @@ def test_folder_that_can_not_be_read_is_named(shop, media, excludes):
     assert shop.remote.names() == []
 
 
+@pytest.mark.in_turns("pattern")
 @pytest.mark.parametrize("pattern", ["/lost+found/**", "lost+found/", "/lost?found/**"])
 def test_excluded_folder_that_can_not_be_read_is_no_obstacle(shop, media, pattern):
     shop.settings["DJANGO_RCLONE"]["MEDIA_EXCLUDE"] = [pattern]

@@ -68,6 +68,7 @@ def test_json_of_a_question_that_nobody_can_answer(shop):
     assert "--noinput" in result.json["hint"]
 
 
+@pytest.mark.in_turns("answer")
 @pytest.mark.parametrize("answer", ["y\n", "YES\n", "y"])
 def test_yes_may_come_from_a_pipe(shop, answer):
     """``yes | manage.py dbrestore`` is an answer."""

@@ -144,6 +144,7 @@ def test_password_stays_hidden_wherever_it_was_put(make_shop, remote, place, tmp
     assert_hidden([TOKEN, *remote.secrets], shop, processes, results)
 
 
+@pytest.mark.in_turns("fault")
 @pytest.mark.parametrize("fault", ["credentials", "refused"])
 @pytest.mark.parametrize("kind", ["s3", "sftp", "webdav"])
 def test_password_stays_hidden_when_the_remote_fails(make_shop, broken_remote, kind, fault):

@@ -23,6 +23,7 @@ def shop(request, make_shop):
     entry["PORT"] = port
 
 
+@pytest.mark.in_turns("shop")
 @pytest.mark.parametrize(
     "command",
     [

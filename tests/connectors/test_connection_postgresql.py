@@ -40,6 +40,7 @@ def with_another_service(shop: Shop, entry: dict) -> dict:
     return entry | {"OPTIONS": {"service": "shop"}}
 
 
+@pytest.mark.in_turns("strategy")
 @pytest.mark.parametrize("strategy", ["in_place", "swap"])
 @pytest.mark.parametrize("way", [by_service, by_password_file, with_another_service])
 def test_both_strategies_reach_the_server_as_django_does(make_shop, way, strategy):

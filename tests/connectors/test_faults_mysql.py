@@ -61,6 +61,7 @@ def test_backup_refuses_arguments_without_which_its_end_can_not_be_known(shop):
         assert_failed(shop.manage("dbbackup"), "DUMP_ARGS of “default” has .*: --compact", code=2)
 
 
+@pytest.mark.in_turns("end")
 @pytest.mark.parametrize("end", ["byte", "half", "line", "last"])
 def test_restore_changes_nothing_when_the_text_is_cut(shop, dump, end):
     text = dump.read_bytes()

@@ -57,6 +57,7 @@ def restore_and_compare(shop, dump, strategy):
     assert shop.manage("dbbackup").code == 0
 
 
+@pytest.mark.in_turns("strategy")
 @pytest.mark.postgresql
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_postgresql(make_shop, postgresql_server, dump, strategy):
@@ -67,6 +68,7 @@ def test_postgresql(make_shop, postgresql_server, dump, strategy):
     restore_and_compare(shop, dump, strategy)
 
 
+@pytest.mark.in_turns("strategy")
 @pytest.mark.postgresql
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_postgresql_into_a_database_without_a_history(make_shop, postgresql_server, dump, strategy):
@@ -81,6 +83,7 @@ def test_postgresql_into_a_database_without_a_history(make_shop, postgresql_serv
     assert shop.manage("migrate", "--check").code == 0
 
 
+@pytest.mark.in_turns("strategy")
 @pytest.mark.mysql
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_mysql(make_shop, mysql_server, dump, strategy):

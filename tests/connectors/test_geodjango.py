@@ -84,6 +84,7 @@ def geodjango(entry, action):
     raise AssertionError(done.stderr)
 
 
+@pytest.mark.in_turns("strategy")
 @pytest.mark.slow
 @pytest.mark.postgresql
 @pytest.mark.parametrize("strategy", ["in_place", "swap"])
@@ -107,6 +108,7 @@ def test_postgis(make_shop, postgresql_server, strategy):
     assert len(geodjango(entry, "add")[1]) == len(wanted[1]) + 1
 
 
+@pytest.mark.in_turns("connector")
 @pytest.mark.slow
 @pytest.mark.parametrize("connector", [SqliteBackupConnector, SqliteConnector])
 def test_spatialite(tmp_path, connector):

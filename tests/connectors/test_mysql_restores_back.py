@@ -43,6 +43,7 @@ def keys(site, badges):
     return site.execute(f"SHOW CREATE TABLE `{badges}`.badge")[0][1]
 
 
+@pytest.mark.in_turns("strategy")
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_foreign_keys_of_another_schema_point_at_the_live_table(site, badges, strategy):
     before = sorted(keys(site, badges).splitlines())
@@ -103,6 +104,7 @@ def test_defaults_from_sequences(site, strategy):
         assert site.execute("SHOW TABLES LIKE 'ticket'") == []
 
 
+@pytest.mark.in_turns("strategy")
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_rows_longer_than_a_statement(site, strategy):
     """The server takes 16 MiB. A value of 9 MiB is 18 MiB in hexadecimal digits."""
@@ -143,6 +145,7 @@ def test_a_value_that_no_statement_can_hold_is_said_at_the_backup(site):
     assert site.text() == before
 
 
+@pytest.mark.in_turns("strategy")
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_tables_and_rows_that_the_rules_of_today_would_not_take(site, strategy):
     columns = ", ".join(f"c{number} VARCHAR(60)" for number in range(230))

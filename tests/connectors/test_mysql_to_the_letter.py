@@ -137,6 +137,7 @@ def site(mysql_server, django_db_blocker):
         yield site
 
 
+@pytest.mark.in_turns("strategy")
 @pytest.mark.parametrize("strategy", ["swap", "in_place"])
 @pytest.mark.parametrize("change", ["nothing", "something", "everything"])
 def test_everything_is_the_same_to_the_letter(site, strategy, change):

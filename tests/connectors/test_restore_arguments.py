@@ -35,6 +35,7 @@ def test_pg_restore_gets_no_argument_that_leaves_something_out(make_shop):
     assert shop.manage("dbbackup").code == 0  # a backup has nothing to do with it
 
 
+@pytest.mark.in_turns("strategy")
 @pytest.mark.postgresql
 @pytest.mark.parametrize("strategy", ["in_place", "swap"])
 def test_arguments_that_leave_nothing_out_are_passed_on(make_shop, strategy):

@@ -77,6 +77,7 @@ def succeed(shop: Shop, *arguments: str) -> None:
     assert result.code == 0, result.err
 
 
+@pytest.mark.in_turns("restore")
 @both_strategies
 def test_geometries_indexes_and_own_systems_come_back(administered, postgresql_server, restore):
     shop = administered
@@ -175,6 +176,7 @@ def spatialite(path: Path, *statements: str) -> str:
     return missing(f"SpatiaLite can't be used: {done.stderr.splitlines()[-1]}")
 
 
+@pytest.mark.in_turns("kind")
 @pytest.mark.parametrize("kind", [SqliteBackupConnector, SqliteConnector], ids=["copy", "text"])
 def test_spatialite_comes_back_with_its_indexes_and_triggers(tmp_path, kind):
     """We load no SpatiaLite ourselves: its functions and virtual tables are unknown to the connector."""

@@ -115,6 +115,7 @@ def tables_now(shop) -> set[str]:
 INTERRUPTED = "tests.support.dying.InterruptedSQLite"
 
 
+@pytest.mark.in_turns("mode")
 @pytest.mark.parametrize("numbers", [[signal.SIGINT], [signal.SIGINT] * 2, [signal.SIGTERM]], ids=str)
 @MODES
 def test_signal_at_the_moment_of_the_commit_comes_too_late(shop, numbers, mode):

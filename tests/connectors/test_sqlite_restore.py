@@ -322,6 +322,7 @@ load(sys.argv[1], Path(sys.argv[2]).read_bytes())
 """
 
 
+@pytest.mark.in_turns("page_size")
 @pytest.mark.parametrize("after", [0.1, 0.5, 0.95])
 @pytest.mark.parametrize("mode", ["DELETE", "WAL"])
 @pytest.mark.parametrize("page_size", [1024, 4096, 16384])

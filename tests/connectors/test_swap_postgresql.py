@@ -57,6 +57,7 @@ def succeed(shop: Shop, *arguments: str) -> str:
     return result.out
 
 
+@pytest.mark.in_turns("database")
 @on_both_versions
 def test_swap_brings_the_rows_back_and_undo_those_of_before(shop, before):
     changed = shop.rows()
@@ -113,6 +114,7 @@ def test_database_that_was_kept_and_is_gone_is_named(shop, before, server):
         assert_failed(shop.manage(*UNDO), f"{kept}.* is gone")
 
 
+@pytest.mark.in_turns("database")
 @on_both_versions
 def test_settings_and_grants_of_the_database_are_kept(shop, before, server):
     name = shop.settings["DATABASES"]["default"]["NAME"]

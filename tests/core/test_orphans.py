@@ -43,6 +43,7 @@ def test_dump_that_waits_for_a_lock(shop, name, lock):
     assert shop.names() == []
 
 
+@pytest.mark.in_turns("shop")
 @pytest.mark.parametrize("shop", ["sqlite", "postgresql", "mysql"], indirect=True)
 def test_upload_and_download_in_which_nothing_moves(shop, tmp_path, rclone_binary):
     assert shop.manage("dbbackup").code == 0

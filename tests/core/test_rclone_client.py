@@ -109,6 +109,7 @@ def test_move_renames(client):
     assert read_many(client, "db", ["new"]) == b"content"
 
 
+@pytest.mark.in_turns("client")
 @pytest.mark.parametrize("content", [b"there before", b"same length!"], ids=["longer", "same size"])
 def test_move_onto_a_name_that_is_taken_loses_neither(client, content):
     """rclone itself would lose one of them, and say that all is well."""

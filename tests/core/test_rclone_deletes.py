@@ -30,6 +30,7 @@ def client(remote, program):
     )
 
 
+@pytest.mark.in_turns("binary")
 @on_every_remote
 @both_versions
 def test_object_is_removed_and_one_that_is_gone_is_no_error(remote, program):

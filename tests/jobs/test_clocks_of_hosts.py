@@ -98,6 +98,7 @@ def test_live_run_keeps_its_lock_and_its_upload_on_a_host_with_another_clock(sho
     assert shop.finish(process).code == 0
 
 
+@pytest.mark.in_turns("shop")
 @on_every_engine
 def test_live_run_of_a_host_with_another_clock_keeps_its_lock(shop, held, working):
     process = working(env=host("-2m"))
@@ -107,6 +108,7 @@ def test_live_run_of_a_host_with_another_clock_keeps_its_lock(shop, held, workin
     assert shop.finish(process).code == 0
 
 
+@pytest.mark.in_turns("shop")
 @on_every_engine
 def test_dead_run_of_a_host_with_another_clock_is_closed_in_time(shop, working):
     shop.settings["DJANGO_RCLONE"]["STALE_AFTER"] = 4
@@ -116,6 +118,7 @@ def test_dead_run_of_a_host_with_another_clock_is_closed_in_time(shop, working):
     assert statuses(shop) == ["interrupted", "succeeded"]
 
 
+@pytest.mark.in_turns("shop")
 @on_every_engine
 def test_number_of_a_process_says_nothing_in_another_container(shop, held, working):
     """The heartbeat is late, and the number is that of no process here; but it may live where we can't see it."""
@@ -135,6 +138,7 @@ def test_number_of_a_process_says_nothing_in_another_container(shop, held, worki
     assert statuses(shop) == ["succeeded"]
 
 
+@pytest.mark.in_turns("shop")
 @on_every_engine
 def test_lock_of_a_killed_process_of_this_machine_is_free_at_once_whatever_the_clocks_say(shop, working):
     shop.settings["DJANGO_RCLONE"]["STALE_AFTER"] = 600

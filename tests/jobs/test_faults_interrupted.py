@@ -108,6 +108,7 @@ def test_restore_that_is_told_to_end_changes_nothing(shop, hold, number):
     assert runs(shop)[-1] == ("db_restore", STATUSES[number], None)
 
 
+@pytest.mark.in_turns("shop")
 @on_both_engines
 def test_next_backup_works_at_once_and_sweeps_what_a_killed_one_left(shop, hold, rclone_binary):
     held = hold(UPLOAD)
@@ -125,6 +126,7 @@ def test_next_backup_works_at_once_and_sweeps_what_a_killed_one_left(shop, hold,
     assert left not in shop.names()
 
 
+@pytest.mark.in_turns("shop")
 @on_both_engines
 def test_next_restore_works_at_once_after_a_killed_one(shop, hold, rclone_binary):
     assert shop.manage("dbbackup").code == 0

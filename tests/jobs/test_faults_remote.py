@@ -102,6 +102,7 @@ def test_restore_changes_nothing_when_rclone_ends_half_way(shop, tmp_path, rclon
         assert_failed(restore(shop), "^rclone" if status else "bytes, but 500000 arrived")
 
 
+@pytest.mark.in_turns("shop")
 @on_both_engines
 def test_restore_changes_nothing_when_a_bit_flips_on_the_way(shop, tmp_path, rclone_binary):
     set_option(shop, COMPRESSION=None)
@@ -200,6 +201,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
+@pytest.mark.in_turns("shop")
 @on_both_engines
 def test_backup_to_a_full_disk_leaves_nothing(shop, tiny_disk):
     add_noise(shop)
@@ -296,6 +298,7 @@ def test_empty_object_is_refused(shop, keep_manifest):
         assert_failed(restore(shop, "--input-path", name), f"{name} is damaged")
 
 
+@pytest.mark.in_turns("database")
 @pytest.mark.parametrize("database", ENGINES)
 def test_backup_of_another_engine_is_refused(make_shop, remote, database):
     [other] = {*ENGINES} - {database}
@@ -309,6 +312,7 @@ def test_backup_of_another_engine_is_refused(make_shop, remote, database):
         assert_failed(restore(shop), "The backup is n(ot|either)")
 
 
+@pytest.mark.in_turns("shop")
 @on_both_engines
 def test_foreign_files_are_no_backups(shop):
     shop.remote.write("db/readme.txt", b"PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\nCOMMIT;\n")
@@ -327,6 +331,8 @@ def test_foreign_files_are_no_backups(shop):
     }
 
 
+@pytest.mark.in_turns("shop")
+@pytest.mark.in_turns("shop")
 @on_both_engines
 @pytest.mark.parametrize("content", [b"\x89PNG\r\n\x1a\n" * 100, b"\0" * 1000, b"hello"], ids=repr)
 def test_foreign_file_with_the_name_of_a_backup_is_noticed(shop, content):

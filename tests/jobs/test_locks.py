@@ -24,6 +24,7 @@ def held(shop, tmp_path, rclone_binary) -> Held:
     return held
 
 
+@pytest.mark.in_turns("shop")
 @on_both_engines
 def test_of_twenty_backups_started_together_one_works_at_any_moment(shop, held):
     started = [shop.start("dbbackup") for _ in range(20)]
@@ -41,6 +42,7 @@ def test_of_twenty_backups_started_together_one_works_at_any_moment(shop, held):
     assert len(set(names)) == len(names) == len(done)
 
 
+@pytest.mark.in_turns("shop")
 @on_both_engines
 def test_refusal_says_who_holds_the_database_since_when_and_where(shop, held):
     holder = shop.start("dbbackup")

@@ -24,6 +24,7 @@ def ignoring_case(media: Media) -> None:
     )
 
 
+@pytest.mark.in_turns("full")
 @pytest.mark.parametrize("full", [True, False])
 @pytest.mark.parametrize("folder", ["", "folder/", f"{NFC}/"])
 def test_both_forms_of_a_name_are_backed_up(media_site, full, folder):
@@ -47,6 +48,7 @@ def test_both_forms_of_a_name_are_backed_up(media_site, full, folder):
     assert media_site.read() == files
 
 
+@pytest.mark.in_turns("full", "caseless")
 @pytest.mark.parametrize("caseless", [False, True])
 @pytest.mark.parametrize("full", [True, False])
 @pytest.mark.parametrize("old, new", [(NFC, NFD), (NFD, NFC), ("a.JPG", "A.jpg"), ("dir/x", "Dir/x")])
@@ -84,6 +86,7 @@ def test_names_that_a_remote_takes_for_the_same_fail_and_are_named(media_site):
     assert set(media_site.in_mirror()) == {"always", "other", "folder/A.jpg"}
 
 
+@pytest.mark.in_turns("full")
 @pytest.mark.parametrize("full", [True, False])
 @pytest.mark.parametrize("other", ["dir/y", "dir"], ids=["with a file", "empty"])
 def test_folders_that_differ_in_case_are_no_reason_to_miss_a_file(media_site, full, other):
@@ -109,6 +112,7 @@ def test_list_of_an_older_version_does_not_remove_a_file_by_its_other_form(media
     assert set(media_site.read()) == {"always", NFC, NFD}
 
 
+@pytest.mark.in_turns("full")
 @pytest.mark.parametrize("full", [True, False])
 def test_file_that_rclone_passes_over_is_noticed(media_site, tmp_path, full):
     """Whatever the reason."""
@@ -122,6 +126,7 @@ def test_file_that_rclone_passes_over_is_noticed(media_site, tmp_path, full):
     assert len(api.list_media()) == 1
 
 
+@pytest.mark.in_turns("full")
 @pytest.mark.parametrize("full", [True, False])
 def test_upload_that_comes_or_goes_during_a_backup_is_in_it_or_not(media_site, tmp_path, full):
     media_site.write({"a": b"one"})

@@ -93,6 +93,7 @@ FAILURES = {
 }
 
 
+@pytest.mark.in_turns("place")
 @pytest.mark.parametrize("place", ["absolute", "relative", "source", "relative source", "alias"])
 @pytest.mark.parametrize("failure", FAILURES)
 def test_failed_restore_changes_nothing(media_site, tmp_path, monkeypatch, place, failure):

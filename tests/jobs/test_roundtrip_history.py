@@ -30,6 +30,7 @@ def restored(shop: Shop, *arguments: str) -> str:
     return result.out + result.err
 
 
+@pytest.mark.in_turns("shop")
 @on_both_engines
 def test_history_survives_a_restore_and_travels_in_no_backup(shop, tmp_path):
     assert shop.manage("dbbackup").code == 0
@@ -58,6 +59,7 @@ def _history_in(dump: Path, shop: Shop) -> int:
     return done.stdout.count(HISTORY)
 
 
+@pytest.mark.in_turns("shop")
 @on_both_engines
 def test_migrate_works_after_the_restore_of_a_backup_that_is_older_than_the_app(shop):
     forget_the_app(shop)
@@ -88,6 +90,7 @@ def new_server(shop, tmp_path, request) -> Shop:
     return shop
 
 
+@pytest.mark.in_turns("shop")
 @on_both_engines
 def test_new_server_needs_nothing_but_its_settings_and_the_remote(shop, new_server, request):
     assert len(new_server.manage("listbackups", "--json").json) == 1
@@ -101,6 +104,7 @@ def test_new_server_needs_nothing_but_its_settings_and_the_remote(shop, new_serv
     assert count > 300
 
 
+@pytest.mark.in_turns("shop")
 @on_both_engines
 def test_new_server_that_was_migrated_first_is_restored_too(shop, new_server):
     assert new_server.manage("migrate").code == 0
@@ -109,6 +113,7 @@ def test_new_server_that_was_migrated_first_is_restored_too(shop, new_server):
     assert new_server.manage("migrate", "--check").code == 0
 
 
+@pytest.mark.in_turns("shop")
 @on_both_engines
 def test_history_of_another_database_is_left_alone(shop):
     """The history lives in ``default``; the other database never gets one."""

@@ -70,6 +70,7 @@ def last(shop: Shop, column: str) -> object:
     return found
 
 
+@pytest.mark.in_turns("kind")
 @on_every_queue
 def test_run_is_seen_cancelled_and_done_across_hosts(site, held, kind):
     with WebServer(site, "gunicorn-gthread") as server, Worker(site, kind):

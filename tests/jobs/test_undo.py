@@ -38,6 +38,7 @@ def newest_manifest(shop: Shop) -> dict[str, object]:
 # -- undo ---------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.in_turns("shop")
 @on_both_engines
 def test_restore_backs_up_first_and_can_be_undone_and_done_again(shop):
     wanted = shop.rows()
@@ -72,6 +73,7 @@ def test_safety_backup_is_not_the_latest_and_outlives_the_retention(shop):
     assert all(left.values())
 
 
+@pytest.mark.in_turns("shop")
 @on_both_engines
 def test_no_safety_backup_when_none_is_wanted_or_nothing_is_there(shop, make_shop):
     back_up_and_change(shop)
@@ -94,6 +96,7 @@ def test_undo_on_a_new_server_takes_the_newest_safety_backup_of_the_remote(shop,
     assert new.rows() == changed
 
 
+@pytest.mark.in_turns("shop")
 @on_both_engines
 def test_undo_is_refused_where_nothing_was_kept(shop):
     with nothing_changes(shop):

@@ -85,6 +85,7 @@ def succeed(shop, *arguments):
     return result
 
 
+@pytest.mark.in_turns("engine")
 def test_undo_takes_back_the_restore_that_could_not_say_that_it_had_happened(shop, die):
     before = shop.rows()
     die("dbrestore", "--noinput")
@@ -101,6 +102,7 @@ def test_undo_takes_back_the_restore_that_could_not_say_that_it_had_happened(sho
     assert shop.rows() == restored
 
 
+@pytest.mark.in_turns("engine")
 def test_undo_that_could_not_say_that_it_had_happened_can_be_undone(shop, die):
     before = shop.rows()
     succeed(shop, "dbrestore", "--noinput")
@@ -130,6 +132,7 @@ def test_second_ctrl_c_right_after_the_swap_comes_too_late(shop):
         assert (shop.rows() == before) is ("--undo" in arguments)
 
 
+@pytest.mark.in_turns("engine")
 def test_restore_that_was_killed_before_its_change_is_not_what_is_undone(shop, engine, request, tmp_path):
     name, when = KILLED_BEFORE[engine]
     if engine == "sqlite":

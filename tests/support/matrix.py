@@ -1,7 +1,9 @@
 """Matrices of parameters, of which ``make test`` tests a part, and ``make soak`` the rest."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
+from zlib import crc32
 
 import pytest
 
@@ -19,3 +21,22 @@ def sampled(values: Iterable[Any], *kept: Any) -> list[Any]:
 def _soak(value: Any) -> Any:
     together = value if isinstance(value, tuple) else (value,)
     return pytest.param(*together, marks=pytest.mark.soak)
+
+
+def take_turns(items: Iterable[pytest.Item]) -> None:
+    """Have each test that is marked ``in_turns`` run with one value of those parameters; the others are for ``make soak``.
+
+    Which one goes by the name of the test and its other parameters, so that tests of one matrix take different ones, and
+    each run the same.
+    """
+    groups: dict[tuple[str, ...], list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        if marker := item.get_closest_marker("in_turns"):
+            parameters = item.callspec.indices  # type: ignore[attr-defined]
+            assert set(marker.args) <= set(parameters), f"{item.nodeid} has no such parameters: {marker.args}"
+            others = (f"{name}{number}" for name, number in parameters.items() if name not in marker.args)
+            groups[item.nodeid.partition("[")[0], *others].append(item)
+    for key, group in groups.items():
+        turn = crc32(" ".join(key).encode()) % len(group)
+        for item in (*group[:turn], *group[turn + 1 :]):
+            item.add_marker(pytest.mark.soak)

@@ -2,10 +2,12 @@
 
 import os
 import resource
+from collections.abc import Iterator
 from time import monotonic
 
 import pytest
 
+from tests.support.matrix import take_turns
 from tests.support.waiting import patience
 
 HANGS = 300
@@ -31,9 +33,11 @@ def pytest_xdist_auto_num_workers() -> int:
     return 2 * (os.cpu_count() or 1)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the slow tests first, in any order: a worker that is left with one would keep all waiting."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Have matrices take turns, and put the slow tests first: a worker that is left with one would keep all waiting."""
+    take_turns(items)  # before pytest leaves out what is for the soak
+    yield
     items.sort(key=_is_slow, reverse=True)
     # Each worker gets one stretch of the list, so all get their share of the slow ones.
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
