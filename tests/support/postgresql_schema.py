@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.support.databases import HISTORY
+from tests.support.databases import HEALTH, HISTORY, OPENED
 
 LINES = r"""
 BEGIN;
@@ -194,10 +194,14 @@ SELECT lo_unlink(424242), lo_from_bytea(0, 'new');
 """What may have happened since the backup."""
 
 
+LEFT_OUT = [f"--exclude-table=*.{table}*" for table in (HISTORY, OPENED, HEALTH)]
+"""What a restore leaves alone."""
+
+
 def dump(entry: dict[str, Any], bin_dir: Path, *arguments: str) -> list[str]:
     """Return the text of pg_dump, but for our history and for the key that is new each time."""
     done = subprocess.run(
-        [bin_dir / "pg_dump", f"--exclude-table=*.{HISTORY}*", "--no-privileges", *arguments],
+        [bin_dir / "pg_dump", *LEFT_OUT, "--no-privileges", *arguments],
         env={
             "PGHOST": entry["HOST"],
             "PGPORT": str(entry["PORT"]),
