@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.databases import HISTORY
+from tests.support.databases import HEALTH, HISTORY, OPENED
 from tests.support.postgresql import PostgreSQLServer, connect
 from tests.support.site import Shop
 
@@ -154,8 +154,8 @@ def content(shop: Shop, server: PostgreSQLServer) -> dict[str, Any]:
     with closing(connect(entry)) as connection:
         relations = connection.execute(
             "SELECT oid::regclass::text, relkind FROM pg_class WHERE relkind IN ('r', 'm', 'S')"
-            " AND relnamespace::regnamespace::text !~ '^(pg_|information_schema)' AND relispopulated AND relname <> %s",
-            [HISTORY],
+            " AND relnamespace::regnamespace::text !~ '^(pg_|information_schema)' AND relispopulated AND relname <> ALL (%s)",
+            [[HISTORY, OPENED, HEALTH]],
         ).fetchall()
         for name, kind in relations:
             columns = "last_value, is_called" if kind == "S" else "whole::text"
