@@ -19,6 +19,8 @@ from tests.support.servers import Server, free_port, unprivileged_user
 PASSWORD = "sh0p:p@ss/w'ord %41#"  # every character that a URL, an option file or a shell would trip over
 
 HISTORY = "django_rclone_admin_backuprun"
+OURS = (HISTORY, "django_rclone_admin_openedbackup", "django_rclone_admin_sitehealth")
+"""What a restore leaves alone."""
 
 FAST = (
     "--skip-name-resolve",
@@ -97,7 +99,7 @@ class MariaDBServer:
             self.administer(f"DROP DATABASE `{name}`")
 
     def text(self, name: str) -> str:
-        """Return a schema as SQL text: every row and definition, but nothing of the history of runs."""
+        """Return a schema as SQL text: every row and definition, but for what a restore leaves alone."""
         options = [
             "--no-defaults",
             f"--socket={self.socket}",
@@ -106,7 +108,12 @@ class MariaDBServer:
             "--events",
             "--triggers",
         ]
-        options += ["--hex-blob", "--skip-comments", f"--ignore-table={name}.{HISTORY}", name]
+        options += [
+            "--hex-blob",
+            "--skip-comments",
+            *(f"--ignore-table={name}.{each}" for each in OURS),
+            name,
+        ]
         return self._run("mariadb-dump", *options).decode(errors="surrogateescape")
 
     def schemas(self, prefix: str) -> list[str]:
