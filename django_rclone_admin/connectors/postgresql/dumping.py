@@ -18,6 +18,7 @@ from .foresight import unmatched, warnings
 
 SHOWN = 10
 """How many names a message has."""
+RELATIONS = ("tables", "views", "materialized_views", "foreign_tables")
 
 OBJECTS = """
 WITH relations AS (
@@ -179,12 +180,15 @@ class Judge:
         return Contents(
             objects={"tables": [], **_by_kind(name for name in held if name[0] != "rows")},
             left_out=self._left_out(left_out),
-            warnings=self._warnings({name for kind, name in left_out if kind == "rows"}),
+            warnings=self._warnings(left_out),
         )
 
-    def _warnings(self, without_rows: set[str]) -> list[str]:
+    def _warnings(self, left_out: set[Name]) -> list[str]:
+        absent = {name for kind, name in left_out if kind in RELATIONS}
+        without_rows = {name for kind, name in left_out if kind == "rows"}
         with self._live() as cursor:
-            return warnings(cursor, self._schemas) + unmatched(cursor, without_rows)
+            found = unmatched(cursor, absent=absent, without_rows=without_rows)
+            return warnings(cursor, self._schemas) + found
 
     def _source(self) -> AbstractContextManager[Any]:
         return (self._replica or self._live)()

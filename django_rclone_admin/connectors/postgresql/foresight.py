@@ -86,6 +86,21 @@ WHERE contype = 'f' AND conparentid = 0 AND target.name = ANY (%(empty)s) AND so
 """
 """Foreign keys of tables with rows that refer to tables without."""
 
+DEPENDING = """
+WITH named AS (
+    SELECT class.oid, CASE WHEN nspname = ANY (current_schemas(false)) THEN relname ELSE nspname || '.' || relname END AS name
+    FROM pg_catalog.pg_class AS class JOIN pg_catalog.pg_namespace AS space ON space.oid = relnamespace
+), uses AS (
+    SELECT conrelid AS source, confrelid AS target, conname || ' on ' AS part FROM pg_catalog.pg_constraint WHERE contype = 'f'
+    UNION SELECT ev_class, refobjid, '' FROM pg_catalog.pg_depend JOIN pg_catalog.pg_rewrite AS rule ON rule.oid = objid
+    WHERE classid = 'pg_rewrite'::regclass AND refclassid = 'pg_class'::regclass
+)
+SELECT DISTINCT part || source.name FROM uses
+JOIN named AS source ON source.oid = uses.source JOIN named AS target ON target.oid = uses.target
+WHERE target.name = ANY (%(absent)s) AND source.name <> ALL (%(absent)s) ORDER BY 1
+"""
+"""Foreign keys and views that need tables and views which are not there."""
+
 CONFIGURED = """
 SELECT class.oid::regclass::text, condition FROM pg_catalog.pg_extension
 CROSS JOIN LATERAL ROWS FROM (unnest(extconfig), unnest(extcondition)) AS config (id, condition)
@@ -147,24 +162,27 @@ def warnings(cursor: Any, schemas: Sequence[str] = ()) -> list[str]:
     return [each for each in found if each]
 
 
-def unmatched(cursor: Any, without_rows: Collection[str]) -> list[str]:
-    """Return what is to be said of tables that refer to rows which are left out: no restore can create their foreign keys.
+def unmatched(cursor: Any, *, absent: Collection[str], without_rows: Collection[str]) -> list[str]:
+    """Return what is to be said of what needs tables or rows that are left out: no restore can create it.
 
-    :param without_rows: the tables whose rows are left out.
+    :param absent: the tables and views that are left out.
+    :param without_rows: the tables whose rows are.
     """
-    if not without_rows:
-        return []
-    cursor.execute(REFERRING, {"empty": list(without_rows)})
     found = []
-    for table, condition, key in cursor.fetchall():
-        cursor.execute(f"SELECT EXISTS (SELECT FROM {table} WHERE {condition})")
-        if cursor.fetchone()[0]:
-            found.append(f"{key} on {table}")
+    if absent:
+        cursor.execute(DEPENDING, {"absent": list(absent)})
+        found += [name for (name,) in cursor.fetchall()]
+    if empty := set(without_rows) - set(absent):
+        cursor.execute(REFERRING, {"empty": list(empty)})
+        for table, condition, key in cursor.fetchall():
+            cursor.execute(f"SELECT EXISTS (SELECT FROM {table} WHERE {condition})")
+            if cursor.fetchone()[0]:
+                found.append(f"{key} on {table}")
     if not found:
         return []
     sentence = (
-        f"The foreign keys {_shown(found)} refer to rows that the options leave out: a restore can't create them and fails. Leave "
-        "these tables out of EXCLUDE_TABLES, or the rows that refer to them as well."
+        f"The backup holds foreign keys or views that need what the options leave out ({_shown(found)}): a restore can't create "
+        "them and fails. Leave out less, or them as well."
     )
     return [sentence]
 
