@@ -131,6 +131,15 @@ def test_what_arguments_leave_out_is_named(site, arguments, left_out):
     assert contents.left_out == left_out
 
 
+def test_view_whose_table_is_left_out_is_named(site):
+    _text, contents = site.dump(DUMP_ARGS=[f"--ignore-table={site.name}.person"])
+    assert ["people may need" in each and "(person)" in each for each in contents.warnings] == [True]
+    _text, contents = site.dump(
+        DUMP_ARGS=[f"--ignore-table={site.name}.{each}" for each in ("person", "people")]
+    )
+    assert contents.warnings == []
+
+
 def test_a_safety_backup_leaves_nothing_out(site):
     options = {
         "EXCLUDE_TABLES": ["secret"],

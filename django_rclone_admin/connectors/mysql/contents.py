@@ -10,6 +10,7 @@ from typing import Any
 from ...exceptions import ProgramFailed, gettext_noop
 from ..base import Contents
 from .arguments import DumpArguments
+from .lexer import plain, tokens
 from .text import DumpText
 from .vetting import FAR_ENGINES
 
@@ -168,7 +169,7 @@ def contents(
     return Contents(
         objects={kind: sorted(names) for kind, names in there.items() if names},
         left_out={kind: names for kind, names in left_out.items() if names},
-        warnings=[*_warnings(text, live, history, unseen)],
+        warnings=[*_warnings(text, live, history, unseen), *_unmatched(text, left_out)],
     )
 
 
@@ -185,6 +186,24 @@ def _without_rows(text: DumpText) -> set[str]:
 
 def _without_history(text: DumpText) -> set[str]:
     return {each.name for each in text.vetter.tables.values() if each.is_versioned} - text.with_history
+
+
+def _unmatched(text: DumpText, left_out: Mapping[str, Collection[str]]) -> list[str]:
+    """Return what is to be said of views that need tables or views which are left out: a swap can't create them."""
+    absent = {name for kind in ("tables", "views") for name in left_out.get(kind, ())}
+    views = sorted(
+        each.name
+        for each in text.vetter.definitions.values()
+        if each.kind == "VIEW"
+        and absent & {plain(token.text) for token in tokens(each.statement) if token.kind in ("name", "word")}
+    )
+    if not views:
+        return []
+    sentence = (
+        f"The views {', '.join(views)} may need what the options leave out ({', '.join(sorted(absent))}): a restore can't create "
+        "them then, and fails. Leave them out as well."
+    )
+    return [sentence]
 
 
 def _warnings(text: DumpText, live: Live, history: list[str], unseen: Collection[str]) -> list[str]:
