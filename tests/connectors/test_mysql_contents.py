@@ -120,6 +120,7 @@ def test_what_the_site_itself_may_not_see_is_a_warning(site, mysql_server):
         (["--where", "1=0"], {"rows": ["person", "secret"]}),
         (["-w1=0"], {"rows": ["person", "secret"]}),
         (["--ignore-table={name}.secret"], {"tables": ["secret"]}),
+        (["--ignore-table={name}.person"], {"tables": ["person"], "triggers": ["before_person"]}),
         (["--ignore-table", "{name}.people"], {"views": ["people"]}),
         (["--ignore-table=other.secret"], {}),
         (["--ignore-table-data={name}.secret"], {"rows": ["secret"]}),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ...exceptions import ProgramFailed, gettext_noop
@@ -56,6 +56,8 @@ class Live:
     """Tables that keep the history of their rows."""
     packet: int = 0
     """The server's ``max_allowed_packet``."""
+    watched: Mapping[str, str] = field(default_factory=dict)
+    """The table of each trigger."""
 
 
 def look(cursor: Any, schema: str) -> Live:
@@ -70,8 +72,13 @@ def look(cursor: Any, schema: str) -> Live:
         [schema],
     )
     versioned = frozenset(name for (name,) in cursor.fetchall())
+    cursor.execute(
+        "SELECT TRIGGER_NAME, EVENT_OBJECT_TABLE FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = %s",
+        [schema],
+    )
+    watched = dict(cursor.fetchall())
     cursor.execute("SELECT @@GLOBAL.max_allowed_packet")
-    return Live(objects=objects, versioned=versioned, packet=cursor.fetchone()[0])
+    return Live(objects=objects, versioned=versioned, packet=cursor.fetchone()[0], watched=watched)
 
 
 def hidden(grants: Iterable[str], schema: str) -> set[str]:
@@ -123,7 +130,7 @@ def check_complete(
         kind: sorted(
             name
             for name in set(names) - there.get(kind, set()) - set(ours)
-            if not _is_asked_for(kind, name, excluded, arguments)
+            if not _is_asked_for(kind, name, live.watched, excluded, arguments)
         )
         for kind, names in live.objects.items()
     }
@@ -159,7 +166,7 @@ def contents(
         kind: sorted(
             name
             for name in set(names) - there.get(kind, set()) - set(ours)
-            if _is_asked_for(kind, name, excluded, arguments)
+            if _is_asked_for(kind, name, live.watched, excluded, arguments)
         )
         for kind, names in live.objects.items()
     }
@@ -173,9 +180,13 @@ def contents(
     )
 
 
-def _is_asked_for(kind: str, name: str, excluded: Collection[str], arguments: DumpArguments) -> bool:
+def _is_asked_for(
+    kind: str, name: str, watched: Mapping[str, str], excluded: Collection[str], arguments: DumpArguments
+) -> bool:
     if kind in ("tables", "views", "sequences"):
         return name in arguments.tables or (kind == "views" and name in excluded)
+    if kind == "triggers" and watched.get(name) in arguments.tables:
+        return True
     return ("routines" if kind in ROUTINES else kind) in arguments.kinds
 
 

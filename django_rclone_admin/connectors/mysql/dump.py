@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -113,7 +114,7 @@ class DumpPlan:
             kind: set(names) & set(after.objects.get(kind, ()))
             for kind, names in self._before.objects.items()
         }
-        live = Live(objects=both, versioned=after.versioned, packet=after.packet)
+        live = dataclasses.replace(after, objects=both)
         check_complete(
             text,
             live,
