@@ -11,7 +11,8 @@ from ..base import Command as BaseCommand
 class Command(BaseCommand):
     help = _("Remove opened backups.")
     details = _(
-        "Name what to close, as “openbackup --list” shows it. The backups on the remote and the live databases are not touched."
+        "Without arguments, nothing is closed: name what to close, as “openbackup --list” shows it. Neither the backups on the "
+        "remote nor the live databases are touched."
     )
     examples = (
         ("backup_3f9c12aa", _("Close one.")),
