@@ -56,7 +56,7 @@ def test_ctrl_c_during_the_exchange_comes_too_late(site):
         sink = site.restore(text, "swap")
         thread.join()
     assert site.execute("SELECT id FROM person") == [(1,)]
-    assert site.connector().has_kept(sink.kept)
+    assert site.connector().has_kept(site.connector().kept(sink))
     assert site.execute("SHOW TRIGGERS")[0][0] == "before_person"
 
 
