@@ -47,7 +47,7 @@ def time(value: datetime | None) -> str:
 
 
 def when(value: datetime) -> str:
-    """Return a time as people say it: “Today 02:00”, “Yesterday 16:20”, and in words of the calendar before that."""
+    """Return a time as people say it: “Today 02:00”, “Yesterday 16:20”, “Tomorrow 02:00”, and in words of the calendar else."""
     local, today = timezone.localtime(value), timezone.localtime(clock.now()).date()
     days = (today - local.date()).days
     at = date_format(local, "H:i")
@@ -55,6 +55,8 @@ def when(value: datetime) -> str:
         return gettext("Today %(time)s") % {"time": at}
     if days == 1:
         return gettext("Yesterday %(time)s") % {"time": at}
+    if days == -1:
+        return gettext("Tomorrow %(time)s") % {"time": at}
     if local.year == today.year:
         return f"{date_format(local, 'j M')} {at}"
     return f"{date_format(local, 'j M Y')} {at}"

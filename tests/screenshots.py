@@ -95,8 +95,8 @@ def take_media(page: Page, address: str, images: Path, suffix: str) -> None:
     page.get_by_label("Path").press("Enter")
     page.wait_for_selector(".dra-files tbody tr")
     page.screenshot(path=images / f"files-{suffix}.png")
-    page.get_by_role("link", name="Backup", exact=True).click()
-    page.get_by_role("link", name="Restore", exact=True).click()
+    page.locator(".dra-trail a").last.click()
+    page.get_by_role("link", name="Restore", exact=True).first.click()
     page.wait_for_selector(".dra-changes")
     page.screenshot(path=images / f"restore-media-{suffix}.png")
 
@@ -104,8 +104,10 @@ def take_media(page: Page, address: str, images: Path, suffix: str) -> None:
 def take_running(page: Page, address: str, file: Path) -> None:
     """Start a backup that the slow upload keeps busy, take its page, and cancel it."""
     page.goto(f"{address}{BACKUPS}run/")
-    page.get_by_label("default").check()
-    page.locator("input[type=submit].default").click()
+    for box in page.get_by_role("checkbox").all():
+        box.uncheck()
+    page.get_by_label("default", exact=True).check()
+    page.get_by_role("button", name="Back up now").click()
     page.wait_for_selector(", ".join(f'progress[value="{percent}"]' for percent in range(30, 90)))
     page.screenshot(path=file)
     page.get_by_role("button", name="Cancel").click()

@@ -11,8 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from .. import wording
-from ..health.facts import Day
-from ..health.verdict import DatabaseHealth
+from ..health.facts import Day, PartFacts
 
 register = template.Library()
 
@@ -28,6 +27,7 @@ register.filter("number", wording.number)
 register.filter("signed", wording.signed)
 register.filter("moment", wording.time)
 register.filter("span", wording.span)
+register.filter("when", wording.when)
 
 
 @register.simple_tag
@@ -94,14 +94,10 @@ def strip(days: Sequence[Day]) -> str:
     )
 
 
-@register.simple_tag
-def stored(part: DatabaseHealth) -> str:
+@register.filter
+def stored(facts: PartFacts) -> str:
     """Say how much of a database, or of the media files, is on the remote."""
-    backups = _count(part.facts.count)
-    if part.kind == "media":  # most of their files are in many backups
-        return backups
-    return _("%(size)s in %(backups)s") % {"size": wording.size(part.facts.stored), "backups": backups}
-
-
-def _count(count: int) -> str:
-    return ngettext("%(count)d backup", "%(count)d backups", count) % {"count": count}
+    count = ngettext("%(count)d backup", "%(count)d backups", facts.count) % {"count": facts.count}
+    if facts.kind == "media":  # most of their files are in many backups
+        return count
+    return _("%(size)s in %(backups)s") % {"size": wording.size(facts.stored), "backups": count}

@@ -6,8 +6,9 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.utils import timezone
 
-from django_rclone_admin.health import Day
-from django_rclone_admin.models import Backup
+from django_rclone_admin import wording
+from django_rclone_admin.health.facts import Day
+from django_rclone_admin.models import Backup, BackupSchedule
 from django_rclone_admin.templatetags.backups import strip
 from tests.admin.test_dashboard_pages import get, post, url
 from tests.support.html import read_page
@@ -177,8 +178,19 @@ def test_card_says_how_much_is_stored_and_draws_on_an_axis(admin_client, backups
     assert "Stored 4.0 KB in 2 backups" in text
     assert "Size of the last 2 backups 0 – 3.0 KB" in text
     assert "Stored 1 backup" in text
+    assert text.count("Proven never") == 2
+    assert "Next not scheduled here" in text
 
 
 def test_safety_backups_do_not_hide_in_the_totals(admin_client, backups, safety):
     assert Backup.objects.count() == 2
     assert "in 2 backups" in read_page(admin_client.get(url("backup_health"))).text
+
+
+def test_card_says_what_comes_next(admin_client, backups):
+    backups.put(hours_ago(1))
+    schedule = BackupSchedule.objects.create(
+        name="nightly", cron="0 2 * * *", time_zone="UTC", databases=["default"]
+    )
+    text = get(admin_client, url("backup_health")).text
+    assert f"Next {wording.when(schedule.next_run_at)} Stored 100 bytes in 1 backup" in text
