@@ -15,10 +15,13 @@ from django.core.signals import setting_changed
 
 from .core.flags import find_problem
 from .core.naming import Naming
+from .core.records import FOLDER as CHECKS
 from .core.retention import RetentionPolicy
 from .exceptions import UsageError, gettext_noop
 from .health.limits import problems_of_health
 from .notify_options import problems_of_notify
+from .own_checks import Limits, OwnCheck
+from .own_checks import problems as problems_of_checks
 from .suggestions import suggestion
 
 NAME = "DJANGO_RCLONE"
@@ -64,7 +67,7 @@ class Settings:
     admin_restore: bool = True
     open_hours: float = 24
     open_on: dict[str, str] = field(default_factory=dict)
-    verify_checks: dict[str, Any] = field(default_factory=dict)
+    verify_checks: dict[str, list[OwnCheck] | Limits] = field(default_factory=dict)
     backup_before_migrate: bool = False
     health: dict[str, Any] = field(default_factory=dict)
     notify: dict[str, Any] = field(default_factory=dict)
@@ -98,11 +101,13 @@ class Settings:
             for folder in (self.media_backup_dir, self.media_versions_dir, self.db_backup_dir)
         )
         nested = media.startswith(versions) or versions.startswith(media) or databases.startswith(media)
-        if nested or databases == versions:
+        # A media backup would move the check records away.
+        takes_records = any(each.startswith(f"{CHECKS}/") for each in (media, versions))
+        if nested or databases == versions or takes_records:
             raise UsageError(
                 gettext_noop("These backup folders are nested."),
                 hint=gettext_noop(
-                    "Give MEDIA_BACKUP_DIR, MEDIA_VERSIONS_DIR and DB_BACKUP_DIR folders of their own."
+                    "Give MEDIA_BACKUP_DIR, MEDIA_VERSIONS_DIR and DB_BACKUP_DIR folders of their own. “checks” is taken."
                 ),
             )
         return media, versions, databases
@@ -169,6 +174,7 @@ def _problems_of_values(values: dict[str, Any]) -> list[tuple[str, str]]:
             getattr(candidate, check)
         except UsageError as error:
             found.append((str(error), error.hint))
+    found += [(f"{NAME}: {sentence}", hint) for sentence, hint in problems_of_checks(candidate.verify_checks)]
     if problem := find_problem(candidate.rclone_flags, candidate.rclone_env):
         found.append((str(problem), problem.hint))
     return found

@@ -86,6 +86,18 @@ class EmptyDump(BackupError):
     default_hint = gettext_noop("Nothing was stored. Run the dump program by hand to see what it says.")
 
 
+class CheckFailed(BackupError):
+    """A backup did not pass a check."""
+
+    default_hint = gettext_noop("Check the backup again later, or make a new one.")
+
+
+class NotChecked(BackupError):
+    """A check could not be carried out; nothing was found out about the backup."""
+
+    default_hint = gettext_noop("A lower level may be possible: see “manage.py verifybackups --help”.")
+
+
 class RestoreRefused(BackupError):
     """The restore would not do what the caller expects, so it was not begun."""
 
@@ -148,6 +160,10 @@ class RemoteDenied(RemoteError):
     """The remote refuses our credentials or lacks a permission."""
 
     default_hint = gettext_noop("Check the remote's user, keys and permissions in the rclone configuration.")
+
+
+class RemoteUndecryptable(RemoteDenied):
+    """The password does not fit what is stored: it is wrong, or the stored bytes have changed."""
 
 
 class RemoteFull(RemoteError):

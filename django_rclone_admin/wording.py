@@ -17,8 +17,21 @@ from django.utils.translation import get_language, gettext, ngettext, override, 
 from . import clock
 from .core.engines import engine_name
 from .core.printable import printable
-from .exceptions import NOTHING_CHANGED, BackupError, restate
+from .exceptions import NOTHING_CHANGED, BackupError, gettext_noop, restate
 
+LEVELS = {
+    "checksum": gettext_noop("checksum"),
+    "structure": gettext_noop("structure"),
+    "restore": gettext_noop("restored"),
+    "site": gettext_noop("read by the site"),
+}
+"""The levels of checks, as people read them."""
+OUTCOMES = {
+    "passed": gettext_noop("passed"),
+    "failed": gettext_noop("failed"),
+    "unchecked": gettext_noop("not checked"),
+}
+"""How checks end."""
 LOCALES = Path(__file__).parent / "locale"
 
 
@@ -29,6 +42,21 @@ def describe(error: BaseException) -> tuple[str, str]:
         claim, changed = (_translate(each, {}) for each in (NOTHING_CHANGED, error.changed))
         return _translate(error.template, error.params), restate(hint, claim, changed)
     return str(error) or type(error).__name__, ""
+
+
+def level(name: str) -> str:
+    """Return the name of a level of checks, translated."""
+    return gettext(LEVELS[name])
+
+
+def outcome(name: str) -> str:
+    """Return how a check has ended, translated."""
+    return gettext(OUTCOMES[name])
+
+
+def seconds(count: float) -> str:
+    """Return a number of seconds as a span of time in words."""
+    return span(timedelta(seconds=count))
 
 
 def lines(text: str) -> str:

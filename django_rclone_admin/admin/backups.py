@@ -23,10 +23,11 @@ from .. import api, wording
 from ..exceptions import BackupError
 from ..models import Backup, BackupRun
 from .banner import show_banner
+from .checks import Checks
 from .columns import BackupColumns
 from .doctor import Doctor
 from .files import Files
-from .filters import DatabaseFilter, KindFilter, SafetyFilter, StateFilter
+from .filters import DatabaseFilter, KindFilter, ProvenFilter, SafetyFilter, StateFilter
 from .forms import RunBackupForm
 from .opened import Opens
 from .pages import (
@@ -53,16 +54,16 @@ def _active_runs() -> list[Progress]:
 
 
 @admin.register(Backup)
-class BackupAdmin(BackupColumns, Restores, Opens, Files, Doctor):
+class BackupAdmin(BackupColumns, Restores, Opens, Files, Checks, Doctor):
     """Lists what is on the remote."""
 
     change_list_template = f"admin/{APP}/backup/change_list.html"
     change_form_template = f"admin/{APP}/backup/change_form.html"
-    list_display = ("shown_when", "shown_of", "shown_growth", "shown_actions")
-    list_filter = (DatabaseFilter, KindFilter, StateFilter, SafetyFilter)
+    list_display = ("shown_when", "shown_of", "shown_growth", "shown_proven", "shown_actions")
+    list_filter = (DatabaseFilter, KindFilter, StateFilter, ProvenFilter, SafetyFilter)
     search_fields = ("name", "database", "label")
     date_hierarchy = "taken_at"
-    actions = ("restore_selected", "pin_selected", "unpin_selected")
+    actions = ("restore_selected", "verify_selected", "pin_selected", "unpin_selected")
     show_full_result_count = False
     fieldsets = (
         (
@@ -74,6 +75,8 @@ class BackupAdmin(BackupColumns, Restores, Opens, Files, Doctor):
                     "shown_taken",
                     "shown_size",
                     "shown_state",
+                    "shown_proven",
+                    "shown_checks",
                     "shown_pin",
                     "label",
                     "shown_others",
@@ -176,8 +179,9 @@ class BackupAdmin(BackupColumns, Restores, Opens, Files, Doctor):
             "subtitle": None,
             **{
                 f"may_{verb}": has_permission(request, verb)
-                for verb in ("restore", "open", "download", "pin")
+                for verb in ("restore", "open", "download", "pin", "verify")
             },
+            "levels": [(each, wording.level(each)) for each in api.LEVELS],
             **(extra_context or {}),
         }
         return super().change_view(request, object_id, form_url, context)
@@ -239,6 +243,7 @@ class BackupAdmin(BackupColumns, Restores, Opens, Files, Doctor):
             page("health/", self.health_view, "health"),
             page("<path:object_id>/download/", self.download_view, "download"),
             page("<path:object_id>/pin/", require_POST(self.pin_view), "pin"),
+            *self.check_urls(require_post=require_POST),
             *super().get_urls(),
         ]
 

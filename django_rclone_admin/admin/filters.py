@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from .. import api
+from .. import api, wording
 from ..models import Backup, Trigger
 
 NEWEST = 100
@@ -69,6 +69,28 @@ class StateFilter(_FieldFilter):
         backups = model_admin.get_queryset(request)
         is_long, found = backups.count() > NEWEST, {each.state for each in backups[:NEWEST]}
         return [(value, str(label)) for value, label in Backup.State.choices if is_long or value in found]
+
+
+class ProvenFilter(admin.SimpleListFilter):
+    """By the highest level that a check has passed. The backup list alone tells it."""
+
+    title = _("proven")
+    parameter_name = "proven"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        levels = [(str(level), wording.level(level)) for level in reversed(api.LEVELS)]
+        return [*levels, ("failed", gettext("a check failed")), ("never", gettext("never checked"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        match self.value():
+            case None:
+                return queryset
+            case "never":
+                return queryset.filter(proven="", failed="")
+            case "failed":
+                return queryset.exclude(failed="")
+            case level:
+                return queryset.filter(proven=level)
 
 
 class SafetyFilter(admin.SimpleListFilter):

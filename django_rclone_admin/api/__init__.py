@@ -6,7 +6,9 @@ it fails; each ``start_verb_noun`` queues the run with the executor and returns 
 
 from ..connectors.registry import all_databases, databases_without_connector
 from ..core.catalog import State, StoredObject
+from ..core.check_marks import LEVELS
 from ..core.file_lists import Difference, MediaFile
+from ..core.records import Record
 from ..core.retention import Decision
 from ..doctor import PARTS, Line, Part, examine, verdict
 from ..health.coverage import has_media_files
@@ -30,6 +32,13 @@ from .backups import (
     read_backup,
     refresh,
     start_backup_database,
+)
+from .checks import (
+    choose_for_check,
+    find_for_check,
+    list_checks,
+    start_verify_backup,
+    verify_backup,
 )
 from .health import health, is_monitor, last_health
 from .media import (
@@ -75,6 +84,7 @@ from .runs import cancel, has_history, has_lost_its_process, reap_stale
 
 __all__ = [
     "API",
+    "LEVELS",
     "PARTS",
     "Abandoned",
     "DatabaseHealth",
@@ -89,6 +99,7 @@ __all__ = [
     "Origin",
     "Part",
     "Progress",
+    "Record",
     "RestorePlan",
     "RunInProgress",
     "State",
@@ -98,6 +109,7 @@ __all__ = [
     "backup_media",
     "cancel",
     "carry_out_queued",
+    "choose_for_check",
     "close_backup",
     "close_expired_backups",
     "compare_media",
@@ -105,6 +117,7 @@ __all__ = [
     "databases_without_connector",
     "delete_backups",
     "examine",
+    "find_for_check",
     "get_opened_backup",
     "has_history",
     "has_lost_its_process",
@@ -118,6 +131,7 @@ __all__ = [
     "keep_open",
     "last_health",
     "list_backups",
+    "list_checks",
     "list_media",
     "list_media_files",
     "list_opened_backups",
@@ -145,9 +159,11 @@ __all__ = [
     "start_restore_database",
     "start_restore_media",
     "start_undo_restore",
+    "start_verify_backup",
     "stop_all",
     "stoppable",
     "undo_restore",
     "verdict",
+    "verify_backup",
     "why_not_live",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -15,7 +15,8 @@ from ..core.command import Command, find_program
 from ..core.control import Control
 from ..core.findings import Finding
 from ..core.transfer import CommandSink, CommandSource, Sink, Source
-from ..exceptions import UsageError, gettext_noop
+from ..exceptions import BackupError, NotChecked, UsageError, gettext_noop
+from .examiners import TROUBLE, Examiner
 from .places import Places
 
 OPTIONS = frozenset(
@@ -38,6 +39,8 @@ class Contents:
 
     objects: dict[str, list[str]] = field(default_factory=dict)
     """Names by kind, such as ``tables``, ``views``, ``triggers``. Empty where the connector can't tell."""
+    rows: dict[str, int] = field(default_factory=dict)
+    """How many rows the dump has, by table, where that was counted."""
     left_out: dict[str, list[str]] = field(default_factory=dict)
     """Names by kind, of what the options of the site keep out of the dump."""
     warnings: list[str] = field(default_factory=list)
@@ -138,6 +141,47 @@ class Connector:
         """
         self.check_head(head)
         return CommandSink(self.restore_command())
+
+    def examiner(self, head: bytes, control: Control, tables: Collection[str]) -> Examiner:
+        """Return what reads a dump that begins with ``head`` and counts its rows. It needs no server.
+
+        :param tables: the names that the manifest has, by which the rows are counted.
+        :raises WrongFormat: it is of another format.
+        :raises NotChecked: this connector can't do that, or not here.
+        """
+        raise NotChecked(
+            gettext_noop("The connector of “%(database)s” can't check the structure of a backup."),
+            hint=gettext_noop("The level “checksum” works with every connector."),
+            database=self.alias,
+        )
+
+    def count_rows(self, using: str) -> dict[str, int]:
+        """Count the rows of each table of an opened backup, as the dump has them.
+
+        :param using: its alias.
+        """
+        connection = connections[using]
+        quote, found = connection.ops.quote_name, {}
+        with connection.cursor() as cursor:
+            for name in sorted(set(connection.introspection.table_names(cursor)) - {*self.history_tables}):
+                cursor.execute(f"SELECT count(*) FROM {quote(name)}")  # noqa: S608 (a quoted name)
+                found[name] = int(cursor.fetchone()[0])
+        return found
+
+    def broken(self, using: str) -> list[str]:
+        """Return the names of constraints and the like that do not hold in an opened backup."""
+        return []
+
+    def behind(self, using: str, columns: Iterable[tuple[str, str]]) -> list[str]:
+        """Return which of these columns of an opened backup, as ``table.column``, would get a key that is there already.
+
+        :param columns: tables with their column that a sequence or a counter fills.
+        """
+        return []
+
+    def is_trouble_of_server(self, error: BackupError) -> bool:
+        """Whether a dump could not be loaded for a reason that says nothing of the dump: a missing right, a full disk."""
+        return TROUBLE.search(str(error)) is not None
 
     def check_restore_options(self) -> None:
         """Refuse options with which a restore would not bring everything back.

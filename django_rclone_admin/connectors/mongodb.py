@@ -6,7 +6,7 @@ import contextlib
 import functools
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,9 +16,17 @@ from django.db import connections
 from ..core.command import Command, program_failed
 from ..core.control import Control
 from ..core.programs import run
-from ..core.secret_file import SecretSink, SecretSource
+from ..core.secret_file import Make, SecretSink, SecretSource
 from ..core.transfer import Sink, Source
-from ..exceptions import BackupError, UsageError, WrongFormat, gettext_noop
+from ..exceptions import (
+    BackupDamaged,
+    BackupError,
+    NotChecked,
+    ProgramFailed,
+    UsageError,
+    WrongFormat,
+    gettext_noop,
+)
 from .base import Connector, Facts
 
 MAGIC = b"\x6d\xe2\x99\x81"
@@ -67,6 +75,45 @@ class RestoreSink(SecretSink):
         super().write(data)
 
 
+class DryRun(SecretSink):
+    """The input of a mongorestore that reads all of an archive and changes nothing. It counts no rows.
+
+    :param tables: the collections that the manifest names.
+    """
+
+    def __init__(self, make: Make, content: str, tables: Collection[str]) -> None:
+        super().__init__(make, content)
+        self.rows: dict[str, int | None] = dict.fromkeys(tables)
+
+    def write(self, data: bytes) -> None:
+        with _judged():
+            super().write(data)
+
+    def commit(self) -> None:
+        with _judged():
+            super().commit()
+
+
+@contextlib.contextmanager
+def _judged() -> Iterator[None]:
+    """Tell an archive that is damaged from a server that is not there: mongorestore wants one also when it changes nothing."""
+    try:
+        yield
+    except ProgramFailed as error:
+        if "signal" in error.params:
+            raise
+        values = {"reason": error.params.get("output", error)}
+        if any(re.search(pattern, str(error)) for pattern, _hint in PROBLEMS):
+            raise NotChecked(
+                gettext_noop("mongorestore needs a server to check the structure: %(reason)s"),
+                hint=error.hint.replace("%", "%%"),
+                **values,
+            ) from error
+        raise BackupDamaged(
+            gettext_noop("mongorestore can't read the archive to its end: %(reason)s"), **values
+        ) from error
+
+
 class MongoDumpConnector(Connector):
     """Stores mongodump's archive.
 
@@ -101,6 +148,12 @@ class MongoDumpConnector(Connector):
                     database=self.alias,
                     argument=argument.partition("=")[0],
                 )
+
+    def examiner(self, head: bytes, control: Control, tables: Collection[str]) -> DryRun:
+        self.check_head(head)
+        arguments = ["--dryRun", "--stopOnError", f"--nsInclude={database_name(self.live)}.*"]
+        make = functools.partial(self._command, "mongorestore", self.live, arguments)
+        return DryRun(make, secret(self.live), tables)
 
     def sink(self, head: bytes, control: Control, strategy: str) -> Sink:
         self.check_head(head)

@@ -70,12 +70,33 @@ class StoredObject:
     @property
     def failed_check(self) -> CheckMark | None:
         """The check by which it is damaged, or ``None``."""
-        return check_marks.failure(self.checks)
+        return next((each for each in check_marks.failures(self.checks) if each.is_damage), None)
+
+    @property
+    def proofs(self) -> tuple[CheckMark, ...]:
+        """The checks that it has passed and that no later one denies, the highest level last."""
+        return check_marks.proofs(self.checks)
 
     @property
     def proof(self) -> CheckMark | None:
-        """The highest level that it has passed, or ``None`` when it was never checked, or not with success."""
-        return check_marks.proof(self.checks)
+        """The highest of them, or ``None`` when it was never checked, or not with success."""
+        return next(reversed(self.proofs), None)
+
+    @property
+    def proven(self) -> str:
+        """The level of that; empty where there is none."""
+        return str(self.proof.level) if self.proof else ""
+
+    @property
+    def proven_at(self) -> datetime | None:
+        """When that was."""
+        return self.proof.at if self.proof else None
+
+    @property
+    def failed(self) -> str:
+        """The lowest level that it has failed, and that no later check calls good; empty where there is none."""
+        found = check_marks.failures(self.checks)
+        return str(found[0].level) if found else ""
 
     @property
     def modified(self) -> datetime | None:
@@ -201,7 +222,7 @@ class Catalog:
         manifest_size = sizes.get(name + MANIFEST)
         whole = State.LEGACY if manifest_size is None else State.COMPLETE
         checks = check_marks.believed(records.values(), datetime.now(UTC)) if records else ()
-        is_damaged = entry.size <= 0 or check_marks.failure(checks) is not None
+        is_damaged = entry.size <= 0 or any(each.is_damage for each in check_marks.failures(checks))
         return StoredObject(
             name=name,
             path=self.path(name),

@@ -65,6 +65,15 @@ class CheckMark:
     at: datetime
     """When the check ended, aware, in whole seconds."""
 
+    @property
+    def is_damage(self) -> bool:
+        """Whether it makes a backup damaged, as long as it stands."""
+        return self.outcome is Outcome.FAILED and self.level in DAMAGING
+
+    def as_dict(self) -> dict[str, str]:
+        """Return it as JSON has it."""
+        return {"level": str(self.level), "outcome": str(self.outcome), "at": self.at.isoformat()}
+
     def name(self, backup: str) -> str:
         """Return the name of the record beside a backup of this name."""
         return (
@@ -127,27 +136,21 @@ def believed(marks: Iterable[CheckMark], now: datetime) -> tuple[CheckMark, ...]
     return tuple(newest[level] for level in LEVELS if level in newest)
 
 
-def failure(marks: Iterable[CheckMark]) -> CheckMark | None:
-    """Return the failed check by which a backup is damaged, or ``None``."""
-    marks = tuple(marks)
-    return next(
-        (
-            each
-            for each in marks
-            if each.outcome is Outcome.FAILED
-            and each.level in DAMAGING
-            and not any(each.is_overruled_by(other) for other in marks)
-        ),
-        None,
-    )
+def failures(marks: Iterable[CheckMark]) -> tuple[CheckMark, ...]:
+    """Return the failed checks that no later one denies, the lowest level first."""
+    return _standing(marks, Outcome.FAILED)
 
 
-def proof(marks: Iterable[CheckMark]) -> CheckMark | None:
-    """Return the highest level that a backup has passed and that no later check denies, or ``None``."""
+def proofs(marks: Iterable[CheckMark]) -> tuple[CheckMark, ...]:
+    """Return the checks that a backup has passed and that no later one denies, the highest level last."""
+    return _standing(marks, Outcome.PASSED)
+
+
+def _standing(marks: Iterable[CheckMark], outcome: Outcome) -> tuple[CheckMark, ...]:
     marks = tuple(marks)
-    passed = [
+    found = [
         each
         for each in marks
-        if each.outcome is Outcome.PASSED and not any(each.is_overruled_by(other) for other in marks)
+        if each.outcome is outcome and not any(each.is_overruled_by(other) for other in marks)
     ]
-    return max(passed, key=lambda each: each.level.rank, default=None)
+    return tuple(sorted(found, key=lambda each: each.level.rank))

@@ -16,6 +16,7 @@ from ..exceptions import (
     RemoteDenied,
     RemoteError,
     RemoteFull,
+    RemoteUndecryptable,
     RemoteUnknown,
     RemoteUnreachable,
     gettext_noop,
@@ -28,6 +29,11 @@ PROBLEMS: tuple[tuple[str, type[RemoteError], str], ...] = (
         r"no space left|quota|insufficient storage|disk full|\b507\b",
         RemoteFull,
         gettext_noop("The remote is full: %(output)s"),
+    ),
+    (
+        r"authenticate decrypted block",
+        RemoteUndecryptable,
+        gettext_noop("The remote denied access: %(output)s"),
     ),
     (
         (

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..exceptions import LocalFileError, RemoteError, gettext_noop
+from ..exceptions import (
+    LocalFileError,
+    RemoteError,
+    gettext_noop,
+)
 from .answers import NO_FOLDER, Entry, answer
 from .command import Command
 from .control import Control
@@ -206,14 +210,8 @@ class Mirror:
         places = [each for each in (source, target) if each]
         if paths is None:
             self._follow(arguments, places, b"", control)
-        names = list(paths or ())
-        odd = [path for path in names if ODD.search(path)]
-        if plain := [path for path in names if not ODD.search(path)]:
-            one_by_one = ["--no-traverse"] if len(plain) <= FEW else []
-            self._follow([*arguments, *CHOSEN, *one_by_one], places, _lines(plain), control)
-        for start in range(0, len(odd), ODD_AT_ONCE):
-            some = odd[start : start + ODD_AT_ONCE]
-            self._follow([*arguments, *map(_pattern, some)], places, b"", control)
+        for flags, stdin in selections(list(paths or ())):
+            self._follow([*arguments, *flags], places, stdin or b"", control)
 
     def _follow(
         self, arguments: Sequence[str], places: Sequence[str], stdin: bytes, control: Control
@@ -246,6 +244,15 @@ class Mirror:
         # What comes into a private folder first has changed nothing.
         control.has_changed |= not places[-1].startswith("/")
         follow(command, control, on_line, stdin=stdin)
+
+
+def selections(paths: Collection[str]) -> Iterator[tuple[list[str], bytes | None]]:
+    """Give the flags, and the input, of each call that it takes to choose these files."""
+    if plain := [path for path in paths if not ODD.search(path)]:
+        yield [*CHOSEN, *(["--no-traverse"] if len(plain) <= FEW else [])], _lines(plain)
+    odd = [path for path in paths if ODD.search(path)]
+    for start in range(0, len(odd), ODD_AT_ONCE):
+        yield [_pattern(path) for path in odd[start : start + ODD_AT_ONCE]], None
 
 
 def _lines(paths: Iterable[str]) -> bytes:

@@ -176,6 +176,8 @@ def _manifest(
         package_version=__version__,
         migrations=applied_migrations(run.database),
         tables=contents.objects.get("tables", facts.tables),
+        rows=contents.rows,
+        rows_exact=bool(contents.rows),
         contents={kind: names for kind, names in contents.objects.items() if kind != "tables"},
         left_out=contents.left_out,
         warnings=contents.warnings,

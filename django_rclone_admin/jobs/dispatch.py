@@ -12,7 +12,7 @@ from django.utils.translation import gettext
 from .. import signals, wording
 from ..core.file_lists import NAME as MEDIA
 from ..core.retention import Decision
-from ..exceptions import BackupError, gettext_noop
+from ..exceptions import BackupError, Stopped, gettext_noop
 from ..executors import Executor, ProcessExecutor, get_executor
 from ..models.runs import BackupRun, Kind, Origin, Status
 from . import history, lock, shutdown, stale
@@ -20,12 +20,13 @@ from .backup import back_up
 from .backup_media import back_up_media
 from .job import Job, Progress, carry_out
 from .opening import open_backup
-from .options import BackupOptions, RestoreOptions, UndoOptions
+from .options import BackupOptions, RestoreOptions, UndoOptions, VerifyOptions
 from .prune import Pruning
 from .prune_media import MediaPruning, prune_versions
 from .put_live import put_live
 from .restore import restore, undo_by_kept
 from .restore_media import restore_media
+from .verify import verify
 from .waiting import waiting
 
 logger = logging.getLogger("django_rclone_admin")
@@ -38,6 +39,7 @@ WORK: dict[str, Callable[[Job], str]] = {
     Kind.MEDIA_RESTORE: restore_media,
     Kind.PRUNE: prune_versions,
     Kind.OPEN: open_backup,
+    Kind.VERIFY: verify,
 }
 """What carries out a queued run, by its kind. Everything else that it needs is in the run's row."""
 
@@ -120,6 +122,9 @@ def carry_out_queued(run_id: str) -> bool:
         if not lock.begin_queued(run_id):
             return False
         run = BackupRun.objects.get(pk=run_id)
+        if run.kind == Kind.VERIFY:
+            _check_all(run)
+            return True
         carry_out(run, _work_of(run))
         if BackupOptions.from_run(run).clean:
             clean = (
@@ -137,6 +142,28 @@ def _work_of(run: BackupRun) -> Callable[[Job], str]:
     if UndoOptions.from_run(run).put_back:
         return undo_by_kept
     return put_live if RestoreOptions.from_run(run).opened else WORK[run.kind]
+
+
+def _check_all(run: BackupRun) -> None:
+    """Check the backup of a run, and then the others that were asked for, whatever becomes of each."""
+    options = VerifyOptions.from_run(run)
+    others = [
+        BackupRun(
+            kind=Kind.VERIFY,
+            database=run.database,
+            path=path,
+            options=VerifyOptions(level=options.level).as_dict(),
+            **Origin.of(run).as_fields(),
+        )
+        for path in options.then or ()
+    ]
+    for each in (run, *others):
+        try:
+            carry_out(run, verify) if each is run else run_now(each, verify)
+        except Stopped:
+            raise
+        except BackupError as error:
+            logger.warning("%s failed: %s", each, error)
 
 
 def clean_up(database: str, origin: Origin, *, made: Collection[str] = ()) -> list[Decision]:

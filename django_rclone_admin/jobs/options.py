@@ -82,6 +82,22 @@ class UndoNotes(Options):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyOptions(Options):
+    """Options of a check, and its result once it has one."""
+
+    level: str = "structure"
+    """Up to which level."""
+    then: list[str] | None = None
+    """Paths of the backups that are checked afterwards."""
+    reached: str = ""
+    """The level that the result is about."""
+    outcome: str = ""
+    """``passed``, ``failed`` or ``unchecked``; empty where the check could not go on."""
+    reason: str = ""
+    """In English."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MediaRestoreOptions(Options):
     """Options of a restore of media files."""
 

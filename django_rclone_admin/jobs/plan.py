@@ -12,9 +12,9 @@ from ..conf import get_settings
 from ..connectors.base import Connector, Facts
 from ..connectors.registry import get_connector
 from ..core.catalog import State, StoredObject
+from ..core.check_marks import CheckMark
 from ..core.engines import engine_name
 from ..exceptions import BackupDamaged, BackupNotFound, RestoreRefused, UsageError, gettext_noop
-from ..models.runs import BackupRun, Kind, Status
 from . import history
 from .facts import ask
 
@@ -43,7 +43,13 @@ class RestorePlan:
     """Applied in the backup, missing in the code: ``app.name``."""
     missing_migrations: list[str] = field(default_factory=list)
     """In the code, not applied in the backup: ``app.name``."""
-    verified_at: datetime | None = None
+    proof: CheckMark | None = None
+    """The highest level of checks that it has passed."""
+
+    @property
+    def verified_at(self) -> datetime | None:
+        """When that was."""
+        return self.proof.at if self.proof else None
 
     @property
     def age(self) -> timedelta:
@@ -91,7 +97,7 @@ def make_plan(
         warnings=manifest.warnings if manifest else [],
         unknown_migrations=unknown,
         missing_migrations=missing,
-        verified_at=_verified_at(backup),
+        proof=backup.proof,
     )
 
 
@@ -210,10 +216,3 @@ def compare_migrations(applied: dict[str, list[str]]) -> tuple[list[str], list[s
         ".".join(key) for key in sorted(in_graph - known) if key[0] not in behind and (apps or not leaves)
     ]
     return unknown, missing
-
-
-def _verified_at(backup: StoredObject) -> datetime | None:
-    if not history.has_table():
-        return None
-    runs = BackupRun.objects.filter(path=backup.path, kind=Kind.VERIFY, status=Status.SUCCEEDED)
-    return runs.order_by("-finished_at").values_list("finished_at", flat=True).first()

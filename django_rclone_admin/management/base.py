@@ -84,7 +84,11 @@ class Command(BaseCommand):
             )
         else:
             if self.as_json:
-                self.stdout.write(json.dumps(document, ensure_ascii=False))
+                self.print_json(document)
+
+    def print_json(self, document: object) -> None:
+        """Print the JSON document."""
+        self.stdout.write(json.dumps(document, ensure_ascii=False))
 
     def fail(self, sentence: str, hint: str, *, code: int) -> None:
         """End with one sentence and a hint."""

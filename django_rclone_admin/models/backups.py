@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from ..core.catalog import State
+from ..core.check_marks import Level
 from ..core.retention import SAFETY_PERIOD
 from .fields import ListedDateTimeField
 from .queryset import BackupQuerySet
@@ -27,6 +28,12 @@ class Backup(models.Model):
         COMPLETE = State.COMPLETE.value, _("complete")
         LEGACY = State.LEGACY.value, _("legacy")
         DAMAGED = State.DAMAGED.value, _("damaged")
+
+    class Level(models.TextChoices):
+        CHECKSUM = Level.CHECKSUM.value, _("checksum")
+        STRUCTURE = Level.STRUCTURE.value, _("structure")
+        RESTORE = Level.RESTORE.value, _("restored")
+        SITE = Level.SITE.value, _("read by the site")
 
     FROM_MANIFEST = (
         "engine",
@@ -60,6 +67,10 @@ class Backup(models.Model):
     size = models.BigIntegerField(_("size"))
     state = models.CharField(_("state"), max_length=20, choices=State.choices)
     pinned = models.BooleanField(_("pinned"), default=False)
+    proven = models.CharField(_("proven"), max_length=20, choices=Level.choices, blank=True)
+    proven_at = ListedDateTimeField(_("proven"), null=True)
+    failed = models.CharField(_("failed check"), max_length=20, choices=Level.choices, blank=True)
+    checks = models.JSONField(_("checks"), default=list)
     engine = models.CharField(_("engine"), max_length=50, blank=True)
     connector = models.CharField(_("connector"), max_length=200, blank=True)
     finished_at = ListedDateTimeField(pgettext_lazy("time", "finished"), null=True)

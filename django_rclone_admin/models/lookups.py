@@ -20,7 +20,12 @@ from django.utils import timezone
 
 from ..core.catalog import StoredObject
 
-LISTED = frozenset({"path", "name", "kind", "database", "taken_at", "size", "pinned"})
+LISTED = frozenset(
+    {
+        *("path", "name", "kind", "database", "taken_at", "size", "pinned"),
+        *("proven", "proven_at", "failed", "checks"),
+    }
+)
 """The fields that the listing alone can tell; for the others the manifest is needed, and for the size of media."""
 
 Test = Callable[[StoredObject], bool]
@@ -65,6 +70,8 @@ def getter(field: models.Field[Any, Any]) -> Getter:
     name = field.name
     if name == "size":
         return operator.attrgetter("total_size")
+    if name == "checks":
+        return lambda stored: [each.as_dict() for each in stored.checks]
     if name in LISTED:
         return operator.attrgetter(name)
     if name == "state":

@@ -129,10 +129,18 @@ def _prunes(schedule: BackupSchedule, chosen: list[str]) -> list[Step]:
 
 
 def _checks(schedule: BackupSchedule, chosen: list[str]) -> list[Step]:
-    raise UsageError(
-        gettext_noop("Backups can't be checked by a schedule yet."),
-        hint=gettext_noop("Delete this schedule."),
-    )
+    """Check of each database the backup that needs it most; the others have their turn the next times."""
+    origin, level = _origin(schedule), schedule.level or "structure"
+    found: dict[str, api.StoredObject] = {}
+    for each in api.choose_for_check("due", level=level):
+        is_wanted = schedule.media if each.kind == "media" else not chosen or each.database in chosen
+        if is_wanted:
+            found.setdefault(each.database, each)
+
+    def check(alias: str) -> None:
+        api.verify_backup(found[alias], level=level, origin=origin)
+
+    return [_of(alias, check) for alias in found]
 
 
 STEPS: dict[str, Callable[[BackupSchedule, list[str]], list[Step]]] = {

@@ -19,6 +19,7 @@ WIDTH, HEIGHT = 300, 40
 
 
 register.filter("ago", wording.ago)
+register.filter("level", wording.level)
 register.filter("bytes", wording.size)
 register.filter("engine", wording.engine)
 register.filter("files", wording.files)

@@ -64,6 +64,8 @@ openedbackup_keep        open_backup        405  302
 openedbackup_live        restore_backup     200  200
 openedbackup_close       open_backup        405  302
 backup_open              open_backup        405  302
+backup_checks            view_backup        200  200
+backup_check             verify_backup      405  302
 """
 """What somebody with just that permission gets; ``-`` is refused to everybody.
 
@@ -168,7 +170,9 @@ def test_every_page_gives_everybody_what_the_table_says(site):
     assert found == expected
 
 
-@pytest.mark.parametrize("action", ["restore_selected", "pin_selected", "unpin_selected", "delete_selected"])
+@pytest.mark.parametrize(
+    "action", ["restore_selected", "verify_selected", "pin_selected", "unpin_selected", "delete_selected"]
+)
 def test_an_action_needs_its_own_permission_too(site, action):
     needed = {"unpin": "pin"}.get(verb := action.partition("_")[0], verb) + "_backup"
     backups = site["backups"]
@@ -179,7 +183,8 @@ def test_an_action_needs_its_own_permission_too(site, action):
         client = member(permission, *{"view_backup", permission})
         values = {"action": action, "_selected_action": path, "post": "yes"}
         response = client.post(address(site, "backup_changelist"), values)
-        if backups.remote.names() != before or "/restore/" in response.get("Location", ""):
+        has_run = BackupRun.objects.filter(kind=Kind.VERIFY).delete()[0] > 0
+        if has_run or backups.remote.names() != before or "/restore/" in response.get("Location", ""):
             did_something.add(permission)
     assert did_something == {needed}
 
@@ -188,7 +193,7 @@ BUTTONS = {
     "view_backup": set(),
     "run_backup": {"run_now", "retry"},
     "restore_backup": {"restore", "undo", "retry"},
-    "verify_backup": set(),
+    "verify_backup": {"check"},
     "open_backup": {"open"},
     "download_backup": {"download"},
     "pin_backup": {"pin"},

@@ -3,6 +3,7 @@
 No server: what they do with it is not proven here.
 """
 
+import io
 import json
 import stat
 import sys
@@ -15,7 +16,7 @@ from django_rclone_admin.connectors.registry import MAPPING
 from django_rclone_admin.core.control import Control
 from django_rclone_admin.core.files import FileSink, FileSource
 from django_rclone_admin.core.transfer import transfer
-from django_rclone_admin.exceptions import ProgramFailed, WrongFormat
+from django_rclone_admin.exceptions import BackupDamaged, NotChecked, ProgramFailed, WrongFormat
 
 PASSWORD = 'p@ss:w/o"r%d'
 PLAIN = {
@@ -134,3 +135,28 @@ def test_other_formats_are_refused(make):
 def test_engines_of_mongodb_are_known():
     for engine in ("djongo", "django_mongodb_engine", "django_mongodb_backend"):
         assert MAPPING[engine].endswith("MongoDumpConnector")
+
+
+def examine(connector):
+    examiner = connector.examiner(MAGIC, Control(), ["orders"])
+    transfer(FileSource(io.BytesIO(MAGIC + b"documents")), examiner)
+    return examiner
+
+
+def test_structure_is_checked_by_a_dry_run(make, tmp_path):
+    examiner = examine(make(PLAIN))
+
+    assert examiner.rows == {"orders": None}
+    assert "--dryRun" in seen(tmp_path, "mongorestore")["arguments"]
+    assert "--drop" not in seen(tmp_path, "mongorestore")["arguments"]
+    assert seen(tmp_path, "mongorestore")["input"] == (MAGIC + b"documents").hex()
+
+
+def test_server_that_is_not_there_proves_nothing_of_the_archive(make):
+    with pytest.raises(NotChecked):
+        examine(make(PLAIN, FAIL))
+
+
+def test_archive_that_a_dry_run_refuses_is_damaged(make):
+    with pytest.raises(BackupDamaged, match="corruption found in archive"):
+        examine(make(PLAIN, "sys.exit('Failed: corruption found in archive; 858927154 is neither')\n"))

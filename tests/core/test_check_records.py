@@ -9,7 +9,7 @@ import pytest
 
 from django_rclone_admin.core import records, store
 from django_rclone_admin.core.catalog import State, latest
-from django_rclone_admin.core.check_marks import CheckMark, Level, Outcome, failure, parse, proof
+from django_rclone_admin.core.check_marks import CheckMark, Level, Outcome, failures, parse, proofs
 from django_rclone_admin.core.manifest import Manifest
 from django_rclone_admin.core.records import Record
 from django_rclone_admin.core.retention import RetentionPolicy, decide
@@ -131,8 +131,8 @@ COUNTS = [
 
 @pytest.mark.parametrize("marks, failed, proven", COUNTS)
 def test_later_check_of_enough_overrules(marks, failed, proven):
-    assert (failure(marks).level if failure(marks) else None) == failed
-    assert (proof(marks).level if proof(marks) else None) == proven
+    assert ([each.level for each in failures(marks) if each.is_damage] or [None])[0] == failed
+    assert (proofs(marks)[-1].level if proofs(marks) else None) == proven
 
 
 def test_success_in_the_future_counts_for_nothing(catalog, put):

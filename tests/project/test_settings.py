@@ -224,3 +224,34 @@ def test_settings_do_not_show_their_secrets():
     values = REMOTE | {"RCLONE_ENV": {"RCLONE_CONFIG_S3_SECRET_ACCESS_KEY": "hunter2"}}
     with override_settings(DJANGO_RCLONE=values):
         assert "hunter2" not in repr(get_settings())
+
+
+GOOD_CHECKS = [
+    {"default": ["shop.checks.has_orders", {"shop.Order": {"min_rows": 0, "newest": ("at", 1.5)}}]},
+    {"default": {"shop.Order": {"newest": ["at", 24]}}, "analytics": []},
+]
+BAD_CHECKS = [
+    [], {"default": "shop.checks.has_orders"}, {"default": [5]}, {"default": ["has_orders"]}, {"default": [{"Order": {}}]},
+    {"default": ["shop..checks"]}, {"default": {"shop.Order": {"min_row": 1}}}, {"default": {"shop.Order": {"min_rows": -1}}},
+    {"default": {"shop.Order": {"min_rows": True}}}, {"default": {"shop.Order": {"newest": 24}}}, {"default": {"shop.Order": 5}},
+    {"default": {"shop.Order": {"newest": ("at", "24")}}}, {"default": {"shop.Order": {"newest": ("", 24)}}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("checks", GOOD_CHECKS, ids=str)
+def test_checks_of_the_site_are_taken(checks):
+    assert problems({"REMOTE": "x:", "VERIFY_CHECKS": checks}) == []
+
+
+@pytest.mark.parametrize("checks", BAD_CHECKS, ids=str)
+def test_checks_of_the_site_of_another_shape_are_refused_with_a_hint(checks):
+    [(sentence, hint)] = problems({"REMOTE": "x:", "VERIFY_CHECKS": checks})
+
+    assert "VERIFY_CHECKS" in sentence
+    assert hint
+
+
+@pytest.mark.parametrize("folder", ["checks", "checks/media", "/checks/"])
+@pytest.mark.parametrize("key", ["MEDIA_BACKUP_DIR", "MEDIA_VERSIONS_DIR"])
+def test_folder_of_the_records_is_not_for_media(key, folder):
+    assert problems({"REMOTE": "x:", key: folder})

@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from django.db.models import Max
 
 from django_rclone_admin import api, clock, schedules
-from django_rclone_admin.models import BackupRun, BackupSchedule, Kind, Trigger
+from django_rclone_admin.models import BackupRun, BackupSchedule, Kind, Status, Trigger
 from django_rclone_admin.schedules import due, work
 
 pytestmark = pytest.mark.django_db(databases=["default", "analytics"], transaction=True)
@@ -414,3 +414,19 @@ def test_pass_that_was_killed_during_its_run_is_closed_and_not_done_again(now):
     assert (count(), schedule.claimed_at, schedule.last_run) == (1, None, run.pk)
     assert "stopped unexpectedly" in schedule.problem
     assert api.list_backups() == []
+
+
+def test_checks_take_what_needs_it_most_and_each_database_by_itself(now):
+    make()
+    now(TWO)
+    run_pass()
+    make(name="checks", action="verify", cron="0 3 * * *", level="checksum")
+    now(TWO + HOUR)
+    run_pass()
+    [run] = BackupRun.objects.filter(kind=Kind.VERIFY)
+    assert (run.status, run.trigger, run.requested_by) == (Status.SUCCEEDED, Trigger.SCHEDULE, "checks")
+    [backup] = api.list_backups()
+    assert (backup.path, backup.proven) == (run.path, "checksum")
+    now(TWO + DAY + HOUR)
+    backup_again = run_pass()
+    assert BackupRun.objects.filter(kind=Kind.VERIFY).count() == 2, backup_again

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,11 @@ from ...core.programs import Completed, run
 from ...core.transfer import Sink, Source
 from ...exceptions import UsageError, WrongFormat, gettext_noop
 from ..base import Connector, Contents, Facts
-from . import examination, swap
+from . import examination, integrity, swap
 from .arguments import check_restore_arguments, without_leaving_out
 from .dump import DumpPlan, DumpSource
 from .errors import explain
+from .examiner import Examiner
 from .in_place import InPlaceSink
 from .opened import Places
 from .server import KEPT, Server
@@ -98,6 +99,23 @@ class MysqlDumpConnector(Connector):
 
     def places(self) -> Places:
         return Places(self)
+
+    def examiner(self, head: bytes, control: Control, tables: Collection[str]) -> Examiner:
+        self.check_head(head)
+        return Examiner()
+
+    def count_rows(self, using: str) -> dict[str, int]:
+        with connections[using].cursor() as cursor:
+            found = integrity.count_rows(cursor)
+        return {name: count for name, count in found.items() if name not in self.history_tables}
+
+    def broken(self, using: str) -> list[str]:
+        with connections[using].cursor() as cursor:
+            return integrity.broken(cursor)
+
+    def behind(self, using: str, columns: Iterable[tuple[str, str]]) -> list[str]:
+        with connections[using].cursor() as cursor:
+            return integrity.behind(cursor, columns)
 
     def sink(self, head: bytes, control: Control, strategy: str) -> Sink:
         self.check_head(head)

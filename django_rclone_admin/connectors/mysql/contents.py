@@ -175,9 +175,16 @@ def contents(
     left_out["row_history"] = history
     return Contents(
         objects={kind: sorted(names) for kind, names in there.items() if names},
+        rows=_rows(text),
         left_out={kind: names for kind, names in left_out.items() if names},
         warnings=[*_warnings(text, live, history, unseen), *_unmatched(text, left_out)],
     )
+
+
+def _rows(text: DumpText) -> dict[str, int]:
+    """Return the rows of each table, where all of them were counted and are to be loaded."""
+    tables = [each.name for each in text.vetter.tables.values() if each.engine not in FAR_ENGINES]
+    return {name: text.rows.get(name, 0) for name in sorted(tables) if name not in text.uncounted}
 
 
 def _is_asked_for(

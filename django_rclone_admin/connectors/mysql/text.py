@@ -29,6 +29,7 @@ SECTION = re.compile(rb"-- Dumping data for table (.+)")
 UNDUMPED = {"routines": ("FUNCTION", "PROCEDURE", "PACKAGE", "PACKAGE BODY"), "events": ("EVENT",)}
 """Kinds that a dump may not have been asked for, by the word in the comment that says that it was."""
 DUMPED = re.compile(rb"-- Dumping (routines|events) for database .*", re.DOTALL)
+STRING = re.compile(rb"'(?:[^'\\]++|\\.)*+'", re.DOTALL)
 CONDITION = re.compile(rb"-- WHERE: ")
 KEYWORDS = 3
 """How many words of a refused statement are shown; more might be somebody's data."""
@@ -40,9 +41,17 @@ class DumpText:
     :param left_out: tables whose statements are not let through.
     :param is_ours: the text comes from a client program that we have started: it is looked at, and never refused.
     :param packet: the server's ``max_allowed_packet``; longer statements with rows are let through as several. 0: any may pass.
+    :param counts_rows: count all rows; those of our own dumps are counted in any case, where each is on a line of its own.
     """
 
-    def __init__(self, *, left_out: Collection[str] = (), is_ours: bool = False, packet: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        left_out: Collection[str] = (),
+        is_ours: bool = False,
+        packet: int = 0,
+        counts_rows: bool = False,
+    ) -> None:
         self.vetter = Vetter(left_out=left_out)
         self.with_rows: set[str] = set()
         """Tables that have a section for their rows, even where that is empty."""
@@ -56,7 +65,11 @@ class DumpText:
         """The first words of statements that a restore would refuse."""
         self.longest: tuple[int, str] = 0, ""
         """Bytes of the longest value in statements that the server would not take, and its table."""
-        self._is_ours = is_ours
+        self.rows: dict[str, int] = {}
+        """How many rows have come, by table."""
+        self.uncounted: set[str] = set()
+        """Tables with rows that were not counted."""
+        self._is_ours, self._counts_rows = is_ours, counts_rows
         self._splitter = Splitter(is_ours=is_ours)
         self.tail = b""
         """The last bytes that have come."""
@@ -106,6 +119,7 @@ class DumpText:
         """Let a statement with rows through, now that it is known how long it is."""
         head, *rows = self._held
         self._held = []
+        self._count(rows)
         if self._packet and size >= self._packet:
             everything = b"".join(rows)
             self.longest = max(self.longest, (longest_value(everything), self._table))
@@ -115,6 +129,18 @@ class DumpText:
             yield head
             yield from rows
             yield b";\n"
+
+    def _count(self, rows: list[bytes]) -> None:
+        """Count the rows of one statement."""
+        if self._counts_rows:
+            # The values are plain: outside of strings, only a row begins with a parenthesis.
+            count = STRING.sub(b"", b"".join(rows)).count(b"(")
+        elif self._is_ours and rows and rows[0].startswith(b"\n"):
+            count = sum(each.count(b"\n") for each in rows)  # in strings, the program writes them as escapes
+        else:
+            self.uncounted.add(self._table)
+            return
+        self.rows[self._table] = self.rows.get(self._table, 0) + count
 
     def _judged(self, part: Insert | Statement) -> bytes:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import connections
@@ -18,10 +18,11 @@ from ...core.programs import run
 from ...core.transfer import CommandSink, CommandSource, Sink, Source, transfer
 from ...exceptions import UsageError, WrongFormat, gettext_noop
 from ..base import Connector, Contents, Facts
-from . import examination
+from . import examination, integrity
 from .arguments import EVERYTHING, check_restore, narrowed, whole
 from .contents import Archive, Choice, Head
 from .dumping import DumpSource, Judge
+from .examiner import Examiner
 from .foresight import why_not_in_place
 from .in_place import Transaction, prologue
 from .libpq import ServiceFile, conninfo, explain, password, pattern, quote
@@ -106,6 +107,22 @@ class PgDumpConnector(Connector):
     def check_head(self, head: bytes) -> None:
         if not head.startswith(MAGIC):
             raise WrongFormat(gettext_noop("The backup is not in the custom format of pg_dump."))
+
+    def examiner(self, head: bytes, control: Control, tables: Collection[str]) -> Examiner:
+        self.check_head(head)
+        return Examiner(self._to_sql(), control, tables)
+
+    def count_rows(self, using: str) -> dict[str, int]:
+        with connections[using].cursor() as cursor:
+            return integrity.count_rows(cursor, self._tables(cursor))
+
+    def broken(self, using: str) -> list[str]:
+        with connections[using].cursor() as cursor:
+            return integrity.broken(cursor)
+
+    def behind(self, using: str, columns: Iterable[tuple[str, str]]) -> list[str]:
+        with connections[using].cursor() as cursor:
+            return integrity.behind(cursor, columns)
 
     def why_not(self, strategy: str) -> str:
         server = Server(self.alias)

@@ -24,10 +24,12 @@ COPY_END = re.compile(rb"\n\\\.\r?\n")
 ESCAPES = re.compile(rb"[\\']")
 COMMENT_MARK = re.compile(rb"/\*|\*/")
 
-INSERTS = re.compile(
-    rb"(?>INSERT INTO [^'$;\\/():\-]*(?>\([^'$;\\/():\-]*\))? ?VALUES \("
-    rb"(?>[^'\"$;\\/():\-]+|'[^'\\]*'|-(?!-)|::)*\);\n)+"
+_INSERT = (
+    rb"INSERT INTO [^'$;\\/():\-]*(?>\([^'$;\\/():\-]*\))? ?VALUES \("
+    rb"(?>[^'\"$;\\/():\-]+|'[^'\\]*'|-(?!-)|::)*\);\n"
 )
+ONE_INSERT = re.compile(_INSERT)
+INSERTS = re.compile(rb"(?>%b)+" % _INSERT)
 """Statements that can be taken as they are: no backslash, comment or parenthesis is in their values."""
 
 Token = tuple[str, bytes]

@@ -7,16 +7,20 @@ import functools
 import shutil
 import sqlite3
 import tempfile
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import ClassVar
+
+from django.db import connections
 
 from ...core.control import Control
 from ...core.findings import Finding
 from ...core.transfer import Sink, Source
 from ...exceptions import RestoreRefused, UsageError, WrongFormat, gettext_noop
 from ..base import OPTIONS, Connector, Contents, Facts
-from . import examination
+from . import examination, integrity
 from .copying import Copier
+from .examiner import Examiner
 from .opened import Places
 from .opening import SiteOpener, connect
 from .schema import tables
@@ -71,6 +75,7 @@ class SqliteBackupConnector(Connector):
         assert isinstance(source, Snapshot)
         return Contents(
             objects=source.objects,
+            rows=source.rows,
             left_out={"rows": source.emptied} if source.emptied else {},
             warnings=[ATTACHED % {"file": file} for file in sorted(self._open_copy.attached)],
         )
@@ -108,6 +113,17 @@ class SqliteBackupConnector(Connector):
         if is_text and not _looks_like_sql(head):
             raise WrongFormat(gettext_noop("The backup is neither a SQLite database nor its SQL text."))
         return is_text
+
+    def examiner(self, head: bytes, control: Control, tables: Collection[str]) -> Examiner:
+        return Examiner(control, self._open_copy, is_text=self.is_text(head), history=self.history_tables)
+
+    def broken(self, using: str) -> list[str]:
+        with connections[using].cursor() as cursor:
+            return integrity.broken(cursor)
+
+    def behind(self, using: str, columns: Iterable[tuple[str, str]]) -> list[str]:
+        with connections[using].cursor() as cursor:
+            return integrity.behind(cursor, columns)
 
     def sink(self, head: bytes, control: Control, strategy: str) -> Sink:
         return Loader(

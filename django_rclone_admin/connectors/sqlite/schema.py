@@ -31,6 +31,22 @@ def tables(connection: sqlite3.Connection, *, without: Iterable[str] = ()) -> li
     return names(connection, without=without).get("tables", [])
 
 
+def count_rows(connection: sqlite3.Connection, *, without: Iterable[str] = ()) -> dict[str, int | None]:
+    """Count the rows of each table; ``None`` for a virtual one whose module is not there.
+
+    :param without: tables that are left out.
+    """
+    found: dict[str, int | None] = {}
+    for name in tables(connection, without=without):
+        try:
+            found[name] = connection.execute(f"SELECT count(*) FROM main.{quote(name)}").fetchone()[0]
+        except sqlite3.OperationalError as error:
+            if "no such module" not in str(error):
+                raise
+            found[name] = None
+    return found
+
+
 def empty(connection: sqlite3.Connection, names: Iterable[str]) -> None:
     """Delete the rows of tables, with what the file still holds of them, and as if there were no triggers."""
     connection.execute("PRAGMA secure_delete=ON")

@@ -20,7 +20,7 @@ from .background import Background
 from .checking import check, is_damage, missing_name
 from .copying import Copier
 from .opening import Opener, connect, connect_private
-from .schema import carry_over, empty, names, tables
+from .schema import carry_over, count_rows, empty, names, tables
 from .staged import Staged
 from .text import dump_lines
 
@@ -73,6 +73,8 @@ class Snapshot:
         self._open_copy, self._is_full = open_copy, is_full
         self.objects: dict[str, list[str]] = {}
         """What the copy holds: names by kind."""
+        self.rows: dict[str, int] = {}
+        """After ``finish``: how many rows the copy holds, by table."""
         self.emptied: list[str] = []
         """Of ``leave_out``, the tables that there are."""
         self._copier = Copier()
@@ -96,8 +98,13 @@ class Snapshot:
             empty(copy, {*self.emptied, *self._history} & set(tables(copy)))
         # Before the check begins: what a receiver of the site sets, such as WAL, can't be undone while another one reads.
         self._stream = self._opened.enter_context(self.stream(path))
-        self._checking = Background(partial(check, copy, LIVE_DAMAGED, is_full=self._is_full), self.abort)
+        self._checking = Background(partial(self._check, copy), self.abort)
         path.unlink()  # open is enough; so nothing is left behind, however we end
+
+    def _check(self, copy: sqlite3.Connection) -> None:
+        check(copy, LIVE_DAMAGED, is_full=self._is_full)
+        counted = count_rows(copy, without=self._history)
+        self.rows = {name: count for name, count in counted.items() if count is not None}
 
     def stream(self, copy: Path) -> IO[bytes]:
         """Return the copy as a file that is open for reading."""

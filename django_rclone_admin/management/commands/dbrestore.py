@@ -198,7 +198,7 @@ class Command(BaseCommand):
                 f"{taken_at:%Y-%m-%d %H:%M:%S %Z}, {wording.ago(taken_at)}",
             ),
             (_("Into"), f"{plan.target}, {plan.vendor} {plan.facts.server_version}".rstrip()),
-            (_("Verified"), str(plan.verified_at or _("never"))),
+            (_("Verified"), _proof(plan)),
             (_("First"), _("a safety backup") if plan.safety_backup else _("no safety backup")),
             (_("Tables that will be dropped"), ", ".join(plan.vanishing)),
             (_("Not in this backup"), wording.objects(plan.left_out)),
@@ -216,6 +216,12 @@ class Command(BaseCommand):
         for title, text in lines:
             if text:
                 self.say(f"  {title}: {text}")
+
+
+def _proof(plan: RestorePlan) -> str:
+    if plan.proof is None:
+        return str(_("never"))
+    return f"{wording.level(plan.proof.level)}, {wording.ago(plan.proof.at)}"
 
 
 def _database(options: dict[str, Any]) -> str:

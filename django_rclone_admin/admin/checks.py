@@ -1,0 +1,161 @@
+"""Checks in the admin: started from the list and from the page of a backup, and their records, for printing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.utils import quote
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html, format_html_join
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from .. import api, wording
+from ..exceptions import BackupError
+from ..models import Backup, BackupRun
+from .pages import (
+    DETAIL,
+    RUN,
+    Pages,
+    badge,
+    get_backup_or_404,
+    has_permission,
+    origin_of,
+    require_permission,
+    show_error,
+    shows_errors,
+)
+
+BADGES = {"passed": "complete", "failed": "damaged", "unchecked": "legacy"}
+"""The colour of an outcome is that of a state."""
+
+
+class Checks(Pages):
+    """The checks; a part of the admin of backups."""
+
+    def has_verify_permission(self, request: HttpRequest) -> bool:
+        return has_permission(request, "verify")
+
+    @admin.display(description=_("proven"), ordering="proven_at")
+    def shown_proven(self, backup: Backup) -> str:
+        if failed := next((each for each in backup.checks if each["level"] == backup.failed), None):
+            return _result(failed)
+        if not backup.proven:
+            return format_html('<span class="dra-quiet">{}</span>', gettext("never checked"))
+        return format_html(
+            '<span class="dra-nowrap" title="{}">✓ {} <span class="dra-quiet">{}</span></span>',
+            wording.time(backup.proven_at),
+            wording.level(backup.proven),
+            wording.ago(backup.proven_at),
+        )
+
+    @admin.display(description=_("checks"))
+    def shown_checks(self, backup: Backup) -> str:
+        if not backup.checks:
+            return "–"
+        return format_html(
+            '{} <a href="{}">{}</a>',
+            format_html_join(" ", "{}", ((_result(each),) for each in backup.checks)),
+            self.address("backup_checks", quote(backup.pk)),
+            gettext("Show the records"),
+        )
+
+    @admin.action(description=_("Check selected"), permissions=["verify"])
+    def verify_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        backups = list(queryset)
+        runs = self._start_checks(request, backups, "structure")
+        if runs:
+            text = ngettext(
+                "Check of %(count)d backup started.", "Check of %(count)d backups started.", len(backups)
+            )
+            messages.success(request, text % {"count": len(backups)})
+        return None
+
+    @shows_errors
+    def verify_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Start the check of a backup."""
+        require_permission(request, "verify")
+        backup = get_backup_or_404(object_id)
+        runs = self._start_checks(request, [backup], request.POST.get("level", "structure"))
+        if runs and has_permission(request, "view", "backuprun"):
+            return self.go(RUN, runs[0].pk)
+        return self.go(DETAIL, object_id)
+
+    def _start_checks(self, request: HttpRequest, backups: Sequence[Backup], level: str) -> list[BackupRun]:
+        """Start one run for each database, which checks one backup after the other."""
+        groups: dict[tuple[str, str], list[Backup]] = {}
+        for each in backups:
+            groups.setdefault((each.kind, each.database), []).append(each)
+        runs = []
+        for first, *others in groups.values():
+            try:
+                run = api.start_verify_backup(
+                    first.path, level=level, then=[each.path for each in others], origin=origin_of(request)
+                )
+            except BackupError as error:
+                show_error(request, error)
+                continue
+            runs.append(run)
+            for each in (first, *others):
+                self.log_change(request, each, gettext("Check started."))
+        return runs
+
+    @shows_errors
+    def checks_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Show the records of the checks of a backup, as they are printed."""
+        require_permission(request, "view")
+        backup = get_backup_or_404(object_id)
+        context = {
+            "title": gettext("Checks of %(name)s") % {"name": backup.name},
+            "backup": backup,
+            "records": [_Shown(each) for each in api.list_checks(backup.path)],
+        }
+        return self.page(request, "checks", context)
+
+    def check_urls(self, require_post: Any) -> list[Any]:
+        """Return the addresses of these pages."""
+        return [
+            self.route("<path:object_id>/check/", require_post(self.verify_view), "check"),
+            self.route("<path:object_id>/checks/", self.checks_view, "checks"),
+        ]
+
+
+class _Shown:
+    """A record in the words of its page."""
+
+    def __init__(self, record: api.Record) -> None:
+        self.record = record
+
+    @property
+    def result(self) -> str:
+        return badge(BADGES[self.record.outcome], wording.outcome(self.record.outcome))
+
+    @property
+    def level(self) -> str:
+        return wording.level(self.record.level)
+
+    @property
+    def duration(self) -> str:
+        return wording.duration(self.record.finished_at - self.record.started_at)
+
+    @property
+    def lost(self) -> str:
+        return "–" if self.record.age_seconds is None else wording.seconds(self.record.age_seconds)
+
+    @property
+    def tables(self) -> list[tuple[str, object, object]]:
+        return [(name, each["expected"], each["found"]) for name, each in self.record.tables.items()]
+
+    @property
+    def versions(self) -> str:
+        return ", ".join(f"{name} {version}" for name, version in self.record.versions.items())
+
+
+def _result(check: dict[str, Any]) -> str:
+    return badge(
+        BADGES[check["outcome"]],
+        f"{wording.level(check['level'])}: {wording.outcome(check['outcome'])}",
+    )

@@ -1,0 +1,135 @@
+"""Checks of backups: carried out, chosen, and their records."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import timedelta
+
+from .. import clock
+from ..core.catalog import BACKUPS, StoredObject, latest
+from ..core.check_marks import LEVELS, Level
+from ..core.records import Record, read_beside
+from ..core.rotation import due
+from ..exceptions import BackupNotFound, UsageError, gettext_noop
+from ..jobs.dispatch import enqueue, run_now
+from ..jobs.job import Progress
+from ..jobs.options import VerifyOptions
+from ..jobs.verify import verify
+from ..models.runs import API, BackupRun, Kind, Origin
+from ..remote import find_backups, get_catalogs
+from .backups import list_backups
+from .media import list_media
+
+WITHIN = 30
+"""Days after which a check is old, where nobody says otherwise."""
+
+
+def verify_backup(
+    path: str | StoredObject,
+    *,
+    level: str = Level.STRUCTURE,
+    origin: Origin = API,
+    progress: Progress | None = None,
+) -> BackupRun:
+    """Check a backup, record the result beside it, and return the run.
+
+    :param path: name or path of the backup, as it is listed; or the backup itself, as a list has it.
+    :param level: ``checksum``, ``structure``, ``restore`` or ``site``; each includes those before it.
+    :raises CheckFailed: it did not pass.
+    :raises NotChecked: a level could not be carried out, and those before it were passed.
+    :raises RunInProgress: another run reads a backup of this database.
+    :raises BackupError: the check could not go on; nothing was recorded.
+    """
+    return run_now(_verify_run(path, level, origin), verify, progress)
+
+
+def start_verify_backup(
+    path: str, *, level: str = Level.STRUCTURE, then: Collection[str] = (), origin: Origin = API
+) -> BackupRun:
+    """Queue the check of a backup and return its run at once; see :func:`verify_backup`.
+
+    :param then: paths of further backups of the same database, which are checked afterwards by runs of their own.
+    """
+    run = _verify_run(path, level, origin)
+    run.options = VerifyOptions(level=_level(level), then=list(then) or None).as_dict()
+    return enqueue(run)
+
+
+def choose_for_check(
+    which: str = "latest",
+    *,
+    databases: Collection[str] = (),
+    level: str = Level.STRUCTURE,
+    within: float = WITHIN,
+    limit: int | None = None,
+) -> list[StoredObject]:
+    """Return backups to check, those that matter most first.
+
+    :param which: ``latest`` of each database, ``all``, or ``due``: of each the newest that has not reached the level, and
+        then those that have not passed it for ``within`` days, the longest unchecked first.
+    :param databases: only those of these aliases; ``media`` stands for the media files.
+    :param limit: at most so many.
+    :raises UsageError: an alias is not configured, and no backup is of it.
+    """
+    wanted = _level(level)
+    objects = [each for alias in databases for each in _list(alias)] if databases else _list(None)
+    if which == "due":
+        found = due(objects, wanted, within=timedelta(days=within), now=clock.now())
+    elif which == "latest":
+        names = dict.fromkeys((each.kind, each.database) for each in objects)
+        newest = [latest([each for each in objects if each.kind == kind], name) for kind, name in names]
+        found = [each for each in newest if each]
+    else:
+        found = objects
+    return found[:limit]
+
+
+def find_for_check(names: Collection[str]) -> list[StoredObject]:
+    """Return the backups of these names or paths.
+
+    :raises BackupNotFound: one of them is not in the listing.
+    """
+    return find_backups(get_catalogs(), names)
+
+
+def list_checks(path: str) -> list[Record]:
+    """Return the records of the checks of a backup that lie beside it, newest first.
+
+    :raises BackupNotFound: the backup is not in the listing.
+    """
+    catalogs = get_catalogs()
+    [backup] = find_backups(catalogs, [path])
+    return read_beside(catalogs[0].rclone, backup)
+
+
+def _list(alias: str | None) -> list[StoredObject]:
+    """Return the backups of an alias, or of all of them and of the media files."""
+    if alias == "media":
+        return list_media()
+    return list_backups(alias) + ([] if alias else _list("media") if len(get_catalogs()) > 1 else [])
+
+
+def _level(name: str) -> Level:
+    try:
+        return Level(name)
+    except ValueError:
+        raise UsageError(
+            gettext_noop("There is no level “%(level)s”."),
+            hint=gettext_noop("The levels are: %(levels)s."),
+            level=name,
+            levels=", ".join(LEVELS),
+        ) from None
+
+
+def _verify_run(path: str | StoredObject, level: str, origin: Origin) -> BackupRun:
+    backup = path if isinstance(path, StoredObject) else find_for_check([path])[0]
+    if backup.state not in BACKUPS:
+        raise BackupNotFound(gettext_noop("%(name)s is no complete backup."), name=backup.name)
+    options = VerifyOptions(level=_level(level))
+    return BackupRun(
+        kind=Kind.VERIFY,
+        database=backup.database,
+        path=backup.path,
+        options=options.as_dict(),
+        **origin.as_fields(),
+    )

@@ -1,0 +1,122 @@
+"""Check a backup that was restored beside the live database: rows, constraints, and what the site makes of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from contextlib import ExitStack
+
+from django.db import DatabaseError
+from django.utils.translation import gettext as _
+
+from ..connectors.base import Connector
+from ..connectors.registry import get_connector
+from ..core.catalog import State
+from ..core.check_marks import Level
+from ..exceptions import (
+    BackupError,
+    CheckFailed,
+    NotChecked,
+    ProgramFailed,
+    ProgramMissing,
+    RestoreRefused,
+    UsageError,
+    gettext_noop,
+)
+from .check_site import check_site
+from .check_stored import refuse_other_rows, shown
+from .checking import Check
+from .facts import ask
+from .opening import opened_in
+
+
+def check_opened(check: Check) -> None:
+    """Open the backup and look at it from all sides that are wanted."""
+    if not check.begin(Level.RESTORE):
+        return
+    connector = get_connector(check.backup.database)
+    with ExitStack() as stack:
+        alias = _open(check, connector, stack)
+        check.job.stage(_("Counting rows"))
+        try:
+            _compare(check, connector, alias)
+            check.passed()
+            if check.begin(Level.SITE):
+                check.job.stage(_("Reading with the models of the site"))
+                check_site(check, connector, alias)
+                check.passed()
+        except DatabaseError as error:
+            check.job.control.raise_if_stopped()
+            raise CheckFailed(
+                gettext_noop("A query on the restored data failed: %(reason)s"),
+                reason=" ".join(str(error).split()),
+            ) from error
+
+
+def _open(check: Check, connector: Connector, stack: ExitStack) -> str:
+    """Open the backup until the stack is closed, and return its alias.
+
+    :raises NotChecked: that is not possible here.
+    :raises CheckFailed: it can't be restored.
+    """
+    # By now its bytes and its structure are good, whatever an earlier check has found.
+    state = State.COMPLETE if check.backup.manifest else State.LEGACY
+    backup = dataclasses.replace(check.backup, state=state)
+    try:
+        return stack.enter_context(opened_in(check.job, backup)).alias
+    except (RestoreRefused, UsageError) as error:
+        raise _not_here(error) from error
+    except ProgramMissing:
+        raise
+    except (ProgramFailed, DatabaseError) as error:
+        check.job.control.raise_if_stopped()
+        if isinstance(error, BackupError) and error.exit_code == 1 and _says_nothing(connector, error):
+            raise _not_here(error) from error
+        raise CheckFailed(gettext_noop("It can't be restored: %(reason)s"), reason=error) from error
+
+
+def _says_nothing(connector: Connector, error: BackupError) -> bool:
+    """Whether a failed restore says something of the server, and nothing of the backup."""
+    if "signal" in error.params or connector.is_trouble_of_server(error):
+        return True
+    try:
+        ask(connector)
+    except BackupError:  # it has gone meanwhile
+        return True
+    return False
+
+
+def _not_here(error: BackupError) -> NotChecked:
+    return NotChecked(
+        gettext_noop("It can't be opened here: %(reason)s"),
+        hint=error.hint.replace("%", "%%"),
+        reason=error,
+    )
+
+
+def _compare(check: Check, connector: Connector, alias: str) -> None:
+    """Compare what was restored with what was read before.
+
+    :raises BackupDamaged: rows are missing.
+    :raises CheckFailed: a table is, or a constraint does not hold.
+    """
+    found = connector.count_rows(alias)
+    counted = {name: rows for name, rows in check.rows.items() if rows is not None}
+    manifest = check.backup.manifest
+    wanted = set(manifest.tables) if manifest else counted.keys() - {*connector.history_tables}
+    if lacking := sorted(wanted - found.keys()):
+        raise CheckFailed(
+            gettext_noop("%(count)d tables are missing after the restore: %(names)s."),
+            count=len(lacking),
+            names=shown(lacking),
+        )
+    check.tables = {
+        name: {"expected": counted.get(name), "found": rows} for name, rows in sorted(found.items())
+    }
+    refuse_other_rows(counted, dict(found))
+    if broken := connector.broken(alias):
+        raise CheckFailed(
+            gettext_noop("%(count)d constraints do not hold: %(names)s."),
+            hint=gettext_noop("The live data may break them, too. Correct it there, and make a new backup."),
+            count=len(broken),
+            names=shown(broken),
+        )

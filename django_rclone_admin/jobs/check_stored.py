@@ -1,0 +1,225 @@
+"""Check the stored bytes of a database backup, and what they are: the levels that need no server."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext as _
+
+from ..connectors.base import Connector
+from ..connectors.examiners import Examiner, Nowhere
+from ..connectors.registry import get_connector, is_database
+from ..core.check_marks import Level
+from ..core.compression import Decompressor, Meter, Stage
+from ..core.manifest import Manifest
+from ..core.transfer import CommandSource, Sink, transfer
+from ..exceptions import (
+    BackupDamaged,
+    BackupNotFound,
+    NotChecked,
+    ProgramMissing,
+    RemoteUndecryptable,
+    WrongFormat,
+    gettext_noop,
+)
+from .checking import Check
+
+SHOWN = 10
+"""How many names a message has."""
+
+
+def check_stored(check: Check) -> None:
+    """Read every stored byte and, where that is wanted, let the connector read the dump."""
+    refuse_unreadable_manifest(check)
+    if check.wanted is Level.CHECKSUM:
+        if check.backup.manifest is None:
+            raise _no_manifest()
+        check_bytes(check)
+        return
+    try:
+        _examine(check, _connector(check))
+    except (NotChecked, ProgramMissing):
+        check_bytes(check)
+        check.level = Level.STRUCTURE
+        raise
+    check.level = Level.STRUCTURE
+    _compare(check)
+    check.passed()
+
+
+def refuse_unreadable_manifest(check: Check) -> None:
+    """Refuse a backup whose manifest can't be read: what its bytes should be is not known any more.
+
+    :raises BackupDamaged: that is so.
+    """
+    if check.backup.has_manifest and check.backup.manifest is None:
+        raise BackupDamaged(gettext_noop("The manifest of the backup can't be read."))
+    if check.backup.manifest is None:
+        check.notes.append("There is no manifest to compare it with.")
+
+
+def check_bytes(check: Check) -> None:
+    """Compare the size and the SHA-256 of the stored bytes with the manifest.
+
+    What is wrong is read twice: a transfer may go wrong, too.
+
+    :raises BackupDamaged: they are others.
+    :raises BackupNotFound: they are gone.
+    """
+    check.level = Level.CHECKSUM
+    for is_last in (False, True):
+        check.job.stage(_("Reading the stored bytes"))
+        try:
+            _read(check, Nowhere(), [])
+        except BackupDamaged:
+            if is_last:
+                _refuse_gone(check)
+                raise
+        else:
+            break
+    if check.backup.manifest:
+        check.passed()
+
+
+def _examine(check: Check, connector: Connector) -> None:
+    """Let the connector read the dump; where it finds fault, find out first whether the bytes are those that were stored.
+
+    :raises BackupDamaged: they are not; or they are, and the dump is not good.
+    """
+    for is_last in (False, True):
+        check.job.stage(_("Reading the backup"), then=_("Checking what was read"))
+        chosen: list[Examiner] = []
+
+        def choose(head: bytes, chosen: list[Examiner] = chosen) -> Sink:
+            tables = check.backup.manifest.tables if check.backup.manifest else []
+            chosen.append(connector.examiner(head, check.job.control, tables))
+            return chosen[0]
+
+        try:
+            _read(check, choose, [Decompressor()])
+        except (BackupDamaged, WrongFormat):
+            check_bytes(check)
+            if is_last:
+                check.level = Level.STRUCTURE
+                raise
+        else:
+            if check.backup.manifest:
+                check.passed()
+            _note_tables(check, chosen[0])
+            return
+
+
+def _read(check: Check, sink: object, stages: list[Stage]) -> None:
+    """Stream the stored bytes into a sink; they must be those of the manifest."""
+    backup, control = check.backup, check.job.control
+    manifest = backup.manifest
+    size = manifest.size if manifest else backup.size
+    meter = Meter(size=size, sha256=manifest.sha256 if manifest else None)
+    control.bytes_done, control.bytes_total = 0, backup.size
+    source = CommandSource(check.job.catalog.rclone.download(backup.path))
+    try:
+        transfer(source, sink, stages=[meter, *stages], control=control)  # type: ignore[arg-type]
+    except RemoteUndecryptable as error:
+        if manifest is None:
+            raise
+        # The manifest could be read, so the password is right.
+        raise BackupDamaged(
+            gettext_noop("The stored bytes have changed: they can't be decrypted any more.")
+        ) from error
+    finally:
+        check.size, check.sha256 = meter.size, meter.sha256
+
+
+def _refuse_gone(check: Check) -> None:
+    """Tell a backup that somebody has deleted meanwhile from one that is damaged: a bucket gives nothing for it, too."""
+    if check.job.catalog.rclone.size(check.backup.path) is None:
+        raise BackupNotFound(
+            gettext_noop("There is no backup “%(name)s” on the remote."), name=check.backup.name
+        )
+
+
+def _connector(check: Check) -> Connector:
+    """Return the connector that can read the backup.
+
+    :raises NotChecked: there is none here.
+    """
+    backup = check.backup
+    if not is_database(backup.database):
+        raise NotChecked(
+            gettext_noop("There is no database “%(database)s” here, so nobody knows how to read its backup."),
+            hint=gettext_noop("Configure the database in DATABASES."),
+            database=backup.database,
+        )
+    connector = get_connector(backup.database)
+    if backup.manifest and backup.manifest.engine != connector.engine:
+        raise NotChecked(
+            gettext_noop("The backup comes from %(source)s, but “%(database)s” is %(vendor)s."),
+            hint=gettext_noop("Check it where a database of its engine is configured under that alias."),
+            source=backup.manifest.engine,
+            database=backup.database,
+            vendor=connector.vendor_name,
+        )
+    return connector
+
+
+def _note_tables(check: Check, examiner: Examiner) -> None:
+    manifest = check.backup.manifest
+    expected = manifest.rows if manifest else {}
+    names = {*examiner.rows, *(manifest.tables if manifest else ())}
+    check.tables = {
+        name: {"expected": expected.get(name), "found": examiner.rows.get(name)} for name in sorted(names)
+    }
+    check.rows = dict(examiner.rows)
+    if manifest:
+        check.versions |= {"dumped from": manifest.server_version} if manifest.server_version else {}
+
+
+def _compare(check: Check) -> None:
+    """Compare what was found with the manifest.
+
+    :raises BackupDamaged: tables or rows are missing, or there are more.
+    """
+    manifest = check.backup.manifest
+    if manifest is None:
+        if not check.rows:
+            raise BackupDamaged(gettext_noop("The backup holds no table."))
+        return
+    if lacking := sorted({*manifest.tables} - check.rows.keys()):
+        raise BackupDamaged(
+            gettext_noop("The backup lacks %(count)d tables that its manifest names: %(names)s."),
+            count=len(lacking),
+            names=shown(lacking),
+        )
+    refuse_other_rows(_expected(manifest), check.rows)
+
+
+def _expected(manifest: Manifest) -> dict[str, int]:
+    return manifest.rows if manifest.rows_exact else {}
+
+
+def refuse_other_rows(expected: dict[str, int], found: dict[str, int | None]) -> None:
+    """Compare the rows of tables, as far as both sides were counted.
+
+    :raises BackupDamaged: some differ.
+    """
+    wrong = [
+        f"{name} ({rows} instead of {expected[name]})"
+        for name, rows in sorted(found.items())
+        if name in expected and rows is not None and rows != expected[name]
+    ]
+    if wrong:
+        raise BackupDamaged(
+            gettext_noop("%(count)d tables have another number of rows: %(names)s."),
+            count=len(wrong),
+            names=shown(wrong),
+        )
+
+
+def shown(names: list[str]) -> str:
+    """Return as many of these names as a message has room for."""
+    return ", ".join(names[:SHOWN]) + ("…" if len(names) > SHOWN else "")
+
+
+def _no_manifest() -> NotChecked:
+    return NotChecked(
+        gettext_noop("It has no manifest, so nobody knows what its bytes should be."),
+        hint=gettext_noop("Check it up to the level “structure”: the whole backup is read then."),
+    )

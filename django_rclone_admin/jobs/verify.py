@@ -1,0 +1,146 @@
+"""Check a backup: read it, open it, and write down what was found.
+
+Each level includes those before it. The check ends at the first one that fails or can't be carried out; the levels before
+that are proven all the same.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import socket
+from datetime import datetime
+
+import django
+from django.utils.translation import gettext as _
+
+from .. import __version__, clock, wording
+from ..core.check_marks import Level, Outcome
+from ..core.records import Record, store
+from ..core.rotation import highest
+from ..exceptions import BackupError, CheckFailed, NotChecked, ProgramMissing, gettext_noop
+from ..models.runs import BackupRun
+from ..remote import find_backups, get_catalog, media_catalog
+from .check_media import check_media
+from .check_opened import check_opened
+from .check_stored import check_stored
+from .checking import FAILURES, Check
+from .job import Job
+from .options import VerifyOptions
+
+
+def verify(job: Job) -> str:
+    """Check the run's backup, and record the result.
+
+    :raises CheckFailed: it did not pass.
+    :raises NotChecked: a level could not be carried out.
+    :raises BackupError: the check could not go on. Then nothing is known, and nothing recorded.
+    """
+    started = clock.now()
+    job.stage(_("Looking at the backup"))
+    databases = get_catalog(job.control)
+    [backup] = find_backups([databases, media_catalog(databases)], [job.run.path])
+    wanted = highest(backup, Level(VerifyOptions.from_run(job.run).level))
+    check = Check(job=job, backup=backup, wanted=wanted)
+    outcome, error = _carry_out(check)
+    reached = check.proven if outcome is Outcome.PASSED else check.level
+    assert reached is not None
+    records = [_record(check, started, reached, outcome, error)]
+    if check.proven and check.proven is not reached:
+        records.insert(0, _record(check, started, check.proven, Outcome.PASSED, None))
+    job.stage(_("Writing the record"))
+    store(job.catalog.rclone, backup, records, lambda failure: _tell(job, failure))
+    job.run.size, job.run.sha256 = check.size, check.sha256
+    _note_result(job.run, reached, outcome, records[-1].reason)
+    for note in check.notes:
+        job.note(note)
+    if error:
+        raise error
+    values = {"name": backup.name, "level": wording.level(reached), "note": " ".join(check.notes)}
+    return (_("%(name)s passed: %(level)s. %(note)s") % values).strip()
+
+
+def _carry_out(check: Check) -> tuple[Outcome, BackupError | None]:
+    """Return how a check has ended, and what its run fails with if that is no success."""
+    try:
+        _climb(check)
+    except FAILURES as error:
+        return Outcome.FAILED, _failed(check, error)
+    except (NotChecked, ProgramMissing) as error:
+        return Outcome.UNCHECKED, _not_checked(check, error)
+    return Outcome.PASSED, None
+
+
+def _climb(check: Check) -> None:
+    if check.backup.kind == "media":
+        check_media(check)
+        return
+    check_stored(check)
+    check_opened(check)
+
+
+def _failed(check: Check, error: BackupError) -> CheckFailed:
+    is_warning = check.level is Level.SITE
+    return CheckFailed(
+        gettext_noop("%(name)s failed the check “%(level)s”: %(reason)s"),
+        hint=gettext_noop("The backup itself can be restored. Check the data of the site, or VERIFY_CHECKS.")
+        if is_warning
+        else gettext_noop(
+            "The backup counts as damaged now. Make a new backup. If the trouble may have passed, check this one again."
+        ),
+        name=check.backup.name,
+        level=check.level,
+        reason=error,
+    )
+
+
+def _not_checked(check: Check, error: BackupError) -> NotChecked:
+    return NotChecked(
+        gettext_noop("%(name)s could not be checked up to the level “%(level)s”: %(reason)s"),
+        hint=error.hint.replace("%", "%%"),
+        name=check.backup.name,
+        level=check.level,
+        reason=error,
+    )
+
+
+def _record(
+    check: Check, started: datetime, level: Level, outcome: Outcome, error: BackupError | None
+) -> Record:
+    backup, run = check.backup, check.job.run
+    taken_at = backup.manifest.taken_at if backup.manifest else backup.taken_at
+    reason = str(error.params.get("reason", error)) if error else ""
+    return Record(
+        backup=backup.name,
+        database=backup.database,
+        level=level,
+        outcome=outcome,
+        reason=" ".join([reason, *check.notes]).strip(),
+        started_at=started,
+        finished_at=clock.now(),
+        age_seconds=max(0.0, (started - taken_at).total_seconds()) if taken_at else None,
+        sha256=check.sha256,
+        size=check.size,
+        tables=check.tables,
+        versions={
+            "django-rclone-admin": __version__,
+            "django": django.get_version(),
+            "python": platform.python_version(),
+            **check.versions,
+        },
+        host=socket.gethostname(),
+        requested_by=run.requested_by,
+        run=str(run.pk),
+    )
+
+
+def _note_result(run: BackupRun, level: Level, outcome: Outcome, reason: str) -> None:
+    options = VerifyOptions.from_run(run)
+    run.options = dataclasses.replace(
+        options, reached=str(level), outcome=str(outcome), reason=reason
+    ).as_dict()
+
+
+def _tell(job: Job, error: BackupError) -> None:
+    values = {"error": wording.describe(error)[0]}
+    job.note(_("An older check record could not be removed: %(error)s") % values)

@@ -1,0 +1,157 @@
+"""Media backups are checked too: every file is there with its size, and with the level “restore” its bytes are read."""
+
+import pytest
+
+from django_rclone_admin import api
+from django_rclone_admin.core import records
+from django_rclone_admin.exceptions import BackupDamaged, CheckFailed
+from django_rclone_admin.jobs import check_media
+
+pytestmark = pytest.mark.django_db
+
+FILES = {"a.txt": b"one", "deep/b.bin": b"\0" * 70_000, "deep/ü [x].txt": b"three", "new\nline": b"four"}
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch):
+    """What is missing is looked for again after a second; nothing shows up late here."""
+    monkeypatch.setattr(check_media, "PAUSE", 0)
+
+
+def check(name, level="restore"):
+    run = api.verify_backup(name, level=level)
+    return run.options["reached"], run.options["outcome"]
+
+
+def states():
+    return [str(each.state) for each in api.list_media()]
+
+
+@pytest.mark.parametrize(
+    "level, reached", [("checksum", "checksum"), ("structure", "structure"), ("site", "restore")]
+)
+def test_good_backup_passes(media_site, level, reached):
+    media_site.write(FILES)
+    name = media_site.back_up()
+
+    assert check(name, level) == (reached, "passed")
+    [backup] = api.list_media()
+    assert backup.proven == reached
+    if level == "site":
+        [record] = api.list_checks(backup.path)
+        assert record.tables == {"files": {"expected": 5, "found": 5}}
+
+
+@pytest.mark.parametrize("content", [None, b"longer than it was"], ids=["gone", "other size"])
+@pytest.mark.parametrize("file", ["a.txt", "deep/ü [x].txt"])
+def test_file_that_is_gone_or_has_another_size_is_found(media_site, content, file):
+    media_site.write(FILES)
+    name = media_site.back_up()
+    if content is None:
+        media_site.remote.remove(f"media/{file}")
+    else:
+        media_site.remote.write(f"media/{file}", content)
+
+    with pytest.raises(CheckFailed, match=r"structure.*missing on the remote"):
+        check(name)
+
+    assert states() == ["damaged"]
+
+
+def test_version_that_an_older_backup_needs_is_looked_for(media_site):
+    media_site.write(FILES)
+    older = media_site.back_up()
+    media_site.write({"a.txt": b"changed"})
+    newer = media_site.back_up()
+    assert check(older) == check(newer) == ("restore", "passed")
+    [version] = [each for each in media_site.remote.names("media-versions") if each.endswith("/a.txt")]
+    media_site.remote.remove(version)
+
+    with pytest.raises(CheckFailed):
+        check(older)
+
+    assert check(newer) == ("restore", "passed")
+    assert states() == ["complete", "damaged"]
+
+
+@pytest.mark.parametrize("remote", ["crypt"], indirect=True)
+def test_bytes_that_cannot_be_read_are_found_by_reading_them(media_site):
+    media_site.write(FILES)
+    name = media_site.back_up()
+    [file] = [
+        each for each in media_site.remote.root.rglob("*") if each.is_file() and each.stat().st_size > 70_000
+    ]
+    content = bytearray(file.read_bytes())
+    content[60_000] ^= 1
+    file.write_bytes(bytes(content))
+
+    assert check(name, "structure") == ("structure", "passed")
+    with pytest.raises(CheckFailed, match=r"restore.*1 files can't be read.*deep/b.bin"):
+        check(name)
+
+    [backup] = api.list_media()
+    assert (str(backup.state), backup.failed, backup.proven) == ("damaged", "restore", "structure")
+
+
+def test_list_that_was_changed_fails_the_checksum(media_site):
+    name = media_site.back_up()
+    path = f"media-versions/{name}"
+    content = media_site.remote.read(path)
+    media_site.remote.write(path, content[:-1] + bytes([content[-1] ^ 1]))
+
+    with pytest.raises(CheckFailed, match="checksum"):
+        check(name, "structure")
+
+
+def test_records_are_no_media(media_site):
+    """Neither the mirror nor the versions take one for a file, and a media backup moves none away."""
+    media_site.write(FILES)
+    name = media_site.back_up()
+    check(name)
+    before = [
+        each for each in media_site.remote.names() if ".check." in each or each.startswith(records.FOLDER)
+    ]
+    media_site.write({"a.txt": b"changed"})
+
+    media_site.back_up()
+    api.prune_media()
+
+    assert set(before) <= set(media_site.remote.names())
+    assert api.restore_media(name).status == "succeeded"
+
+
+def test_backup_that_runs_meanwhile_is_no_damage(media_site, monkeypatch):
+    """It moves what it replaces from the mirror to the versions, between two looks."""
+    media_site.write(FILES)
+    name = media_site.back_up()
+    find, looks = check_media.find_places, []
+
+    def first_look_is_torn(*arguments):
+        looks.append(arguments)
+        if len(looks) == 1:
+            raise BackupDamaged("one is between the two")
+        return find(*arguments)
+
+    monkeypatch.setattr(check_media, "find_places", first_look_is_torn)  # the moment can't be met otherwise
+
+    assert check(name, "structure") == ("structure", "passed")
+
+
+@pytest.mark.parametrize("remote", ["crypt"], indirect=True)
+def test_list_that_cannot_be_decrypted_any_more_is_damaged(media_site):
+    media_site.write(FILES)
+    name = media_site.back_up()
+    file = min(
+        (
+            each
+            for each in media_site.remote.root.rglob("*")
+            if each.is_file() and 150 < each.stat().st_size < 70_000
+        ),
+        key=lambda each: each.stat().st_size,
+    )
+    content = bytearray(file.read_bytes())
+    content[100] ^= 1
+    file.write_bytes(bytes(content))
+
+    with pytest.raises(CheckFailed, match=r"checksum.*can't be decrypted"):
+        check(name, "structure")
