@@ -6,16 +6,20 @@ transaction begins, so they would reach other clients: with an empty search path
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
-from django.db import DatabaseError
+from django.db import DatabaseError, connections
 
 from ...exceptions import UsageError, gettext_noop
 from .server import Server
 
 SOCKETS = ("/var/run/postgresql", "/tmp")  # noqa: S108  (where PostgreSQL puts its socket, by packages and by default)
 CONNECT_SECONDS = 5
+Cursor = Callable[[], AbstractContextManager[Any]]
+PLACE = ("HOST", "PORT", "NAME", "USER")
 LOOKS = 20
 """How often it is asked whether the session is still the same one."""
 
@@ -33,7 +37,14 @@ def past_pooler(alias: str, settings: Mapping[str, Any], database: str) -> Mappi
     :param settings: of the live database, or of the replica.
     :raises UsageError: there is one, and no way past it.
     """
-    found = _find_server(Server(alias, settings), database)
+    server = Server(alias, settings)
+    connection = connections[alias]
+    is_own = all(settings.get(key) == connection.settings_dict.get(key) for key in PLACE)
+    # Of a pooler that gives each client a session, nobody may have many.
+    first = (
+        connection.cursor if is_own and not connection.in_atomic_block else partial(server.cursor, database)
+    )
+    found = _find_server(first, partial(server.cursor, database))
     if found is None:
         return settings
     address, port, name, user, identity = found
@@ -55,13 +66,13 @@ def past_pooler(alias: str, settings: Mapping[str, Any], database: str) -> Mappi
     )
 
 
-def _find_server(server: Server, database: str) -> tuple[str, str, str, str, str] | None:
+def _find_server(open_first: Cursor, open_second: Cursor) -> tuple[str, str, str, str, str] | None:
     """Return what :data:`HERE` says; ``None`` where each client has a session of its own."""
-    with server.cursor(database) as first:
+    with open_first() as first:
         session = _session(first)
         if session == first.db.connection.info.backend_pid:
             return None  # the server itself has given us this number
-        with server.cursor(database) as second:
+        with open_second() as second:
             second.execute("BEGIN")
             # A pooler that has nothing else to do gives its last session to the next one; one that has, another each time.
             is_shared = _session(second) == session or any(_session(first) != session for _ in range(LOOKS))
