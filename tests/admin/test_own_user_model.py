@@ -7,6 +7,7 @@ from tests.support.commands import done
 from tests.support.walk import WALK
 
 WORK = """
+from django.contrib.admin.utils import quote
 from django.contrib.auth import get_user_model
 from django.test import Client
 from django.urls import reverse
@@ -27,6 +28,8 @@ client.force_login(members.get())
 client.post(reverse(ADMIN + "backuprun_undo", args=[run.pk]), {"confirm": "default"})
 assert members.count() == 2
 members.filter(pk=late.pk).delete()
+client.post(reverse(ADMIN + "backup_open", args=[quote(path)]))
+assert BackupRun.objects.get(kind=Kind.OPEN).status == "succeeded"
 """
 
 

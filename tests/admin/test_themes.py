@@ -80,6 +80,7 @@ def furnished(shops, rclone_binary, tmp_path_factory):
     done(shop, "dbbackup", "--label=before")
     done(shop, "mediabackup")
     done(shop, "dbrestore", "--noinput")
+    done(shop, "openbackup")
     yield shop
     shops.clear(shop, "sqlite")
 
@@ -137,7 +138,7 @@ def look(page, place, where):
     assert page.locator(".dra-button").count() > 0, where
     assert page.evaluate(SMALL) == [], where
     assert page.evaluate(CONTRAST) == [], where
-    if name in ("restore", "restore media", "undo", "backup"):
+    if name in ("restore", "restore media", "undo", "backup", "put live"):
         assert page.evaluate(RED), where
     if width > 1000 or theme in ANSWERS_NARROW:
         assert page.evaluate(WIDER) <= 0, where

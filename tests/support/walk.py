@@ -11,7 +11,7 @@ from django.contrib.staticfiles import finders
 from django.test import Client
 from django.urls import reverse
 
-from django_rclone_admin.models import Backup, BackupRun, Kind
+from django_rclone_admin.models import Backup, BackupRun, Kind, OpenedBackup
 
 APP = "admin:django_rclone_admin"
 DJANGOS = ("backup history", "delete", "index")
@@ -24,6 +24,7 @@ def addresses() -> dict[str, str]:
     """Return the address of each page by a name for it."""
     database, media = (Backup.objects.filter(kind=kind).first() for kind in ("database", "media"))
     restore = BackupRun.objects.filter(kind=Kind.DB_RESTORE).latest("created_at")
+    opened = OpenedBackup.objects.get()
     return {
         "list": reverse(f"{APP}_backup_changelist"),
         "health": reverse(f"{APP}_backup_health"),
@@ -38,6 +39,9 @@ def addresses() -> dict[str, str]:
         "runs": reverse(f"{APP}_backuprun_changelist"),
         "run": reverse(f"{APP}_backuprun_change", args=[restore.pk]),
         "undo": reverse(f"{APP}_backuprun_undo", args=[restore.pk]),
+        "opened backups": reverse(f"{APP}_openedbackup_changelist"),
+        "opened backup": f"{reverse(f'{APP}_openedbackup_change', args=[opened.pk])}?compare=1",
+        "put live": reverse(f"{APP}_openedbackup_live", args=[opened.pk]),
         "index": reverse("admin:index"),
     }
 
