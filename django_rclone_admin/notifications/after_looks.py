@@ -30,7 +30,7 @@ DIGEST = "digest"
 BACKUPS = (Kind.DB_BACKUP, Kind.MEDIA_BACKUP)
 
 
-def tell(run: BackupRun | None = None, *, digest: bool = True) -> None:
+def tell(run: BackupRun | None = None) -> None:
     """Tell people what is new and what is over.
 
     :param run: one that has ended just now.

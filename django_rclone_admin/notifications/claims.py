@@ -40,6 +40,11 @@ class Over:
     """As it was told."""
     since: datetime
 
+    @property
+    def subject(self) -> str:
+        """The alias of a database, ``media``, or empty."""
+        return self.key.partition(":")[2]
+
 
 def claim_new(problems: Iterable[Problem]) -> list[Problem]:
     """Return those of these problems that this process is to tell: nobody has, or they have become worse."""
@@ -88,11 +93,6 @@ def release(keys: Iterable[str]) -> None:
 def forget(over: Iterable[Over]) -> None:
     """Note that people were told that it is over."""
     _rows().filter(pk__in=[each.key for each in over]).delete()
-
-
-def open_keys(prefix: str) -> set[str]:
-    """Return the keys of the problems that people were told of and that are not over."""
-    return set(_rows().filter(key__startswith=prefix).values_list("key", flat=True))
 
 
 def _claim(problem: Problem, row: Notice | None) -> bool:

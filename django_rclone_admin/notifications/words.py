@@ -29,19 +29,11 @@ def about_changes(problems: Sequence[Problem], over: Sequence[Over], health: Hea
     if problems:
         parts.append(_("New:") + "\n" + "\n".join(_problem(each) for each in problems))
     if over:
-        parts.append(
-            _("Over:")
-            + "\n"
-            + "\n".join(
-                _("- %(what)s (since %(time)s)") % {"what": each.sentence, "time": wording.time(each.since)}
-                for each in over
-            )
-        )
-    what = problems[0].sentence if problems else over[0].sentence
-    where = problems[0].subject if problems else over[0].key.partition(":")[2]
-    event = what if problems else _("over: %(what)s") % {"what": what}
+        parts.append(_("Over:") + "\n" + "\n".join(_over(each) for each in over))
+    first = (problems or over)[0]
+    event = first.sentence if problems else _("over: %(what)s") % {"what": first.sentence}
     return Message(
-        subject=f"{_verdict(health, problems)} – {f'{_name(where)}: ' if where else ''}{event}",
+        subject=f"{_verdict(health, problems)} – {_where(first.subject)}{event}",
         body="\n\n".join([*parts, *_state(health)]),
     )
 
@@ -88,9 +80,17 @@ def _name(subject: str) -> str:
     return _("media files") if subject == "media" else subject
 
 
+def _where(subject: str) -> str:
+    return f"{_name(subject)}: " if subject else ""
+
+
+def _over(over: Over) -> str:
+    what = f"{_where(over.subject)}{over.sentence}"
+    return wording.lines(_("- %(what)s (since %(time)s)") % {"what": what, "time": wording.time(over.since)})
+
+
 def _problem(problem: Problem) -> str:
-    where = f"{_name(problem.subject)}: " if problem.subject else ""
-    lines = [f"- {where}{problem.sentence}"]
+    lines = [f"- {_where(problem.subject)}{problem.sentence}"]
     if problem.hint:
         lines.append(_("  What to do: %(hint)s") % {"hint": problem.hint})
     return wording.lines("\n".join(lines))

@@ -82,6 +82,7 @@ def test_failing_runs_are_told_once_and_once_when_it_is_over(backups, mails):
     look()
     assert len(mails.mails) == 2
     assert mails.subjects[1] == "[Django] Backups protected – default: over: The last run did not succeed."
+    assert "- default: The last run did not succeed. (since " in mails.bodies[1]
     assert not Notice.objects.exists()
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import html
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from django.core.files.storage import storages
 from django.core.management import call_command
+from django.db import connection, connections
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -24,7 +26,7 @@ from django_rclone_admin.models import BackupRun, BackupSchedule, Kind, Status
 from django_rclone_admin.notifications.worker import worker
 from tests.support import programs
 from tests.support.backups import Backups
-from tests.support.verdicts import TOKEN, of_json, of_metrics, of_plugin
+from tests.support.verdicts import TOKEN, drop_table, of_json, of_metrics, of_plugin
 
 # Who sends mail sees only what is committed.
 pytestmark = pytest.mark.django_db(databases=["default"], transaction=True)
@@ -245,6 +247,33 @@ def no_rclone(site):
 
 
 @contextlib.contextmanager
+def uncovered_database(site):
+    with pytest.MonkeyPatch.context() as patch:
+        entry = {**connections.settings["analytics"], "ENGINE": "nothing.that.has.a.connector"}
+        patch.setitem(connections.settings, "legacy", entry)
+        site.backups.configure(DATABASES=None, HEALTH={"token": TOKEN, "analytics": False})
+        yield
+    site.backups.configure(DATABASES=["default"])
+
+
+@contextlib.contextmanager
+def media_files_that_nobody_backs_up(site):
+    folder = Path(site.settings.MEDIA_ROOT)
+    folder.mkdir()
+    (folder / "photo.jpg").write_bytes(b"a photo")
+    yield
+    shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def no_history(site):
+    drop_table(BackupRun)
+    yield
+    with connection.schema_editor() as editor:
+        editor.create_model(BackupRun)
+
+
+@contextlib.contextmanager
 def uncovered_storage(site):
     folder = site.folder / "private"
     folder.mkdir()
@@ -319,6 +348,9 @@ CASES: dict[Callable[[Site], AbstractContextManager[object]], Rule] = {
     unreachable: Rule.UNREACHABLE,
     no_rclone: Rule.NO_RCLONE,
     uncovered_storage: Rule.UNCOVERED,
+    uncovered_database: Rule.UNCOVERED,
+    media_files_that_nobody_backs_up: Rule.MISSING,
+    no_history: Rule.NO_HISTORY,
 }
 
 
