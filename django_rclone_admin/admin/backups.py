@@ -25,6 +25,7 @@ from ..models import Backup, BackupRun
 from .banner import show_banner
 from .checks import Checks
 from .columns import BackupColumns
+from .deletion import Deleting
 from .doctor import Doctor
 from .files import Files
 from .filters import DatabaseFilter, KindFilter, ProvenFilter, SafetyFilter, StateFilter
@@ -47,6 +48,7 @@ from .progress import Progress
 from .restores import Restores
 from .row_facts import note_on_rows
 from .streams import download
+from .unlisted import unlisted
 
 
 def _active_runs() -> list[Progress]:
@@ -54,7 +56,7 @@ def _active_runs() -> list[Progress]:
 
 
 @admin.register(Backup)
-class BackupAdmin(BackupColumns, Restores, Opens, Files, Checks, Doctor):
+class BackupAdmin(BackupColumns, Restores, Opens, Files, Checks, Doctor, Deleting):
     """Lists what is on the remote."""
 
     change_list_template = f"admin/{APP}/backup/change_list.html"
@@ -63,7 +65,7 @@ class BackupAdmin(BackupColumns, Restores, Opens, Files, Checks, Doctor):
     list_filter = (DatabaseFilter, KindFilter, StateFilter, ProvenFilter, SafetyFilter)
     search_fields = ("name", "database", "label")
     date_hierarchy = "taken_at"
-    actions = ("restore_selected", "verify_selected", "pin_selected", "unpin_selected")
+    actions = ("delete_selected", "restore_selected", "verify_selected", "pin_selected", "unpin_selected")
     show_full_result_count = False
     fieldsets = (
         (
@@ -151,9 +153,7 @@ class BackupAdmin(BackupColumns, Restores, Opens, Files, Checks, Doctor):
         if request.method == "POST":
             show_error(request, error)
             return redirect(request.get_full_path())
-        context["health"] = health = api.health()
-        if health.detail != wording.describe(error)[0]:
-            show_error(request, error)
+        context |= {"health": api.health(), "unlisted": unlisted(error)}
         request.lists_nothing = True  # type: ignore[attr-defined]
         return super().changelist_view(request, context)
 
@@ -210,12 +210,6 @@ class BackupAdmin(BackupColumns, Restores, Opens, Files, Checks, Doctor):
             else ngettext("Unpinned %(count)d backup.", "Unpinned %(count)d backups.", len(backups))
         )
         messages.success(request, text % {"count": len(backups)})
-
-    @shows_errors
-    def delete_view(
-        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        return super().delete_view(request, object_id, extra_context)
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         self._delete(request, [obj.path])

@@ -31,6 +31,7 @@ from .pages import (
     show_error,
     shows_errors,
 )
+from .run_link import key_of
 
 OPENED, OPENED_LIST = "openedbackup_change", "openedbackup_changelist"
 CHECKS = 5
@@ -200,7 +201,7 @@ class OpenedBackupAdmin(Pages):
             return self.go(OPENED, opened.pk)
         self.log_change(request, run, gettext("Putting %(path)s live started.") % {"path": opened.path})
         if has_permission(request, "view", "backuprun"):
-            return self.go(RUN, run.pk)
+            return self.go(RUN, run.pk, key=key_of(run))
         messages.success(request, gettext("The restore has started."))
         return self.go(LIST)
 

@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 
 from .. import api, wording
 from ..models import BackupRun, Kind, OpenedBackup, Status
+from .run_link import key_of
 
 LOG_LINES = 12
 
@@ -19,18 +20,65 @@ class Progress:
         self.run = run
 
     @property
+    def name(self) -> str:
+        """What the run does as long as it does it, and what it was afterwards; its status stands beside."""
+        doing, was = self._words()
+        return (doing if self.run.is_active else was) % {"database": self.run.database}
+
+    @property
     def title(self) -> str:
-        """What the run does, in one line."""
-        titles = {
-            Kind.DB_BACKUP.value: _("Backing up %(database)s"),
-            Kind.DB_RESTORE.value: _("Restoring %(database)s"),
-            Kind.MEDIA_BACKUP.value: _("Backing up the media files"),
-            Kind.MEDIA_RESTORE.value: _("Restoring the media files"),
-            Kind.PRUNE.value: _("Cleaning up %(database)s"),
-            Kind.OPEN.value: _("Opening a backup of %(database)s"),
+        """What the run does, or how it ended, in one line."""
+        if self.run.status == Status.RUNNING:
+            return self.name
+        templates = {
+            Status.QUEUED.value: _("%(run)s: waiting"),
+            Status.SUCCEEDED.value: _("%(run)s succeeded"),
+            Status.FAILED.value: _("%(run)s failed"),
+            Status.CANCELLED.value: _("%(run)s was cancelled"),
+            Status.INTERRUPTED.value: _("%(run)s was interrupted"),
         }
-        template = titles.get(self.run.kind)
-        return template % {"database": self.run.database} if template else str(self.run)
+        return templates[self.run.status] % {"run": self.name}
+
+    @property
+    def outcome(self) -> str:
+        """How it ended, for somebody who may see no more of it than that; empty as long as it has not."""
+        if self.run.is_active:
+            return ""
+        is_good = self.run.status == Status.SUCCEEDED
+        if self.is_undo:
+            return _("The undo succeeded.") if is_good else _("The undo did not succeed.")
+        if self.run.kind in (Kind.DB_RESTORE, Kind.MEDIA_RESTORE):
+            return _("The restore succeeded.") if is_good else _("The restore did not succeed.")
+        return _("The run succeeded.") if is_good else _("The run did not succeed.")
+
+    @property
+    def key(self) -> str:
+        """What its address needs to be answered when a restore has replaced the sessions."""
+        return key_of(self.run)
+
+    @property
+    def is_undo(self) -> bool:
+        """Whether it puts back what another restore has replaced."""
+        return api.is_undo(self.run)
+
+    def _words(self) -> tuple[str, str]:
+        """Return what is said of the run as long as it works, and afterwards."""
+        if self.is_undo:
+            return _("Undoing the restore of %(database)s"), _("Undo of the restore of %(database)s")
+        words = {
+            Kind.DB_BACKUP.value: (_("Backing up %(database)s"), _("Backup of %(database)s")),
+            Kind.DB_RESTORE.value: (_("Restoring %(database)s"), _("Restore of %(database)s")),
+            Kind.MEDIA_BACKUP.value: (_("Backing up the media files"), _("Backup of the media files")),
+            Kind.MEDIA_RESTORE.value: (_("Restoring the media files"), _("Restore of the media files")),
+            Kind.PRUNE.value: (_("Cleaning up %(database)s"), _("Clean-up of %(database)s")),
+            Kind.VERIFY.value: (_("Checking backups of %(database)s"), _("Check of backups of %(database)s")),
+            Kind.OPEN.value: (
+                _("Opening a backup of %(database)s"),
+                _("Opening of a backup of %(database)s"),
+            ),
+        }
+        other = str(self.run).capitalize().replace("%", "%%")
+        return words.get(self.run.kind, (other, other))
 
     @property
     def percent(self) -> int | None:
@@ -52,6 +100,8 @@ class Progress:
                 "size": wording.size(self.run.size),
                 "raw": wording.size(self.run.raw_size),
             }
+        if not self.run.is_active and not self.run.bytes_done:
+            return ""
         done = wording.size(self.run.bytes_done)
         if not self.run.bytes_total:
             return done
@@ -86,8 +136,11 @@ class Progress:
 
     @property
     def log(self) -> str:
-        """The last lines of the log."""
-        return "\n".join(self.run.log.splitlines()[-LOG_LINES:])
+        """The last lines of the log, without a last one that says what stands above it."""
+        lines = self.run.log.splitlines()
+        if lines and self.run.message and lines[-1].partition(" ")[2] == self.run.message:
+            del lines[-1]
+        return "\n".join(lines[-LOG_LINES:])
 
     @property
     def is_stopping(self) -> bool:

@@ -16,6 +16,7 @@ from ..models import Backup, BackupRun
 from .choices import RestoreChoices
 from .forms import RestoreForm, RestoreMediaForm
 from .pages import LIST, RUN, Pages, has_permission, origin_of, require_permission, shows_errors
+from .run_link import key_of
 
 COMPARE_SECONDS = 120
 """How long a page may look for what a media restore would change."""
@@ -104,6 +105,6 @@ class Restores(Pages):
         """Log that a restore has started, and lead to its page."""
         self.log_change(request, run, gettext("Restore of %(path)s started.") % {"path": what})
         if has_permission(request, "view", "backuprun"):
-            return self.go(RUN, run.pk)
+            return self.go(RUN, run.pk, key=key_of(run))
         messages.success(request, gettext("The restore has started."))
         return self.go(LIST)

@@ -10,6 +10,7 @@ from django.contrib.admin.utils import quote
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path, reverse
 from django.utils.html import format_html
@@ -20,7 +21,7 @@ from django.views.decorators.http import require_POST
 
 from .. import api, wording
 from ..exceptions import BackupError
-from ..models import BackupRun, Kind
+from ..models import BackupRun, Kind, Status
 from .choices import RestoreChoices
 from .forms import RestoreForm
 from .pages import (
@@ -37,6 +38,8 @@ from .pages import (
     show_error,
 )
 from .progress import Progress
+from .run_facts import facts
+from .run_link import anonymous_context, is_logged_in, key_of, run_of_key
 
 BACKUPS, RESTORES = (Kind.DB_BACKUP, Kind.MEDIA_BACKUP), (Kind.DB_RESTORE, Kind.MEDIA_RESTORE)
 STOP_POLLING = 286
@@ -70,14 +73,6 @@ class BackupRunAdmin(Pages):
     search_fields = ("database", "path", "label", "message", "requested_by")
     date_hierarchy = "created_at"
     actions = None
-    fieldsets = (
-        (None, {"fields": ("shown_what", "database", "shown_backup", "label", "message", "hint")}),
-        (
-            _("Origin"),
-            {"fields": ("trigger", "requested_by", "host", "pid", "created_at", "started_at", "finished_at")},
-        ),
-        (_("Bytes"), {"fields": ("shown_size", "shown_raw_size", "sha256"), "classes": ["collapse"]}),
-    )
 
     @admin.display(description=_("run"), ordering="kind")
     def shown_what(self, run: BackupRun) -> str:
@@ -99,10 +94,6 @@ class BackupRunAdmin(Pages):
     def shown_size(self, run: BackupRun) -> str:
         return format_html('<span class="dra-number">{}</span>', wording.size(run.size))
 
-    @admin.display(description=_("size before compression"))
-    def shown_raw_size(self, run: BackupRun) -> str:
-        return wording.size(run.raw_size)
-
     @admin.display(description=_("who"), ordering="requested_by")
     def shown_who(self, run: BackupRun) -> str:
         return (
@@ -111,27 +102,12 @@ class BackupRunAdmin(Pages):
             else run.get_trigger_display()
         )
 
-    @admin.display(description=_("backup"))
-    def shown_backup(self, run: BackupRun) -> str:
-        if not run.path:
-            return "–"
-        if not getattr(run, "may_see_backup", False):
-            return run.path
-        return format_html('<a href="{}">{}</a>', self.address("backup_change", quote(run.path)), run.path)
-
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[BackupRun]:
         runs: QuerySet[BackupRun] = super().get_queryset(request)  # type: ignore[assignment]
         return runs if api.has_history() else runs.none()
-
-    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
-        run = super().get_object(request, object_id, from_field)
-        if isinstance(run, BackupRun):
-            # What a column shows may depend on who looks; this object is shared by all requests, the row is not.
-            run.may_see_backup = has_permission(request, "view")  # type: ignore[attr-defined]
-        return run
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -149,15 +125,24 @@ class BackupRunAdmin(Pages):
         if not self.has_history(request):
             return self.go(LIST)
         run = BackupRun.objects.filter(pk=object_id).first() if is_uuid(object_id) else None
-        context: dict[str, Any] = {}
-        if run:
-            context = {**self._progress(request, run), "title": Progress(run).title, "subtitle": None}
-        return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
+        if run is None:  # Django says so
+            return super().change_view(request, object_id, form_url, extra_context)
+        require_permission(request, "view", "backuprun")
+        if request.method == "POST":  # nobody changes what has happened
+            raise PermissionDenied
+        may_see = bool(run.path) and has_permission(request, "view")
+        address = self.address("backup_change", quote(run.path)) if may_see else ""
+        context = {**self._progress(request, run), "facts": facts(run, backup=address)}
+        return self.page(
+            request, "change_form", {"title": context["progress"].title, **context, **(extra_context or {})}
+        )
 
     def get_urls(self) -> list[Any]:
         view, name = self.admin_site.admin_view, f"{APP}_backuprun_"
         return [
-            # No admin_view: somebody whose session a restore has replaced must not poll a sign-in page for ever.
+            # No admin_view: somebody whose session a restore has replaced must not poll a sign-in page for ever, nor be
+            # sent there without a word.
+            path("<uuid:run_id>/change/", never_cache(self.run_view), name=f"{name}change"),
             path("<uuid:run_id>/progress/", never_cache(self.progress_view), name=f"{name}progress"),
             path("<uuid:run_id>/cancel/", view(require_POST(self.cancel_view)), name=f"{name}cancel"),
             path("<uuid:run_id>/undo/", view(self.undo_view), name=f"{name}undo"),
@@ -165,23 +150,48 @@ class BackupRunAdmin(Pages):
             *super().get_urls(),
         ]
 
+    def run_view(self, request: HttpRequest, run_id: Any) -> HttpResponseBase:
+        """The page of a run; for somebody without a session, but with its link, how the run ended."""
+        is_asked = request.method != "POST" and not is_logged_in(self.admin_site, request)
+        run = run_of_key(request, run_id) if is_asked else None
+        if run is None:
+            answer: HttpResponseBase = self.admin_site.admin_view(self.change_view)(request, str(run_id))
+            return answer
+        return self._outcome(request, run, "outcome")
+
+    def _outcome(
+        self, request: HttpRequest, run: BackupRun | None, template: str, run_id: Any = None
+    ) -> HttpResponse:
+        """Answer somebody who has no session any more."""
+        request.current_app = self.admin_site.name
+        page = self.address(RUN, run.pk if run else run_id)
+        login = reverse("admin:login", current_app=self.admin_site.name)
+        login = f"{login}?{urlencode({'next': page})}"
+        if run is None and "HX-Request" not in request.headers:
+            return redirect(login)
+        context = {
+            **anonymous_context(self.admin_site, request),
+            "progress": Progress(run) if run else None,
+            "title": Progress(run).title if run else "",
+            "login_url": login,
+            "media": self.media,
+        }
+        response = render(request, f"admin/{APP}/{template}.html", context)
+        if "HX-Request" in request.headers and not (run and run.is_active):
+            response.status_code = STOP_POLLING
+        return response
+
     def progress_view(self, request: HttpRequest, run_id: Any) -> HttpResponse:
         """One look at a run, for htmx: the same template as on the page. No call of rclone."""
         request.current_app = self.admin_site.name
-        page = self.address(RUN, run_id)
-        if not self.admin_site.has_permission(request):
-            login = reverse("admin:login", current_app=self.admin_site.name)
-            login = f"{login}?{urlencode({'next': page})}"
-            if "HX-Request" not in request.headers:
-                return redirect(login)
-            template = f"admin/{APP}/includes/signed_out.html"
-            return render(request, template, {"login_url": login}, status=STOP_POLLING)
+        if not is_logged_in(self.admin_site, request):
+            return self._outcome(request, run_of_key(request, run_id), "includes/signed_out", run_id)
         require_permission(request, "view", "backuprun")
         run = get_object_or_404(BackupRun, pk=run_id)
         if Progress(run).is_stale:
             api.reap_stale()
             run.refresh_from_db()
-        context = {**self._progress(request, run), "is_short": "short" in request.GET}
+        context = {**self._progress(request, run), "is_short": "short" in request.GET, "is_poll": True}
         response = render(request, f"admin/{APP}/includes/progress.html", context)
         if not run.is_active:
             response.status_code = STOP_POLLING
@@ -206,6 +216,8 @@ class BackupRunAdmin(Pages):
         require_permission(request, "restore" if run.kind in RESTORES else "run")
         if run.kind not in (*RESTORES, *BACKUPS):
             raise PermissionDenied
+        if undone := api.undone_run(run):
+            return self.go("backuprun_undo", undone.pk)
         if run.kind in RESTORES:
             return self.go("backup_restore", **_restore_again(run))
         try:
@@ -216,7 +228,7 @@ class BackupRunAdmin(Pages):
                 "origin": origin_of(request),
             }
             if run.kind == Kind.MEDIA_BACKUP:
-                again = api.start_backup_media(**options)
+                again = api.start_backup_media(**options, full=run.options.get("full", False))
             else:
                 again = api.start_backup_database(run.database, **options)
         except api.RunInProgress as error:
@@ -225,7 +237,8 @@ class BackupRunAdmin(Pages):
         except BackupError as error:
             show_error(request, error)
             return self.go(RUN, run_id)
-        self.log_change(request, again, gettext("Tried again."))
+        is_good = run.status == Status.SUCCEEDED
+        self.log_change(request, again, gettext("Run again.") if is_good else gettext("Tried again."))
         return self.go(RUN, again.pk)
 
     def undo_view(self, request: HttpRequest, run_id: Any) -> HttpResponse:
@@ -239,7 +252,12 @@ class BackupRunAdmin(Pages):
         if form.is_valid():
             return self._undo(request, run)
         context = {
-            "title": gettext("Undo the restore of %(database)s?") % {"database": run.database},
+            "title": (
+                gettext("Go back to the restored data of %(database)s?")
+                if api.is_undo(run)
+                else gettext("Undo the restore of %(database)s?")
+            )
+            % {"database": run.database},
             "run": run,
             "form": form,
             "sessions_inside": api.holds_sessions(run.database),
@@ -253,7 +271,7 @@ class BackupRunAdmin(Pages):
             show_error(request, error)
             return self.go(RUN, run.pk)
         self.log_change(request, undo, gettext("Undo of a restore started."))
-        return self.go(RUN, undo.pk)
+        return self.go(RUN, undo.pk, key=key_of(undo))
 
     def _progress(self, request: HttpRequest, run: BackupRun) -> dict[str, Any]:
         """What the template of the progress needs."""
@@ -268,8 +286,9 @@ class BackupRunAdmin(Pages):
     def _may_retry(self, request: HttpRequest, run: BackupRun) -> bool:
         if run.is_active or run.kind not in (*RESTORES, *BACKUPS):
             return False
-        if run.kind in RESTORES:
-            return bool(run.path) and has_permission(request, "restore")
+        if run.kind in RESTORES:  # one that has succeeded is done again from the page of its backup
+            can_be_done = bool(run.path) or api.undone_run(run) is not None
+            return run.status != Status.SUCCEEDED and can_be_done and has_permission(request, "restore")
         return has_permission(request, "run")
 
 

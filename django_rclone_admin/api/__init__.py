@@ -72,6 +72,7 @@ from .opened import (
 from .restores import (
     holds_sessions,
     is_tenant,
+    is_undo,
     is_undoable,
     may_restore,
     plan_restore,
@@ -79,6 +80,7 @@ from .restores import (
     start_restore_database,
     start_undo_restore,
     undo_restore,
+    undone_run,
 )
 from .runs import cancel, has_history, has_lost_its_process, reap_stale
 
@@ -127,6 +129,7 @@ __all__ = [
     "holds_sessions",
     "is_monitor",
     "is_tenant",
+    "is_undo",
     "is_undoable",
     "keep_open",
     "last_health",
@@ -163,6 +166,7 @@ __all__ = [
     "stop_all",
     "stoppable",
     "undo_restore",
+    "undone_run",
     "verdict",
     "verify_backup",
     "why_not_live",

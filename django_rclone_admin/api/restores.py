@@ -131,6 +131,17 @@ def is_undoable(run: BackupRun) -> bool:
         return False
 
 
+def is_undo(run: BackupRun) -> bool:
+    """Whether a run puts back what a restore has replaced."""
+    return run.kind == Kind.DB_RESTORE and RestoreOptions.from_run(run).undoes is not None
+
+
+def undone_run(run: BackupRun) -> BackupRun | None:
+    """Return the restore that an undo puts back, where the history knows it."""
+    number = RestoreOptions.from_run(run).undoes
+    return BackupRun.objects.filter(pk=number).first() if number else None
+
+
 def is_tenant() -> bool:
     """Whether a connection is in the schema of one tenant, whose staff must not see the backups of all.
 
@@ -180,16 +191,18 @@ def _undo_run(database: str, origin: Origin) -> tuple[BackupRun, Callable[[Job],
     lock.release(database)
     last = undo.last_restore(database)
     notes = UndoNotes.from_run(last) if last else UndoNotes()
+    undone = str(last.pk) if last else ""
     if notes.kept:
         run = BackupRun(kind=Kind.DB_RESTORE, database=database, **origin.as_fields())
-        run.options = UndoOptions(put_back=notes.kept).as_dict()
+        run.options = UndoOptions(put_back=notes.kept, undoes=undone).as_dict()
         return run, undo_by_kept
     backup = (
         find_backup(get_catalog(), notes.safety) if notes.safety else _newest_safety_backup(database, last)
     )
     # Who could not restore in another way can't undo in another way either.
     strategy = RestoreOptions.from_run(last).strategy if last else None
-    run = _restore_run(backup, None, _options(strategy, None, None), origin)
+    options = dataclasses.replace(_options(strategy, None, None), undoes=undone)
+    run = _restore_run(backup, None, options, origin)
     return run, functools.partial(restore, backup=backup)
 
 

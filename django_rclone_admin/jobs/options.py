@@ -59,6 +59,8 @@ class RestoreOptions(Options):
     """The backup may be of another database than the one that it is restored into."""
     opened: str = ""
     """The id of the opened backup that is put live, instead of one on the remote."""
+    undoes: str | None = None
+    """The id of the run that is undone, empty where nobody knows it; ``None`` for what is no undo."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +69,8 @@ class UndoOptions(Options):
 
     put_back: str = ""
     """The kept name that becomes live again."""
+    undoes: str | None = None
+    """As in :class:`RestoreOptions`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

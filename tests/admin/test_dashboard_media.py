@@ -144,7 +144,7 @@ def test_media_are_backed_up_with_the_button_and_the_failure_is_seen(admin_clien
     page = post(admin_client, url("backup_run_now"), media="on", label="before the move")
     assert "Backup of “media files” started." in page.text
     assert "?database=" not in get(admin_client, url("backuprun_changelist")).links()
-    assert "Backing up the media files succeeded Backed up 1 file, 2.0 KB." in page.text
+    assert "Backup of the media files succeeded Backed up 1 file, 2.0 KB." in page.text
     assert "2.0 KB in the backup, 2.0 KB of it copied" in page.text
     backup = Backup.objects.get()
     assert (backup.kind, backup.label, backup.files, backup.size) == ("media", "before the move", 1, 2000)
@@ -172,7 +172,7 @@ def test_media_are_cleaned_up_after_the_backup_if_that_was_chosen(admin_client, 
     post(admin_client, url("backup_run_now"), media="on")
     assert Backup.objects.count() == 2
     page = post(admin_client, url("backup_run_now"), media="on", clean="on")
-    assert page.text.count("Backing up the media files succeeded") == 1
+    assert page.text.count("Backed up 1 file") == 1
     assert Backup.objects.count() == 1
     assert BackupRun.objects.get(kind=Kind.PRUNE).message.startswith("Removed 2 media backups")
 
@@ -269,7 +269,7 @@ def test_media_are_restored_through_a_confirmation_that_says_what_changes(admin_
     assert not BackupRun.objects.filter(kind=Kind.MEDIA_RESTORE).exists()
 
     page = post(admin_client, url("backup_restore"), path=path, confirm=" media ")
-    assert "Restoring the media files succeeded" in page.text
+    assert "Restore of the media files succeeded" in page.text
     assert contents(media) == {"a": "one", "b": "one", "c": "one", "new": "since then"}
     run = BackupRun.objects.get(kind=Kind.MEDIA_RESTORE)
     assert (run.path, run.requested_by, run.options) == (path, "admin", {})
@@ -297,7 +297,7 @@ def test_a_single_file_is_restored_and_nothing_else(admin_client, backups, media
     assert "Restore a?" in page.text
     assert "Also remove" not in page.text
     page = post(admin_client, url("backup_restore"), path=path, file="a", confirm="media", exact="on")
-    assert "Restoring the media files succeeded" in page.text
+    assert "Restore of the media files succeeded" in page.text
     assert contents(media) == {"a": "one", "b": "two", "c": "since then"}
     run = BackupRun.objects.get(kind=Kind.MEDIA_RESTORE)
     assert run.options == {"files": ["a"]}

@@ -120,14 +120,21 @@ def test_filters_count_what_they_would_show(admin_client, backups):
 
 
 def test_a_remote_that_is_down_is_said_with_a_hint_and_the_history_still_works(admin_client, backups):
-    path, run = backups.put(), make_run(message="Stored it.")
+    path, run = backups.put(), make_run(message="Stored it.", path="db/the-last-one.dump.zst", size=2048)
+    make_run(status=Status.FAILED, path="db/failed.dump.zst")
     backups.take_down()
     page = get(admin_client, url("backup_changelist"))
     assert page.text.count("The remote can't be reached") == 1
     assert "Check the network and the remote's address" in page.text
-    assert "0 backups" in page.text
+    assert "The list can't be loaded." in page.text
+    assert "Try again" in page.text
+    assert "0 backups" not in page.text
+    assert "2.0 KB · the-last-one.dump.zst" in page.text
+    assert "failed.dump.zst" not in page.text
     panel = get(admin_client, url("backup_health"))
     assert "The remote does not answer" in panel.text
+    assert "No backup yet" not in panel.text  # nobody knows
+    assert "at risk" not in panel.text
     assert "Check the network" in panel.text
     assert "Stored it." in get(admin_client, url("backuprun_change", run.pk)).text
     assert "succeeded" in get(admin_client, url("backuprun_changelist")).text
@@ -427,7 +434,7 @@ def test_backup_restore_undo_and_retry_do_their_work_and_are_logged(admin_client
     values = {"databases": ["default"], "label": "before the move"}
     page = post(admin_client, url("backup_run_now"), **values)
     assert "Backup of “default” started." in page.text
-    assert "Backing up default succeeded" in page.text
+    assert "Backup of default succeeded" in page.text
     [backup] = Backup.objects.all()
     assert (backup.label, backup.trigger, backup.state) == ("before the move", Trigger.ADMIN, "complete")
     made = BackupRun.objects.get()
@@ -436,7 +443,7 @@ def test_backup_restore_undo_and_retry_do_their_work_and_are_logged(admin_client
 
     django_user_model.objects.create_user("newcomer")
     page = post(admin_client, url("backup_restore"), path=backup.path, confirm=" default ")
-    assert "Restoring default succeeded" in page.text
+    assert "Restore of default succeeded" in page.text
     assert not django_user_model.objects.filter(username="newcomer").exists()
     restored = BackupRun.objects.get(kind=Kind.DB_RESTORE)
     assert (restored.requested_by, restored.trigger) == ("admin", Trigger.ADMIN)
@@ -446,16 +453,16 @@ def test_backup_restore_undo_and_retry_do_their_work_and_are_logged(admin_client
     undo = url("backuprun_undo", restored.pk)
     assert undo in page.links()
     page = post(admin_client, undo, confirm="default")
-    assert "Restoring default succeeded" in page.text
+    assert "Undo of the restore of default succeeded" in page.text
     assert django_user_model.objects.filter(username="newcomer").exists()
     assert "Only the last restore" in post(admin_client, undo, confirm="default").text
 
     page = post(admin_client, url("backuprun_retry", made.pk))
-    assert "Backing up default succeeded" in page.text
+    assert "Backup of default succeeded" in page.text
     page = post(admin_client, url("backuprun_retry", restored.pk))
     assert "Restore default?" in page.text
     # The log is part of the database, so it goes back with it; the history of the runs does not.
-    assert logged() == ["Backup of “default” started.", "Undo of a restore started.", "Tried again."]
+    assert logged() == ["Backup of “default” started.", "Undo of a restore started.", "Run again."]
     assert BackupRun.objects.filter(requested_by="admin").count() == BackupRun.objects.count()
 
 
@@ -478,7 +485,7 @@ def test_run_now_backs_up_everything_unless_databases_are_chosen(admin_client, b
 def test_a_failed_run_says_why_and_what_to_do(admin_client, backups):
     backups.take_down()
     page = post(admin_client, url("backup_run_now"), databases="analytics")
-    assert "Backing up analytics failed" in page.text
+    assert "Backup of analytics failed" in page.text
     assert "The remote can't be reached" in page.text
     assert "Check the network" in page.text
 

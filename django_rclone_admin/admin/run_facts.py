@@ -1,0 +1,41 @@
+"""What the details on the page of a run say: only what is known, and nothing that stands above already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
+
+from .. import wording
+from ..models import BackupRun
+from .pages import moment
+
+
+def facts(run: BackupRun, *, backup: str) -> list[tuple[Any, Any]]:
+    """Return the names and the values of what is known of a run.
+
+    :param backup: the address of the page of its backup; empty for who may not see it.
+    """
+    return [(name, value) for name, value in _facts(run, backup) if value not in ("", None)]
+
+
+def _facts(run: BackupRun, backup: str) -> Iterator[tuple[Any, Any]]:
+    yield _("What"), run.get_kind_display()
+    yield _("Database"), run.database
+    if run.path:
+        link = format_html('<a href="{}" class="dra-name">{}</a>', backup, run.path)
+        yield _("Backup"), link if backup else run.path
+    yield _("Label"), run.label
+    yield _("Started by"), run.requested_by
+    yield _("Started from"), run.get_trigger_display()
+    yield _("Created"), moment(run.created_at)
+    yield _("Started"), moment(run.started_at) if run.started_at else ""
+    yield _("Finished"), moment(run.finished_at) if run.finished_at else ""
+    yield _("Duration"), wording.duration(run.duration) if run.started_at else ""
+    yield _("Host"), run.host
+    yield _("Process"), run.pid
+    yield _("Size"), "" if run.size is None else wording.size(run.size)
+    yield _("Size before compression"), "" if run.raw_size is None else wording.size(run.raw_size)
+    yield "SHA-256", format_html('<code class="dra-name">{}</code>', run.sha256) if run.sha256 else ""
