@@ -1,6 +1,7 @@
-"""The dashboard: backups, runs and restores inside the Django admin."""
+"""The dashboard: backups, runs, restores and schedules inside the Django admin."""
 
 from .backups import BackupAdmin
 from .runs import BackupRunAdmin
+from .schedules import BackupScheduleAdmin
 
-__all__ = ["BackupAdmin", "BackupRunAdmin"]
+__all__ = ["BackupAdmin", "BackupRunAdmin", "BackupScheduleAdmin"]

@@ -138,6 +138,7 @@ class BackupAdmin(BackupColumns, Restores, Opens, Files, Checks, Doctor, Deletin
             "may_run": has_permission(request, "run"),
             "everything": {"databases": api.all_databases(), "media": api.has_media_files()},
             "may_see_runs": has_permission(request, "view", "backuprun"),
+            "may_see_schedules": has_permission(request, "view", "backupschedule"),
             "may_cancel": has_permission(request, "cancel", "backuprun"),
             "active_runs": _active_runs() if sees_runs else [],
             "has_opened": has_permission(request, "open") and bool(api.list_opened_backups(everywhere=False)),

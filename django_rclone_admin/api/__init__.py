@@ -82,6 +82,7 @@ from .restores import (
     undo_restore,
     undone_run,
 )
+from .retention import retention_rules
 from .runs import cancel, has_history, has_lost_its_process, reap_stale
 
 __all__ = [
@@ -155,6 +156,7 @@ __all__ = [
     "refresh",
     "restore_database",
     "restore_media",
+    "retention_rules",
     "start_backup_database",
     "start_backup_media",
     "start_open_backup",

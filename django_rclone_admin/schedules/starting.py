@@ -1,0 +1,61 @@
+"""A schedule carried out now, by the executor; and the schedules that a fresh site is offered."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from .. import api
+from ..exceptions import UsageError, gettext_noop
+from ..models.runs import BackupRun, Origin
+from ..models.schedules import Action, BackupSchedule
+
+RETENTION = {"last": 3, "daily": 7, "weekly": 4, "monthly": 6}
+"""What the offer advises to keep. The rules belong to the settings: each clean-up goes by the same."""
+
+
+def start(schedule: BackupSchedule, origin: Origin) -> list[BackupRun]:
+    """Queue what a schedule does, and return the runs. Its own times stay as they are.
+
+    A clean-up is done before this returns: it has nothing to wait for.
+
+    :raises RunInProgress: another run locks one of the databases; those before it have been queued.
+    :raises BackupError: it can't be carried out.
+    """
+    databases = schedule.databases or api.all_databases()
+    if schedule.action == Action.PRUNE:
+        for alias in databases:
+            api.prune(alias, origin=origin)
+        return []
+    if schedule.action != Action.BACKUP:
+        raise UsageError(
+            gettext_noop("This schedule can't be started by hand."),
+            hint=gettext_noop("Run “manage.py verifybackups --due” instead."),
+        )
+    group = str(uuid.uuid4())
+    runs = [
+        api.start_backup_database(
+            alias, label=schedule.name, origin=origin, clean=schedule.clean, group=group
+        )
+        for alias in databases
+    ]
+    if schedule.media and api.has_media_files():
+        runs.append(
+            api.start_backup_media(label=schedule.name, origin=origin, clean=schedule.clean, group=group)
+        )
+    if runs:
+        BackupSchedule.objects.filter(pk=schedule.pk).update(last_run=runs[0].pk, problem="")
+    return runs
+
+
+def offered() -> list[BackupSchedule]:
+    """Return the schedules that a fresh site is offered, not yet saved."""
+    zone = timezone.get_default_timezone_name()
+    return [
+        BackupSchedule(name=_("Every night"), cron="0 2 * * *", time_zone=zone, clean=True),
+        BackupSchedule(
+            name=_("Test restore"), action=Action.VERIFY, cron="0 4 * * 0", time_zone=zone, level="restore"
+        ),
+    ]

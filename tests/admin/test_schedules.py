@@ -1,0 +1,216 @@
+"""The schedules in the admin: the list, the form, the offer, “run now”, and who may do what."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission
+from django.urls import reverse
+
+from django_rclone_admin.models import BackupRun, BackupSchedule
+from tests.support.html import read_page
+
+pytestmark = pytest.mark.django_db(databases=["default", "analytics"])
+
+
+def url(name: str, *args: object) -> str:
+    return reverse(f"admin:django_rclone_admin_backupschedule_{name}", args=args)
+
+
+def make(**values: Any) -> BackupSchedule:
+    usual = {"name": "nightly", "cron": "30 2 * * *", "time_zone": "Europe/Vienna", "media": False}
+    return BackupSchedule.objects.create(**{**usual, **values})
+
+
+def filled(**values: Any) -> dict[str, Any]:
+    usual = {
+        "name": "nightly",
+        "action": "backup",
+        "preset": "",
+        "cron": "15 3 * * 1-5",
+        "time_zone": "Europe/Vienna",
+        "enabled": "on",
+        "start_within": "0",
+        "spread": "0",
+        "level": "",
+        "paused_reason": "",
+    }
+    return {**usual, **values}
+
+
+def test_fresh_site_is_offered_its_schedules_by_one_click(admin_client, backups):
+    page = read_page(admin_client.get(url("changelist")))
+    assert "Nothing is backed up by itself yet." in page.text
+    assert '"RETENTION": {"last": 3, "daily": 7, "weekly": 4, "monthly": 6}' in page.text
+    page = read_page(admin_client.post(url("offer"), follow=True))
+    assert "Two schedules were added." in page.text
+    assert "every night at 02:00" in page.text
+    assert "Sundays at 04:00" in page.text
+    assert "Nothing is backed up" not in page.text
+    assert [(each.action, each.clean) for each in BackupSchedule.objects.all()] == [
+        ("backup", True),
+        ("verify", False),
+    ]
+    assert LogEntry.objects.count() == 2
+    admin_client.post(url("offer"))
+    assert BackupSchedule.objects.count() == 2
+    backups.configure(RETENTION={"last": 3, "daily": 7})
+    assert "RETENTION" not in read_page(admin_client.get(url("changelist"))).text
+
+
+def test_schedule_is_made_and_changed_in_its_form(admin_client, backups):
+    page = read_page(admin_client.get(url("add")))
+    assert "every night at 02:00" in page.text
+    values = filled(databases=["analytics"], clean="on")
+    assert admin_client.post(url("add"), values).status_code == 302
+    schedule = BackupSchedule.objects.get()
+    assert (schedule.cron, schedule.databases, schedule.clean) == ("15 3 * * 1-5", ["analytics"], True)
+    assert schedule.next_run_at
+    values = filled(preset="0 4 * * 0", name="weekly")
+    assert admin_client.post(url("change", schedule.pk), values).status_code == 302
+    schedule.refresh_from_db()
+    assert (schedule.cron, schedule.name, schedule.databases) == ("0 4 * * 0", "weekly", [])
+
+
+@pytest.mark.parametrize(
+    "values, expected",
+    [
+        ({"cron": "every night"}, "is no cron expression whose time ever comes"),
+        ({"cron": ""}, "is no cron expression whose time ever comes"),
+        ({"time_zone": "Mars/Base"}, "Select a valid choice"),
+        ({"databases": ["gone"]}, "Select a valid choice"),
+        ({"start_within": "-1"}, "greater than or equal to 0"),
+        ({"name": ""}, "This field is required"),
+    ],
+)
+def test_form_refuses_what_can_never_run(admin_client, backups, values, expected):
+    response = admin_client.post(url("add"), filled(**values))
+    assert response.status_code == 200
+    assert expected in read_page(response).text
+    assert not BackupSchedule.objects.exists()
+
+
+def test_broken_row_is_shown_and_can_be_mended(admin_client, backups):
+    schedule = make(problem="It went wrong.", databases={"a": 1})
+    BackupSchedule.objects.update(cron="nonsense", time_zone="Mars/Base", level="odd")
+    page = read_page(admin_client.get(url("changelist")))
+    assert "no times" in page.text
+    assert "It went wrong." in page.text
+    page = read_page(admin_client.get(url("change", schedule.pk)))
+    assert "“nonsense” is no cron expression" in page.text or "There is no time zone" in page.text
+    assert admin_client.post(url("change", schedule.pk), filled()).status_code == 302
+    schedule.refresh_from_db()
+    assert (schedule.cron, schedule.databases) == ("15 3 * * 1-5", [])
+
+
+def test_times_are_shown_while_somebody_types(admin_client, backups):
+    answer = admin_client.get(
+        url("times"), {"cron": "30 2 * * *", "time_zone": "Europe/Vienna", "spread": "10"}
+    )
+    text = answer.content.decode()
+    assert "every night at 02:30" in text
+    assert text.count("<li>") == 5
+    assert "It runs right after that: Sun" in text
+    assert "It starts up to 10 minutes later" in text
+    text = admin_client.get(url("times"), {"cron": "nope", "time_zone": "Europe/Vienna"}).content.decode()
+    assert "“nope” is no cron expression" in text
+    text = admin_client.get(
+        url("times"), {"preset": "0 4 * * 0", "cron": "x", "time_zone": "x"}
+    ).content.decode()
+    assert "There is no time zone “x”." in text
+    for spread in ("-1", "x", "9" * 30, "²"):
+        assert admin_client.get(url("times"), {"cron": "0 2 * * *", "spread": spread}).status_code == 200
+
+
+@pytest.mark.parametrize("use_tz", [True, False])
+def test_pause_is_kept_as_it_was_typed(admin_client, backups, settings, use_tz):
+    settings.USE_TZ, settings.TIME_ZONE = use_tz, "Pacific/Auckland"
+    schedule = make()
+    values = filled(paused_until_0="2098-01-02", paused_until_1="03:04:05", paused_reason="We move.")
+    assert admin_client.post(url("change", schedule.pk), values).status_code == 302
+    schedule.refresh_from_db()
+    assert schedule.paused_until == datetime(2098, 1, 1, 14, 4, 5, tzinfo=UTC)
+    page = read_page(admin_client.get(url("changelist")))
+    assert "paused until Jan. 2, 2098, 3:04 a.m." in page.text
+    assert "We move." in page.text
+    text = admin_client.get(url("change", schedule.pk)).content.decode()
+    assert 'value="2098-01-02"' in text
+    assert 'value="03:04:05"' in text
+
+
+@pytest.mark.django_db(databases=["default", "analytics"], transaction=True)
+def test_run_now_does_the_work_and_shows_it(admin_client, backups):
+    schedule = make(databases=["analytics"])
+    page = read_page(admin_client.post(url("run", schedule.pk), follow=True))
+    assert "“nightly” started." in page.text
+    run = BackupRun.objects.get()
+    assert (run.trigger, run.requested_by, run.label, run.status) == (
+        "admin",
+        "admin",
+        "nightly",
+        "succeeded",
+    )
+    before = schedule.last_due_at
+    schedule.refresh_from_db()
+    assert (schedule.last_run, schedule.last_due_at) == (run.pk, before)
+    page = read_page(admin_client.get(url("changelist")))
+    assert "succeeded" in page.text
+    assert reverse("admin:django_rclone_admin_backuprun_change", args=[run.pk]) in page.links()
+    BackupSchedule.objects.update(databases=["gone"])
+    page = read_page(admin_client.post(url("run", schedule.pk), follow=True))
+    assert "There is no database “gone”." in page.text
+
+
+PAGES = [
+    ("changelist", "get", "view", 200),
+    ("times", "get", "view", 200),
+    ("add", "get", "add", 200),
+    ("offer", "post", "add", 302),
+    ("change", "get", "view", 200),
+    ("change", "post", "change", 200),
+    ("delete", "post", "delete", 302),
+]
+
+
+@pytest.mark.parametrize("name, method, verb, status", PAGES)
+def test_each_page_asks_for_its_permission(client, backups, django_user_model, name, method, verb, status):
+    user = django_user_model.objects.create_user("staff", is_staff=True)
+    client.force_login(user)
+    schedule = make()
+    address = url(name, *([schedule.pk] if name in ("change", "delete") else []))
+    ask = getattr(client, method)
+    values = {"post": "yes"} if method == "post" else {}
+    assert ask(address, values).status_code == 403
+    user.user_permissions.add(Permission.objects.get(codename=f"{verb}_backupschedule"))
+    client.force_login(django_user_model.objects.get(pk=user.pk))
+    assert ask(address, values).status_code == status
+
+
+def test_run_needs_the_permission_to_back_up_and_only_takes_posts(client, backups, django_user_model):
+    user = django_user_model.objects.create_user("staff", is_staff=True)
+    schedule = make()
+    for codename in ("view_backupschedule", "change_backupschedule"):
+        user.user_permissions.add(Permission.objects.get(codename=codename))
+    client.force_login(user)
+    assert client.post(url("run", schedule.pk)).status_code == 403
+    assert "Run now" not in read_page(client.get(url("change", schedule.pk))).text
+    assert [
+        client.get(url(name, *args)).status_code for name, args in (("offer", ()), ("run", (schedule.pk,)))
+    ] == [
+        405,
+        405,
+    ]
+
+
+def test_backup_list_leads_to_the_schedules(admin_client, backups):
+    page = read_page(admin_client.get(reverse("admin:django_rclone_admin_backup_changelist")))
+    assert url("changelist") in page.links()
+
+
+def test_list_of_schedules_asks_for_their_runs_once(admin_client, backups, django_assert_max_num_queries):
+    for number in range(20):
+        run = BackupRun.objects.create(kind="db_backup", status="succeeded", database="default")
+        make(name=str(number), last_run=run.pk, last_due_at=datetime.now(UTC) - timedelta(hours=1))
+    with django_assert_max_num_queries(12):
+        admin_client.get(url("changelist"))
