@@ -218,7 +218,6 @@ class BackupScheduleAdmin(Pages):
     def run_view(self, request: HttpRequest, key: int) -> HttpResponse:
         """Carry out a schedule now."""
         require_permission(request, "run")
-        require_permission(request, "view", MODEL)
         schedule = get_object_or_404(BackupSchedule, pk=key)
         try:
             runs = start(schedule, origin_of(request))

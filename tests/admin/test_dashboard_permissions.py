@@ -145,7 +145,8 @@ def read_table() -> dict[str, tuple[str, str, str]]:
 def test_every_page_is_in_the_table():
     names = get_resolver().namespace_dict["admin"][1].reverse_dict
     ours = {name.removeprefix(f"{APP}_") for name in names if isinstance(name, str) and name.startswith(APP)}
-    assert ours == set(read_table())
+    # Schedules have Django's own four permissions; their pages are in test_schedules.
+    assert {name for name in ours if not name.startswith("backupschedule_")} == set(read_table())
 
 
 def test_every_page_gives_everybody_what_the_table_says(site):

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
-from django.urls import reverse
+from django.urls import get_resolver, reverse
 
 from django_rclone_admin.models import BackupRun, BackupSchedule
 from tests.support.html import read_page
@@ -169,8 +169,17 @@ PAGES = [
     ("offer", "post", "add", 302),
     ("change", "get", "view", 200),
     ("change", "post", "change", 200),
+    ("history", "get", "view", 200),
     ("delete", "post", "delete", 302),
+    ("run", "post", "run", 302),
 ]
+
+
+def test_every_page_is_among_those_whose_permission_is_tested():
+    names = get_resolver().namespace_dict["admin"][1].reverse_dict
+    prefix = "django_rclone_admin_backupschedule_"
+    ours = {name.removeprefix(prefix) for name in names if isinstance(name, str) and name.startswith(prefix)}
+    assert ours == {name for name, *_rest in PAGES}
 
 
 @pytest.mark.parametrize("name, method, verb, status", PAGES)
@@ -178,11 +187,13 @@ def test_each_page_asks_for_its_permission(client, backups, django_user_model, n
     user = django_user_model.objects.create_user("staff", is_staff=True)
     client.force_login(user)
     schedule = make()
-    address = url(name, *([schedule.pk] if name in ("change", "delete") else []))
+    is_about_one = name not in ("changelist", "times", "add", "offer")
+    address = url(name, *([schedule.pk] if is_about_one else []))
     ask = getattr(client, method)
     values = {"post": "yes"} if method == "post" else {}
     assert ask(address, values).status_code == 403
-    user.user_permissions.add(Permission.objects.get(codename=f"{verb}_backupschedule"))
+    codename = "run_backup" if verb == "run" else f"{verb}_backupschedule"
+    user.user_permissions.add(Permission.objects.get(codename=codename))
     client.force_login(django_user_model.objects.get(pk=user.pk))
     assert ask(address, values).status_code == status
 
