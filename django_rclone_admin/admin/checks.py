@@ -42,7 +42,7 @@ class Checks(Pages):
     @admin.display(description=_("proven"), ordering="proven_at")
     def shown_proven(self, backup: Backup) -> str:
         if failed := next((each for each in backup.checks if each["level"] == backup.failed), None):
-            return _result(failed)
+            return result(failed)
         if not backup.proven:
             return format_html('<span class="dra-quiet">{}</span>', gettext("never checked"))
         return format_html(
@@ -58,7 +58,7 @@ class Checks(Pages):
             return "–"
         return format_html(
             '{} <a href="{}">{}</a>',
-            format_html_join(" ", "{}", ((_result(each),) for each in backup.checks)),
+            format_html_join(" ", "{}", ((result(each),) for each in backup.checks)),
             self.address("backup_checks", quote(backup.pk)),
             gettext("Show the records"),
         )
@@ -154,7 +154,7 @@ class _Shown:
         return ", ".join(f"{name} {version}" for name, version in self.record.versions.items())
 
 
-def _result(check: dict[str, Any]) -> str:
+def result(check: dict[str, Any]) -> str:
     return badge(
         BADGES[check["outcome"]],
         f"{wording.level(check['level'])}: {wording.outcome(check['outcome'])}",

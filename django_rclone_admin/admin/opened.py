@@ -15,7 +15,8 @@ from django.views.decorators.http import require_POST
 
 from .. import api, wording
 from ..exceptions import BackupError
-from ..models import BackupRun, Kind, OpenedBackup
+from ..models import Backup, OpenedBackup
+from .checks import result
 from .forms import RestoreForm
 from .pages import (
     APP,
@@ -34,8 +35,6 @@ from .pages import (
 from .run_link import key_of
 
 OPENED, OPENED_LIST = "openedbackup_change", "openedbackup_changelist"
-CHECKS = 5
-"""How many checks a page shows."""
 
 
 class Opens(Pages):
@@ -133,7 +132,7 @@ class OpenedBackupAdmin(Pages):
             "opened": opened,
             "tables": len(opened.rows),
             "rows": sum(each or 0 for each in opened.rows.values()),
-            "checks": BackupRun.objects.filter(kind=Kind.VERIFY, path=opened.path)[:CHECKS],
+            "checks": _checks(opened),
             "may_restore": has_permission(request, "restore"),
             "may_see_backup": has_permission(request, "view"),
             "why_not_live": api.why_not_live(opened) if has_permission(request, "restore") else "",
@@ -211,6 +210,15 @@ class OpenedBackupAdmin(Pages):
         except BackupError as error:
             show_error(request, error)
             return None
+
+
+def _checks(opened: OpenedBackup) -> list[str]:
+    """Return the results of the checks of its backup; none where the remote does not answer, for it is not needed here."""
+    try:
+        backup = Backup.objects.filter(path=opened.path).first()
+    except BackupError:
+        return []
+    return [result(each) for each in backup.checks] if backup else []
 
 
 def _title(opened: OpenedBackup) -> str:
