@@ -137,6 +137,7 @@ class Soak:
         """Execute a statement, again and again while another process has locked the file, as all of them may."""
 
         def attempt() -> tuple[list[tuple[object, ...]]] | None:
+            self.thaw(monotonic())  # it may be a frozen one that has locked the file
             with closing(sqlite3.connect(self.shop.path(), timeout=5, isolation_level=None)) as connection:
                 try:
                     return (connection.execute(statement).fetchall(),)
