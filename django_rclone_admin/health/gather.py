@@ -17,7 +17,6 @@ from ..core.catalog import State, StoredObject, latest
 from ..core.check_marks import Outcome
 from ..core.file_lists import NAME as MEDIA
 from ..exceptions import BackupError, ProgramMissing
-from ..models.runs import Trigger
 from ..remote import find_rclone, get_rclone
 from ..single_flight import once
 from ..site_cache import site_cache
@@ -26,11 +25,10 @@ from .coverage import has_media_files, uncovered
 from .facts import DAYS, BackupFacts, Day, PartFacts, SiteFacts, Trouble
 from .history_facts import Ended, History
 from .limits import is_judged
+from .updates import BY_HAND, with_backup
 
 REMOTE_SECONDS = 300
 """How long the version of rclone and the free space are remembered."""
-BY_HAND = (Trigger.ADMIN, Trigger.SAFETY)
-"""Triggers of backups that nobody may rely on to come again."""
 
 
 def gather(known: SiteFacts | None) -> SiteFacts:
@@ -184,38 +182,6 @@ def _from_history(name: str, kind: str, history: History) -> PartFacts:
     for each in reversed(good):
         part = with_backup(part, each)
     return part
-
-
-def with_backup(part: PartFacts, run: Ended) -> PartFacts:
-    """Return the facts of a database with a backup that was made since."""
-    if run.trigger == Trigger.SAFETY or not run.path:
-        return part
-    size = run.size or 0
-    if part.kind == "media" and part.last:
-        size = part.last.total_size  # the run tells the size of the file list alone
-    last = BackupFacts(
-        name=run.path.rpartition("/")[2],
-        path=run.path,
-        taken_at=run.began_at,
-        total_size=size,
-        state=str(State.COMPLETE),
-    )
-    return dataclasses.replace(
-        part,
-        last=last,
-        size_before=part.last.total_size if part.last and part.last.state == State.COMPLETE else None,
-        is_newest_damaged=False,
-        automatic_at=part.automatic_at if run.trigger in BY_HAND else run.began_at,
-        sizes=[*part.sizes, size][-DAYS:],
-        days=_mark_today(part.days),
-        count=part.count + 1,
-        stored=part.stored + size,
-    )
-
-
-def _mark_today(days: Sequence[Day]) -> list[Day]:
-    today = timezone.localtime(clock.now()).date()
-    return [dataclasses.replace(each, state="ok") if each.day == today else each for each in days]
 
 
 def _strip(mine: Sequence[StoredObject], ended: Sequence[Ended]) -> list[Day]:

@@ -15,14 +15,16 @@ from .. import clock
 from ..conf import get_settings
 from ..connectors.registry import all_databases
 from ..core.check_marks import AHEAD
+from ..core.file_lists import NAME as MEDIA
 from ..jobs import history
 from ..jobs.stale import without_waiting
 from ..models.health import SiteHealth
 from ..models.runs import BackupRun, Kind, Status
 from .facts import PartFacts, SiteFacts
-from .gather import gather, gather_locally, place, with_backup
+from .gather import gather, gather_locally, place
 from .history_facts import Ended
 from .limits import is_judged
+from .updates import with_backup, with_check
 from .verdict import Health, judge, unknown
 
 logger = logging.getLogger("django_rclone_admin")
@@ -97,6 +99,10 @@ def note_run(run: BackupRun) -> None:
         ]
         # The run has seen the remote.
         facts = dataclasses.replace(facts, parts=parts, trouble=None, gathered_at=clock.now())
+    if run.kind == Kind.VERIFY:
+        part_of = run.database or MEDIA
+        parts = [with_check(each, run) if each.database == part_of else each for each in facts.parts]
+        facts = dataclasses.replace(facts, parts=parts)
     keep(facts)
 
 

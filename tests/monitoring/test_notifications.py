@@ -339,3 +339,23 @@ def test_nothing_is_done_where_nobody_is_to_be_told(backups, client: Client):
     backups.configure(NOTIFY={})
     back_up()
     assert not Notice.objects.exists()
+
+
+# -- checks --------------------------------------------------------------------------------------------------------------
+
+
+def test_check_is_known_at_once_and_its_failure_is_told_once(backups, mails):
+    backups.configure(HEALTH={"ignore": ["no_schedule"]})
+    path = back_up().path
+    api.verify_backup(path, level="structure")
+    part = api.last_health().databases[0]
+    assert (part.facts.proven_level, part.findings) == ("structure", [])
+    stored = backups.remote.root / path
+    stored.write_bytes(stored.read_bytes()[:-1] + b"x")
+    for _number in range(2):
+        with pytest.raises(BackupError):
+            api.verify_backup(path, level="checksum")
+    assert worker.finish()
+    assert [each.rule for each in api.last_health().findings] == ["damaged"]
+    assert len(mails.mails) == 1
+    assert "failed the check" in " ".join(mails.bodies[0].split())
