@@ -143,7 +143,6 @@ def make_shop(home: Path) -> None:
             fake_backup(folder, manifest, days, size=object_["size"] * (97 - days + days % 3) // 97)
     names = sorted(path.name for path in folder.glob("default-*.zst"))
     (folder / f"{names[-3]}.keep").touch()
-    os.truncate(folder / names[-5], 610_000)
     (folder / f"{names[-8]}.manifest.json").unlink()
     for suffix in ("", ".manifest.json"):
         (folder / f"{names[-13]}{suffix}").unlink()

@@ -3,20 +3,37 @@
 import pytest
 from django.db import connection
 
-from django_rclone_admin.models import BackupRun
-from tests.admin.test_dashboard_pages import get, url
+from django_rclone_admin.models import BackupRun, BackupSchedule, Notice, OpenedBackup, SiteHealth
+from tests.admin.test_dashboard_pages import get, make_run, url
 from tests.support.backups import DAY
 
 pytestmark = pytest.mark.django_db(databases=["default", "analytics"], transaction=True)
 
 
+NEWER = (OpenedBackup, BackupSchedule, SiteHealth, Notice)
+"""Models that an update has brought."""
+
+
 @pytest.fixture
-def without_table():
+def without():
+    """Take tables of models away, as before “migrate”."""
+    gone = []
+
+    def take_away(*models):
+        gone.extend(models)
+        with connection.schema_editor() as editor:
+            for model in models:
+                editor.delete_model(model)
+
+    yield take_away
     with connection.schema_editor() as editor:
-        editor.delete_model(BackupRun)
-    yield
-    with connection.schema_editor() as editor:
-        editor.create_model(BackupRun)
+        for model in gone:
+            editor.create_model(model)
+
+
+@pytest.fixture
+def without_table(without):
+    without(BackupRun)
 
 
 @pytest.mark.parametrize("atomic", [False, True])
@@ -30,3 +47,20 @@ def test_pages_say_to_migrate(admin_client, backups, without_table, atomic):
             get(admin_client, address)
     finally:
         connection.settings_dict["ATOMIC_REQUESTS"] = False
+
+
+@pytest.mark.parametrize("model", NEWER, ids=lambda model: model.__name__)
+def test_pages_work_between_an_update_and_its_migrations(admin_client, backups, without, model):
+    path = backups.put(DAY)
+    run = make_run(path=path)
+    without(model)
+    for address in (
+        url("backup_changelist"),
+        url("backup_health"),
+        url("backup_change", path),
+        url("backup_run_now"),
+        f"{url('backup_restore')}?path={path}",
+        url("backuprun_changelist"),
+        url("backuprun_change", run.pk),
+    ):
+        get(admin_client, address)
