@@ -148,6 +148,7 @@ def make_shop(home: Path) -> None:
         (folder / f"{names[-13]}{suffix}").unlink()
     fake_media(home)
     manage(home, "shell", "-c", HISTORY)
+    manage(home, "runschedules")
 
 
 def fake_media(home: Path) -> None:
@@ -183,7 +184,7 @@ def fake_media(home: Path) -> None:
 HISTORY = """
 from datetime import timedelta
 from django.utils import timezone
-from django_rclone_admin.models import Backup, BackupRun, Kind, Status, Trigger
+from django_rclone_admin.models import Backup, BackupRun, BackupSchedule, Kind, Status, Trigger
 recorded = set(BackupRun.objects.values_list("path", flat=True))
 BackupRun.objects.bulk_create(
     BackupRun(
@@ -199,6 +200,7 @@ failed.created_at = failed.started_at = timezone.now().replace(hour=2, minute=0,
 failed.finished_at = failed.started_at + timedelta(seconds=1)
 failed.trigger, failed.requested_by = Trigger.COMMAND, ""
 failed.save()
+BackupSchedule.objects.create(name="Every night", cron="0 2 * * *", time_zone="UTC", media=True)
 """
 """Has the history tell of the same month as the remote."""
 
