@@ -149,6 +149,7 @@ def make_shop(home: Path) -> None:
     fake_media(home)
     manage(home, "shell", "-c", HISTORY)
     manage(home, "runschedules")
+    manage(home, "verifybackups", "--latest", "--level=restore")
 
 
 def fake_media(home: Path) -> None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from django.contrib import admin
 from django.contrib.admin.utils import quote
 from django.utils.html import format_html, format_html_join
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext
 from django.utils.translation import gettext_lazy as _
 
 from .. import wording
@@ -36,7 +36,7 @@ class BackupColumns(Pages):
     @admin.display(description=_("taken"), ordering="taken_at")
     def shown_when(self, backup: Backup) -> str:
         return format_html(
-            '<span title="{}" class="dra-when">{} <span class="dra-quiet">{}</span></span>',
+            '<span title="{}" class="dra-when"><bdi>{}</bdi> <bdi class="dra-quiet">{}</bdi></span>',
             backup.name,
             wording.when(backup.taken_at),
             wording.ago(backup.taken_at),
@@ -116,7 +116,7 @@ class BackupColumns(Pages):
             _source(backup),
             self.address(LIST, group=backup.group),
             _("Started together with others: show all of the group"),
-            _("group"),
+            pgettext("backups started together", "group"),
         )
 
     @admin.display(description=_("taken"), ordering="taken_at")

@@ -130,7 +130,7 @@ def moment(time: datetime | None) -> str:
     if time is None:
         return "–"
     return format_html(
-        '<span class="dra-nowrap">{} <span class="dra-quiet">{}</span></span>',
+        '<span class="dra-nowrap"><bdi>{}</bdi> <bdi class="dra-quiet">{}</bdi></span>',
         wording.time(time),
         wording.ago(time),
     )

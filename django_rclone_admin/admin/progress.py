@@ -165,4 +165,4 @@ class Progress:
         ended = self.run.status in (Status.FAILED, Status.CANCELLED) and not self.run.is_half_done
         if self.run.kind != Kind.DB_RESTORE or not ended:
             return ""
-        return _("The database is as it was before: a restore happens as a whole or not at all.")
+        return _("The database is as it was before: this restore is all-or-nothing.")

@@ -86,7 +86,7 @@ def strip(days: Sequence[Day]) -> str:
     )
     return format_html(
         '<div class="dra-strip" role="img" aria-label="{}">{}</div>'
-        '<p class="dra-axis"><span>{}</span>{}<span>{}</span></p>',
+        '<p class="dra-axis"><bdi>{}</bdi>{}<bdi>{}</bdi></p>',
         label % {"good": good, "all": lived},
         boxes,
         ngettext("%(count)d day ago", "%(count)d days ago", len(days) - 1) % {"count": len(days) - 1},

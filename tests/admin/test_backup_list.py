@@ -32,8 +32,8 @@ def test_row_tells_how_the_size_has_changed(admin_client, backups):
     assert "1004 bytes +0.4 %" in text.replace(",", "")
     assert "502 bytes −50 %" in text
     # The first of a database, whatever there is of others, has nothing before it.
-    assert "9 bytes Restore" in text
-    assert "1000 bytes Restore" in text.replace(",", "")
+    assert "9 bytes never checked Restore" in text
+    assert "1000 bytes never checked Restore" in text.replace(",", "")
 
 
 def test_change_is_that_of_the_one_before_however_the_list_is_sorted_and_filtered(admin_client, backups):
@@ -194,3 +194,12 @@ def test_card_says_what_comes_next(admin_client, backups):
     )
     text = get(admin_client, url("backup_health")).text
     assert f"Next {wording.when(schedule.next_run_at)} Stored 100 bytes in 1 backup" in text
+
+
+def test_nothing_is_half_in_another_language(admin_client, backups, settings):
+    """Django has a translation of the word for its groups of users; we have none yet."""
+    settings.LANGUAGE_CODE = "he"
+    backups.put(hours_ago(23), group="g1", label="seen")
+    html = admin_client.get(url("backup_changelist")).content.decode()
+    assert ">group</a>" in html
+    assert '<bdi class="dra-quiet">23\xa0hours ago</bdi>' in html

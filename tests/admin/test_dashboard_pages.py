@@ -405,7 +405,7 @@ def test_a_backup_of_a_database_that_is_not_configured_is_refused(admin_client, 
 def test_failed_restore_says_that_nothing_changed_only_if_that_is_so(admin_client, options, nothing_changed):
     run = make_run(kind=Kind.DB_RESTORE, status=Status.FAILED, options=options)
     page = get(admin_client, url("backuprun_change", run.pk))
-    assert ("as a whole or not at all" in page.text) is nothing_changed
+    assert ("this restore is all-or-nothing" in page.text) is nothing_changed
 
 
 def test_a_site_can_take_restores_out_of_the_admin(admin_client, backups):
