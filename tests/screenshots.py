@@ -167,9 +167,12 @@ def fake_media(home: Path) -> None:
             }
             for path in files[: -3 * days]
         ]
-        stored, size = compressed(file_lines(lines)), sum(path.stat().st_size for path in files[: -3 * days])
+        text = file_lines(lines)
+        stored, size = compressed(text), sum(path.stat().st_size for path in files[: -3 * days])
         values = {"files": len(lines), "files_size": size, "sha256": hashlib.sha256(stored).hexdigest()}
-        name = fake_backup(folder, manifest | values, days, size=len(stored), extension="jsonl.zst")
+        name = fake_backup(
+            folder, manifest | values, days, size=len(stored), raw_size=len(text), extension="jsonl.zst"
+        )
         (folder / name).write_bytes(stored)
     first, second, third, *_others = files
     first.unlink()
@@ -207,7 +210,13 @@ BackupSchedule.objects.create(name="Every night", cron="0 2 * * *", time_zone="U
 
 
 def fake_backup(
-    folder: Path, manifest: dict[str, object], days: int, *, size: int, extension: str = "sqlite3.zst"
+    folder: Path,
+    manifest: dict[str, object],
+    days: int,
+    *,
+    size: int,
+    raw_size: int = 0,
+    extension: str = "sqlite3.zst",
 ) -> str:
     """Write a backup of that size with its manifest, and return its name."""
     now = datetime.now(UTC)
@@ -219,7 +228,7 @@ def fake_backup(
     with (folder / name).open("wb") as file:
         file.truncate(size)
     times = {key: taken_at.isoformat() for key in ("taken_at", "finished_at")}
-    values = {**manifest, **times, "name": name, "size": size, "raw_size": size * 3}
+    values = {**manifest, **times, "name": name, "size": size, "raw_size": raw_size or size * 3}
     values |= {"trigger": "command", "label": "", "group": "", "run": ""}
     (folder / f"{name}.manifest.json").write_text(json.dumps(values) + "\n")
     return name
