@@ -24,7 +24,6 @@ from ..models.opened import OpenedBackup
 from ..remote import find_backup
 from .aliases import register
 from .closing import close, site, sweep
-from .connections import interruptible
 from .facts import ask
 from .job import Job
 from .loading import Loading
@@ -139,8 +138,9 @@ def _filled(job: Job, opened: OpenedBackup, backup: StoredObject) -> Iterator[No
         loading.run(job, CommandSource(job.catalog.rclone.download(backup.path)), choose)
         loading.record(job)
         job.stage(_("Counting rows"))
-        with interruptible(job.control, register(opened, places)):
-            opened.rows = places.rows(opened.place)
+        register(opened, places)
+        opened.rows = places.rows(opened.place)
+        job.control.check()
         opened.seconds = time.monotonic() - began
         _save(job, opened)
     except BaseException:
