@@ -169,3 +169,19 @@ def test_queue_that_is_down_is_an_error_that_says_so(site, kind):
         page = Member(server).post(RUN_NOW, databases="default")
     assert "The run could not be queued:" in page
     assert runs(site) == [("interrupted", None)]
+
+
+@pytest.mark.parametrize("kind", ["database"])
+def test_doctor_knows_whether_a_worker_is_alive(site, kind):
+    site.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(
+        site.home / "none"
+    )  # the remote is not its matter here
+
+    def executor() -> str:
+        checks = site.manage("rclonedoctor", "--json").json["checks"]
+        return next(each["outcome"] for each in checks if each["id"] == "runs.executor")
+
+    assert executor() == "failed"
+    with Worker(site, kind):
+        assert executor() == "passed"
+    assert runs(site) == []

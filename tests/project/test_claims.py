@@ -38,6 +38,7 @@ KNOWN = {
     "There are no media files, but the backup has": "refused before the first file was copied",
     # -- the fence ------------------------------------------------------------------------------------------------------
     "It changed nothing after that.": "the fence is asked before each step that can't be taken back",
+    "Once the restore has succeeded, nothing is kept": "said of what will be, before a restore of media files",
     # -- all or nothing -------------------------------------------------------------------------------------------------
     "The database is as it was before": "a database restore that failed and has no “unfinished” mark",
     "Finished databases are kept. The unfinished one changed nothing.": "no run was at work when Ctrl-C was pressed",
