@@ -95,6 +95,8 @@ class Progress:
                 "size": wording.size(self.run.size),
                 "moved": wording.size(self.run.bytes_done),
             }
+        if not self.run.is_active and self.run.kind == Kind.VERIFY and self.run.size is not None:
+            return _("%(size)s read") % {"size": wording.size(self.run.size)}
         if not self.run.is_active and self.run.size is not None:
             return _("%(size)s stored, %(raw)s uncompressed") % {
                 "size": wording.size(self.run.size),

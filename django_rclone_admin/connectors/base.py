@@ -15,7 +15,7 @@ from ..core.command import Command, find_program
 from ..core.control import Control
 from ..core.findings import Finding
 from ..core.transfer import CommandSink, CommandSource, Sink, Source
-from ..exceptions import BackupError, NotChecked, UsageError, gettext_noop
+from ..exceptions import NotChecked, UsageError, gettext_noop
 from .examiners import TROUBLE, Examiner
 from .places import Places
 
@@ -179,7 +179,7 @@ class Connector:
         """
         return []
 
-    def is_trouble_of_server(self, error: BackupError) -> bool:
+    def is_trouble_of_server(self, error: Exception) -> bool:
         """Whether a dump could not be loaded for a reason that says nothing of the dump: a missing right, a full disk."""
         return TROUBLE.search(str(error)) is not None
 

@@ -24,7 +24,7 @@ from ..exceptions import (
 )
 from .check_site import check_site
 from .check_stored import refuse_other_rows, shown
-from .checking import Check
+from .checking import FAILURES, Check
 from .facts import ask
 from .opening import opened_in
 
@@ -61,22 +61,28 @@ def _open(check: Check, connector: Connector, stack: ExitStack) -> str:
     # By now its bytes and its structure are good, whatever an earlier check has found.
     state = State.COMPLETE if check.backup.manifest else State.LEGACY
     backup = dataclasses.replace(check.backup, state=state)
-    try:
-        return stack.enter_context(opened_in(check.job, backup)).alias
-    except (RestoreRefused, UsageError) as error:
-        raise _not_here(error) from error
-    except ProgramMissing:
-        raise
-    except (ProgramFailed, DatabaseError) as error:
-        check.job.control.raise_if_stopped()
-        if isinstance(error, BackupError) and error.exit_code == 1 and _says_nothing(connector, error):
+    for is_last in (False, True):
+        try:
+            return stack.enter_context(opened_in(check.job, backup)).alias
+        except (RestoreRefused, UsageError) as error:
             raise _not_here(error) from error
-        raise CheckFailed(gettext_noop("It can't be restored: %(reason)s"), reason=error) from error
+        except ProgramMissing:
+            raise
+        except (ProgramFailed, DatabaseError, *FAILURES) as error:
+            check.job.control.raise_if_stopped()
+            if not isinstance(error, FAILURES) and _says_nothing(connector, error):
+                raise _not_here(error) from error
+            if is_last:
+                reason = " ".join(str(error).split())
+                raise CheckFailed(gettext_noop("It can't be restored: %(reason)s"), reason=reason) from error
+            check.job.note(_("Restoring it again, for it failed: %(error)s") % {"error": error})
+    raise AssertionError
 
 
-def _says_nothing(connector: Connector, error: BackupError) -> bool:
+def _says_nothing(connector: Connector, error: Exception) -> bool:
     """Whether a failed restore says something of the server, and nothing of the backup."""
-    if "signal" in error.params or connector.is_trouble_of_server(error):
+    was_killed = isinstance(error, BackupError) and "signal" in error.params
+    if was_killed or connector.is_trouble_of_server(error):
         return True
     try:
         ask(connector)
@@ -85,11 +91,12 @@ def _says_nothing(connector: Connector, error: BackupError) -> bool:
     return False
 
 
-def _not_here(error: BackupError) -> NotChecked:
+def _not_here(error: Exception) -> NotChecked:
+    hint = error.hint if isinstance(error, BackupError) else ""
     return NotChecked(
         gettext_noop("It can't be opened here: %(reason)s"),
-        hint=error.hint.replace("%", "%%"),
-        reason=error,
+        hint=hint.replace("%", "%%"),
+        reason=" ".join(str(error).split()),
     )
 
 
