@@ -1,5 +1,6 @@
 """The levels “restore” and “site”: what can only be seen of a backup that was restored beside the live database."""
 
+import json
 from contextlib import closing
 
 import pytest
@@ -127,3 +128,66 @@ def test_sequence_behind_the_highest_key_is_a_warning(make_shop):
 
     assert [(each["level"], each["outcome"]) for each in result.json] == [("site", "failed")]
     assert "shop_order.id" in result.json[0]["reason"]
+
+
+ODD = [
+    'CREATE SCHEMA "Odd.name"',
+    'CREATE TABLE "Odd.name"."My ""Table""" (id integer, "values" text)',
+    """INSERT INTO "Odd.name"."My ""Table\""" VALUES (1, E'a\\n\\\\.\\nb'), (2, 'INSERT INTO x VALUES (1), (2);'), (3, '(('), (4, NULL)""",
+    "CREATE TABLE part (id integer) PARTITION BY RANGE (id)",
+    "CREATE TABLE part_1 PARTITION OF part FOR VALUES FROM (0) TO (10)",
+    "INSERT INTO part SELECT generate_series(1, 9)",
+    "CREATE TABLE parent (id integer)",
+    "CREATE TABLE kid () INHERITS (parent)",
+    "INSERT INTO parent VALUES (1)",
+    "INSERT INTO kid VALUES (2), (3)",
+    "CREATE TABLE hollow ()",
+    "CREATE FUNCTION fill() RETURNS void LANGUAGE sql BEGIN ATOMIC INSERT INTO parent VALUES (7), (8); END",
+    "ALTER TABLE shop_category ADD CONSTRAINT later CHECK (name <> 'x') NOT VALID",
+]
+
+
+@pytest.mark.parametrize("arguments", [[], ["--rows-per-insert=7"]], ids=["copy", "inserts"])
+def test_odd_tables_of_postgresql_are_counted_and_no_fault(make_shop, arguments):
+    shop = make_shop(
+        "postgresql",
+        CONNECTOR_OPTIONS={"default": {"DUMP_ARGS": arguments, "EXCLUDE_TABLES": ["shop_orderline"]}},
+    )
+    for statement in ODD:
+        shop.execute(statement)
+    path = document(shop, "dbbackup")["path"]
+
+    [result] = (
+        document(shop, "verifybackups", "--level", "restore")
+        if not arguments
+        else document(shop, "verifybackups")
+    )
+
+    assert result["outcome"] == "passed", result
+    [record] = [name for name in shop.names() if ".check." in name]
+    tables = json.loads(shop.remote.read(f"db/{record}"))["tables"]
+    found = {
+        name: tables[name]["found"]
+        for name in ('Odd.name.My "Table"', "part", "part_1", "parent", "kid", "shop_orderline")
+    }
+    assert found == {
+        'Odd.name.My "Table"': 4,
+        "part": 0,
+        "part_1": 9,
+        "parent": 1,
+        "kid": 2,
+        "shop_orderline": 0,
+    }
+    assert states(shop) == {path: "complete"}
+
+
+def test_what_sqlite_itself_cannot_look_at_is_no_fault_of_the_backup(shop):
+    shop.execute("CREATE TABLE referred (x)")
+    shop.execute("CREATE TABLE refers (x REFERENCES referred (x))")
+    shop.execute("CREATE VIRTUAL TABLE words USING fts5(word)")
+    shop.execute("INSERT INTO words VALUES ('one')")
+    document(shop, "dbbackup")
+
+    [result] = document(shop, "verifybackups", "--level", "restore")
+
+    assert (result["level"], result["outcome"]) == ("restore", "passed")

@@ -36,7 +36,8 @@ from .text import OneTransaction
 
 MAGIC = b"PGDMP"
 TABLES = """
-SELECT CASE WHEN schemaname = ANY (current_schemas(false)) THEN tablename ELSE schemaname || '.' || tablename END
+SELECT CASE WHEN schemaname = ANY (current_schemas(false)) THEN tablename ELSE schemaname || '.' || tablename END,
+    format('%I.%I', schemaname, tablename)
 FROM pg_catalog.pg_tables WHERE schemaname !~ '^pg_' AND schemaname <> 'information_schema'
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS owner WHERE owner.classid = 'pg_class'::regclass
         AND owner.objid = format('%I.%I', schemaname, tablename)::regclass AND owner.deptype = 'e')
@@ -114,7 +115,7 @@ class PgDumpConnector(Connector):
 
     def count_rows(self, using: str) -> dict[str, int]:
         with connections[using].cursor() as cursor:
-            return integrity.count_rows(cursor, self._tables(cursor))
+            return integrity.count_rows(cursor, self._identifiers(cursor))
 
     def broken(self, using: str) -> list[str]:
         with connections[using].cursor() as cursor:
@@ -255,8 +256,16 @@ class PgDumpConnector(Connector):
             return self._tables(cursor)
 
     def _tables(self, cursor: Any) -> list[str]:
+        return list(self._identifiers(cursor))
+
+    def _identifiers(self, cursor: Any) -> dict[str, str]:
+        """Return the tables as SQL writes them, by the names that manifests have."""
         cursor.execute(TABLES)
-        return [name for (name,) in cursor.fetchall() if name.split(".")[-1] not in self.history_tables]
+        return {
+            name: identifier
+            for name, identifier in cursor.fetchall()
+            if name.split(".")[-1] not in self.history_tables
+        }
 
     def copy_table(self, table: str, source: str, target: str) -> None:
         """Replace a table of one database by that of another, with its rows."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .libpq import quote
@@ -13,14 +13,14 @@ SELECT 'index ' || indexrelid::regclass::text FROM pg_catalog.pg_index WHERE NOT
 SEQUENCE = "SELECT pg_catalog.pg_get_serial_sequence(%s, %s)"
 
 
-def count_rows(cursor: Any, tables: Sequence[str]) -> dict[str, int]:
+def count_rows(cursor: Any, tables: Mapping[str, str]) -> dict[str, int]:
     """Count the rows of each table, without those of its partitions and children.
 
-    :param tables: names as manifests have them.
+    :param tables: identifiers as SQL writes them, by the names that manifests have.
     """
     found = {}
-    for name in tables:
-        cursor.execute(f"SELECT count(*) FROM ONLY {_identifier(cursor, name)}")
+    for name, identifier in tables.items():
+        cursor.execute(f"SELECT count(*) FROM ONLY {identifier}")
         found[name] = int(cursor.fetchone()[0])
     return found
 
@@ -46,10 +46,3 @@ def behind(cursor: Any, columns: Iterable[tuple[str, str]]) -> list[str]:
         if highest is not None and (highest > last or (highest == last and not is_called)):
             found.append(f"{table}.{column}")
     return found
-
-
-def _identifier(cursor: Any, name: str) -> str:
-    """Return a table, whose name may have its schema before it, as SQL writes it."""
-    cursor.execute("SELECT pg_catalog.to_regclass(%s) IS NOT NULL", [quote(name)])
-    (is_plain,) = cursor.fetchone()
-    return quote(name) if is_plain else ".".join(map(quote, name.split(".", 1)))

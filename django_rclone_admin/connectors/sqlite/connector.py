@@ -23,7 +23,7 @@ from .copying import Copier
 from .examiner import Examiner
 from .opened import Places
 from .opening import SiteOpener, connect
-from .schema import tables
+from .schema import count_rows, tables
 from .streams import MAGIC, Loader, Snapshot, SqlText, explained
 
 ATTACHED = "The database file %(file)s, which the site attaches to its connections, is not in this backup."
@@ -116,6 +116,12 @@ class SqliteBackupConnector(Connector):
 
     def examiner(self, head: bytes, control: Control, tables: Collection[str]) -> Examiner:
         return Examiner(control, self._open_copy, is_text=self.is_text(head), history=self.history_tables)
+
+    def count_rows(self, using: str) -> dict[str, int]:
+        connection = connections[using]
+        connection.ensure_connection()
+        found = count_rows(connection.connection, without=self.history_tables)
+        return {name: count or 0 for name, count in found.items()}
 
     def broken(self, using: str) -> list[str]:
         with connections[using].cursor() as cursor:
