@@ -115,7 +115,7 @@ class PgDumpConnector(Connector):
 
     def count_rows(self, using: str) -> dict[str, int]:
         with connections[using].cursor() as cursor:
-            return integrity.count_rows(cursor, self._identifiers(cursor))
+            return integrity.count_rows(cursor, self.identifiers(cursor))
 
     def broken(self, using: str) -> list[str]:
         with connections[using].cursor() as cursor:
@@ -256,9 +256,9 @@ class PgDumpConnector(Connector):
             return self._tables(cursor)
 
     def _tables(self, cursor: Any) -> list[str]:
-        return list(self._identifiers(cursor))
+        return list(self.identifiers(cursor))
 
-    def _identifiers(self, cursor: Any) -> dict[str, str]:
+    def identifiers(self, cursor: Any) -> dict[str, str]:
         """Return the tables as SQL writes them, by the names that manifests have."""
         cursor.execute(TABLES)
         return {

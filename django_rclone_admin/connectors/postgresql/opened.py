@@ -13,7 +13,6 @@ from ...core.transfer import Sink
 from ...exceptions import gettext_noop
 from ..places import MARK, count_rows, free_space, is_here
 from .filling import Filling
-from .libpq import quote
 from .server import Server, explained, name_beside
 from .swap import Swap
 
@@ -67,13 +66,8 @@ class Places:
 
     def rows(self, place: str = "", *, seconds: float | None = None) -> dict[str, int | None]:
         database = place or self._connector.database_name
-        identifiers = {}
         with self._server.cursor(database) as cursor:
-            for name in self._connector.tables(database):
-                cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [quote(name)])
-                is_plain = cursor.fetchone()[0]  # else its schema is before its name
-                identifiers[name] = quote(name) if is_plain else ".".join(map(quote, name.split(".", 1)))
-            return count_rows(cursor, identifiers, seconds)
+            return count_rows(cursor, self._connector.identifiers(cursor), seconds)
 
     def drop(self, place: str) -> None:
         self._server.drop(place)
