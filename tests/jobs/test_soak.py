@@ -78,10 +78,10 @@ class Soak:
         workers: int,
     ) -> None:
         self.shop, self.chance = shop, chance
+        self.frozen: dict[Popen[bytes], float] = {}
         self.runs = runs + self.count()
         self.enough = shop.home / "enough"
         self.states = states
-        self.frozen: dict[Popen[bytes], float] = {}
         self.ours = leaks.children()
         self.workers: list[Popen[bytes]] = [self.start() for _ in range(workers)]
         self.fates: Counter[str] = Counter()
