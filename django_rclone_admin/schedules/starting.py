@@ -8,9 +8,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from .. import api
-from ..exceptions import UsageError, gettext_noop
 from ..models.runs import BackupRun, Origin
 from ..models.schedules import Action, BackupSchedule
+from .work import level_of, to_check
 
 RETENTION = {"last": 3, "daily": 7, "weekly": 4, "monthly": 6}
 """What the offer advises to keep. The rules belong to the settings: each clean-up goes by the same."""
@@ -29,11 +29,11 @@ def start(schedule: BackupSchedule, origin: Origin) -> list[BackupRun]:
         for alias in databases:
             api.prune(alias, origin=origin)
         return []
-    if schedule.action != Action.BACKUP:
-        raise UsageError(
-            gettext_noop("This schedule can't be started by hand."),
-            hint=gettext_noop("Run “manage.py verifybackups --due” instead."),
-        )
+    if schedule.action == Action.VERIFY:
+        return [
+            api.start_verify_backup(each.path, level=level_of(schedule), origin=origin)
+            for each in to_check(schedule, list(schedule.databases)).values()
+        ]
     group = str(uuid.uuid4())
     runs = [
         api.start_backup_database(

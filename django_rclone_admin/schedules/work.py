@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 
 from .. import api, signals, wording
-from ..exceptions import BackupError, Cancelled, Interrupted, UsageError, gettext_noop
+from ..exceptions import BackupError, Cancelled, Interrupted, NotChecked, UsageError, gettext_noop
 from ..models.runs import BackupRun, Origin, Status, Trigger
 from ..models.schedules import Action, BackupSchedule
 from .due import Claim
@@ -105,18 +105,30 @@ def _backups(schedule: BackupSchedule, chosen: list[str]) -> list[Step]:
 
     def database(alias: str) -> None:
         run = api.backup_database(alias, label=schedule.name, origin=origin, group=group)
-        if schedule.clean:
-            api.prune(alias, made=[run.path], origin=origin)
+        _afterwards(schedule, run, lambda: api.prune(alias, made=[run.path], origin=origin))
 
     def media() -> None:
         run = api.backup_media(label=schedule.name, origin=origin, group=group)
-        if schedule.clean:
-            api.prune_media(made=[run.path], origin=origin)
+        _afterwards(schedule, run, lambda: api.prune_media(made=[run.path], origin=origin))
 
     found = [_of(alias, database) for alias in dict.fromkeys(chosen or api.all_databases())]
     # A site that never had media files has nothing to back up; one whose files are gone has a problem.
     has_media = schedule.media and (api.has_media_files() or (api.has_media() and bool(api.list_media())))
     return [*found, *([Step(name="media", work=media)] if has_media else [])]
+
+
+def _afterwards(schedule: BackupSchedule, run: BackupRun, clean: Callable[[], object]) -> None:
+    """Check a backup that was made, and clean up, as the schedule says. After a check that failed, nothing is removed."""
+    unchecked: NotChecked | None = None
+    if schedule.level:
+        try:
+            api.verify_backup(run.path, level=schedule.level, origin=_origin(schedule))
+        except NotChecked as error:
+            unchecked = error
+    if schedule.clean:
+        clean()
+    if unchecked:
+        raise unchecked
 
 
 def _prunes(schedule: BackupSchedule, chosen: list[str]) -> list[Step]:
@@ -129,18 +141,27 @@ def _prunes(schedule: BackupSchedule, chosen: list[str]) -> list[Step]:
 
 
 def _checks(schedule: BackupSchedule, chosen: list[str]) -> list[Step]:
-    """Check of each database the backup that needs it most; the others have their turn the next times."""
-    origin, level = _origin(schedule), schedule.level or "structure"
+    origin, found = _origin(schedule), to_check(schedule, chosen)
+
+    def check(alias: str) -> None:
+        api.verify_backup(found[alias], level=level_of(schedule), origin=origin)
+
+    return [_of(alias, check) for alias in found]
+
+
+def level_of(schedule: BackupSchedule) -> str:
+    """Return the level of the checks of a schedule."""
+    return schedule.level or "structure"
+
+
+def to_check(schedule: BackupSchedule, chosen: list[str]) -> dict[str, api.StoredObject]:
+    """Return of each database the backup that needs a check most; the others have their turn the next times."""
     found: dict[str, api.StoredObject] = {}
-    for each in api.choose_for_check("due", level=level):
+    for each in api.choose_for_check("due", level=level_of(schedule)):
         is_wanted = schedule.media if each.kind == "media" else not chosen or each.database in chosen
         if is_wanted:
             found.setdefault(each.database, each)
-
-    def check(alias: str) -> None:
-        api.verify_backup(found[alias], level=level, origin=origin)
-
-    return [_of(alias, check) for alias in found]
+    return found
 
 
 STEPS: dict[str, Callable[[BackupSchedule, list[str]], list[Step]]] = {

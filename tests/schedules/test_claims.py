@@ -430,3 +430,33 @@ def test_checks_take_what_needs_it_most_and_each_database_by_itself(now):
     now(TWO + DAY + HOUR)
     backup_again = run_pass()
     assert BackupRun.objects.filter(kind=Kind.VERIFY).count() == 2, backup_again
+
+
+def test_backup_is_checked_and_old_ones_go_afterwards(now, backups):
+    make(level="structure", clean=True)
+    now(TWO)
+    run_pass()
+    kinds = (
+        BackupRun.objects.filter(trigger=Trigger.SCHEDULE)
+        .order_by("created_at")
+        .values_list("kind", "status")
+    )
+    assert list(kinds) == [("db_backup", "succeeded"), ("verify", "succeeded"), ("prune", "succeeded")]
+
+
+def test_check_that_fails_is_the_error_of_the_schedule_and_removes_nothing(now, backups, monkeypatch):
+    schedule = make(level="structure", clean=True)
+    # What damages a backup between its end and its check can't be made at the right moment.
+    check = api.verify_backup
+
+    def damage(path: str, **values: Any) -> Any:
+        backups.remote.write(path, b"x" * len(backups.remote.read(path)))
+        return check(path, **values)
+
+    monkeypatch.setattr(api, "verify_backup", damage)
+    now(TWO)
+    _out, err = run_pass(code=1)
+    schedule.refresh_from_db()
+    assert "analytics: " in schedule.problem
+    assert "Traceback" not in err
+    assert not BackupRun.objects.filter(kind=Kind.PRUNE).exists()
