@@ -46,6 +46,7 @@ from .pages import (
 )
 from .progress import Progress
 from .restores import Restores
+from .retention import RetentionPage
 from .row_facts import note_on_rows
 from .streams import download
 from .unlisted import unlisted
@@ -56,7 +57,7 @@ def _active_runs() -> list[Progress]:
 
 
 @admin.register(Backup)
-class BackupAdmin(BackupColumns, Restores, Opens, Files, Checks, Doctor, Deleting):
+class BackupAdmin(BackupColumns, Restores, Opens, Files, Checks, Doctor, Deleting, RetentionPage):
     """Lists what is on the remote."""
 
     change_list_template = f"admin/{APP}/backup/change_list.html"

@@ -82,7 +82,7 @@ from .restores import (
     undo_restore,
     undone_run,
 )
-from .retention import retention_rules
+from .retention import RetentionPreview, preview_retention, retention_rules
 from .runs import cancel, has_history, has_lost_its_process, reap_stale
 
 __all__ = [
@@ -104,6 +104,7 @@ __all__ = [
     "Progress",
     "Record",
     "RestorePlan",
+    "RetentionPreview",
     "RunInProgress",
     "State",
     "StoredObject",
@@ -148,6 +149,7 @@ __all__ = [
     "pin_backup",
     "plan_restore",
     "plan_restore_media",
+    "preview_retention",
     "prune",
     "prune_media",
     "put_live",

@@ -45,6 +45,7 @@ backup_restore           restore_backup     200  200
 backup_download          download_backup    200  200
 backup_files             view_backup        200  200
 backup_file              download_backup    200  200
+backup_retention         view_backup        200  200
 backup_pin               pin_backup         405  302
 backuprun_changelist     view_backuprun     200  200
 backuprun_add            -                  -    -
@@ -112,7 +113,16 @@ def member(name: str, *permissions: str, is_staff: bool = True) -> Client:
 
 def address(site: dict[str, Any], page: str) -> str:
     model, _, view = page.partition("_")
-    about_one = view not in ("changelist", "add", "health", "refresh", "doctor", "run_now", "restore")
+    about_one = view not in (
+        "changelist",
+        "add",
+        "health",
+        "refresh",
+        "doctor",
+        "retention",
+        "run_now",
+        "restore",
+    )
     one = site["media" if view in ("files", "file") else model]
     found = reverse(f"admin:{APP}_{page}", args=[one] if about_one else [])
     return f"{found}?file=photo.jpg" if view == "file" else found
