@@ -16,7 +16,6 @@ from django.utils.translation import ngettext
 from . import api, wording
 from .conf import get_settings
 from .exceptions import BackupError
-from .management.base import origin
 
 NAMED = 2
 """How many migrations the label of the backup names."""
@@ -40,6 +39,8 @@ def back_up(*, using: str, plan: Plan, verbosity: int = 1, stdout: Any = None, *
         return
     if using not in api.all_databases() or _is_empty(using):
         return
+    from .management.base import origin  # only now: a site starts faster without it
+
     say = stdout.write if stdout and verbosity else _say_nothing
     say(_("Backing up “%(database)s” before it is migrated.") % {"database": using})
     try:

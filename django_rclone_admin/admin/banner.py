@@ -5,6 +5,8 @@ It is a message of Django's, because every theme shows those, and no theme keeps
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from django.contrib import messages
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
@@ -12,8 +14,10 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
 from .. import api
-from ..api import Health
 from .pages import APP, LIST, has_permission, is_said
+
+if TYPE_CHECKING:
+    from ..api import Health
 
 SHOWN = "_dra_banner"
 CRITICAL = 2

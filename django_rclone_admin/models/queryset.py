@@ -23,7 +23,7 @@ from django.db.models.sql import Query
 from django.db.models.utils import create_namedtuple_class
 from django.utils import timezone
 
-from ..api import delete_backups
+from .. import api
 from ..cached_listing import cached_objects, with_lists, with_manifests
 from ..core.catalog import BACKUPS, StoredObject
 from ..core.manifest import LISTS, ThinManifest
@@ -203,7 +203,7 @@ class BackupQuerySet(models.QuerySet[Any]):
 
     def delete(self) -> tuple[int, dict[str, int]]:
         """Take these backups off the remote, with their manifests, their pins and what only they need."""
-        deleted = delete_backups([row.path for row in rows(self.query)])
+        deleted = api.delete_backups([row.path for row in rows(self.query)])
         self._result_cache = None
         return deleted, {self.model._meta.label: deleted}
 

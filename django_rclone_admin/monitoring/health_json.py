@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import clock
-from ..api import DatabaseHealth, Health
+
+if TYPE_CHECKING:
+    from ..api import DatabaseHealth, Health
 
 STATUS = {"ok": "pass", "warning": "warn", "critical": "fail", "unknown": "fail"}
 CONTENT_TYPE = "application/health+json"

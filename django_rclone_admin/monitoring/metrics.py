@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from ..api import DatabaseHealth, Health
+if TYPE_CHECKING:
+    from ..api import DatabaseHealth, Health
+
 
 CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 Value = int | float

@@ -5,8 +5,12 @@ See the development guidelines of the Monitoring Plugins project.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .. import clock, wording
-from ..api import DatabaseHealth, Health
+
+if TYPE_CHECKING:
+    from ..api import DatabaseHealth, Health
 
 NAME = "BACKUPS"
 

@@ -36,6 +36,8 @@ KNOWN = {
     "Nothing was stored.": "the dump failed: no end-of-file was sent, and the upload is removed",
     "pg_restore did not end as expected, so nothing was committed": "the COMMIT is ours, and was not sent",
     "There are no media files, but the backup has": "refused before the first file was copied",
+    # -- what will be, before anything begins ---------------------------------------------------------------------------
+    "Once the restore has succeeded, nothing is kept to undo it.": "a restore of media files keeps nothing for an undo",
     # -- the fence ------------------------------------------------------------------------------------------------------
     "It changed nothing after that.": "the fence is asked before each step that can't be taken back",
     "Once the restore has succeeded, nothing is kept": "said of what will be, before a restore of media files",

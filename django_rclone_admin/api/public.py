@@ -1,0 +1,173 @@
+"""All that the api is, in one list."""
+
+from ..connectors.registry import all_databases, databases_without_connector
+from ..core.catalog import State, StoredObject
+from ..core.check_marks import LEVELS
+from ..core.file_lists import Difference, MediaFile
+from ..core.records import Record
+from ..core.retention import Decision
+from ..doctor import PARTS, Line, Part, examine, verdict
+from ..health.coverage import has_media_files
+from ..health.levels import Level
+from ..health.verdict import DatabaseHealth, Health
+from ..jobs.comparing import OpenedDifference
+from ..jobs.dispatch import carry_out_queued
+from ..jobs.job import Progress, stop_all
+from ..jobs.lock import RunInProgress
+from ..jobs.plan import RestorePlan
+from ..jobs.restore_media import MediaPlan
+from ..jobs.shutdown import Abandoned, stoppable
+from ..models.runs import API, Origin
+from ..remote import has_media
+from .backups import (
+    backup_database,
+    delete_backups,
+    list_backups,
+    pin_backup,
+    prune,
+    read_backup,
+    refresh,
+    start_backup_database,
+)
+from .checks import (
+    choose_for_check,
+    find_for_check,
+    list_checks,
+    start_verify_backup,
+    verify_backup,
+)
+from .health import health, is_monitor, last_health
+from .media import (
+    backup_media,
+    compare_media,
+    list_media,
+    list_media_files,
+    open_media_file,
+    plan_restore_media,
+    prune_media,
+    restore_media,
+    start_backup_media,
+    start_restore_media,
+)
+from .opened import (
+    close_backup,
+    close_expired_backups,
+    compare_opened_backup,
+    get_opened_backup,
+    keep_open,
+    list_opened_backups,
+    makes_safety_backup,
+    open_backup,
+    open_shell,
+    opened,
+    put_live,
+    start_open_backup,
+    start_put_live,
+    why_not_live,
+)
+from .restores import (
+    holds_sessions,
+    is_tenant,
+    is_undo,
+    is_undoable,
+    may_restore,
+    plan_restore,
+    restore_database,
+    start_restore_database,
+    start_undo_restore,
+    undo_restore,
+    undone_run,
+)
+from .retention import RetentionPreview, preview_retention, retention_rules
+from .runs import cancel, has_history, has_lost_its_process, reap_stale
+
+__all__ = [
+    "API",
+    "LEVELS",
+    "PARTS",
+    "Abandoned",
+    "DatabaseHealth",
+    "Decision",
+    "Difference",
+    "Health",
+    "Level",
+    "Line",
+    "MediaFile",
+    "MediaPlan",
+    "OpenedDifference",
+    "Origin",
+    "Part",
+    "Progress",
+    "Record",
+    "RestorePlan",
+    "RetentionPreview",
+    "RunInProgress",
+    "State",
+    "StoredObject",
+    "all_databases",
+    "backup_database",
+    "backup_media",
+    "cancel",
+    "carry_out_queued",
+    "choose_for_check",
+    "close_backup",
+    "close_expired_backups",
+    "compare_media",
+    "compare_opened_backup",
+    "databases_without_connector",
+    "delete_backups",
+    "examine",
+    "find_for_check",
+    "get_opened_backup",
+    "has_history",
+    "has_lost_its_process",
+    "has_media",
+    "has_media_files",
+    "health",
+    "holds_sessions",
+    "is_monitor",
+    "is_tenant",
+    "is_undo",
+    "is_undoable",
+    "keep_open",
+    "last_health",
+    "list_backups",
+    "list_checks",
+    "list_media",
+    "list_media_files",
+    "list_opened_backups",
+    "makes_safety_backup",
+    "may_restore",
+    "open_backup",
+    "open_media_file",
+    "open_shell",
+    "opened",
+    "pin_backup",
+    "plan_restore",
+    "plan_restore_media",
+    "preview_retention",
+    "prune",
+    "prune_media",
+    "put_live",
+    "read_backup",
+    "reap_stale",
+    "refresh",
+    "restore_database",
+    "restore_media",
+    "retention_rules",
+    "start_backup_database",
+    "start_backup_media",
+    "start_open_backup",
+    "start_put_live",
+    "start_restore_database",
+    "start_restore_media",
+    "start_undo_restore",
+    "start_verify_backup",
+    "stop_all",
+    "stoppable",
+    "undo_restore",
+    "undone_run",
+    "verdict",
+    "verify_backup",
+    "why_not_live",
+]
