@@ -36,7 +36,7 @@ from .checks import (
     start_verify_backup,
     verify_backup,
 )
-from .health import health, is_monitor, last_health
+from .judgements import health, is_monitor, last_health
 from .media import (
     backup_media,
     compare_media,
@@ -49,7 +49,7 @@ from .media import (
     start_backup_media,
     start_restore_media,
 )
-from .opened import (
+from .opened_backups import (
     close_backup,
     close_expired_backups,
     compare_opened_backup,

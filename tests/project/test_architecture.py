@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import django_rclone_admin
+from django_rclone_admin import api
 
 PACKAGE = Path(django_rclone_admin.__file__).parent
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "migrations" not in path.parts)
@@ -176,3 +177,8 @@ def test_nobody_imports_what_another_module_keeps_to_itself():
 def test_module_can_be_read_in_one_go(path):
     lines = path.read_text().count("\n")
     assert lines <= LONGEST
+
+
+def test_no_module_of_the_api_hides_a_function_of_its_name():
+    """The functions are imported when they are first asked for; a module of that name would be found instead."""
+    assert {path.stem for path in (PACKAGE / "api").glob("*.py")} & set(api.__all__) == set()
