@@ -42,6 +42,9 @@ def addresses() -> dict[str, str]:
         "opened backups": reverse(f"{APP}_openedbackup_changelist"),
         "opened backup": f"{reverse(f'{APP}_openedbackup_change', args=[opened.pk])}?compare=1",
         "put live": reverse(f"{APP}_openedbackup_live", args=[opened.pk]),
+        "schedules": reverse(f"{APP}_backupschedule_changelist"),
+        "schedule": reverse(f"{APP}_backupschedule_add"),
+        "clean-up preview": f"{reverse(f'{APP}_backup_retention')}?last=2",
         "index": reverse("admin:index"),
     }
 
