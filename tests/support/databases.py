@@ -15,6 +15,9 @@ OPENED = "django_rclone_admin_openedbackup"
 HEALTH = "django_rclone_admin_sitehealth"
 """The kept answer about the health of the site, written anew whenever somebody looks."""
 
+NOTICE = "django_rclone_admin_notice"
+"""What somebody was told already, which is in no backup either."""
+
 Rows = dict[str, list[tuple[Any, ...]]]
 """All rows of each table, in one order."""
 
@@ -49,7 +52,7 @@ def connection(entry: dict[str, Any]) -> Iterator[Any]:
 
 def rows(entry: dict[str, Any], ignore: Iterable[str] = ()) -> Rows:
     """Return every row of every table but the history, the kept health and those to ``ignore``."""
-    hidden = {HISTORY, OPENED, HEALTH, *ignore}
+    hidden = {HISTORY, OPENED, HEALTH, NOTICE, *ignore}
     with connection(entry) as opened:
         tables = sorted(opened.execute(TABLES[engine(entry)]).fetchall())
         return {
