@@ -21,10 +21,7 @@ def __getattr__(name: str) -> Any:
         return names
     if name not in names:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
-    public = sys.modules[f"{__name__}.public"]
-    # All at once: the import of “public” has left its modules here, and one of them has the name of a function.
-    globals().update({each: getattr(public, each) for each in names})
-    return getattr(public, name)
+    return getattr(sys.modules[f"{__name__}.public"], name)
 
 
 def __dir__() -> list[str]:
