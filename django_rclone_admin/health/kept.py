@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -17,7 +18,7 @@ from ..connectors.registry import all_databases
 from ..core.check_marks import AHEAD
 from ..core.file_lists import NAME as MEDIA
 from ..jobs import history
-from ..jobs.stale import without_waiting
+from ..jobs.stale import outside_request, without_waiting
 from ..models.health import SiteHealth
 from ..models.runs import BackupRun, Kind, Status
 from .facts import PartFacts, SiteFacts
@@ -74,6 +75,10 @@ def keep(facts: SiteFacts) -> None:
 
     They are a copy of what can be asked again, so that a failure is no error.
     """
+    outside_request(functools.partial(_keep, facts))
+
+
+def _keep(facts: SiteFacts) -> None:
     values = {"facts": facts.as_document(), "gathered_at": facts.gathered_at}
     rows = SiteHealth.objects.using(history.database())
     try:

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 
 from django.db import DatabaseError, connections, transaction
@@ -64,19 +64,22 @@ def _cause_of_death(run: BackupRun) -> tuple[str, str]:
 
 def reap_stale() -> None:
     """Close the runs whose process is gone. Pages call this: it neither raises nor waits for anybody's lock."""
-    connection = connections[database()]
     try:
         gone = [run for run in BackupRun.objects.active().defer("log") if is_gone(run)]
     except DatabaseError as error:
         logger.debug("Stale runs could not be looked for: %s", error)
         return
-    if not gone:
-        return
+    if gone:
+        outside_request(lambda: _reap_all(gone))
+
+
+def outside_request(write: Callable[[], None]) -> None:
+    """Write to the history, after the transaction of the request where that is one: a write that fails must not fail it."""
+    connection = connections[database()]
     if connection.in_atomic_block and connection.settings_dict["ATOMIC_REQUESTS"]:
-        # The transaction is the request's: what could fail here must not have it fail.
-        transaction.on_commit(lambda: _reap_all(gone), using=connection.alias, robust=True)
+        transaction.on_commit(write, using=connection.alias, robust=True)
     else:
-        _reap_all(gone)
+        write()
 
 
 def _reap_all(runs: Iterable[BackupRun]) -> None:

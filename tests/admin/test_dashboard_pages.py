@@ -528,7 +528,7 @@ def test_two_clicks_make_one_run_and_cancel_ends_it(admin_client, backups, tmp_p
 
 def test_download_streams_the_stored_bytes(admin_client, backups):
     path = backups.put(size=3_000_000)
-    content = bytes(range(256)) * 4096
+    content = bytes(range(256)) * 4 * 4096
     backups.remote.write(path, content)
     response = admin_client.get(url("backup_download", path))
     assert isinstance(response, StreamingHttpResponse)
