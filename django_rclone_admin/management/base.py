@@ -20,7 +20,7 @@ from ..exceptions import BackupError, Cancelled, UsageError, gettext_noop
 from ..models import BackupRun, Origin, Trigger
 from ..notifications import finish_before_exit
 from .bar import progress_bar
-from .help import HelpFormatter, epilog
+from .help import HelpFormatter, epilog, exit_codes
 
 
 class Command(BaseCommand):
@@ -35,12 +35,20 @@ class Command(BaseCommand):
     """For ``--help``: tables of words, each with its title."""
     examples: Sequence[tuple[str, str]] = ()
     """For ``--help``: arguments, and what they do."""
+    exit_codes = staticmethod(exit_codes)
+    """For ``--help``: returns the exit codes, and what each means."""
 
     # A broken setting must say so with our exit code, and a restore must work on a site that is half set up.
     requires_system_checks: list[str] = []
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        below = epilog(subcommand, details=self.details, terms=self.terms, examples=self.examples)
+        below = epilog(
+            subcommand,
+            details=self.details,
+            terms=self.terms,
+            examples=self.examples,
+            codes=self.exit_codes(),
+        )
         return super().create_parser(
             prog_name, subcommand, **{"formatter_class": HelpFormatter, "epilog": below, **kwargs}
         )

@@ -22,6 +22,7 @@ def epilog(
     details: str,
     terms: Sequence[tuple[str, Sequence[tuple[str, str]]]],
     examples: Sequence[tuple[str, str]],
+    codes: Sequence[tuple[str, str]],
 ) -> str:
     """Return the text below the options.
 
@@ -29,22 +30,33 @@ def epilog(
     :param details: what happens without arguments.
     :param terms: tables, each a title and its rows of a word and its meaning.
     :param examples: arguments, and what they do.
+    :param codes: the exit codes, and what each means.
     """
     parts = [textwrap.fill(details, WIDTH)] if details else []
     if examples:
         lines = [f"  {_line(name, given)}\n      {what}" for given, what in examples]
         parts.append("\n".join([_("Examples:"), *lines]))
-    parts += [_table(title, rows) for title, rows in [*terms, (_("Exit codes:"), exit_codes())]]
+    parts += [_table(title, rows) for title, rows in [*terms, (_("Exit codes:"), codes)]]
     return "\n\n".join(parts)
 
 
 def exit_codes() -> list[tuple[str, str]]:
-    """Return the exit codes of all commands, and what each means."""
+    """Return the exit codes of most commands, and what each means."""
     return [
         ("0", _("Done.")),
         ("1", _("Failed, answered with “no”, or stopped by Ctrl-C or a signal.")),
         ("2", _("Wrong usage or configuration. Nothing was tried.")),
         ("3", _("The database is locked by another run.")),
+    ]
+
+
+def monitor_exit_codes() -> list[tuple[str, str]]:
+    """Return the exit codes of the commands that end as monitoring plugins do."""
+    return [
+        ("0", _("OK")),
+        ("1", _("WARNING")),
+        ("2", _("CRITICAL")),
+        ("3", _("UNKNOWN")),
     ]
 
 

@@ -304,9 +304,10 @@ def test_backup_of_another_engine_is_refused(make_shop, remote, database):
     [other] = {*ENGINES} - {database}
     name = backed_up(make_shop(other, remote))
     shop = make_shop(database, remote)
+    engine = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}[other]
     with nothing_changes(shop):
-        assert_failed(restore(shop), f"{name} comes from {other} and can't be restored")
-        assert_failed(restore(shop, "--to", "default"), f"{name} comes from {other}")
+        assert_failed(restore(shop), f"{name} comes from {engine} and can't be restored")
+        assert_failed(restore(shop, "--to", "default"), f"{name} comes from {engine}")
     remote.remove(f"db/{name}.manifest.json")
     with nothing_changes(shop):
         assert_failed(restore(shop), "The backup is n(ot|either)")

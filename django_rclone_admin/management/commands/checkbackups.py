@@ -9,6 +9,7 @@ from ... import api
 from ...monitoring.health_json import health_document
 from ...monitoring.plugin import first_words, plugin_output
 from ..base import Command as BaseCommand
+from ..help import monitor_exit_codes
 
 UNKNOWN = 3
 
@@ -17,19 +18,9 @@ class Command(BaseCommand):
     help = _("Say whether the site is safe, as a monitoring plugin does.")
     details = _(
         "Without arguments, all databases and the media files are judged. The first line has the state and performance "
-        "data, each further line what a rule has found."
+        "data, each further line what a rule has found. Wrong usage and wrong settings are UNKNOWN, too."
     )
-    terms = (
-        (
-            _("Exit codes:"),
-            (
-                ("0", _("OK")),
-                ("1", _("WARNING")),
-                ("2", _("CRITICAL")),
-                ("3", _("UNKNOWN, also for wrong usage and wrong settings")),
-            ),
-        ),
-    )
+    exit_codes = staticmethod(monitor_exit_codes)
     examples = (
         ("", _("Everything.")),
         ("-d default --max-age 4", _("One database, which is backed up every few hours.")),

@@ -5,22 +5,21 @@ from django.utils.translation import gettext as _
 
 from ... import api, wording
 from ..base import Command as BaseCommand
+from ..help import monitor_exit_codes
 
 MARKS = {"passed": "ok", "warning": "WARNING", "failed": "FAILED", "not checked": "-"}
 
 
 class Command(BaseCommand):
-    help = _("Examine whether backups of this site would work, and whether they would come back.")
+    help = _("Examine whether backups would work, and would come back.")
     details = _(
-        "A small probe is written to the remote, read back, renamed and removed. Exit codes are those of monitoring plugins."
+        "Without arguments, everything is examined. A small probe is written to the remote, read back, renamed and removed."
     )
+    exit_codes = staticmethod(monitor_exit_codes)
     examples = (
         ("", _("Examine everything.")),
         ("--notify", _("Also send a test message to everybody in NOTIFY.")),
-        (
-            "--verbosity 0 || mail -s doctor root",
-            _("By cron: lines that are not passed, and only then a message."),
-        ),
+        ("--verbosity 0", _("Only the lines that need you, so that cron writes to you only then.")),
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
