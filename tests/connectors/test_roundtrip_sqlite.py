@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.databases import HISTORY
+from tests.support.databases import TRAVELS_NOT
 from tests.support.programs import UPLOAD, hold_input
 from tests.support.servers import missing
 from tests.support.site import Shop
@@ -82,8 +82,8 @@ def content(path: Path) -> dict[str, list[tuple[Any, ...]]]:
     """Return the schema and, of each table and view but the history, every value with its type."""
     with connected(path) as connection:
         schema = connection.execute(
-            "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE tbl_name NOT IN (?, 'sqlite_stat1') ORDER BY 1, 2",
-            [HISTORY],
+            "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE tbl_name NOT IN (?, ?, ?, ?, 'sqlite_stat1') ORDER BY 1, 2",
+            TRAVELS_NOT,
         ).fetchall()
         found = {"the schema": schema}
         for kind, name, _table, _sql in schema:

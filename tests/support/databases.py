@@ -18,6 +18,10 @@ HEALTH = "django_rclone_admin_sitehealth"
 NOTICE = "django_rclone_admin_notice"
 """What somebody was told already, which is in no backup either."""
 
+TRAVELS_NOT = (HISTORY, OPENED, HEALTH, NOTICE)
+SCHEDULES = "django_rclone_admin_backupschedule"
+"""The table of the app that is in backups as those of the site are."""
+
 Rows = dict[str, list[tuple[Any, ...]]]
 """All rows of each table, in one order."""
 
@@ -52,7 +56,7 @@ def connection(entry: dict[str, Any]) -> Iterator[Any]:
 
 def rows(entry: dict[str, Any], ignore: Iterable[str] = ()) -> Rows:
     """Return every row of every table but the history, the kept health and those to ``ignore``."""
-    hidden = {HISTORY, OPENED, HEALTH, NOTICE, *ignore}
+    hidden = {*TRAVELS_NOT, *ignore}
     with connection(entry) as opened:
         tables = sorted(opened.execute(TABLES[engine(entry)]).fetchall())
         return {
