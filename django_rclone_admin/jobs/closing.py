@@ -26,7 +26,7 @@ def site() -> str:
     """Return eight hex digits of this site: other sites may open backups on the same server, and theirs are not ours."""
     database = connections[history.database()].settings_dict
     whose = "|".join(str(database.get(key, "")) for key in ("HOST", "PORT", "NAME"))
-    return str(salted_hmac("django_rclone_admin.opened", whose).hexdigest()[:8])
+    return str(salted_hmac("django_rclone_admin.opened", whose, algorithm="sha256").hexdigest()[:8])
 
 
 def close(opened: OpenedBackup) -> None:

@@ -151,7 +151,9 @@ class BackupSchedule(models.Model):
         """How much later than its expression says it starts: the same on every host, and another on most other sites."""
         if not self.spread:
             return timedelta(0)
-        number = int(salted_hmac("django_rclone_admin.spread", str(self.pk)).hexdigest(), 16)
+        number = int(
+            salted_hmac("django_rclone_admin.spread", str(self.pk), algorithm="sha256").hexdigest(), 16
+        )
         return timedelta(minutes=number % (self.spread + 1))
 
     def last_time(self, now: datetime) -> datetime | None:
