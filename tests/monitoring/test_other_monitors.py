@@ -49,7 +49,7 @@ def test_check_for_django_health_check_says_what_is_wrong(site):
 
 
 def index(client: Client) -> str:
-    return client.get(reverse("admin:index")).text
+    return client.get(reverse("admin:index")).content.decode()
 
 
 def test_index_of_the_admin_says_it_where_backups_are_not_green(site, admin_client, tmp_path):
@@ -61,7 +61,7 @@ def test_index_of_the_admin_says_it_where_backups_are_not_green(site, admin_clie
     for _number in range(2):  # it is said once on each visit, and is not heaped up
         assert index(admin_client).count("Backups: Action needed. default: The last backup is") == 1
     assert site.calls() == []
-    assert "Action needed." not in admin_client.get(reverse("admin:auth_user_changelist")).text
+    assert "Action needed." not in admin_client.get(reverse("admin:auth_user_changelist")).content.decode()
 
 
 @pytest.mark.parametrize("permission", ["view_backuprun", "view_backup"])

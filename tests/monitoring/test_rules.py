@@ -375,12 +375,12 @@ def shown(client: Client, admin_client: Client) -> set[str]:
     found = of_plugin()
     assert of_json(client) == of_metrics(client) == found
     known = api.last_health()
-    panel = plain(admin_client.get(reverse("admin:django_rclone_admin_backup_health")).text)
+    panel = plain(admin_client.get(reverse("admin:django_rclone_admin_backup_health")).content.decode())
     assert f"dra-headline dra-{known.level.slug}" in panel
     for finding in known.findings:
         assert plain(finding.sentence) in panel
     assert worker.finish()
-    index = admin_client.get(reverse("admin:index")).text
+    index = admin_client.get(reverse("admin:index")).content.decode()
     assert ("See the backups" in index) == bool(found)
     return found
 
