@@ -36,7 +36,13 @@ DAMAGE = (
 """What goes wrong: alias, what a person would say, SQL."""
 
 # These tell what happened to the databases. They outlive a restore instead of going back in time with it.
-HISTORY = ("django_migrations", "django_rclone_admin_backuprun")
+HISTORY = (
+    "django_migrations",
+    "django_rclone_admin_backuprun",
+    "django_rclone_admin_notice",
+    "django_rclone_admin_openedbackup",
+    "django_rclone_admin_sitehealth",
+)
 
 Rows = dict[str, dict[object, str]]
 """Digest of each row by its primary key, by table; and of each media file by its path."""
