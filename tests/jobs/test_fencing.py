@@ -1,5 +1,6 @@
 """A run that was frozen for longer than ``STALE_AFTER`` changes nothing once another run has taken its place."""
 
+import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -42,7 +43,23 @@ class Frozen:
         self.shop, self.held = shop, held
         self.process: Popen[bytes] = shop.start(*arguments)
         held.wait()
+        wait_for(self._freeze)
+
+    def _freeze(self) -> bool:
+        """Freeze it, unless it writes a heartbeat at this moment: frozen with the lock of SQLite, it would keep all others out."""
         self.process.send_signal(SIGSTOP)
+        entry = self.shop.settings["DATABASES"]["default"]
+        if databases.engine(entry) != "sqlite3":
+            return True
+        try:
+            with databases.connection(entry) as other:
+                other.execute("PRAGMA busy_timeout = 0")
+                other.execute("BEGIN IMMEDIATE")
+                other.execute("ROLLBACK")
+        except sqlite3.OperationalError:
+            self.process.send_signal(SIGCONT)
+            return False
+        return True
 
     def wake(self) -> Result:
         self.held.release()
