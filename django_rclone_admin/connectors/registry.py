@@ -68,9 +68,7 @@ def get_connector(alias: str, *, for_safety: bool = False) -> Connector:
     :param for_safety: it dumps all of the live database, for a safety backup, or restores such a backup.
     :raises UsageError: there is no such alias, or nothing can back up its engine.
     """
-    from ..models.health import Notice, SiteHealth  # models need the apps to be ready
-    from ..models.opened import OpenedBackup
-    from ..models.runs import BackupRun
+    from ..models.staying import STAYING  # models need the apps to be ready
 
     if not is_database(alias):
         raise no_database(alias)
@@ -97,7 +95,7 @@ def get_connector(alias: str, *, for_safety: bool = False) -> Connector:
         alias,
         connections[alias].settings_dict,
         options,
-        history_tables=tuple(each._meta.db_table for each in (BackupRun, OpenedBackup, SiteHealth, Notice)),
+        history_tables=tuple(each._meta.db_table for each in STAYING),
     )
     return connector
 

@@ -6,10 +6,9 @@ from django.db import connections, router
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
-from ..models.health import Notice, SiteHealth
-from ..models.opened import OpenedBackup
 from ..models.runs import BackupRun
 from ..models.schedules import BackupSchedule
+from ..models.staying import STAYING
 from .history import APP, database
 
 
@@ -27,7 +26,7 @@ def repair(alias: str) -> None:
     if not router.allow_migrate_model(alias, BackupRun):
         return
     there = set(connection.introspection.table_names())
-    for model in (BackupRun, OpenedBackup, BackupSchedule, SiteHealth, Notice):
+    for model in (*STAYING, BackupSchedule):
         if model._meta.db_table not in there:
             with connection.schema_editor() as editor:
                 editor.create_model(model)
