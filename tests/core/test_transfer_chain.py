@@ -135,12 +135,13 @@ def test_last_program_is_never_committed_when_the_digest_does_not_match(kept):
     assert not kept.exists()
 
 
-def test_last_program_is_killed_when_the_digest_does_not_match():
-    last = CommandSink(python(SINK.replace("sys.argv[1]", "'-'") + "while True: os.read(0, 65536)"))
+def test_last_program_is_killed_when_the_digest_does_not_match(kept):
+    last = CommandSink(python(SINK + "file.touch()\nwhile True: os.read(0, 65536)", kept))
     sink = ChainSink(python(FILTER), last, Control())
+    until_the_last_has_begun = f"import time\nwhile not os.path.exists({str(kept)!r}): time.sleep(0.01)\n"
 
     with pytest.raises(BackupDamaged):
-        transfer(write(BIG), sink, stages=[Meter(sha256="0" * 64)])
+        transfer(write(BIG, until_the_last_has_begun), sink, stages=[Meter(sha256="0" * 64)])
 
     assert last._process._popen.returncode == -signal.SIGKILL
 

@@ -103,8 +103,9 @@ def books(entry: dict[str, Any], server: PostgreSQLServer | MariaDBServer | None
     finally:
         for each in OpenedBackup.objects.all():
             aliases.unregister(each.alias)
-        connections[ALIAS].close()
-        del connections[ALIAS]
+        for alias in set(connections) - set(before):
+            connections[alias].close()
+            del connections[alias]  # or the next test that uses this alias gets this test's connection
         connections.settings = before
         if server is not None:
             server.drop_databases(entry["NAME"])
