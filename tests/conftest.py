@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import connections
-from hypothesis import settings
+from hypothesis import settings as hypothesis_settings
 
 from tests.support import leaks
 from tests.support.backups import Backups
@@ -30,8 +31,8 @@ from tests.support.site import Shop, start_environment
 from tests.support.storage import Storage
 
 # A property is wrong or right, but never too slow: what it needs depends on who else uses the machine.
-settings.register_profile("no deadline", deadline=None)
-settings.load_profile("no deadline")
+hypothesis_settings.register_profile("no deadline", deadline=None)
+hypothesis_settings.load_profile("no deadline")
 
 pytest_plugins = ["tests.support.suite"]
 
@@ -98,6 +99,11 @@ def debian_rclone() -> str:
     if not path.exists():
         missing("Debian's rclone is not installed")
     return str(path)
+
+
+def pytest_configure() -> None:
+    """Have passwords of tests hashed quickly: each usual hash takes a fifth of a second."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -13,7 +13,15 @@ from tests.support.waiting import wait_for
 both = pytest.mark.parametrize("new_python", sampled([False, True], False), ids=["forked", "new"])
 
 LOOK = """
-import json, locale, os, resource, signal, sys, tempfile, threading, time, warnings
+import atexit, json, locale, logging, os, resource, signal, sys, tempfile, threading, time, warnings
+from django.apps import apps
+from django.conf import settings
+from django.core.checks.registry import registry
+from django.db import connections
+from django.dispatch import Signal
+from django.urls import get_resolver
+from django.utils import translation
+import django.db.models.signals, django_rclone_admin.signals
 streams = {
     each.name: [each.mode, each.encoding, each.errors, each.line_buffering, each.isatty()]
     for each in (sys.stdin, sys.stdout, sys.stderr)
@@ -38,6 +46,23 @@ json.dump({
     "threads": [each.name for each in threading.enumerate()],
     "locale": locale.setlocale(locale.LC_CTYPE),
     "zone": time.tzname,
+    "databases": repr(connections.settings),  # before the settings: Django completes these in place
+    "settings": {name: repr(getattr(settings, name)) for name in dir(settings) if name.isupper()},
+    "models": [each._meta.label for each in apps.get_models(include_auto_created=True)],
+    "checks": sorted(each.__qualname__ for each in registry.get_checks()),
+    "receivers": {
+        f"{module.__name__}.{name}": len(each.receivers)
+        for module in (django.db.models.signals, django_rclone_admin.signals)
+        for name, each in vars(module).items() if isinstance(each, Signal)
+    },
+    "loggers": {
+        name: [each.level, each.propagate, list(map(repr, each.handlers))]
+        for name, each in sorted(logging.root.manager.loggerDict.items())
+        if isinstance(each, logging.Logger) and each.handlers
+    },
+    "language": [translation.get_language(), translation.gettext("Delete")],
+    "urls": len(get_resolver().url_patterns),
+    "at the end": atexit._ncallbacks(),
 }, sys.stdout)
 """
 

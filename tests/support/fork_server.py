@@ -3,6 +3,10 @@
 The server imports Django, and what else needs no settings, once. For each request it forks a process, which does all
 that a new ``manage.py`` does after its imports: it reads its settings, sets up its apps, and ends as Python ends.
 
+With the argument ``set-up`` the server also sets up the apps of the shop, once. A forked process still reads its own
+settings. So its first message is a list of the settings that the apps have read until then: a process for which one of
+these differs has to come from a server that has set up nothing.
+
 The new process is a child of the test process, not of this server: the process that forks it ends at once, and the
 test process adopts orphans. So tests wait for it, kill it and miss it like any other child. That needs Linux.
 """
@@ -15,13 +19,20 @@ import runpy
 import socket
 import struct
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from pkgutil import walk_packages
 from typing import Any
 
+import django
+from django.apps import apps
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
+from django.utils.functional import empty
 
+import django_rclone_admin
 from django_rclone_admin import core
 
 PRELOADED = (
@@ -46,20 +57,33 @@ PRELOADED = (
 )
 """What all commands need of Django and of other packages. All of ``core``, which needs no Django, comes on top."""
 
+SETTINGS = "tests.site.settings"
+READ_AGAIN = {
+    "DATABASES",  # forgotten below; a model asks how long the name of a table may be, and ours are shorter
+    "DEBUG",  # each connection of a signal asks
+    "DEFAULT_EXCEPTION_REPORTER",
+    "FORCE_SCRIPT_NAME",
+    "LOGGING",
+    "LOGGING_CONFIG",
+}
+"""Settings that each process reads anew although the apps are set up: most of them in ``django.setup``."""
+
 LENGTH = struct.Struct("!I")
 """What a message begins with: the number of its bytes."""
 
 
-def main() -> None:
+def main(arguments: list[str]) -> None:
     """Serve the socket that is our standard input until its other end is closed, and then end."""
     for name in (*PRELOADED, *(each.name for each in walk_packages(core.__path__, f"{core.__name__}."))):
         with suppress(
             ImproperlyConfigured
         ):  # in Django 4.2, some need settings: they are imported after the fork
             importlib.import_module(name)
+    read = set_up() if arguments else []
     gc.collect()
     gc.freeze()  # a collection in a forked process would copy all that they share
     with socket.socket(fileno=os.dup(0)) as connection:
+        send(connection, json.dumps(read).encode())
         while (request := receive(connection)) is not None:
             message, streams = request
             if fork(connection):
@@ -69,6 +93,32 @@ def main() -> None:
         else:
             return
     become(message, streams)
+
+
+def set_up() -> list[str]:
+    """Set up the apps of the shop, import all of our package, and return the names of the settings that this has read."""
+    with tempfile.TemporaryDirectory() as home:
+        os.environ |= {"DJANGO_SETTINGS_MODULE": SETTINGS, "SHOP_HOME": home}
+        django.setup()
+        packages = [django_rclone_admin, *(config.module for config in apps.get_app_configs())]
+        for package in packages:
+            for found in walk_packages(package.__path__, f"{package.__name__}."):
+                if package is django_rclone_admin or ".migrations" in found.name:
+                    with suppress(ImportError):  # of what an extra installs
+                        importlib.import_module(found.name)
+    read = set(vars(settings)) - {"_wrapped"} - READ_AGAIN
+    # A forked process finds its own.
+    settings._wrapped = empty
+    del sys.modules[SETTINGS]
+    connections.__init__()  # type: ignore[misc]
+    del connections.settings
+    tempfile.tempdir = None
+    return sorted(read)
+
+
+def send(connection: socket.socket, text: bytes) -> None:
+    """Send one message."""
+    connection.sendall(LENGTH.pack(len(text)) + text)
 
 
 def receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
@@ -92,10 +142,10 @@ def fork(connection: socket.socket) -> bool:
     if between := os.fork():
         os.close(writer)
         with open(reader) as answer:  # noqa: PTH123  (a file descriptor)
-            pid = answer.read()
+            pid = answer.read().encode()
         # Only when the process between is gone has the new one the parent that will wait for it.
         os.waitpid(between, 0)
-        connection.sendall(LENGTH.pack(int(pid)))
+        send(connection, pid)
         return False
     os.close(reader)
     if pid := os.fork():
@@ -126,4 +176,4 @@ def become(request: dict[str, Any], streams: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

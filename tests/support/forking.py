@@ -18,41 +18,68 @@ READ_AT_START = ("COVERAGE_", "FAKETIME", "LANG", "LC_", "LD_", "MALLOC_", "PYTH
 
 
 class ForkServer:
-    """The server of this test process, and its end.
+    """Starts ``manage.py`` for this test process.
 
-    :param env: the environment in which it starts.
+    :param env: the environment in which the processes start that it forks from.
     """
 
     def __init__(self, env: Mapping[str, str]) -> None:
-        self.inherited = _read_at_start(env)
+        self._start = env
+        self._origins: dict[str, Origin] = {}
+
+    def can_give(self, env: Mapping[str, str]) -> bool:
+        """Whether a forked process is like a new one that starts in this environment."""
+        return _read_at_start(env) == _read_at_start(self._start)
+
+    def fork(self, argv: Sequence[str], env: Mapping[str, str], streams: Sequence[int]) -> int:
+        """Start ``manage.py`` with these arguments and standard streams, and return its id."""
+        origin = self._origin("set-up")
+        if origin.settings_read & set(json.loads(env.get("SHOP_SETTINGS", "{}"))):
+            origin = self._origin()
+        return origin.fork(argv, env, streams)
+
+    def _origin(self, *arguments: str) -> "Origin":
+        key = " ".join(arguments)
+        if key not in self._origins:
+            self._origins[key] = Origin(self._start, *arguments)
+        return self._origins[key]
+
+    def stop(self) -> None:
+        """End what it forks from, but nothing that it forked."""
+        for origin in self._origins.values():
+            origin.stop()
+
+
+class Origin:
+    """A process that has imported Django; with the argument ``set-up`` it has set up the apps of the shop, too."""
+
+    def __init__(self, env: Mapping[str, str], *arguments: str) -> None:
         self.connection, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.support.fork_server"],
+                [sys.executable, "-m", "tests.support.fork_server", *arguments],
                 cwd=REPOSITORY,
                 env=env,
                 stdin=theirs,
                 process_group=0,  # Ctrl-C is for pytest
             )
         Server.running.add(self.process.pid)
-
-    def can_give(self, env: Mapping[str, str]) -> bool:
-        """Whether a forked process is like a new one that starts in this environment."""
-        return _read_at_start(env) == self.inherited
+        self.settings_read = frozenset(json.loads(self._receive()))
 
     def fork(self, argv: Sequence[str], env: Mapping[str, str], streams: Sequence[int]) -> int:
-        """Start ``manage.py`` with these arguments and standard streams, and return its id."""
         message = json.dumps({"argv": argv, "env": dict(env)}).encode()
         socket.send_fds(self.connection, [LENGTH.pack(len(message))], streams)
         self.connection.sendall(message)
-        answer = self.connection.recv(LENGTH.size)
-        if not answer:
-            raise RuntimeError(f"the fork server ended with {self.process.wait()}")
-        (pid,) = LENGTH.unpack(answer)
-        return int(pid)
+        return int(self._receive())
+
+    def _receive(self) -> bytes:
+        """Return its next message."""
+        head = self.connection.recv(LENGTH.size, socket.MSG_WAITALL)
+        if not head:
+            raise RuntimeError(f"the process to fork from ended with {self.process.wait()}")
+        return self.connection.recv(*LENGTH.unpack(head), socket.MSG_WAITALL)
 
     def stop(self) -> None:
-        """End the server, but nothing that it forked."""
         self.connection.close()
         self.process.wait()
         Server.running.discard(self.process.pid)
