@@ -1,4 +1,4 @@
-"""Who may read and write a local file: kept where a file is replaced, and taken from its neighbours where it is new."""
+"""Owner and permissions of local files: kept when a file is replaced, copied from neighbouring files when it is new."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from typing import NamedTuple
 from .file_lists import parents
 
 ATTRIBUTES = ("system.posix_acl_access", "security.selinux")
-"""What decides about access besides owner and mode, on Linux."""
+"""Extended attributes that decide about access besides owner and mode, on Linux."""
 
 
 class Access(NamedTuple):
     """Owner and permissions of a file or a folder."""
 
     mode: int
-    """The permission bits. A file's never have those that make a program run as its owner."""
+    """The permission bits, without setuid and setgid for files."""
     uid: int = -1
-    """``-1``: whoever makes it."""
+    """``-1``: the owner is not set."""
     gid: int = -1
     attributes: tuple[tuple[str, bytes], ...] = ()
 
@@ -31,7 +31,7 @@ class Access(NamedTuple):
         return cls(status.st_mode & 0o7777, status.st_uid, status.st_gid)
 
     def with_attributes(self, file: Path | int) -> Access:
-        """Return it with the attributes of a file, which may be a link."""
+        """Return the same access with the attributes of ``file``, which may be a link."""
         found = []
         for name in ATTRIBUTES if hasattr(os, "getxattr") else ():
             with contextlib.suppress(OSError):
@@ -40,7 +40,8 @@ class Access(NamedTuple):
         return self._replace(attributes=tuple(found))
 
     def give(self, file: Path | int) -> None:
-        """Give it to a file or folder, as far as this process may. A path must be where nobody else can write."""
+        """Set this access on a file or folder, as far as this process may. No other user may be able to write to its
+        path."""
         for owner in (self.uid, self.gid), (-1, self.gid):
             with contextlib.suppress(PermissionError):
                 os.chown(file, *owner)
@@ -54,15 +55,15 @@ class Access(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class Habits:
-    """How the files and folders below a folder are accessed. Keys are the system's paths of folders below it."""
+    """The access of the files and folders below a folder. Keys are system paths of folders below it."""
 
     files: dict[str, Access] = field(default_factory=dict)
-    """One file in the folder, or else one further below."""
+    """An example file for each folder: one in it, or else one further below."""
     folders: dict[str, Access] = field(default_factory=dict)
-    """One folder in the folder, with files in it."""
+    """An example subfolder for each folder, one that contains files."""
 
     def complete(self, root: Path) -> None:
-        """Work out what the files in folders tell about the folders above them."""
+        """Fill in examples for the folders above those that contain files."""
         for folder, access in sorted(self.files.items()):
             for child, above in _steps(folder):
                 self.files.setdefault(above, access)
@@ -71,7 +72,8 @@ class Habits:
                         self.folders[above] = Access.of((root / child).lstat())
 
     def file_in(self, folder: str) -> Access | None:
-        """Return the access that a new file in a folder should have, if there is any example near it."""
+        """Return the access that a new file in a folder should have, or ``None`` if no file near it gives an
+        example."""
         return next((self.files[each] for each in (folder, *_above(folder)) if each in self.files), None)
 
 
@@ -87,9 +89,10 @@ def _above(folder: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Permissions:
-    """The permissions that the site gives to new files and folders; ``None``: like those beside them."""
+    """The permissions that the site configures for new files and folders; ``None``: copy those of neighbouring
+    files."""
 
     file: int | None = None
     folder: int | None = None
     file_otherwise: int = 0o644
-    """For a file that has none beside it."""
+    """For a file without a neighbour to copy from."""

@@ -1,4 +1,4 @@
-"""What rclone answers: exit codes, and JSON that is not believed before it was looked at."""
+"""Interprets what rclone answers: exit codes, and JSON, which is checked before it is used."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from .programs import Completed
 T = TypeVar("T")
 
 NO_FOLDER, NO_FILE, NOTHING_DONE = 3, 4, 9
-"""rclone's exit codes for what is not there; 3 from a listing is an empty listing, everything else is an error. And for
-an object that was not copied or moved."""
+"""rclone's exit codes for a missing folder or object, where 3 from a listing means an empty listing, and for an object
+that was not copied or moved. Every other code is an error."""
 
 UNDECRYPTABLE = re.compile(r"Skipping undecryptable (dir|file) name")
-"""What crypt says, with exit code 0, of what it has no password for."""
+"""crypt's message, with exit code 0, about names that its passphrase does not decrypt."""
 
 
 class Entry(NamedTuple):
-    """One object of a listing. A tuple, and nothing worked out before it is asked for: there may be a million."""
+    """One object of a listing. A tuple whose times are parsed only on demand, because a listing may have a million."""
 
     name: str
     size: int
     """Bytes."""
     stamp: str
-    """When the remote says it changed, ISO 8601 with up to nine digits of a second's fraction; or nothing."""
+    """The modification time on the remote, ISO 8601 with up to nine digits of fraction; or empty."""
 
     @property
     def modified(self) -> datetime | None:
-        """When the remote says it changed, aware; ``None`` where it says nothing. Never used to order backups."""
+        """The modification time on the remote, aware; ``None`` where it is unknown. Never used to order backups."""
         return read_stamp(self.stamp)
 
 
 def read_stamp(stamp: str) -> datetime | None:
-    """Return the time that rclone wrote, or ``None`` when it is none."""
+    """Return a time that rclone wrote, or ``None`` for any other text."""
     try:
         # Python 3.11 reads six digits of a second's fraction.
         return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", stamp))
@@ -45,12 +45,12 @@ def read_stamp(stamp: str) -> datetime | None:
 
 
 def listed(done: Completed) -> list[Entry] | None:
-    """Return what a listing has, or ``None`` when there is no such folder.
+    """Return the entries of a listing, or ``None`` when the folder does not exist.
 
-    :raises RemoteDenied: names are there that the configured password can't decrypt.
-    :raises RemoteError: it failed, or printed something else.
+    :raises RemoteDenied: the configured passphrase does not decrypt some names.
+    :raises RemoteError: the call failed or did not print a listing.
     """
-    # crypt with a wrong password lists nothing and exits 0: an empty list that must not be believed.
+    # crypt with a wrong passphrase lists nothing and exits 0: this empty list must not be trusted.
     if UNDECRYPTABLE.search(done.errors):
         raise RemoteDenied(
             gettext_noop("The remote has names that can't be decrypted with the configured password."),
@@ -70,7 +70,7 @@ def listed(done: Completed) -> list[Entry] | None:
 def answer(done: Completed, kind: type[T]) -> T:
     """Return the JSON that a call of rclone printed.
 
-    :raises RemoteError: it failed, or printed something else.
+    :raises RemoteError: the call failed or did not print JSON of this kind.
     """
     try:
         found = json.loads(done.check().output or b"{}")
@@ -83,7 +83,7 @@ def answer(done: Completed, kind: type[T]) -> T:
 
 def _odd() -> RemoteError:
     return RemoteError(
-        gettext_noop("rclone printed something else than the answer that was asked for."),
+        gettext_noop("rclone printed an unexpected answer."),
         hint=gettext_noop(
             "Check that the program in RCLONE_BINARY is rclone itself and prints nothing of its own."
         ),

@@ -1,4 +1,4 @@
-"""The catalog: what is on the remote. The remote is the truth; no database row is asked."""
+"""The catalog: the backups on the remote. The remote is the truth; no database row is read."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from .rclone import Rclone
 
 
 class State(StrEnum):
-    """What can be said of an object."""
+    """The state of an object in a backup folder."""
 
     COMPLETE = "complete"
-    """It has a manifest, and its size is the manifest's."""
+    """Its manifest exists and names its size."""
     LEGACY = "legacy"
-    """It has no manifest: nothing can be checked beforehand."""
+    """It has a backup's name but no manifest: nothing can be checked beforehand."""
     DAMAGED = "damaged"
-    """It is empty, its size is not its manifest's, its manifest can't be read, or it failed a check."""
+    """It is empty, its size differs from the manifest, the manifest can't be read, or it failed a check."""
     INCOMPLETE = "incomplete"
-    """An upload in flight, or what is left of one. Never a backup."""
+    """An upload in flight, or the remains of one. Never a backup."""
     FOREIGN = "foreign"
-    """Not of our making."""
+    """An unknown file: its name is not one of ours."""
 
 
 RESTORABLE = (State.COMPLETE, State.LEGACY)
@@ -47,21 +47,21 @@ class StoredObject:
     state: State
     database: str = ""
     taken_at: datetime | None = None
-    """By the name; aware. ``None`` for what is no backup."""
+    """From the name; aware. ``None`` for an object that is not a backup."""
     number: int = 1
-    """Above 1 when others of the same time were there before it."""
+    """Above 1 when other backups already had the same time."""
     pinned: bool = False
     stamp: str = ""
-    """When the remote says it changed; see :attr:`modified`."""
+    """The modification time on the remote; see :attr:`modified`."""
     has_manifest: bool = False
     manifest_size: int = 0
-    """Bytes of the manifest, as they are listed."""
+    """Size of the manifest in bytes, from the listing."""
     manifest: Manifest | None = field(default=None, repr=False)
     kind: str = "database"
     checks: tuple[CheckMark, ...] = ()
-    """The results of its checks, of each level the newest, by the names of the records beside it."""
+    """The newest check result of each level, from the names of its check records."""
     records: tuple[tuple[str, CheckMark], ...] = ()
-    """All check records beside it, by name."""
+    """All of its check records, by name."""
 
     def beside(self, name: str) -> str:
         """Return the path of an object in the same folder."""
@@ -69,54 +69,54 @@ class StoredObject:
 
     @property
     def failed_check(self) -> CheckMark | None:
-        """The check by which it is damaged, or ``None``."""
+        """The failed check that makes it damaged, or ``None``."""
         return next((each for each in check_marks.failures(self.checks) if each.is_damage), None)
 
     @property
     def proofs(self) -> tuple[CheckMark, ...]:
-        """The checks that it has passed and that no later one denies, the highest level last."""
+        """The passed checks that no later check contradicts, highest level last."""
         return check_marks.proofs(self.checks)
 
     @property
     def proof(self) -> CheckMark | None:
-        """The highest of them, or ``None`` when it was never checked, or not with success."""
+        """The highest of :attr:`proofs`, or ``None`` when no check has passed."""
         return next(reversed(self.proofs), None)
 
     @property
     def proven(self) -> str:
-        """The level of that; empty where there is none."""
+        """The level of :attr:`proof`, or an empty string."""
         return str(self.proof.level) if self.proof else ""
 
     @property
     def proven_at(self) -> datetime | None:
-        """When that was."""
+        """The time of :attr:`proof`, or ``None``."""
         return self.proof.at if self.proof else None
 
     @property
     def failed(self) -> str:
-        """The lowest level that it has failed, and that no later check calls good; empty where there is none."""
+        """The lowest failed level that no later check contradicts, or an empty string."""
         found = check_marks.failures(self.checks)
         return str(found[0].level) if found else ""
 
     @property
     def modified(self) -> datetime | None:
-        """When the remote says it changed, aware; ``None`` where it says nothing."""
+        """The modification time on the remote, aware; ``None`` where it is unknown."""
         return read_stamp(self.stamp)
 
     @property
     def total_size(self) -> int:
-        """Bytes of what was backed up: of a media backup those of all its files, once its manifest was read."""
+        """Bytes backed up: for a media backup the size of all its files, once its manifest was read."""
         if self.manifest and self.manifest.files is not None:
             return self.manifest.files_size or 0
         return self.size
 
     @property
     def is_safety(self) -> bool:
-        """Whether it was made before a restore, of what that restore replaced."""
+        """Whether this is a safety backup, made before a restore."""
         return self.manifest is not None and self.manifest.trigger == "safety"
 
     def is_ahead(self, now: datetime) -> bool:
-        """Whether the time in its name is in the future: a clock was wrong, so nobody knows when it was made."""
+        """Whether the time in the name is in the future: a clock was wrong, so the real time is unknown."""
         return self.taken_at is not None and self.taken_at - now > AHEAD
 
     @property
@@ -143,13 +143,13 @@ class Catalog:
     def objects(self, *, manifests: bool = True) -> list[StoredObject]:
         """Return all objects but manifests and pins, newest first, by one or two calls of rclone.
 
-        :param manifests: read every manifest too; without, an object that has one counts as complete unread.
+        :param manifests: read every manifest too; without, an object with an unread manifest counts as complete.
         """
         objects = self.arrange(self.rclone.entries(self.folder))
         return self.inspect(objects) if manifests else objects
 
     def arrange(self, entries: Sequence[Entry]) -> list[StoredObject]:
-        """Turn a listing into objects, newest first, then those that are no backups. Reads nothing."""
+        """Turn a listing into objects: backups first, newest first, then all others. Reads nothing."""
         sizes = {entry.name: entry.size for entry in entries}
         checks = self._checks(entries)
         records = {name for found in checks.values() for name in found}
@@ -167,7 +167,7 @@ class Catalog:
         )
 
     def inspect(self, objects: Iterable[StoredObject], *, thin: bool = False) -> list[StoredObject]:
-        """Read the manifests of these objects by one call, and judge each by its own.
+        """Read the manifests of these objects by one call and set the state of each object from its own manifest.
 
         :param thin: without the lists of long manifests; see :class:`~.manifest.ManifestReader`.
         """
@@ -181,7 +181,7 @@ class Catalog:
         return [judge(each, manifests.get(each.name)) if each.has_manifest else each for each in objects]
 
     def orphans(self, entries: Sequence[Entry]) -> dict[str, CheckMark]:
-        """Return the check records in a listing whose backup is not in it, by name."""
+        """Return the check records whose backup is not in the listing, by name."""
         names = {entry.name for entry in entries}
         return {
             record: mark
@@ -191,10 +191,10 @@ class Catalog:
         }
 
     def _checks(self, entries: Sequence[Entry]) -> dict[str, dict[str, CheckMark]]:
-        """Return the check records in a listing, by the name of the backup and by their own."""
+        """Return the check records in a listing, by backup name and record name."""
         found: dict[str, dict[str, CheckMark]] = {}
         for entry in entries:
-            # With a hundred thousand names, a pattern for each is what would take the time.
+            # One pattern per name would dominate the time with a hundred thousand names.
             if check_marks.SEPARATOR in entry.name and (parsed := check_marks.parse(entry.name)):
                 backup, mark = parsed
                 if self._parse(backup):
@@ -242,7 +242,7 @@ class Catalog:
 
 
 def judge(stored: StoredObject, manifest: Manifest | None) -> StoredObject:
-    """Return the object with its manifest and the state that follows from it."""
+    """Return the object with its manifest, and with the state that follows from the manifest."""
     manifest = manifest or stored.manifest
     whole = manifest is not None and manifest.size == stored.size > 0 and not stored.failed_check
     return dataclasses.replace(stored, manifest=manifest, state=State.COMPLETE if whole else State.DAMAGED)
@@ -251,8 +251,8 @@ def judge(stored: StoredObject, manifest: Manifest | None) -> StoredObject:
 def latest(objects: Iterable[StoredObject], database: str) -> StoredObject | None:
     """Return the newest complete backup of a database, else the newest legacy one, else ``None``.
 
-    A newer legacy one does not win: nobody knows whether it is complete. Nor does one that was made before a restore: it
-    holds what somebody wanted to get rid of. Nor, while there are others, does one with a time in the future.
+    A newer legacy backup does not win, because it may be incomplete. A safety backup is skipped, because it holds the
+    data that the restore replaced. A backup with a time in the future is used only if no other exists.
     """
     now = datetime.now(UTC)
     mine = [each for each in objects if each.database == database and each.state in RESTORABLE]

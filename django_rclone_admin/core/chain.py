@@ -1,4 +1,4 @@
-"""A program in the middle of a stream: what it makes of the bytes goes on into another sink."""
+"""A program in the middle of a stream: its output goes into another sink."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .transfer import CHUNK, Sink, ended_early, transfer
 
 
 class ChainSink:
-    """A program whose output goes on into another sink, with the rule of ``transfer`` kept at both joints.
+    """A program whose output goes into another sink, with the rule of ``transfer`` kept at both joints.
 
     The second sink commits only after this one was told to commit *and* the program has exited with 0.
 
-    :param control: is told that the work is alive while the last program works without moving bytes, and is asked
+    :param control: is kept informed of activity while the last program works without moving bytes, and is asked
         before the second sink commits.
-    :param stages: change what goes from the program into the second sink.
+    :param stages: change the bytes between the program and the second sink.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class ChainSink:
         self._output: _Output | None = None
         self._error: BaseException | None = None
         self._has_ended = threading.Event()
-        # Nobody joins it: in Python 3.11 and 3.12 an interrupted join takes the thread for ended.
+        # Not joined: in Python 3.11 and 3.12 an interrupted join marks the thread as ended.
         self._thread = threading.Thread(target=self._forward, daemon=True)
 
     def open(self) -> None:
@@ -79,7 +79,7 @@ class ChainSink:
             self._process.close()
 
     def _forward(self) -> None:
-        """Pump the program's output into the second sink; runs in a thread of its own."""
+        """Pump the program's output into the second sink; runs in its own thread."""
         assert self._process is not None
         assert self._output is not None
         try:
@@ -92,7 +92,7 @@ class ChainSink:
 
 
 class _Output:
-    """The output of a :class:`ChainSink`'s program; whole only when the chain was told to commit."""
+    """The output of a :class:`ChainSink`'s program; complete only when the chain was told to commit."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
@@ -100,7 +100,8 @@ class _Output:
         self._is_whole = False
 
     def release(self, *, is_whole: bool) -> None:
-        """Let ``finish`` go on, and tell it whether the program has got its whole input. The first word counts."""
+        """Let ``finish`` continue and tell it whether the program received its whole input. Only the first call
+        counts."""
         if not self._released.is_set():
             self._is_whole = is_whole
             self._released.set()
@@ -112,8 +113,8 @@ class _Output:
         return os.read(self._process.stdout.fileno(), CHUNK)
 
     def finish(self) -> None:
-        # A program may end before its input does, and with success (pg_restore does not wait for end-of-file): only
-        # who writes the input knows whether that was all of it.
+        # A program may exit with success before it has read all its input (pg_restore does not wait for end-of-file):
+        # only the thread that writes the input knows whether all of it arrived.
         self._released.wait()
         if not self._is_whole:
             raise ended_early(self._process)

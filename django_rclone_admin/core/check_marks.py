@@ -1,8 +1,8 @@
-"""What the names of check records say: which backup was checked, up to which level, how that ended, and when.
+"""The names of check records, which tell the backup, the level, the outcome and the time of a check.
 
-A record lies beside its backup, and its name alone tells the result: a new server knows every result from one listing.
-Whoever may write to the remote can make such a name, so it is parsed strictly, and one that claims a success in the
-future counts for nothing.
+A record is stored next to its backup, and its name alone tells the result: a new server knows every result from one
+listing. Anyone who can write to the remote can create such a name, so it is parsed strictly, and a success dated in the
+future is ignored.
 """
 
 from __future__ import annotations
@@ -14,37 +14,37 @@ from datetime import MAXYEAR, UTC, datetime, timedelta
 from enum import StrEnum
 
 AHEAD = timedelta(minutes=10)
-"""How far the clocks of two hosts may differ before a time is taken for wrong."""
+"""How far the clocks of two hosts may differ before a time counts as wrong."""
 STAMP = "%Y%m%dT%H%M%SZ"
 SEPARATOR = ".check."
-"""What follows the name of a backup in the names of its records."""
+"""The part that follows the name of a backup in the names of its records."""
 
 
 class Level(StrEnum):
-    """How far a check goes. Each level includes those before it."""
+    """How much a check covers. Each level includes those before it."""
 
     CHECKSUM = "checksum"
-    """Every stored byte is what it was."""
+    """Every stored byte is unchanged."""
     STRUCTURE = "structure"
-    """The whole backup can be read, and has its tables and rows."""
+    """The whole backup can be read and contains its tables and rows."""
     RESTORE = "restore"
-    """It was restored beside the live database, and all is there."""
+    """It was restored as an opened backup, and all of its data arrived."""
     SITE = "site"
     """The site's own models can read it."""
 
     @property
     def rank(self) -> int:
-        """The place in the order of the levels, from 0."""
+        """The position in the order of the levels, from 0."""
         return LEVELS.index(self)
 
     def includes(self, other: Level) -> bool:
-        """Whether a check of this level also checks what ``other`` does."""
+        """Whether a check of this level also covers ``other``."""
         return self.rank >= other.rank
 
 
 LEVELS = tuple(Level)
 DAMAGING = (Level.CHECKSUM, Level.STRUCTURE, Level.RESTORE)
-"""A failed check of one of these makes a backup damaged; the last level is about the site as much as about the backup."""
+"""Levels whose failure makes a backup damaged. The last level is not one: it tests the site as much as the backup."""
 
 
 class Outcome(StrEnum):
@@ -53,7 +53,7 @@ class Outcome(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     UNCHECKED = "unchecked"
-    """It could not be carried out; the record says why."""
+    """It could not be carried out; the record gives the reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,21 +67,22 @@ class CheckMark:
 
     @property
     def is_damage(self) -> bool:
-        """Whether it makes a backup damaged, as long as it stands."""
+        """Whether this result makes the backup damaged while no later check contradicts it."""
         return self.outcome is Outcome.FAILED and self.level in DAMAGING
 
     def as_dict(self) -> dict[str, str]:
-        """Return it as JSON has it."""
+        """Return the fields for JSON."""
         return {"level": str(self.level), "outcome": str(self.outcome), "at": self.at.isoformat()}
 
     def name(self, backup: str) -> str:
-        """Return the name of the record beside a backup of this name."""
+        """Return the name of this check's record for a backup of this name."""
         return (
             f"{backup}{SEPARATOR}{self.level}.{self.outcome}.{self.at.astimezone(UTC).strftime(STAMP)}.json"
         )
 
     def is_overruled_by(self, other: CheckMark) -> bool:
-        """Whether a later check says otherwise: a success of at least this level, or a failure of at most it."""
+        """Whether a later check contradicts this one: a success of at least this level, or a failure of at most this
+        level."""
         if other.at <= self.at or {self.outcome, other.outcome} != {Outcome.PASSED, Outcome.FAILED}:
             return False
         return (
@@ -91,9 +92,9 @@ class CheckMark:
         )
 
     def replaces(self, other: CheckMark) -> bool:
-        """Whether the record of ``other`` goes when this one is there; of each level, the newest stays.
+        """Whether the record of ``other`` is removed when this one is stored; the newest of each level stays.
 
-        A success also takes away what claims to come after it: a wrong clock made that.
+        A success also replaces records with a later time: those come from a wrong clock.
         """
         if other == self:
             return False
@@ -110,7 +111,7 @@ _NAME = re.compile(
 
 
 def parse(name: str) -> tuple[str, CheckMark] | None:
-    """Return the name of the backup and the result that the name of a record tells; ``None`` for any other name."""
+    """Parse the name of a record into the name of the backup and the result; ``None`` for any other name."""
     found = _NAME.fullmatch(name)
     at = read_stamp(found[4]) if found else None
     if found is None or at is None:
@@ -119,7 +120,7 @@ def parse(name: str) -> tuple[str, CheckMark] | None:
 
 
 def read_stamp(text: str) -> datetime | None:
-    """Return the time of a stamp in a name, aware; ``None`` where it is none that every calendar can show."""
+    """Return the time of a stamp in a name, aware; ``None`` where it is not a time that every calendar can show."""
     try:
         time = datetime.strptime(text, STAMP).replace(tzinfo=UTC)
     except ValueError:
@@ -128,7 +129,7 @@ def read_stamp(text: str) -> datetime | None:
 
 
 def believed(marks: Iterable[CheckMark], now: datetime) -> tuple[CheckMark, ...]:
-    """Return what counts of the marks of one backup: of each level the newest, and no success in the future."""
+    """Return the marks of one backup that count: the newest of each level, without successes in the future."""
     newest: dict[Level, CheckMark] = {}
     for mark in sorted(marks, key=lambda each: (each.at, each.outcome is Outcome.FAILED)):
         if mark.outcome is not Outcome.PASSED or mark.at - now <= AHEAD:
@@ -137,12 +138,12 @@ def believed(marks: Iterable[CheckMark], now: datetime) -> tuple[CheckMark, ...]
 
 
 def failures(marks: Iterable[CheckMark]) -> tuple[CheckMark, ...]:
-    """Return the failed checks that no later one denies, the lowest level first."""
+    """Return the failed checks that no later check contradicts, the lowest level first."""
     return _standing(marks, Outcome.FAILED)
 
 
 def proofs(marks: Iterable[CheckMark]) -> tuple[CheckMark, ...]:
-    """Return the checks that a backup has passed and that no later one denies, the highest level last."""
+    """Return the passed checks that no later check contradicts, the highest level last."""
     return _standing(marks, Outcome.PASSED)
 
 

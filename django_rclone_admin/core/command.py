@@ -12,26 +12,26 @@ from ..exceptions import BackupError, ProgramFailed, gettext_noop
 from .printable import printable
 
 LONG = 400
-"""Characters of a line that a message shows."""
+"""The longest line that a message shows, in characters."""
 Explain = Callable[[str, int, str], BackupError]
-"""Turns (program name, exit status, error output) into an error for people."""
+"""Turns (program name, exit status, error output) into a typed error with a message for people."""
 
 
 def redact(text: str, secrets: frozenset[str]) -> str:
-    """Return ``text`` with every secret replaced, longest first so that no part of one is left."""
+    """Return ``text`` with every secret replaced, longest first so that no part of a secret remains."""
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, "***")
     return text
 
 
 def last_words(output: str) -> str:
-    """Return the lines of error output that best explain a failure: the last three that are not empty, on one line."""
+    """Return the last three non-empty lines of error output, joined into one line."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     return printable(" ".join(line if len(line) <= LONG else f"{line[:LONG]} …" for line in lines[-3:]))
 
 
 def program_failed(name: str, status: int, output: str) -> BackupError:
-    """Explain the failure of any program by its last words."""
+    """Explain the failure of any program by the end of its error output."""
     if status < 0:
         return ProgramFailed(
             gettext_noop("%(program)s was killed by signal %(signal)s."),
@@ -59,17 +59,17 @@ class Command:
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The complete environment of the process."""
     name: str
-    """What messages call the program."""
+    """The name of the program in messages."""
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
-    """Strings to cut out of the program's output."""
+    """Strings to remove from the program's output."""
     explain: Explain = field(default=program_failed, repr=False)
     umask: int = -1
-    """Which rights new files do not get; -1 leaves it as it is for our process."""
+    """The umask for new files; -1 keeps that of our process."""
     missing_hint: str = field(default=gettext_noop("Install it, or put its folder on the PATH."), repr=False)
 
 
 def find_program(name: str, *folders: str | Path | None) -> str:
-    """Return the full path of a program, looking into ``folders`` before the PATH; else its bare name."""
+    """Return the full path of a program, looking into ``folders`` before the PATH; the bare name if it is not found."""
     for folder in folders:
         if folder and (found := shutil.which(name, path=str(folder))):
             return found

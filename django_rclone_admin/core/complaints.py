@@ -1,7 +1,7 @@
-"""Turns what rclone complains of into typed errors.
+"""Turns rclone's error output into typed errors.
 
-rclone has few exit codes, so the kind of a failure is told by its words. Only the hint and whether to try again depend
-on that, never whether something was done. Notices of a healthy run, and the names in a message, are no words of it.
+rclone has few exit codes, so the kind of a failure is recognised by its words. They decide only the hint and whether a
+retry makes sense, never whether something was done. Notices of a healthy run and object names are ignored.
 """
 
 from __future__ import annotations
@@ -66,9 +66,9 @@ STAMP = re.compile(r"^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\s+")
 NOISE = re.compile(
     r"(<\d>)?(NOTICE\s*: (?!Failed)|INFO\s*: |DEBUG\s*: |.*(using defaults$|: Attempt |^Attempt ))"
 )
-"""Lines of error output that explain nothing: the notices of a healthy run. The last line of a failure is one too."""
+"""Lines of error output that explain nothing: notices of a healthy run, which may also come last in a failure."""
 REPEATED = re.compile(r"^(?:NOTICE|CRITICAL)?\s*:?\s*Failed to \w+: ")
-"""How the last line of a failure begins, which says again what was said before."""
+"""The beginning of the last line of a failure, which repeats an earlier line."""
 
 
 def explain(
@@ -76,8 +76,8 @@ def explain(
 ) -> BackupError:
     """Turn rclone's exit status and error output into a typed error.
 
-    :param remote: what people call the remote.
-    :param names: names of objects and places that the call was about; words in them tell nothing.
+    :param remote: the name of the remote in messages.
+    :param names: names of objects and places in the call; words in them are ignored.
     :param alias: the name under which rclone sees the remote.
     """
     if status < 0:
@@ -102,7 +102,7 @@ def explain(
 
 
 def complaints(output: str) -> list[str]:
-    """Return the lines of rclone's error output that complain of something, without their times."""
+    """Return the lines of rclone's error output that report a problem, without their times."""
     lines = (STAMP.sub("", _message(line)) for line in output.splitlines())
     return [line for line in lines if line.strip() and not NOISE.match(line)]
 
@@ -119,13 +119,13 @@ def _unknown(missing: str | None, own: str) -> RemoteError:
 
 
 def _once(lines: list[str]) -> list[str]:
-    """Return the lines without a last one that only says again what another has said."""
+    """Return the lines without a last line that only repeats an earlier one."""
     last = REPEATED.sub("", lines[-1]) if lines else ""
     return lines[:-1] if any(each.endswith(last) for each in lines[:-1]) else lines
 
 
 def _message(line: str) -> str:
-    """Return the text of a line of rclone's log, which may be JSON; nothing for what is no complaint."""
+    """Return the text of a line of rclone's log, which may be JSON; empty for a line that reports no problem."""
     if not line.startswith("{"):
         return line
     try:

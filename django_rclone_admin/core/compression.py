@@ -1,6 +1,6 @@
 """Compression inside the stream, and the meter that counts and hashes it.
 
-A stage takes bytes and gives bytes. ``finish`` returns the rest, or raises when what came in was not whole.
+A stage takes bytes and gives bytes. ``finish`` returns the rest, or raises when the input was incomplete.
 """
 
 from __future__ import annotations
@@ -20,18 +20,19 @@ else:
     from backports import zstd
 
 PIECE = 1 << 20
-"""Bytes that a decompressor gives at a time: one stored kilobyte may stand for gigabytes."""
+"""Bytes that a decompressor returns at a time: one stored kilobyte may expand to gigabytes."""
 
 ZSTD, GZIP = "zstd", "gzip"
 SUFFIXES = {ZSTD: ".zst", GZIP: ".gz", None: ""}
 MAGIC = {ZSTD: b"\x28\xb5\x2f\xfd", GZIP: b"\x1f\x8b"}
 DEFAULT_LEVELS = {ZSTD: 1, GZIP: 4}
 """Measured by tests/benchmarks on SQL text, one core, MB/s and ratio. zstd: level 1 270 and 2.7, level 3 200 and 3.0,
-level 6 100 and 3.1, level 9 56 and 3.2. On level 1 the dump program is what takes the time, and a backup is smaller than
-what pg_dump itself makes of it. gzip, which has one core: level 1 124 and 2.4, level 4 74 and 2.7, level 6 32 and 2.9."""
+level 6 100 and 3.1, level 9 56 and 3.2. On level 1 the dump program is the bottleneck, and a backup is smaller than
+pg_dump's own compression makes it. gzip, which uses one core: level 1 124 and 2.4, level 4 74 and 2.7, level 6 32 and
+2.9."""
 JOB = 2 << 20
-"""Bytes that a thread of the compressor takes at a time. Without a word from us it takes so many that the memory grows
-with the cores and the level: to 72 MB on level 3 and 200 MB on level 9, measured; now 21 MB and 66 MB."""
+"""Bytes that a thread of the compressor takes at a time. By default memory grows with the cores and the level: to 72 MB
+on level 3 and 200 MB on level 9, measured; with this value 21 MB and 66 MB."""
 
 
 class Stage(Protocol):
@@ -93,7 +94,7 @@ class Meter:
 
 
 class Limit:
-    """Passes bytes on, up to a number of them: what is compressed may stand for any number.
+    """Passes bytes on and fails above a number of them: compressed data may expand without limit.
 
     :param size: bytes.
     """
@@ -112,7 +113,7 @@ class Limit:
 
 
 class Compressor:
-    """Compresses with zstd, beside the stream where there are several cores, or with gzip."""
+    """Compresses with zstd, in threads where there are several cores, or with gzip."""
 
     def __init__(self, algorithm: str, level: int | None = None) -> None:
         level = DEFAULT_LEVELS[algorithm] if level is None else level
@@ -120,7 +121,7 @@ class Compressor:
         if algorithm == ZSTD:
             parameter = zstd.CompressionParameter
             cores = os.cpu_count() or 1
-            # As many as there are cores, though the dump program and rclone want theirs: all three wait for each other.
+            # One thread a core, although the dump program and rclone also need time: all three wait for each other.
             workers = min(4, cores if cores > 1 else 0, parameter.nb_workers.bounds()[1])
             options: dict[int, int] = {
                 parameter.compression_level: level,
@@ -142,7 +143,7 @@ class Compressor:
 
 
 class Decompressor:
-    """Undoes whatever compression the first bytes show; passes on what is not compressed."""
+    """Undoes the compression that the first bytes show; passes uncompressed data on."""
 
     def __init__(self) -> None:
         self._head: bytes | None = b""
@@ -157,7 +158,7 @@ class Decompressor:
         yield from self._decoder.feed(data) if self._decoder else (data,)
 
     def finish(self) -> bytes:
-        # What is shorter than the mark of a format and begins like it is what a cut has left of it.
+        # Data shorter than a format's magic number that begins like it is the remains of a truncated file.
         is_stump = bool(self._head) and any(magic.startswith(self._head or b"") for magic in MAGIC.values())
         rest = b"".join(self._pass_short_head()) if self._head is not None else b""
         if is_stump or (self._decoder and not self._decoder.complete):

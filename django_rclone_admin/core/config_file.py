@@ -1,4 +1,4 @@
-"""Which remotes the configuration of rclone defines, as far as that can be read without starting rclone."""
+"""Reads which remotes rclone's configuration defines, without starting rclone."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 NAMED = re.compile(r"^([\w.+@ -]+)(?:,[^/]*)?:")
-"""A remote that the configuration must define: neither a local path nor a backend of its own (``:sftp,…:``)."""
+"""A remote that the configuration must define: neither a local path nor an on-the-fly backend (``:sftp,…:``)."""
 ENCRYPTED = "RCLONE_ENCRYPT_V"
 
 
 def remote_name(remote: str) -> str | None:
-    """Return the name of a configured remote in ``name:path``; ``None`` for what needs no configuration."""
+    """Return the name of a configured remote in ``name:path``; ``None`` if it needs no configuration."""
     match = NAMED.match(remote)
     return match[1].strip() if match else None
 
@@ -20,7 +20,7 @@ def remote_name(remote: str) -> str | None:
 def is_configured(name: str, env: Mapping[str, str], files: Iterable[Path]) -> bool | None:
     """Whether a remote is defined by a variable, or in the first of these files that exists.
 
-    :returns: ``None`` where nobody can tell: the file is encrypted, or can't be read.
+    :returns: ``None`` where it can't be known: the file is encrypted or unreadable.
     """
     wanted = _as_variable(f"RCLONE_CONFIG_{name}_TYPE")
     if any(_as_variable(key) == wanted for key in env):

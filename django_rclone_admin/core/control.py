@@ -1,4 +1,4 @@
-"""Control: what a running piece of work shares with those who watch it and may stop it."""
+"""Control: shared by running work and the threads that watch it and may stop it."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from typing import Protocol
 from ..exceptions import BackupError, Stalled, gettext_noop
 
 LOOK = 0.2
-"""Seconds between looks, while waiting, whether the work was stopped."""
+"""Seconds between two checks for a stop while waiting."""
 
 
 class Fence(Protocol):
-    """Knows whether the work is still the only one of its kind; see :meth:`Control.confirm`."""
+    """Knows whether this run still owns its lock; see :meth:`Control.confirm`."""
 
     def is_due(self) -> bool:
-        """Whether it was last asked so long ago that it has to be asked before anything else is done. Asks nobody."""
+        """Whether the last :meth:`confirm` was so long ago that another is needed first. Does no I/O."""
 
     def confirm(self) -> None:
-        """Ask it.
+        """Check that the work may continue.
 
-        :raises BackupError: the work may not go on.
+        :raises BackupError: the work may not continue.
         """
 
 
 class Control:
-    """Counts bytes, carries the stage, and stops the work from any thread by ending its programs.
+    """Counts bytes, holds the current stage, and stops the work from any thread by ending its programs.
 
     :param stall_timeout: seconds without a byte after which the work is stopped; ``None`` for no limit.
-    :param lease: how long the process may stand still before others may take its place; ``None`` where nobody does.
+    :param lease: seconds that the process may be frozen before others take over its lock; ``None``: no one takes over.
     """
 
     def __init__(self, stall_timeout: float | None = None, lease: float | None = None) -> None:
@@ -41,11 +41,11 @@ class Control:
         self.is_drained = False
         """Whether a transfer has read its source to the end and waits for its sink."""
         self.files_done, self.files_total = 0, 0
-        """How many files have moved, of how many, where that is what moves."""
+        """The number of files moved, and of all files, for work that moves files."""
         self.has_committed = False
         """Whether the sink of the last transfer has committed."""
         self.has_changed = False
-        """Whether the work has changed something that stays when it fails."""
+        """Whether the work has changed something that stays if it fails."""
         self.stall_timeout, self.lease = stall_timeout, lease
         self._error: BackupError | None = None
         self._fences: list[Fence] = []
@@ -53,16 +53,16 @@ class Control:
         self._moved_at = time.monotonic()
 
     def advance(self, count: int) -> None:
-        """Count bytes that moved."""
+        """Count transferred bytes."""
         self.bytes_done += count
         self.touch()
 
     def touch(self) -> None:
-        """Say that the work is alive, though no byte can be counted."""
+        """Record that the work is alive although no byte can be counted."""
         self._moved_at = time.monotonic()
 
     def stop(self, error: BackupError) -> None:
-        """Stop the work with this error; the first one counts. Callable from any thread, and from a signal handler."""
+        """Stop the work with this error; only the first call counts. Safe in any thread and in a signal handler."""
         if self._error is None:
             self._error = error
         for abort in list(self._aborts):
@@ -74,29 +74,29 @@ class Control:
         return self._error is not None
 
     def check(self) -> None:
-        """Raise the error that the work was stopped with, if it was.
+        """Raise the error that the work was stopped with, if any.
 
-        A process that was frozen meanwhile also asks first whether it may go on.
+        If the process was frozen, check first that the work may continue.
         """
         self.raise_if_stopped()
         if self.is_due():
             self.confirm()
 
     def is_due(self) -> bool:
-        """Whether :meth:`confirm` has to be called before anything else is done. Asks nobody."""
+        """Whether :meth:`confirm` must be called before anything else is done. Does no I/O."""
         return any(each.is_due() for each in self._fences)
 
     def raise_if_stopped(self) -> None:
-        """Raise the error that the work was stopped with, if it was. Asks nobody."""
+        """Raise the error that the work was stopped with, if any. Does no I/O."""
         if self._error is not None:
             raise self._error
 
     def confirm(self) -> None:
-        """Ask whether the work may go on. Call it right before each step that can't be taken back.
+        """Check that the work may continue. Called right before each irreversible step.
 
         The process may have been frozen for an hour since its last step, and another run may have taken its place.
 
-        :raises BackupError: the work was stopped, or is not the only one of its kind any more.
+        :raises BackupError: the work was stopped, or another run has taken its place.
         """
         self.raise_if_stopped()
         for each in list(self._fences):
@@ -105,7 +105,7 @@ class Control:
 
     @contextlib.contextmanager
     def fenced(self, fence: Fence) -> Iterator[None]:
-        """While inside, the work goes on only if ``fence`` agrees."""
+        """While inside, the work continues only if ``fence`` confirms it."""
         self._fences.append(fence)
         try:
             yield
@@ -113,15 +113,15 @@ class Control:
             self._fences.remove(fence)
 
     def part(self) -> Control:
-        """Return the control of a part of the work: stopped on its own, and asking the same fences."""
+        """Return a control for a part of the work: stopped separately, confirmed by the same fences."""
         part = Control()
         part._fences = self._fences
         return part
 
     def sleep(self, seconds: float) -> None:
-        """Wait; a stop ends that.
+        """Wait for some seconds, or until the work is stopped.
 
-        Not by an event, which could not be set by a signal handler that has interrupted the waiting for it.
+        Polls instead of waiting for an event: a signal handler that interrupts the wait could not set that event.
         """
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
@@ -131,14 +131,14 @@ class Control:
 
     @contextlib.contextmanager
     def guard(self, abort: Callable[[], None]) -> Iterator[None]:
-        """While inside, stopping the work calls ``abort``. Work that was stopped already does not come inside."""
+        """While inside, stopping the work calls ``abort``. Raises at once if the work was stopped before."""
         with self.aborting(abort):
             self.check()
             yield
 
     @contextlib.contextmanager
     def aborting(self, abort: Callable[[], None]) -> Iterator[None]:
-        """The same for what has to be done also when the work was stopped."""
+        """Like :meth:`guard`, for steps that must run even if the work was stopped."""
         self._aborts.append(abort)
         try:
             yield
@@ -147,7 +147,7 @@ class Control:
 
     @contextlib.contextmanager
     def watch(self) -> Iterator[None]:
-        """While inside, the work is stopped when no byte moves for the stall timeout."""
+        """While inside, stop the work when no byte moves for the stall timeout."""
         self.touch()
         done = threading.Event()
         watch = threading.Thread(target=self._watch, args=(done, self.stall_timeout), daemon=True)

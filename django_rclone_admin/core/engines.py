@@ -10,11 +10,11 @@ NAMES = {
     "mongodb": "MongoDB",
 }
 FIRST_OF_MARIADB = 10
-"""The first major version of MariaDB under a number of its own; MySQL has not come so far."""
+"""The first major version of MariaDB after it left MySQL's version numbers; MySQL has not reached it."""
 
 
 def engine_name(engine: str, server_version: str = "") -> str:
-    """Return the name of an engine by its name in manifests. MariaDB shares that with MySQL; the version tells them apart.
+    """Return the display name of an engine in a manifest. MariaDB uses the same one as MySQL; the version tells which.
 
     :param server_version: such as ``10.11.6`` or ``8.4.0``.
     """

@@ -1,7 +1,7 @@
-"""Changes files below a local folder so that all of it can be undone, by what was done and not by what was planned.
+"""Changes files below a local folder so that every change can be undone, from a record of what was done.
 
-Other programs use the folder meanwhile. So nothing is ever overwritten: what is at a path is moved aside at the moment
-when another file takes its place, and no step follows a symbolic link below the folder.
+Other programs use the folder meanwhile. So nothing is ever overwritten: a file is moved aside at the moment when
+another takes its place, and no step follows a symbolic link below the folder.
 """
 
 from __future__ import annotations
@@ -25,32 +25,32 @@ from .moving import Identity, identity
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 NO_LINK = FOLDER | os.O_NOFOLLOW
 REPLACED, REMOVED, UNDONE = "replaced", "removed", "undone"
-"""The folders of what was moved aside."""
+"""The folder for files that were moved aside."""
 STRANGERS = "written-meanwhile"
-"""And that of what nobody had planned to replace: it stays when the restore has succeeded."""
+"""The folder for moved files that the plan did not know: they are kept after a successful restore."""
 ATTEMPTS = 20
-"""How often a file is put to a path where other programs put theirs at the same time."""
+"""Attempts to put a file at a path where other programs write at the same time."""
 
 
 class Exchange:
-    """Puts files into a folder and takes files away.
+    """Puts files into a folder and removes files from it.
 
     :param root: the folder; it may be a link itself.
-    :param store: a private folder for what is moved aside, on the same file system if there is a choice.
+    :param store: a private folder for files moved aside, on the same file system if possible.
     :param habits: how the files there are accessed.
-    :param permissions: what the site gives to new ones.
+    :param permissions: the configured permissions of new files.
     """
 
     def __init__(self, root: Path, store: Path, habits: Habits, permissions: Permissions) -> None:
         self.store = store
         self.strangers: list[str] = []
-        """Paths where something was moved aside that had not been there before, or not like that."""
+        """Paths where a file was moved aside that was new or changed since the plan was made."""
         self.left: list[str] = []
-        """Paths that were not taken away, for they had changed."""
+        """Paths that were not removed, because they had changed."""
         self._habits, self._permissions = habits, permissions
         self._root = os.open(root, FOLDER)
         self._done: list[Callable[[], bool]] = []
-        """What undoes each step, in the order in which they were done; false where it could not be."""
+        """Functions that undo each step, in the order of the steps; each returns false where it could not."""
         self._emptied: set[str] = set()
 
     def close(self) -> None:
@@ -62,9 +62,9 @@ class Exchange:
         return bool(self._done)
 
     def put(self, source: Path, path: str, *, seen: MediaFile | None, time: int | None) -> None:
-        """Move a file of the store to a path; what is there is moved aside.
+        """Move a file from the store to a path; an existing file there is moved aside.
 
-        :param seen: what was there when the restore was planned.
+        :param seen: the file at the path when the restore was planned.
         :param time: when the file was modified, in nanoseconds.
         :raises RestoreRefused: a link or a folder is in the way.
         """
@@ -81,7 +81,7 @@ class Exchange:
                     return
                 self._done.pop()
         raise RestoreRefused(
-            gettext_noop("Another program writes to %(path)s all the time."),
+            gettext_noop("Another program keeps writing to %(path)s."),
             hint=gettext_noop("Stop the program that writes to the media files, then restore again."),
             path=repr(path),
         )
@@ -97,7 +97,7 @@ class Exchange:
                 self.left.append(path)
 
     def undo(self) -> bool:
-        """Undo all steps; false when something could not be put back and is still in the store."""
+        """Undo all steps; false when a file could not be returned to its place and is still in the store."""
         whole = True
         while self._done:
             step = self._done.pop()
@@ -108,7 +108,7 @@ class Exchange:
         return whole
 
     def finish(self) -> None:
-        """Remove what was moved aside, but for the strangers, and the folders that became empty."""
+        """Remove the planned files that were moved aside, and folders that became empty."""
         self._done.clear()
         for folder in sorted(self._emptied, reverse=True):
             self._remove_emptied(folder)
@@ -119,9 +119,9 @@ class Exchange:
 
     @contextlib.contextmanager
     def _open(self, path: str, *, make: bool = False) -> Iterator[int]:
-        """Open a folder part by part, so that none of them is a link.
+        """Open a folder part by part, so that no part is a symbolic link.
 
-        :param make: make those that are missing.
+        :param make: create missing folders.
         """
         fd = os.open(".", FOLDER, dir_fd=self._root)
         try:
@@ -142,11 +142,11 @@ class Exchange:
             os.close(fd)
 
     def _make(self, fd: int, above: str, name: str) -> int:
-        """Make a folder and open it."""
+        """Create a folder and open it."""
         access = self._habits.folders.get(above) or Access.of(os.fstat(fd))
         if self._permissions.folder is not None:
             access = access._replace(mode=self._permissions.folder | (access.mode & stat.S_ISGID))
-        with contextlib.suppress(FileExistsError):  # somebody else's: then it is theirs
+        with contextlib.suppress(FileExistsError):  # another program created it and owns it
             os.mkdir(name, 0o700, dir_fd=fd)
             path = f"{above}/{name}" if above else name
             self._done.append(functools.partial(self._remove_made, path))
@@ -156,7 +156,7 @@ class Exchange:
         return os.open(name, NO_LINK, dir_fd=fd)
 
     def _clear(self, fd: int, path: str, seen: MediaFile | None) -> Access | None:
-        """Move aside what is at a path, and return the access that it had."""
+        """Move the file at a path aside, and return its access."""
         name = path.rpartition("/")[2]
         try:
             status = os.lstat(name, dir_fd=fd)
@@ -171,7 +171,7 @@ class Exchange:
         return Access.of(status)._replace(mode=status.st_mode & 0o1777).with_attributes(kept)
 
     def _move_aside(self, fd: int, path: str, seen: MediaFile | None, where: str) -> Path:
-        """Move a file into the store, and to the strangers there if it is not the one that was seen."""
+        """Move a file into the store, apart from the others if it is not the one that was seen."""
         places = [self._place(where, path)]
         self._done.append(functools.partial(self._put_back, path, places))
         moving.take(path.rpartition("/")[2], fd, places[0])
@@ -182,7 +182,7 @@ class Exchange:
         return places[-1]
 
     def _place(self, where: str, path: str) -> Path:
-        """Return a free path in the store, in folders that are there."""
+        """Return a free path in the store, and create its folders."""
         for number in itertools.count():
             place = self.store / (f"{where}-{number}" if number else where) / path
             with contextlib.suppress(FileExistsError, NotADirectoryError):
@@ -201,9 +201,9 @@ class Exchange:
         return Access(mode & 0o1777, above.uid if above else own.uid, gid)
 
     def _remove_empty(self, fd: int, path: str) -> None:
-        """Remove a folder that has nothing but empty folders in it.
+        """Remove a folder that contains only empty folders.
 
-        :raises RestoreRefused: it has more.
+        :raises RestoreRefused: it contains files.
         """
         name = path.rpartition("/")[2]
         above = path.removesuffix(name)
@@ -236,21 +236,21 @@ class Exchange:
                     os.rmdir(name, dir_fd=fd)
                 folder = above
 
-    # -- and how each is undone -------------------------------------------------------------------------------------
+    # -- undoing the steps ---------------------------------------------------------------------------------------------
 
     def _take_back(self, path: str, put: list[Identity]) -> bool:
-        """Take away a file that was put there; what another program has put there since, or written into it, stays."""
+        """Remove a file that was put there; a file that another program has put there or changed since stays."""
         folder, _slash, name = path.rpartition("/")
         with contextlib.suppress(FileNotFoundError), self._open(folder) as fd:
             if identity(os.lstat(name, dir_fd=fd)) not in put:
                 return True
             place = self._place(UNDONE, path)
-            if moving.take(name, fd, place) not in put:  # it came in this very moment
+            if moving.take(name, fd, place) not in put:  # another program replaced it at this moment
                 return moving.put(place, fd, name, [])
         return True
 
     def _put_back(self, path: str, places: list[Path]) -> bool:
-        """Put back what was moved aside, unless another program has put something there since."""
+        """Move a file from the store to its old place, unless another program has put a file there since."""
         place = next((each for each in reversed(places) if os.path.lexists(each)), None)
         if place is None:
             return True
@@ -261,7 +261,7 @@ class Exchange:
     def _remove_made(self, path: str) -> bool:
         above, _slash, name = path.rpartition("/")
         with contextlib.suppress(OSError), self._open(above) as fd:
-            os.rmdir(name, dir_fd=fd)  # not if another program has put something there
+            os.rmdir(name, dir_fd=fd)  # fails if another program has put something there
         return True
 
     def _make_again(self, path: str, access: Access) -> bool:
@@ -275,7 +275,7 @@ class Exchange:
 
 
 def link_in_the_way(path: str) -> RestoreRefused:
-    """Say that a link is where a file has to be restored, which could lead anywhere."""
+    """Return the error for a symbolic link at a path to restore: it could lead anywhere."""
     return RestoreRefused(
         gettext_noop("The media folder has a symbolic link where %(path)s has to be restored."),
         hint=gettext_noop("Remove the link, and try again."),
@@ -284,7 +284,7 @@ def link_in_the_way(path: str) -> RestoreRefused:
 
 
 def _blocked(fd: int, name: str, path: str, error: OSError) -> Exception:
-    """Say why a part of a path can't be opened as a folder."""
+    """Return the error that explains why a part of a path can't be opened as a folder."""
     with contextlib.suppress(OSError):
         mode = os.lstat(name, dir_fd=fd).st_mode
         if stat.S_ISLNK(mode):
@@ -299,6 +299,6 @@ def _blocked(fd: int, name: str, path: str, error: OSError) -> Exception:
 
 
 def _is(seen: MediaFile, status: os.stat_result) -> bool:
-    """Whether a file is the one that was seen, by all that a listing says of it."""
+    """Whether a file is the one that was seen, by all values of its listing."""
     is_file = stat.S_ISREG(status.st_mode)
     return is_file and status.st_size == seen.size and is_same_time(seen.time, stamp(status.st_mtime_ns))

@@ -1,4 +1,4 @@
-"""What a remote can do, as rclone tells it."""
+"""The abilities of a remote, as rclone reports them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .parts import MIB
 from .rclone import Rclone, at
 
 COMPOSED = re.compile(r"union root|combine root")
-"""How rclone calls a remote that is put together from others."""
+"""rclone's descriptions of a remote that is composed of others."""
 DATE = re.compile(r"^(?:.*\s)?Date: (\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT)\s*$", re.MULTILINE)
 CHUNK_SIZE = re.compile(r"(?:^|[,_-])chunk[_-]size[= ]['\"]?(\d+(?:\.\d+)?)\s*([kmgt]?)", re.IGNORECASE)
 UNITS = {"": 1 << 10, "k": 1 << 10, "m": MIB, "g": 1 << 30, "t": 1 << 40}
@@ -23,24 +23,24 @@ UNITS = {"": 1 << 10, "k": 1 << 10, "m": MIB, "g": 1 << 30, "t": 1 << 40}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Features:
-    """What the storage itself can do. What it can't, rclone does in its place, or nobody does."""
+    """What the storage itself can do. rclone emulates some of the rest."""
 
     can_rename: bool
     can_copy: bool
     """On the storage itself."""
     can_stream: bool
-    """Without it, rclone gathers each upload in the folder for temporary files first."""
+    """Without it, rclone first spools each upload in the folder for temporary files."""
     tells_space: bool
     hashes: tuple[str, ...]
     is_bucket: bool
     is_encrypted: bool | None
-    """Whether rclone encrypts what it stores; ``None`` for a remote that is made of others."""
+    """Whether rclone encrypts what it stores; ``None`` for a remote composed of others."""
 
 
 def read_features(rclone: Rclone) -> Features:
-    """Ask rclone what the remote can do.
+    """Ask rclone for the features of the remote.
 
-    :raises RemoteError: it can't be reached.
+    :raises RemoteError: the remote can't be reached.
     """
     told = answer(rclone.call(["backend", "features"], at("")), dict)
     has: Mapping[str, Any] = told.get("Features") or {}
@@ -60,9 +60,9 @@ def read_features(rclone: Rclone) -> Features:
 
 
 def clock_of(rclone: Rclone) -> datetime | None:
-    """Return the time by the clock of the remote; ``None`` where it does not tell, as a storage without HTTP.
+    """Return the time of the remote's clock; ``None`` where it is not given, such as by a storage without HTTP.
 
-    Of what rclone shows of the answers, only their dates are looked at.
+    Only the dates of the answers that rclone prints are read.
     """
     done = rclone.call(["lsjson", "--no-mimetype", "--no-modtime", "-vv", "--dump=headers"], at(""))
     found = DATE.findall(done.errors)
@@ -70,9 +70,9 @@ def clock_of(rclone: Rclone) -> datetime | None:
 
 
 def configured_part_size(rclone: Rclone) -> int | None:
-    """Return the bytes of a part of an upload that the settings name; ``None`` where they name none.
+    """Return the configured size of an upload part in bytes; ``None`` where the settings do not name one.
 
-    A configuration file is not read: its size gives way to the one that we choose, see :mod:`~.parts`.
+    The configuration file is not read: its size gives way to ours, see :mod:`~.parts`.
     """
     defined = {name: value for name, value in rclone.inherited.items() if name.startswith("RCLONE_CONFIG_")}
     env = [f"{name}={value}" for name, value in {**defined, **rclone.env}.items()]

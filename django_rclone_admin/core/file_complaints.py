@@ -1,4 +1,4 @@
-"""What rclone complains of about single files, so that an error names the file and blames the right side."""
+"""Finds the single files that rclone reports problems with, so that an error names the file and the right side."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from ..exceptions import BackupError, LocalFileError, gettext_noop
 from .complaints import explain
 
 ABOUT_FILES = re.compile(r"(Object|Directory|^string)$")
-"""What rclone calls the things that have a path; it complains of whole remotes too."""
+"""rclone's words for things with a path; it also reports problems of whole remotes."""
 ABOUT_SOURCE = re.compile(
     r"source (object|file|directory)|failed to open directory|error listing|reading directory"
 )
 AT_PATH = re.compile(r"\b(\w+) (?:/|[\w.-]+/).*: (?=[^:]+$)")
-"""An operation with the path that it was about: at an encrypted remote a name that tells nobody anything."""
+"""An operation with its path, which is encrypted and meaningless at a crypt remote."""
 FEW = 3
-"""How many complaints are kept; a message has room for the first."""
+"""How many problems are kept; a message has room for the first."""
 
 
 class FileComplaints:
-    """Listens to the log of one rclone, and explains its failure by the files that it was about.
+    """Reads the log of one rclone process, and explains its failure by the files that it names.
 
     :param source_is_local: whether the files come from this machine.
-    :param into: the local folder that they go to, if they do.
+    :param into: the local target folder, if there is one.
     """
 
     def __init__(self, *, source_is_local: bool = False, into: str | None = None) -> None:
@@ -32,7 +32,7 @@ class FileComplaints:
         self._found: list[tuple[str, str]] = []
 
     def hear(self, entry: Mapping[str, Any]) -> None:
-        """Take in one entry of the log."""
+        """Read one entry of the log."""
         path, about = str(entry.get("object") or ""), str(entry.get("objectType", ""))
         if entry.get("level") == "error" and path and ABOUT_FILES.search(about) and len(self._found) < FEW:
             self._found.append((path, str(entry.get("msg", ""))))
@@ -44,7 +44,7 @@ class FileComplaints:
         path, complaint = self._found[0]
         reason = AT_PATH.sub("", complaint).rpartition("Failed to copy: ")[2]
         values = {"path": repr(path), "reason": reason.rpartition(": ")[2]}
-        if "no such file" not in complaint:  # it went while it was read: no fault of the machine
+        if "no such file" not in complaint:  # it was removed while it was read: not a problem of the machine
             if self._source_is_local and ABOUT_SOURCE.search(complaint):
                 return LocalFileError(
                     gettext_noop("The media file %(path)s can't be read: %(reason)s."), **values

@@ -1,8 +1,8 @@
-"""Media: a mirror of the files, the versions that runs replaced, and the file list of each run.
+"""Media backups: a mirror of the files, the versions that runs replaced, and the file list of each run.
 
-Every run keeps what it replaces or removes in a folder of its own. So the bytes that a file had at the time of a file
-list are in the folder of the first later run that touched it, or else in the mirror: that is all that it takes to go
-back in time. A run that died half-way has a folder too, and no list; the rule holds for it as well.
+Every run keeps what it replaces or removes in its own folder. So the bytes of a file at the time of a file list are in
+the folder of the first later run that changed it, or else in the mirror. A run that died half-way also leaves a folder
+but no list; the rule still holds.
 """
 
 from __future__ import annotations
@@ -28,54 +28,54 @@ from .answers import Entry, read_stamp
 from .manifest import LIMIT
 
 NAME = "media"
-"""What stands for the alias of a database in the names of file lists."""
+"""Stands in the names of file lists where other backups have the alias of a database."""
 LEFTOVER = re.compile(r"\.[0-9a-z]{8}\.partial$", re.IGNORECASE)
-"""What rclone calls a file while it copies it. One that is there afterwards is left of a run that died."""
+"""rclone's name for a file during the copy. A file of that name afterwards was left by a run that died."""
 OUTSIDE = re.compile(r"(^|/)\.{0,2}(/|$)")
-"""A path with a part that is empty, “.” or “..”: it is outside of its folder, or has another name too."""
+"""A path with a part that is empty, “.” or “..”: it leads out of its folder or has a second name."""
 CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
-"""What is in no path and no time of a list: control characters, and what is no text."""
+"""Characters that no path and no time of a list contains: control characters, and surrogates."""
 LONGEST = 4096
-"""Characters of a path; no system and no storage takes more."""
+"""The longest path in characters; no system and no storage takes more."""
 AT_ONCE = 10_000
 """How many lines of a list are read together."""
 UNREADABLE = gettext_noop("The file list of the media backup can't be read.")
 
 TIME = re.compile(r"^(.{0,19})(?:\.(\d+))?")
-"""The seconds and the fraction of a time; the first group has all of what is none."""
+"""The seconds and the fraction of a time; any other text is in the first group."""
 
 
 class MediaFile(NamedTuple):
-    """One file of a list. The path is as rclone writes it: what no name may hold is replaced by a picture of it."""
+    """One file of a list. Its path is in rclone's spelling: a picture character stands for each forbidden character."""
 
     path: str
     size: int
     """Bytes."""
     time: str
-    """When it was modified, ISO 8601 in UTC; empty where the remote does not keep it."""
+    """The modification time, ISO 8601 in UTC; empty where the remote does not keep it."""
 
     @property
     def modified(self) -> datetime | None:
-        """The same as a time, aware; ``None`` where it is none that every calendar can show."""
+        """:attr:`time` as an aware datetime; ``None`` where it is not one that every calendar can show."""
         when = read_stamp(self.time)
         return when if when and when.tzinfo and 1 < when.year < MAXYEAR else None
 
     def to_line(self) -> bytes:
         """Return the line of JSON that is stored."""
-        # By hand it takes a third of the time, and there may be a million.
+        # Three times as fast as json.dumps, and there may be a million files.
         path, size, time = self
         return f'{{"path": {quote(path)}, "size": {size}, "time": {quote(time)}}}\n'.encode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """What would change, as paths."""
+    """The paths that would change."""
 
     added: list[str]
     changed: list[str]
     removed: list[str]
     kept_size: int = 0
-    """Bytes of the changed files whose size is what it was."""
+    """Bytes of the changed files whose size stayed the same."""
 
     @property
     def is_empty(self) -> bool:
@@ -94,7 +94,7 @@ def _in_utc(entry: Entry) -> str:
 
 
 def with_times(files: Iterable[MediaFile], known: Iterable[MediaFile]) -> list[MediaFile]:
-    """Return files with the times that are known of them; of others, nothing is said.
+    """Return files with their known times; files without a known time get none.
 
     The times of a listing are those of the source, and at many remotes those of the upload.
     """
@@ -103,18 +103,18 @@ def with_times(files: Iterable[MediaFile], known: Iterable[MediaFile]) -> list[M
 
 
 def parse(lines: Iterable[bytes]) -> Iterator[MediaFile]:
-    """Read the lines of a stored list. Empty ones are passed over.
+    """Read the lines of a stored list; empty lines are skipped.
 
     :raises BackupDamaged: a line can't be read, or its path leads out of the media folder.
     """
     rest = filter(None, lines)
-    # Many at once take a third of the time of one by one, and all at once the memory of all.
+    # Batches take a third of the time of single lines, and do not need the memory of the whole list.
     while batch := b",".join(itertools.islice(rest, AT_ONCE)):
         try:
             found = [_from_values(values) for values in json.loads(f"[{batch.decode()}]")]
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise BackupDamaged(UNREADABLE) from error
-        # Control characters stand in JSON only after a backslash, but for the last of them.
+        # In valid JSON, control characters stand only after a backslash, except DEL.
         may_control = b"\\" in batch or b"\x7f" in batch
         for file in found:
             if OUTSIDE.search(file.path):
@@ -134,8 +134,8 @@ def _from_values(values: Mapping[str, Any]) -> MediaFile:
 
 
 def compare(old: Collection[MediaFile], new: Collection[MediaFile]) -> Difference:
-    """Say what makes ``new`` of ``old``."""
-    # Most are the same in every respect, and only the others are worth a closer look.
+    """Return the difference between ``old`` and ``new``."""
+    # Most files are equal in every field; only the others are compared in detail.
     same = set(old).intersection(new)
     before, after = ({each.path: each for each in files if each not in same} for files in (old, new))
     both = before.keys() & after.keys()
@@ -143,7 +143,7 @@ def compare(old: Collection[MediaFile], new: Collection[MediaFile]) -> Differenc
     touched = {path for path in kept if not is_same_time(after[path].time, before[path].time)}
     added, removed = after.keys() - both, before.keys() - both
     return Difference(
-        # A path that is there twice is there all the same.
+        # A path that is listed twice still exists.
         added=sorted(added - {each.path for each in old} if added else ()),
         changed=sorted((both - kept) | touched),
         removed=sorted(removed - {each.path for each in new} if removed else ()),
@@ -152,9 +152,9 @@ def compare(old: Collection[MediaFile], new: Collection[MediaFile]) -> Differenc
 
 
 def compare_with_lines(lines: Collection[bytes], files: Sequence[MediaFile]) -> Difference:
-    """Say what makes these files of those in the lines of a list, of which only those are read that differ.
+    """Return the difference between the lines of a stored list and these files; only lines that differ are parsed.
 
-    :raises BackupDamaged: one of them can't be read.
+    :raises BackupDamaged: a line can't be read.
     """
     known = set(lines)
     new = [(line, file) for file in files if (line := file.to_line()) not in known]
@@ -169,7 +169,8 @@ def compare_with_lines(lines: Collection[bytes], files: Sequence[MediaFile]) -> 
 
 
 def is_same_time(one: str, other: str) -> bool:
-    """Return whether two times are equal, as exactly as both are given: many remotes keep whole seconds, file systems more."""
+    """Return whether two times are equal in their common precision: many remotes keep whole seconds, file systems
+    more."""
     if one == other:
         return True
     (seconds, digits), (other_seconds, other_digits) = (TIME.findall(each)[0] for each in (one, other))
@@ -178,10 +179,10 @@ def is_same_time(one: str, other: str) -> bool:
 
 
 def check_source(source: Sequence[MediaFile], mirror: Sequence[MediaFile], most_percent: int) -> None:
-    """Refuse a backup that would take away more than anybody means to.
+    """Refuse a media backup that would remove more files than configured.
 
-    :param most_percent: of the files in the mirror, how many may go.
-    :raises UsageError: the source is empty while the mirror is not, or too much would go.
+    :param most_percent: of the files in the mirror, how many may be removed.
+    :raises UsageError: the source is empty while the mirror is not, or too many files would be removed.
     """
     names = {each.path for each in mirror if not LEFTOVER.search(each.path)}
     removed = len(names - {each.path for each in source})
@@ -189,7 +190,7 @@ def check_source(source: Sequence[MediaFile], mirror: Sequence[MediaFile], most_
 
 
 def check_counts(source: int, mirror: int, removed: int, most_percent: int) -> None:
-    """Do the same by the numbers of files that are in both places, and of those that would go."""
+    """Check the same by numbers: files in the source, files in the mirror, and files to remove."""
     if mirror and not source:
         raise UsageError(
             gettext_noop("There are no media files, but the backup has %(count)d: nothing was changed."),
@@ -214,9 +215,9 @@ def check_counts(source: int, mirror: int, removed: int, most_percent: int) -> N
 
 
 def obstacles(old: Iterable[MediaFile], new: Iterable[MediaFile]) -> list[str]:
-    """Return the paths that have to go first when ``new`` takes the place of ``old``.
+    """Return the paths that must be removed before ``new`` can replace ``old``.
 
-    Those are files where a folder has to be, and files in a folder where a file has to be.
+    These are files where a folder is needed, and files in a folder where a file is needed.
     """
     before, after = ({each.path for each in files} for files in (old, new))
     added, removed = after - before, before - after
@@ -225,7 +226,7 @@ def obstacles(old: Iterable[MediaFile], new: Iterable[MediaFile]) -> list[str]:
 
 
 def parents(path: str) -> Iterator[str]:
-    """Give the folders that a path is in, the nearest first."""
+    """Give the folders above a path, the nearest first."""
     while "/" in path:
         path = path.rpartition("/")[0]
         yield path
@@ -234,12 +235,12 @@ def parents(path: str) -> Iterator[str]:
 def locate(
     files: Iterable[MediaFile], later: Sequence[tuple[str, Mapping[str, int]]], mirror: Mapping[str, int]
 ) -> dict[str | None, list[str]]:
-    """Find where the bytes of each file of a list are.
+    """Find the folder on the remote that holds the bytes of each file of a list.
 
     :param later: the version folders of all later runs, oldest first, as (name, size by path).
     :param mirror: size by path.
     :returns: paths by version folder; under ``None`` those in the mirror.
-    :raises BackupDamaged: some are nowhere, or have another size.
+    :raises BackupDamaged: files are missing or have another size.
     """
     found: dict[str | None, list[str]] = {}
     lost = []
@@ -265,7 +266,7 @@ def locate(
 
 
 def did_not_arrive(template: str, paths: Sequence[str]) -> RemoteError:
-    """Say that files are not where they were copied to.
+    """Return the error for files that are missing at their target after a copy.
 
     :param template: marked for translation, with ``%(count)d`` and ``%(path)s``.
     """
@@ -280,9 +281,9 @@ def did_not_arrive(template: str, paths: Sequence[str]) -> RemoteError:
 
 
 def choose(files: Iterable[MediaFile], paths: Collection[str]) -> list[MediaFile]:
-    """Return those files of a list that have these paths.
+    """Return the files of a list with these paths.
 
-    :raises BackupNotFound: it has not all of them.
+    :raises BackupNotFound: the list lacks some of them.
     """
     wanted = set(paths)
     found = [each for each in files if each.path in wanted]
@@ -296,7 +297,7 @@ def choose(files: Iterable[MediaFile], paths: Collection[str]) -> list[MediaFile
 
 
 def check_restore(files: Sequence[MediaFile]) -> None:
-    """Refuse a restore that would bring nothing.
+    """Refuse to restore an empty list.
 
     :raises RestoreRefused: the list is empty.
     """
@@ -308,7 +309,7 @@ def check_restore(files: Sequence[MediaFile]) -> None:
 
 
 def by_folder(entries: Iterable[Entry]) -> dict[str, dict[str, int]]:
-    """Sort the objects below the versions folder by the run that put them there: size by path by folder."""
+    """Group the objects below the versions folder by the run that stored them: size by path by folder."""
     folders: dict[str, dict[str, int]] = {}
     for each in entries:
         folder, slash, path = each.name.partition("/")

@@ -16,7 +16,7 @@ from ..exceptions import ProgramFailed, Stopped, UsageError, gettext_noop
 from .transfer import CHUNK
 
 LOOK = 0.2
-"""Seconds between looks whether a stream that is not ready has to be given up."""
+"""Seconds between two checks for a stop while a stream is not ready."""
 
 UNREADABLE = gettext_noop("The file can't be read: %(reason)s.")
 CHECK_FILE = gettext_noop("Nothing was changed. Check the file, its permissions and its disk.")
@@ -46,7 +46,7 @@ class FileSource:
         while fd is not None and not select.select([fd], [], [], LOOK)[0]:
             if self._aborted.is_set():
                 return b""
-        # What is there, and not a whole chunk: a pipe may give it in parts, and between them we may be stopped.
+        # Read what is available, not a whole chunk: a pipe may deliver in parts, and we may be stopped between them.
         read = getattr(self._stream, "read1", self._stream.read)
         try:
             data: bytes = read(CHUNK)
@@ -66,9 +66,10 @@ class FileSource:
 
 
 class FileSink:
-    """A local file for our eyes alone, which appears under its name only when it is complete.
+    """A local file, readable only by us, that appears under its name only when it is complete.
 
-    It is written under a name that nobody can foresee, and then takes the place of whatever has its own name. So a link
+    It is written under an unpredictable name, then renamed over the target. So a link or a readable file that another
+    user has put there is replaced, never written to.
     or a readable file that somebody has put there is replaced, never written to.
     """
 
@@ -80,7 +81,7 @@ class FileSink:
     def open(self) -> None:
         try:
             self._refuse_others()
-            # Created by us, or not at all, with the mode 0600.
+            # Fails if the file exists; the mode is 0600.
             descriptor, name = tempfile.mkstemp(prefix=f"{self._path.name}.partial-", dir=self._path.parent)
         except OSError as error:
             raise UsageError(UNWRITABLE, hint=CHECK_FOLDER, reason=error.strerror) from error
@@ -89,7 +90,7 @@ class FileSink:
     def _refuse_others(self) -> None:
         """Refuse a path like /dev/null, which a file would replace.
 
-        :raises UsageError: it is neither free nor a file.
+        :raises UsageError: the path exists and is not a regular file.
         """
         if self._path.exists() and not self._path.is_file():
             raise UsageError(
@@ -131,7 +132,7 @@ class StreamSink:
 
     def open(self) -> None:
         with _explained():
-            self._stream.flush()  # what was written to it before comes first
+            self._stream.flush()  # earlier output comes first
 
     def write(self, data: bytes) -> None:
         fd = _descriptor(self._stream)
@@ -144,7 +145,7 @@ class StreamSink:
                 while not select.select([], [fd], [], LOOK)[1]:
                     self._check()
                 self._check()
-                # As much as a pipe that is ready takes without blocking.
+                # The amount that a ready pipe takes without blocking.
                 view = view[os.write(fd, view[: select.PIPE_BUF]) :]
 
     def commit(self) -> None:
@@ -163,7 +164,7 @@ class StreamSink:
 
 
 def _descriptor(stream: IO[bytes]) -> int | None:
-    """Return the file descriptor of a stream, or ``None`` when it has none and never blocks."""
+    """Return the file descriptor of a stream, or ``None`` for a stream without one, which never blocks."""
     try:
         return stream.fileno()
     except io.UnsupportedOperation:
@@ -172,14 +173,14 @@ def _descriptor(stream: IO[bytes]) -> int | None:
 
 @contextlib.contextmanager
 def _explained() -> Iterator[None]:
-    """Turn errors of writing into ours."""
+    """Turn write errors into typed errors."""
     try:
         yield
     except BrokenPipeError as error:
         raise ProgramFailed(
-            gettext_noop("Nobody reads the output any more."),
+            gettext_noop("The program that read the output has ended."),
             hint=gettext_noop(
-                "The program behind the pipe has ended. Check what it says, then run the command again."
+                "Check the messages of the program behind the pipe, then run the command again."
             ),
         ) from error
     except OSError as error:

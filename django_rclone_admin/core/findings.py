@@ -1,4 +1,4 @@
-"""What an examination found: a verdict, a sentence, and what to do."""
+"""The result of one examination: an outcome, a message and a hint."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..exceptions import BackupError, gettext_noop
 
 
 class Outcome(StrEnum):
-    """How one check ended. Nothing passes because nothing was looked at."""
+    """The outcome of one check. A check that looked at nothing never passes."""
 
     PASSED = gettext_noop("passed")
     WARNING = gettext_noop("warning")
@@ -19,52 +19,52 @@ class Outcome(StrEnum):
 
     @property
     def slug(self) -> str:
-        """The name, for style sheets."""
+        """The name in style sheets."""
         return self.name.lower()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """The result of one check, in templates as those of errors; see :mod:`django_rclone_admin.exceptions`."""
+    """The result of one check. Texts are templates as in :mod:`django_rclone_admin.exceptions`."""
 
     outcome: Outcome
     template: str
     hint: str = ""
-    """What to do about it; may use the same placeholders."""
+    """The suggested action; may use the same placeholders."""
     params: dict[str, Any] = field(default_factory=dict)
-    """The values; they must never hold a secret."""
+    """Values of the placeholders; they must never contain a secret."""
     subject: str = ""
-    """What it is about where the check looks at several: the alias of a database, a folder of the remote."""
+    """The examined part where a check covers several: the alias of a database, a folder of the remote."""
     is_gap: bool = False
-    """Whether it was not checked although it should have been."""
+    """Whether the check was skipped although it should have run."""
 
 
 def passed(template: str, /, *, subject: str = "", **params: Any) -> Finding:
-    """Return that all is well."""
+    """Return a finding that the check passed."""
     return Finding(outcome=Outcome.PASSED, template=template, params=params, subject=subject)
 
 
 def warning(template: str, /, *, hint: str, subject: str = "", **params: Any) -> Finding:
-    """Return that backups work, with a drawback."""
+    """Return a finding that backups work, with a drawback."""
     return Finding(outcome=Outcome.WARNING, template=template, hint=hint, params=params, subject=subject)
 
 
 def failed(template: str, /, *, hint: str, subject: str = "", **params: Any) -> Finding:
-    """Return that something will not work."""
+    """Return a finding that something will not work."""
     return Finding(outcome=Outcome.FAILED, template=template, hint=hint, params=params, subject=subject)
 
 
 def unchecked(template: str, /, *, hint: str = "", is_gap: bool = False, **params: Any) -> Finding:
-    """Return that nothing is known, and why."""
+    """Return a finding that the check was skipped, with the reason."""
     return Finding(outcome=Outcome.UNCHECKED, template=template, hint=hint, params=params, is_gap=is_gap)
 
 
 def of_error(
     error: BackupError, outcome: Outcome = Outcome.FAILED, *, subject: str = "", hint: str = ""
 ) -> Finding:
-    """Return what an error says, as a finding.
+    """Return an error as a finding.
 
-    :param hint: what to do, where that is known better than by who raised the error.
+    :param hint: replaces the hint of the error where the caller knows a better one.
     """
     return Finding(
         outcome=outcome,

@@ -1,4 +1,4 @@
-"""The flags of rclone that a site configures: which it may not use, and which nobody may see."""
+"""The rclone flags that a site configures: which are refused, and which are secret."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ SWITCH = re.compile(
     r"env-auth$|v2-auth$|no-auth$|auth-redirect$|-use-|^--use-|-only$|ask-password$|bad-blocks$|dump-headers$|"
     r"client-credentials$|bypass-governance|seafile-2fa$|pin-host-key$"
 )
-"""Flags that have the name of a secret, and no value."""
+"""Flags that are named like secrets but hold none."""
 SHORT = {"P": "progress", "n": "dry-run", "i": "interactive", "q": "quiet", "f": "filter", "u": "update"}
 SHORT |= {"h": "help", "V": "version"}
 
 PRINTS = "progress quiet log-file log-level log-systemd syslog help version rc metrics-addr"
-"""They change what rclone prints, or where; its answers and its notices are read here."""
+"""Flags that change what rclone prints, or where; this package parses its output."""
 CHOOSES = (
     "include include-from exclude exclude-from exclude-if-present filter filter-from files-from files-from-raw"
     " files-from0 hash-filter ignore-case min-age max-age min-size max-size max-depth"
 )
-"""They hide objects, from a list of backups too: what is hidden counts as not there."""
+"""Flags that hide objects, also from a backup list: a hidden object counts as missing."""
 LEAVES_OUT = (
     "dry-run interactive max-transfer max-duration cutoff-mode max-delete max-delete-size ignore-existing"
     " update immutable delete-excluded backup-dir suffix compare-dest copy-dest error-on-no-transfer"
 )
-"""They have rclone do less than it was told, or put it elsewhere."""
+"""Flags by which rclone does less than asked, or stores files elsewhere."""
 REFUSED = frozenset(f"{PRINTS} {CHOOSES} {LEAVES_OUT}".split())
 
 
 def find_problem(flags: Iterable[str], env: Mapping[str, str]) -> UsageError | None:
-    """Return what is wrong with the configured flags, as an error to raise; it names a flag and never a value.
+    """Return the problem with the configured flags as an error to raise; it names a flag, never a value.
 
-    It is not raised here, where an error report would show the values.
+    It is not raised here, because an error report would show the values.
 
-    :param env: the variables of the settings; each ``RCLONE_*`` of them is a flag, too.
+    :param env: the variables of the settings; each ``RCLONE_*`` variable is also a flag.
     """
     for setting, names in (("RCLONE_FLAGS", _names(flags)), ("RCLONE_ENV", map(_name_of, env))):
         if found := REFUSED.intersection(names):
@@ -76,7 +76,7 @@ def _name_of(variable: str) -> str:
 
 
 def _parse(flags: Iterable[str]) -> Iterator[tuple[str, str | None]]:
-    """Give each flag with its value as it was written: with “=”, or as the next item, or none."""
+    """Give each flag with its value: after “=”, from the next item, or ``None``."""
     rest = list(flags)
     while rest:
         name, equals, value = rest.pop(0).partition("=")
@@ -89,14 +89,14 @@ def _parse(flags: Iterable[str]) -> Iterator[tuple[str, str | None]]:
 
 
 def _is_value(name: str, item: str) -> bool:
-    """Whether an item that follows a flag is its value. A password may begin with a dash."""
+    """Whether the item after a flag is its value. A password may begin with a dash."""
     return not item.startswith("--" if SECRET_NAME.search(name) else "-")
 
 
 def split_flags(flags: Iterable[str]) -> tuple[tuple[str, ...], dict[str, str]]:
     """Split the configured flags into those for the argument list and variables for the environment.
 
-    A variable can be there only once; see :func:`find_problem`.
+    A variable can occur only once; see :func:`find_problem`.
     """
     shown: list[str] = []
     hidden: dict[str, str] = {}
@@ -111,6 +111,6 @@ def split_flags(flags: Iterable[str]) -> tuple[tuple[str, ...], dict[str, str]]:
 
 
 def _is_private(name: str, value: str) -> bool:
-    """Whether a flag is for the environment: every user of a machine can read the argument lists of its processes."""
+    """Whether a flag must go into the environment: every user of the machine can read argument lists."""
     named = SECRET_NAME.search(name) or IDENTITY_NAME.search(name)
     return name.startswith("--") and bool(named or re.search("://.*@", value))

@@ -1,4 +1,4 @@
-"""When backups will be removed, if further ones come as they have come. A pure function."""
+"""Predicts when backups will be removed, if further backups come at the usual interval. A pure function."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from .catalog import RESTORABLE, StoredObject
 from .retention import RetentionPolicy, decide
 
 AHEAD = timedelta(days=400)
-"""How far it looks."""
+"""How far the forecast looks ahead."""
 MOST_STEPS = 400
-"""How many further backups are thought of at most."""
+"""The largest number of future backups that is simulated."""
 LOOKED_AT = 10
-"""How many of the last backups say how often they come."""
+"""The number of recent backups from which the interval is derived."""
 A_DAY, AN_HOUR = timedelta(days=1), timedelta(hours=1)
 
 
 def rhythm(backups: Sequence[StoredObject]) -> timedelta:
-    """Return the usual time between two backups, from an hour on; a day where there are too few to tell."""
+    """Return the usual interval between two backups, at least an hour; a day where there are too few backups."""
     times = sorted((each.taken_at for each in backups if each.taken_at and not each.is_safety), reverse=True)
     gaps = [(later - earlier).total_seconds() for later, earlier in pairwise(times[:LOOKED_AT])]
     return max(AN_HOUR, timedelta(seconds=median(gaps))) if gaps else A_DAY
@@ -35,9 +35,9 @@ def forecast(
     every: timedelta,
     zone: tzinfo = UTC,
 ) -> dict[str, datetime]:
-    """Return when each backup of one database will be removed, by name; what stays for the time being is left out.
+    """Return when each backup of one database will be removed, by name; backups that stay are left out.
 
-    :param every: how often a further backup comes, each followed by a clean-up.
+    :param every: the interval between future backups, each followed by a clean-up.
     """
     there = list(backups)
     model = next((each for each in there if each.state in RESTORABLE and each.taken_at), None)

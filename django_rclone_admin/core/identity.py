@@ -1,4 +1,4 @@
-"""Which process it was: an identity that no other process has, and the clock that all processes of a machine share."""
+"""A process identity that is never used again, and the clock that all processes of a machine share."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ STATE, THREADS, STARTED = 0, 17, 19
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """A process, told from every other one. Numbers of processes are used again, and containers have their own."""
+    """Identifies one process. Process numbers are reused, and each container has its own."""
 
     boot: str
-    """The id of this start of the machine's kernel."""
+    """The boot id of the machine's kernel."""
     namespace: str
-    """The namespace in which the number of the process holds."""
+    """The namespace in which the process number is valid."""
     pid: int
     started: int
     """When the process started, in ticks of the kernel."""
     epoch: float
-    """Seconds of the process's own clock at which the machine started; see :meth:`time`."""
+    """The machine's start time by the process's own clock, in seconds; see :meth:`time`."""
 
     def __str__(self) -> str:
         return f"{self.boot} {self.namespace} {self.pid} {self.started} {self.epoch:.6f}"
 
     @classmethod
     def parse(cls, text: str | None) -> Self | None:
-        """Read what ``str`` wrote, or return ``None`` where it is nothing of the kind."""
+        """Read what ``str`` wrote, or return ``None`` for any other text."""
         try:
             boot, namespace, pid, started, epoch = (text or "").split()
             return cls(boot=boot, namespace=namespace, pid=int(pid), started=int(started), epoch=float(epoch))
@@ -41,7 +41,7 @@ class Identity:
             return None
 
     def time(self) -> float:
-        """Return the seconds since 1970 by the process's clock when it started, whatever was done to that since."""
+        """Return seconds since 1970 by the process's clock at its start, unaffected by later clock changes."""
         return self.epoch + uptime()
 
     def is_dead(self) -> bool | None:
@@ -54,31 +54,31 @@ class Identity:
         except ProcessLookupError:
             return True
         except OSError:
-            pass  # it is there, and belongs to another user
+            pass  # it exists and belongs to another user
         stat = _stat(str(self.pid))
-        if stat is None:  # there, but hidden from us
+        if stat is None:  # it exists but is hidden from this process
             return False
         is_zombie = stat[STATE] in "ZX" and int(stat[THREADS]) <= 1
         return is_zombie or int(stat[STARTED]) != self.started
 
 
 def uptime() -> float:
-    """Return the seconds since the machine started. Whoever sets a clock does not change that."""
+    """Return the seconds since the machine started, unaffected by clock changes."""
     start, clock = _start()
     return start + time.clock_gettime(time.CLOCK_BOOTTIME) - clock
 
 
 @functools.cache
 def _start() -> tuple[float, float]:
-    """Return the uptime at one moment, as the kernel says it to everybody, and this process's clock at that moment.
+    """Return the kernel's uptime and this process's clock at the same moment.
 
-    The kernel's is exact to a hundredth of a second, so what comes after is counted by the finer clock.
+    The kernel's uptime has a precision of 10 ms, so later times are counted by the finer clock.
     """
     return float((PROC / "uptime").read_text().split()[0]), time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def current() -> Identity | None:
-    """Return the identity of this process, or ``None`` where the system does not tell: it takes Linux."""
+    """Return the identity of this process, or ``None`` on systems other than Linux."""
     return _identity(os.getpid())
 
 
@@ -86,7 +86,7 @@ def current() -> Identity | None:
 def _identity(pid: int) -> Identity | None:
     try:
         stat = _stat("self")
-        if stat is None or (PROC / "self").readlink().name != str(pid):  # /proc is that of another namespace
+        if stat is None or (PROC / "self").readlink().name != str(pid):  # /proc belongs to another namespace
             return None
         return Identity(
             boot=(PROC / "sys/kernel/random/boot_id").read_text().strip(),
@@ -100,7 +100,7 @@ def _identity(pid: int) -> Identity | None:
 
 
 def _stat(process: str) -> list[str] | None:
-    """Return the fields of a process after its name, which may hold anything."""
+    """Return the fields of a process after its name, which may contain any character."""
     try:
         return (PROC / process / "stat").read_text().rpartition(")")[2].split()
     except OSError:

@@ -1,4 +1,4 @@
-"""The Python interpreter of this environment: the program, for what has to run in a Python of its own."""
+"""Finds the Python interpreter of this environment, for code that needs a separate Python process."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 
 @functools.cache
 def find_python() -> str | None:
-    """Return the path of the interpreter, or ``None`` where there is none.
+    """Return the path of the interpreter, or ``None`` if it can't be found.
 
-    In a server that has Python inside, such as uWSGI or Apache with mod_wsgi, ``sys.executable`` is that server's
-    program, or nothing at all; then the interpreter is looked for in the environment that the server uses.
+    In a server that embeds Python, such as uWSGI or Apache with mod_wsgi, ``sys.executable`` is the server's program or
+    empty; then the interpreter is searched in the environment that the server uses.
     """
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     folders = [Path(prefix) / "bin" for prefix in (sys.prefix, sys.exec_prefix, sys.base_prefix)]

@@ -1,6 +1,6 @@
-"""Ends a program when the process that has started it stands still: that can't see that another run has taken its place.
+"""Ends a child program when this process freezes, because a frozen process can't see that another run took over.
 
-A program that only moves bytes between us and others stands still with us. An rclone that copies many files by itself does not.
+Programs that only move bytes between this process and others freeze with it. An rclone that copies many files does not.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .interpreter import find_python
 from .orphans import bind, find_program
 
 ENDED = 124
-"""The exit status of a program that was ended so."""
+"""The exit status of a program that was ended by its guard."""
 GUARD = """
 import ctypes, os, select, signal, sys
 prctl = ctypes.CDLL(None).prctl
@@ -58,14 +58,15 @@ os.kill(child, signal.SIGKILL)
 os.waitpid(child, 0)
 os._exit(ENDED)
 """.replace("ENDED", str(ENDED))
-"""Runs a program that gets SIGTERM when the thread that started it ends, and SIGKILL when no byte has come for some seconds."""
+"""Runs a program. Sends it SIGTERM when the thread that started it ends, SIGKILL when no byte arrives for some
+seconds."""
 
 
 class Leash:
-    """Says a few times a second that this process moves.
+    """Writes a byte to the guard a few times a second while this process is running.
 
-    :param seconds: how long it may stand still.
-    :param may_go_on: whether there is still a reason to say so.
+    :param seconds: how long the process may be frozen.
+    :param may_go_on: whether to continue writing.
     """
 
     def __init__(self, seconds: float, may_go_on: Callable[[], bool]) -> None:
@@ -94,11 +95,11 @@ class Leash:
                     os.write(self._ours, b".")
 
     def hold(self, argv: Sequence[str], env: Mapping[str, str]) -> Sequence[str]:
-        """Return the argument list that runs a program so, where the system can do it: on Linux.
+        """Return the argument list that runs a program under the guard, on Linux.
 
-        Elsewhere it goes on until we are awake again.
+        On other systems the program continues while this process is frozen.
 
-        :raises FileNotFoundError: there is no such program.
+        :raises FileNotFoundError: the program does not exist.
         """
         python = find_python()
         if sys.platform != "linux" or python is None:

@@ -1,4 +1,4 @@
-"""Where the bytes of a stored file list go to: its lines are read as they come."""
+"""A sink for a stored file list: parses its lines as they arrive."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LONGEST_LINE = 16 * LONGEST
 
 
 class ListSink:
-    """A sink that reads the lines of a stored list as they come."""
+    """Parses the lines of a stored list as they arrive."""
 
     def __init__(self) -> None:
         self.files: list[MediaFile] = []

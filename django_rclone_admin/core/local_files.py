@@ -1,4 +1,4 @@
-"""The files below a local folder, listed by ourselves: quicker than by rclone, and with what rclone passes over."""
+"""Lists the files below a local folder: faster than rclone, and including what rclone skips."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ PICTURES = (
     | {code: f"\u201b{chr(code)}" for code in (*range(0x2401, 0x2420), 0x2421)}
     | dict.fromkeys(range(0xDC80, 0xDD00), "\ufffd")
 )
-"""How rclone writes what no name on a remote may hold: a picture of it, and before a real picture a quote."""
+"""rclone's replacement for characters that a remote name may not contain: a picture character, quoted if it is real."""
 STRANGE = re.compile("[\x01-\x1f\x7f\u201b\u2401-\u241f\u2421\udc80-\udcff]")
 QUOTE = re.compile("((?<![^/])\u201b\uff0e(?![^/])|\u201b[\u201b\u2400\uff0f])|\u201b")
-"""The sign of a quote, and first those quotes that a name on the disk may hold; the sign itself is quoted too."""
+"""The quote sign. Quote signs in a name on the disk are quoted too."""
 TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:Z|\+00:00)")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(slots=True, kw_only=True)
 class LocalFiles:
-    """What is below a folder."""
+    """The contents of a folder."""
 
     files: list[MediaFile] = field(default_factory=list)
-    """In the order of their paths, which are as rclone writes them."""
+    """In the order of their paths, in rclone's spelling."""
     names: dict[str, str] = field(default_factory=dict)
-    """The system's paths of those files whose path rclone writes in another way."""
+    """The system paths of files whose path rclone spells differently."""
     skipped: list[str] = field(default_factory=list)
-    """The system's paths of symbolic links, sockets and whatever else is neither a file nor a folder."""
+    """The system paths of symbolic links, sockets and other special files."""
     closed: dict[str, str] = field(default_factory=dict)
-    """The system's paths of folders that can't be listed, and why."""
+    """The system paths of folders that can't be listed, with the reason."""
     habits: Habits = field(default_factory=Habits)
 
 
 def scan(root: Path, *, passing_over: str | None = None) -> LocalFiles | None:
-    """List the files below a folder, without following a link; ``None`` when the folder is not there.
+    """List the files below a folder without following links; ``None`` when the folder does not exist.
 
-    :param passing_over: what the names of folders in it begin with that are no media files.
+    :param passing_over: the prefix of folder names that are not media files.
     """
     found, folders = LocalFiles(), [""]
     while folders:
@@ -67,7 +67,7 @@ def scan(root: Path, *, passing_over: str | None = None) -> LocalFiles | None:
 
 
 def _read(found: LocalFiles, folder: str, entries: Iterator[os.DirEntry[str]]) -> list[str]:
-    """Add the files of one folder, and return the folders in it. Called once a folder: there may be a million files."""
+    """Add the files of one folder, and return its subfolders. Called once a folder: there may be a million files."""
     folders, add, access = [], found.files.append, None
     for entry in entries:
         path = folder + entry.name
@@ -92,14 +92,14 @@ def _read(found: LocalFiles, folder: str, entries: Iterator[os.DirEntry[str]]) -
 
 
 def as_rclone(path: str) -> str:
-    """Return a path of the system as rclone writes it."""
+    """Return a system path in rclone's spelling."""
     if not STRANGE.search(path):
         return path
     return QUOTE.sub(lambda found: found[1] or "\u201b\u201b", path).translate(PICTURES)
 
 
 def stamp(nanoseconds: int) -> str:
-    """Return a time since 1970 as rclone writes it, or nothing when no calendar has it."""
+    """Return a time since 1970 in rclone's format, or an empty string if it is outside of the calendar."""
     seconds, fraction = divmod(nanoseconds, 10**9)
     try:
         text = _second(seconds)
@@ -114,7 +114,7 @@ def _second(seconds: int) -> str:
 
 
 def nanoseconds(time: str) -> int | None:
-    """Return a time in UTC that :func:`stamp` or rclone wrote as nanoseconds since 1970; ``None`` when it is none."""
+    """Return a UTC time written by :func:`stamp` or rclone as nanoseconds since 1970; ``None`` for any other text."""
     found = TIME.fullmatch(time)
     if not found:
         return None

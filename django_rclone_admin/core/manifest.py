@@ -1,7 +1,7 @@
-"""The manifest: one line of JSON beside a backup, written last, that says what the backup is.
+"""The manifest: one line of JSON that describes a backup, stored next to it and written last.
 
-Whoever may write to the remote can write one. So nothing in it is believed before it was checked, none of its text
-reaches a page or a terminal as it is, and a huge one is not read.
+Anyone who can write to the remote can write one. So every field is checked before it is used, its text is made
+printable before it reaches a page or a terminal, and a huge manifest is not read.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from .printable import printable
 
 FORMAT = 1
 MANIFEST_BYTES = 16 << 20
-"""The longest manifest that is read: one with 100,000 tables, as a site with a schema for each tenant may have, has 10 MB."""
+"""The longest manifest that is read: one with 100,000 tables, as a site with a schema for each tenant may have, has 10
+MB."""
 SMALL_BYTES = 64 << 10
-"""A manifest up to this length is kept whole wherever many are; one of 500 tables."""
+"""Up to this length, about 500 tables, a manifest is kept complete where many are loaded."""
 BEGINNING = b'{"format": '
 LIMIT = 2**63
-"""Bytes: more than any storage holds, and what a database column can hold."""
+"""Bytes: more than any storage holds, and the largest value of a database column."""
 TYPES: dict[str, type | tuple[type, ...]] = {
     "str": str,
     "str | None": (str, type(None)),
@@ -35,22 +36,22 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "dict[str, int]": dict,
     "bool": bool,
 }
-"""What each type of a field is in JSON, once its times are read."""
+"""The JSON type of each field type, after its times are parsed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """What is known about one backup. Times are aware, sizes are bytes."""
+    """The description of one backup. Times are aware, sizes are bytes."""
 
     name: str
     database: str
-    """The alias it was taken from."""
+    """The alias of the dumped database."""
     engine: str
-    """The connector's word for the engine, such as ``postgresql``."""
+    """The connector's name of the engine, such as ``postgresql``."""
     connector: str
     """The class that dumped it."""
     taken_at: datetime
-    """When the dump began: what was written later is not in it."""
+    """When the dump began; later changes are not in it."""
     finished_at: datetime
     size: int
     """Stored bytes."""
@@ -64,31 +65,32 @@ class Manifest:
     django_version: str = ""
     package_version: str = ""
     migrations: dict[str, list[str]] = field(default_factory=dict)
-    """Per app, the names of the applied migrations that no other applied one depends on."""
+    """The applied leaf migrations of each app."""
     tables: list[str] = field(default_factory=list)
     rows: dict[str, int] = field(default_factory=dict)
-    """How many rows the dump has, by table, as far as that could be counted without slowing it down."""
+    """Rows of each table, where they could be counted without slowing the dump down."""
     rows_exact: bool = False
     """Whether ``rows`` were counted in the dump itself."""
     contents: dict[str, list[str]] = field(default_factory=dict)
     """Names of the other objects in the dump by kind, such as ``views`` and ``triggers``."""
     left_out: dict[str, list[str]] = field(default_factory=dict)
-    """Names by kind, of what the options of the site kept out of the dump."""
+    """Names by kind of the objects that the options of the site exclude."""
     warnings: list[str] = field(default_factory=list)
-    """English sentences: what would not restore into the place that it came from, and the way out."""
+    """English sentences: what can't be restored into the source database, and the remedy."""
     label: str = ""
     trigger: str = ""
     run: str = ""
     host: str = ""
     files: int | None = None
-    """Of a media backup: how many files it has. ``size`` is then that of the stored file list."""
+    """Number of files of a media backup, whose ``size`` is that of the stored file list."""
     files_size: int | None = None
-    """Of a media backup: bytes of all its files."""
+    """Bytes of all files of a media backup."""
     trusted: int | None = None
-    """Of a media backup: how many in a row, with this one, took the list before them for what is in the mirror. 0: this
-    one compared every file. ``None``: its file list may have names as the remote writes them, and not as the site does."""
+    """Number of consecutive media backups, up to this one, that relied on the previous file list instead of comparing
+    every file. 0: this one compared every file. ``None``: its file list may use the remote's spelling of names, not
+    the site's."""
     group: str = ""
-    """The same for all backups that were started together, for instance of a database and of the media."""
+    """Shared by all backups that were started together, for instance of a database and the media files."""
     format: int = FORMAT
 
     def to_bytes(self) -> bytes:
@@ -108,15 +110,15 @@ class Manifest:
 
     @classmethod
     def from_bytes(cls, line: bytes, shared: dict[object, Any] | None = None) -> Manifest:
-        """Read a stored line; keys of newer versions of this format are passed over.
+        """Read a stored line; unknown keys, from newer versions of this format, are ignored.
 
-        :param shared: what manifests read before have said; what this one says, too, is in memory once.
-        :raises BackupDamaged: it is no manifest, or of a newer format.
+        :param shared: values of manifests that were read before; equal values share their memory.
+        :raises BackupDamaged: it is not a manifest, or of a newer format.
         """
         try:
             text = line.decode().strip()
             values = json.loads(text)
-            # What is neither in the text nor escaped in it is not in the values.
+            # Characters that are absent from the text and its escapes are absent from the values.
             is_plain = text.isprintable() and "\\" not in text
             return cls(**_share(_check(values if is_plain else _clean(values)), shared))
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
@@ -132,14 +134,15 @@ LISTS = {
     "left_out": dict,
     "warnings": list,
 }
-"""The fields that may be long, and what makes them empty."""
+"""The fields that may be long, with their empty value."""
 COUNTS = ("size", "raw_size", "files", "files_size", "trusted")
 OWN = {"name", "taken_at", "finished_at", "sha256", "run", *COUNTS}
-"""The fields that are different in each manifest."""
+"""The fields that differ in every manifest."""
 
 
 def _check(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of a manifest, if each is of its type and in its range. Any error of Python's says that not."""
+    """Return the fields of a manifest after checking their types and ranges. Raises any Python error if one is
+    wrong."""
     if values["format"] > FORMAT:
         raise BackupDamaged(
             gettext_noop("A manifest was written by a newer version of this package."),
@@ -170,7 +173,7 @@ def _check_names(found: dict[str, Any] | list[Any] | None) -> None:
 
 
 def _share(known: dict[str, Any], shared: dict[object, Any] | None) -> dict[str, Any]:
-    """Take the objects that are equal in many manifests from those of the others."""
+    """Replace values that are equal in many manifests by the shared object."""
     if shared is not None:
         for name, value in known.items():
             if name not in OWN:
@@ -180,15 +183,15 @@ def _share(known: dict[str, Any], shared: dict[object, Any] | None) -> dict[str,
 
 
 def _aware(time: datetime) -> datetime:
-    """Return a time with its zone. One without was written on a site without time zones, in its local time."""
+    """Return a time with its zone. A time without one was written by a site without time zones, in local time."""
     time = time if time.tzinfo else time.astimezone(UTC)
-    if not MINYEAR < time.year < MAXYEAR:  # no time zone may turn it into one outside of the calendar
+    if not MINYEAR < time.year < MAXYEAR:  # no time zone may move it out of the calendar
         raise ValueError("time")
     return time
 
 
 def _clean(value: Any) -> Any:
-    """Return JSON with all of its text printable."""
+    """Return JSON with all of its text made printable."""
     if isinstance(value, str):
         return printable(value)
     if isinstance(value, list):
@@ -199,7 +202,7 @@ def _clean(value: Any) -> Any:
 
 
 class ThinManifest(Manifest):
-    """A manifest without its lists: a thousand long ones can be kept in memory so."""
+    """A manifest without its lists, so that a thousand long ones fit into memory."""
 
     __slots__ = ()
 
@@ -211,9 +214,9 @@ class ThinManifest(Manifest):
 
 
 class ManifestReader:
-    """Reads many manifests, one a line, from bytes as they come. It never keeps more than one that is long.
+    """Reads many manifests, one a line, from a stream of bytes. It never keeps more than one long manifest.
 
-    Lines that are none are passed over.
+    Lines that are not manifests are skipped.
 
     :param take: called with each manifest.
     :param thin: give the long ones as :class:`ThinManifest`.
@@ -228,7 +231,7 @@ class ManifestReader:
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             self._read(line)
-        # One line end in as many bytes is what a manifest has; this is none.
+        # A manifest ends within this many bytes; this line is not one.
         if len(self._rest) > MANIFEST_BYTES:
             self._rest = b""
 
@@ -236,7 +239,7 @@ class ManifestReader:
         self._read(self._rest)
 
     def _read(self, line: bytes) -> None:
-        # One that is cut off has no line end: it must not take the next one with it.
+        # A truncated line has no line end: it must not consume the next manifest.
         first, *others = line.split(BEGINNING)
         for part in (first, *(BEGINNING + each for each in others)):
             if not part:

@@ -1,4 +1,4 @@
-"""The mirror of the media files: what rclone does with many files at once."""
+"""The mirror of the media files: rclone calls that copy, compare and remove many files."""
 
 from __future__ import annotations
 
@@ -21,43 +21,43 @@ from .programs import follow
 from .rclone import STREAM_FLAGS, Rclone, at
 
 LOCAL = "djangorcloneadminlocal"
-"""The name under which rclone sees the media files of the site, for the same reasons as ``rclone.ALIAS``."""
+"""The name under which rclone sees the site's media files, for the same reasons as ``rclone.ALIAS``."""
 FLAGS = (
-    # A second try would put what the first one copied over the old version in the folder of versions.
+    # A retry would overwrite the old version in the versions folder with what the first attempt copied.
     "--retries=1",
     "--use-json-log",
     "--stats=1s",
     "--stats-log-level=NOTICE",
     "--low-level-retries=3",
     "--contimeout=15s",
-    # Names that differ only in the way in which their accents are written are two names.
+    # Names that differ only in the Unicode form of their accents are different names.
     "--no-unicode-normalization",
 )
 AN_HOUR = 3_600_000_000_000
-"""Nanoseconds. A remote whose times are less exact than this keeps none."""
+"""Nanoseconds. A remote with less precise times counts as keeping none."""
 LISTING_SECONDS = 3600
 """How long the listing of all files may take."""
 ODD = re.compile("[\n\r\ufffd]")
-"""A path with one of these can't be told to rclone by its name: what is not UTF-8 shows as U+FFFD."""
+"""A path with one of these can't be passed to rclone by name: bytes that are not UTF-8 appear as U+FFFD."""
 CHOSEN = ("--files-from-raw=-",)
-"""Has rclone read from its standard input which files are meant."""
+"""Makes rclone read the list of files from its standard input."""
 ODD_AT_ONCE = 200
-"""How many patterns for them go into one argument list."""
+"""How many patterns go into one argument list."""
 FEW = 1000
-"""Up to so many files are asked for one by one, on a remote that has many more."""
+"""Up to this number, files are queried one by one on a remote that has many more."""
 FILTERS = re.compile(
     r"(--|RCLONE_)(exclude|include|filter|files[-_]from|(min|max)[-_](size|age|depth))", re.IGNORECASE
 )
-"""Flags by which rclone passes over files, and the environment variables that stand for them."""
+"""Flags by which rclone skips files, and their environment variables."""
 
 
 class Mirror:
     """Copies files between a place of the site and the remote.
 
-    :param place: a folder or an rclone path: where the site's media files are.
+    :param place: a folder or an rclone path with the site's media files.
     :param excludes: patterns of files that are neither copied nor counted.
     :param is_local: whether the place is a folder of this machine.
-    :param ours: the beginning of the names of folders there that are ours, and no media.
+    :param ours: prefix of the names of this package's own folders there, which are not media files.
     """
 
     def __init__(
@@ -73,23 +73,23 @@ class Mirror:
         local = {f"{variable}_TYPE": "alias", f"{variable}_REMOTE": place}
         self.rclone = replace(
             rclone,
-            # The time zone is for the times of the listing: then none of them has to be converted.
+            # TZ=UTC: the times of the listing need no conversion.
             env={**rclone.env, **local, "TZ": "UTC"},
             timeout=LISTING_SECONDS,
         )
         self.is_local = is_local
         self.has_excludes = bool(excludes)
-        """Whether only rclone can tell which files of the site are meant."""
+        """Whether only rclone can tell which files of the site are included."""
         self.passes_over = any(FILTERS.match(each) for each in (*rclone.flags, *rclone.env))
-        """Whether the configured flags have it leave out files, so that it can't be told which to take."""
+        """Whether the configured flags exclude files, so that no explicit list of files can be passed."""
         self._ours = [f"--exclude=/{_literal(ours)}*/**"] if ours else []
         self._filters = [f"--exclude={pattern}" for pattern in excludes]
 
     def local_files(self, *, everything: bool = False) -> list[Entry] | None:
         """Return the files of the site, or ``None`` when their place does not exist.
 
-        :param everything: the excluded ones too.
-        :raises LocalFileError: a part of it can't be read.
+        :param everything: include the excluded files.
+        :raises LocalFileError: a part can't be read.
         """
         filters = self._ours if everything else [*self._ours, *self._filters]
         try:
@@ -99,16 +99,16 @@ class Mirror:
                 raise
             raise LocalFileError(
                 gettext_noop("The media files can't be listed: %(reason)s"),
-                # What rclone said, and not that it was the remote.
+                # rclone's own text, without the claim that the remote failed.
                 reason=error.params.get("output", error),
             ) from error
 
     def remote_files(
         self, folder: str, *, everything: bool = False, only: Iterable[str] | None = None, within: str = ""
     ) -> list[Entry]:
-        """Return the files below a folder of the remote; one that is not there yet is empty.
+        """Return the files below a folder of the remote; a missing folder is empty.
 
-        :param everything: the excluded ones too.
+        :param everything: include the excluded files.
         :param only: the paths to look for, whatever is excluded.
         :param within: a pattern of the folders that these are in.
         """
@@ -124,7 +124,7 @@ class Mirror:
         return self.rclone.download(f"{folder}/{path}")
 
     def sizes(self, folder: str, paths: Collection[str]) -> dict[str, int]:
-        """Return the sizes of some files below a folder of the remote, in bytes; those that are not there are missing."""
+        """Return the sizes of some files below a folder of the remote, in bytes; missing files are left out."""
         if len(paths) > FEW or any(map(ODD.search, paths)):
             wanted = set(paths)
             there = self.remote_files(folder, everything=True)
@@ -136,13 +136,11 @@ class Mirror:
         return {each["Path"]: each["Size"] for each in answer(done, list)}
 
     def contents(self, folder: str) -> tuple[list[Entry], list[str]]:
-        """Return the objects in a folder of the remote, which need not be there yet, and the names of the folders in it."""
+        """Return the objects and the subfolder names of a folder of the remote, which may not exist yet."""
         done = self.rclone.call(["lsjson", "--no-mimetype", "--use-server-modtime"], at(folder))
         found = [] if done.status == NO_FOLDER else answer(done, list)
         if not found:
-            return self.rclone.entries(
-                folder
-            ), []  # which looks whether there is only nothing that can be decrypted
+            return self.rclone.entries(folder), []  # checks that the folder is not merely undecryptable
         return (
             [
                 Entry(each["Path"], each["Size"], each.get("ModTime") or "")
@@ -153,27 +151,28 @@ class Mirror:
         )
 
     def local_folder(self) -> str | None:
-        """Return the folder of this machine that the place stands for, as rclone resolves it; ``None`` for any other."""
+        """Return the local folder that the place resolves to in rclone; ``None`` for any other place."""
         found = answer(self.rclone.call(["backend", "features"], f"{LOCAL}:"), dict)
         return str(found["Root"]) if found.get("Features", {}).get("IsLocal") else None
 
     def keeps_times(self) -> bool:
-        """Whether the remote keeps the times of files; without, rclone can compare no more than their sizes."""
+        """Whether the remote keeps the times of files; otherwise rclone can compare only sizes."""
         features = answer(self.rclone.call(["backend", "features"], at("")), dict)
         return bool(features.get("Precision", 0) < AN_HOUR)
 
     def sync(self, folder: str, *, versions: str, control: Control) -> None:
-        """Make a folder of the remote equal to the files of the site; what goes from it moves into ``versions``."""
+        """Make a folder of the remote equal to the files of the site; removed and replaced files move into
+        ``versions``."""
         flags = [*self._ours, *self._filters, f"--backup-dir={at(versions)}"]
         self._carry(["sync", *flags], f"{LOCAL}:", at(folder), None, control)
 
     def renew(self, folder: str, paths: Iterable[str], *, versions: str, control: Control) -> None:
-        """Copy files to a folder of the remote even if they look the same; what is there moves into ``versions``."""
+        """Copy files to a folder of the remote even if they look equal; replaced files move into ``versions``."""
         flags = ["--ignore-times", f"--backup-dir={at(versions)}"]
         self._carry(["copy", *flags], f"{LOCAL}:", at(folder), paths, control)
 
     def retire(self, folder: str, paths: Iterable[str], *, versions: str, control: Control) -> None:
-        """Move files of a folder of the remote into ``versions``, and remove the folders that are empty then."""
+        """Move files of a folder of the remote into ``versions``, and remove folders that become empty."""
         self._carry(["move", "--delete-empty-src-dirs"], at(folder), at(versions), paths, control)
 
     def fetch(
@@ -181,8 +180,8 @@ class Mirror:
     ) -> None:
         """Copy files from a folder of the remote.
 
-        :param into: the local folder that takes them; by default they go to the site.
-        :param always: copy also what looks the same.
+        :param into: the local target folder; by default the site's media files.
+        :param always: copy also files that look equal.
         """
         flags = ["--ignore-times"] if always else []
         self._carry(["copy", *flags], at(folder), into or f"{LOCAL}:", paths, control)
@@ -192,7 +191,7 @@ class Mirror:
         self._carry(["delete"], f"{LOCAL}:", "", paths, control)
 
     def remove(self, folder: str, paths: Iterable[str], *, control: Control) -> None:
-        """Remove files below a folder of the remote, and the folders that are empty then."""
+        """Remove files below a folder of the remote, and folders that become empty."""
         self._carry(["delete", "--rmdirs"], at(folder), "", paths, control)
 
     def _carry(
@@ -203,7 +202,7 @@ class Mirror:
         paths: Iterable[str] | None,
         control: Control,
     ) -> None:
-        """Run one of rclone's commands on many files, with its progress on the control.
+        """Run one rclone command on many files and report its progress to the control.
 
         :param paths: only these; all of them by default.
         """
@@ -241,13 +240,13 @@ class Mirror:
                 )
 
         control.confirm()
-        # What comes into a private folder first has changed nothing.
+        # Files in a private folder have changed nothing yet.
         control.has_changed |= not places[-1].startswith("/")
         follow(command, control, on_line, stdin=stdin)
 
 
 def selections(paths: Collection[str]) -> Iterator[tuple[list[str], bytes | None]]:
-    """Give the flags, and the input, of each call that it takes to choose these files."""
+    """Give the flags and the input of each call that is needed to select these files."""
     if plain := [path for path in paths if not ODD.search(path)]:
         yield [*CHOSEN, *(["--no-traverse"] if len(plain) <= FEW else [])], _lines(plain)
     odd = [path for path in paths if ODD.search(path)]
@@ -256,22 +255,22 @@ def selections(paths: Collection[str]) -> Iterator[tuple[list[str], bytes | None
 
 
 def _lines(paths: Iterable[str]) -> bytes:
-    """Return what is written to rclone with :data:`CHOSEN`."""
+    """Return the input for rclone with :data:`CHOSEN`."""
     return "".join(f"{path}\n" for path in paths).encode()
 
 
 def _pattern(path: str, within: str = "") -> str:
-    """Return the flag that chooses one file by a pattern."""
+    """Return the flag that selects one file by a pattern."""
     return f"--include=/{within}{_literal(path)}"
 
 
 def _literal(path: str) -> str:
-    """Return the pattern that only this path fits."""
+    """Return the pattern that matches only this path."""
     return re.sub(r"([\\\[\]{}*?])", r"\\\1", path)
 
 
 def _entry(line: str) -> dict[str, Any]:
-    """Return a line of rclone's log; nothing for any other line."""
+    """Return a line of rclone's log as an object; empty for any other line."""
     try:
         entry = json.loads(line)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Moves local files into and out of folders that are open, so that nothing is overwritten and no link followed."""
+"""Moves local files into and out of open folders, without overwriting files or following links."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from pathlib import Path
 from .access import Access
 
 CAN_NOT_LINK = (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
-"""Errors of file systems that do without hard links, or of two that are not the same."""
+"""Errors of file systems without hard links, or across two file systems."""
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 OLD = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 Identity = tuple[int, int, int, int]
-"""What a file is known by: device, inode, size, and time in nanoseconds."""
+"""Identifies a file: device, inode, size, and time in nanoseconds."""
 
 
 def identity(status: os.stat_result) -> Identity:
-    """Return what a file is known by."""
+    """Return the identity of a file."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def put(source: Path, folder: int, name: str, put: list[Identity]) -> bool:
-    """Move a file to a name in a folder, if that is free; false when it is taken.
+    """Move a file to a name in a folder, if the name is free; false when it is taken.
 
-    :param put: is given what the file is known by there, before anybody else can see it.
+    :param put: receives the identity of the moved file before any other process can see it.
     """
     put.append(identity(source.lstat()))
     try:
@@ -47,9 +47,9 @@ def put(source: Path, folder: int, name: str, put: list[Identity]) -> bool:
 
 
 def take(name: str, folder: int, place: Path) -> Identity:
-    """Move a file out of a folder to a place that is free, where nobody else can write.
+    """Move a file out of a folder to a free path where no other user can write.
 
-    :returns: what it was known by.
+    :returns: its identity.
     """
     try:
         os.rename(name, place, src_dir_fd=folder)
@@ -69,9 +69,9 @@ def take(name: str, folder: int, place: Path) -> Identity:
 def _copy(
     source: Path | str, source_folder: int | None, target: Path | str, target_folder: int | None
 ) -> Identity:
-    """Copy a file with its access and its time; a half copy does not stay.
+    """Copy a file with its access and its time; remove an incomplete copy.
 
-    :raises FileExistsError: the target is there already.
+    :raises FileExistsError: the target exists.
     """
     with os.fdopen(os.open(source, OLD, dir_fd=source_folder), "rb") as reader:
         status = os.fstat(reader.fileno())

@@ -1,4 +1,4 @@
-"""Names of files that a storage may take for the same: it ignores case, or how accents are written."""
+"""File names that a storage may treat as equal, because it ignores case or the Unicode form of accents."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from .file_lists import MediaFile, parents
 
 
 def form(path: str) -> str:
-    """Return what is the same of all paths that a storage may take for one: it ignores case, or how accents are written."""
+    """Return the common form of all paths that a storage may treat as equal."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
 
 
 def other_forms(old: Iterable[MediaFile], new: Iterable[MediaFile]) -> list[str]:
-    """Return the paths of ``old`` that are in ``new`` only in another form: a storage may not take the new one beside them."""
+    """Return the paths of ``old`` that ``new`` has in another form: a storage may refuse to hold both."""
     before, after = ({each.path for each in files} for files in (old, new))
     added = {form(path) for path in after - before}
     return sorted(path for path in before - after if form(path) in added) if added else []
 
 
 def in_one_form(files: Iterable[MediaFile], paths: Collection[str]) -> list[str]:
-    """Return the names of files and folders that a storage may take for the same, among those of some paths."""
+    """Return the names of files and folders, among some paths, that a storage may treat as equal."""
     wanted = {form(each) for path in paths for each in (path, *parents(path))}
     found: dict[str, set[str]] = {}
     for file in files:
@@ -34,11 +34,11 @@ def in_one_form(files: Iterable[MediaFile], paths: Collection[str]) -> list[str]
 
 
 def with_a_name_of_their_own(files: Iterable[MediaFile], paths: Iterable[str]) -> list[str]:
-    """Return those of some paths that no storage takes for the path of another file; for its folder perhaps."""
+    """Return those paths that no storage treats as equal to the path of another file; perhaps to that of its folder."""
     counts = Counter(form(each.path) for each in files)
     return [path for path in paths if counts[form(path)] < 2]
 
 
 def twice(files: Sequence[MediaFile]) -> list[str]:
-    """Return the paths that are more than once in a sorted list: rclone can't tell two such names apart."""
+    """Return the duplicate paths of a sorted list: rclone can't tell two such names apart."""
     return sorted({one.path for one, other in itertools.pairwise(files) if one.path == other.path})

@@ -1,4 +1,4 @@
-"""Names of backups: rendering and parsing are each other's inverse."""
+"""Renders and parses the names of backups; each is the inverse of the other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..exceptions import UsageError, gettext_noop
 from .check_marks import SEPARATOR as CHECK
 
 MANIFEST, PIN, PARTIAL = ".manifest.json", ".keep", ".partial-"
-"""What follows the name of a backup in the names of the objects that belong to it."""
+"""The suffixes of the objects that belong to a backup."""
 
 UNITS = {
     "%Y": ("year", 4),
@@ -22,23 +22,23 @@ UNITS = {
     "%S": ("second", 2),
     "%f": ("microsecond", 6),
 }
-"""The parts of a date format, and how many digits each has. All are fixed: else ``2026-1-11`` could be read in two ways."""
+"""The parts of a date format and their number of digits. Fixed, because ``2026-1-11`` would be ambiguous."""
 
 UNFIT = re.compile(r"[/\\\x00-\x1f\x7f]")
-"""What may not be in a name: it would be a path, or no line."""
+"""Characters that a name may not contain: it would be a path or span lines."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedName:
-    """What a backup's name says."""
+    """The parts of a backup's name."""
 
     database: str
     taken_at: datetime
-    """Aware, UTC, as exact as the date format."""
+    """Aware, UTC, with the precision of the date format."""
     extension: str
     """Without the leading dot, such as ``dump.zst``."""
     number: int = 1
-    """Above 1 when others of the same time were there before it."""
+    """Above 1 when other backups already had the same time."""
 
 
 class Naming:
@@ -71,9 +71,9 @@ class Naming:
             raise _refuse(template)
 
     def render(self, *, database: str, taken_at: datetime, extension: str, number: int = 1) -> str:
-        """Return a name; ``number`` above 1 makes it differ from others of the same time.
+        """Return a name; ``number`` above 1 makes it differ from other names of the same time.
 
-        :raises UsageError: the alias can't be part of a name.
+        :raises UsageError: the alias can't be used in a name.
         """
         if not re.fullmatch(r"[\w.@+-]+", database) or database.startswith((".", "-")):
             raise UsageError(
@@ -85,7 +85,7 @@ class Naming:
         parsed = self.parse(name)
         if parsed is None or (parsed.database, parsed.number) != (database, number):
             raise UsageError(
-                gettext_noop("The name %(name)s could be taken for something else."),
+                gettext_noop("The name %(name)s is ambiguous."),
                 hint=gettext_noop(
                     "Change the alias in DATABASES, or DB_FILENAME_TEMPLATE and DB_DATE_FORMAT."
                 ),
@@ -94,20 +94,20 @@ class Naming:
         return name
 
     def parse(self, name: str) -> ParsedName | None:
-        """Return what a name says, or ``None`` when it is not of our making."""
+        """Return the parts of a name, or ``None`` when it is not the name of a backup."""
         found = self._pattern.fullmatch(name)
         if not found or name.endswith((MANIFEST, PIN)) or PARTIAL in name or CHECK in f".{found['ext']}.":
             return None
         digits = found["datetime"]
         try:
-            # Not strptime: with a hundred thousand names it is what takes the time.
+            # Not strptime: it would dominate the time with a hundred thousand names.
             taken_at = datetime(
                 **{unit: int(digits[start:end]) for unit, start, end in self._units},
                 tzinfo=UTC,
             )
         except ValueError:
             return None
-        # A time that no time zone can turn into one outside of the calendar
+        # No time zone may move the time out of the calendar.
         if not 1 < taken_at.year < MAXYEAR:
             return None
         return ParsedName(
@@ -123,7 +123,7 @@ class Naming:
 
 
 def _units(date_format: str) -> list[tuple[str, int, int]]:
-    """Return where in a date of this format each of its parts stands: its name, its begin and its end."""
+    """Return the position of each part in a date of this format: name, begin and end."""
     found, end = [], 0
     for part in re.findall(r"%.|.|\n", date_format):
         unit, width = UNITS.get(part, ("", 1))
@@ -136,7 +136,7 @@ def _units(date_format: str) -> list[tuple[str, int, int]]:
 def _date_pattern(date_format: str) -> str:
     """Return a regular expression for the dates of a format.
 
-    :raises UsageError: a date could not be read back, or would not say which day it was.
+    :raises UsageError: a date could not be parsed back, or does not identify the day.
     """
     parts = re.findall(r"%.|.|\n", date_format)
     for part in parts:
@@ -172,6 +172,6 @@ def partial(name: str, run: str) -> str:
 
 
 def partial_run(name: str) -> str | None:
-    """Return the run that was uploading this object, or ``None`` when it is no upload in flight."""
+    """Return the run that was uploading this object, or ``None`` when the name is not that of an upload in flight."""
     _name, mark, run = name.rpartition(PARTIAL)
     return run if mark else None

@@ -1,4 +1,4 @@
-"""Has a program end with us, even when we are killed, so that none of ours works on alone."""
+"""Makes child programs exit when this process dies, even by SIGKILL."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 if os.getppid() == int(sys.argv[1]):
     os.execvp(sys.argv[2], sys.argv[2:])
 """
-"""Becomes a program that gets SIGTERM when the thread that started it ends, and so when we do.
+"""Executes a program that receives SIGTERM when the thread that started it ends, and so when this process ends.
 
-In a Python of its own: between ``fork`` and ``exec``, a process with threads must not run any. SIGTERM and not SIGKILL,
-so that rclone takes back the parts of an upload, and pg_dump cancels what the server does for it.
+It runs in a separate Python: between ``fork`` and ``exec``, a process with threads must not run Python code. SIGTERM
+rather than SIGKILL lets rclone remove the parts of an upload, and pg_dump cancel its queries on the server.
 """
 
 
 def bind(argv: Sequence[str], env: Mapping[str, str]) -> Sequence[str]:
-    """Return the argument list that runs a program so, where the system can do it: on Linux.
+    """Return the argument list that binds a program to this process, on Linux.
 
-    Elsewhere a program ends when its pipes do.
+    On other systems a program ends when its pipes close.
 
-    :raises FileNotFoundError: there is no such program.
+    :raises FileNotFoundError: the program does not exist.
     """
     program = find_program(argv[0], env)
     python = find_python()
@@ -40,7 +40,7 @@ def bind(argv: Sequence[str], env: Mapping[str, str]) -> Sequence[str]:
 def find_program(name: str, env: Mapping[str, str]) -> str:
     """Return the path of a program.
 
-    :raises FileNotFoundError: there is none of that name.
+    :raises FileNotFoundError: no program has that name.
     """
     program = shutil.which(name, path=env.get("PATH"))
     if program is None:

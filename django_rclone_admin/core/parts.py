@@ -1,6 +1,6 @@
-"""The size of the parts in which a stream goes to object storage.
+"""The part size of multipart uploads to object storage.
 
-There can be only so many parts. With their usual size that ends at 48 GiB on S3, hours after the upload has begun.
+The number of parts is limited. With the default size that ends at 48 GiB on S3, hours after the upload began.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from collections.abc import Iterable
 
 MIB = 1 << 20
 MOST_PARTS = 10_000
-"""Parts of an upload on S3, and at least so many on the others."""
+"""The most parts of an upload on S3; the other storages allow at least as many."""
 PARTS = {"S3": (MOST_PARTS, 5), "OOS": (MOST_PARTS, 5), "QINGSTOR": (MOST_PARTS, 4), "AZUREBLOB": (50_000, 4)}
-"""By rclone's backend: the most parts of an upload, and how many MiB each usually has."""
+"""By rclone's backend: the most parts of an upload, and the default size of each in MiB."""
 CONFIGURED = re.compile("chunk.size", re.IGNORECASE)
 
 
 def part_sizes(expected: int | None, configuration: Iterable[str]) -> dict[str, str]:
-    """Return the variables of rclone by which twice as many bytes as are expected have room.
+    """Return the rclone variables that leave room for twice the expected bytes.
 
-    None are needed where the usual size will do, or where the configuration says a size itself.
+    None are needed where the default size suffices, or where the configuration sets a size.
 
-    :param configuration: the remote, the flags and the names of the variables of the settings.
+    :param configuration: the remote, the flags and the variable names of the settings.
     """
     if not expected or any(CONFIGURED.search(each) for each in configuration):
         return {}

@@ -1,4 +1,4 @@
-"""Patience with storages that show a change late: one look proves nothing."""
+"""Repeats a look at the remote, because some storages show a change late."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import TypeVar
 from .control import Control
 
 WAITS = (0.2, 0.5, 1.0, 2.0, 3.0, 4.0)
-"""Seconds between the looks. Storages that are late at all show a change after one or two."""
+"""Seconds between the attempts. Storages that are late show a change after one or two."""
 
 T = TypeVar("T")
 
 
 def look_until(look: Callable[[], T], is_right: Callable[[T], bool], control: Control | None) -> T:
-    """Look again and again until what is seen is right, or was wrong for too long; return what was seen last.
+    """Call ``look`` until its result is right or the attempts are used up; return the last result.
 
-    :param control: can end the waiting.
+    :param control: can end the wait.
     """
     control = control or Control()
     for wait in WAITS:

@@ -1,4 +1,4 @@
-"""A trial of a remote: a small object is written, read back, renamed and removed."""
+"""A trial of a remote: writes, reads back, renames and removes a small object."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ PREFIX = ".django-rclone-admin-probe-"
 OURS = re.compile(re.escape(PREFIX) + r"(\d{14})-[0-9a-f]{8}(-renamed)?")
 STAMP = "%Y%m%d%H%M%S"
 LEFT_AFTER = timedelta(hours=1)
-"""A probe of this age belongs to nobody any more: whoever wrote it was killed."""
+"""A probe of this age was left by a process that was killed."""
 
 
 class Step(StrEnum):
-    """What is tried, in this order."""
+    """The steps, in this order."""
 
     WRITE = "write"
     READ = "read"
@@ -29,9 +29,9 @@ class Step(StrEnum):
 
 
 def probe(rclone: Rclone, folder: str) -> dict[Step, BackupError | None]:
-    """Try all steps in a folder of the remote; return those that were tried, each with what went wrong.
+    """Try the steps in a folder of the remote; return the steps that were tried, each with its error or ``None``.
 
-    A step that needs another one that failed is not tried. Nothing of it stays, unless that can't be removed.
+    A step that depends on a failed step is skipped. The probe is removed, unless the removal fails.
     """
     name = f"{PREFIX}{datetime.now(UTC).strftime(STAMP)}-{secrets.token_hex(4)}"
     path = "/".join(filter(None, (folder, name)))
@@ -66,11 +66,11 @@ def _read_back(rclone: Rclone, folder: str, name: str, content: bytes) -> None:
     read: list[bytes] = []
     rclone.read_many(folder, [name], read.append)
     if b"".join(read) != content:
-        raise RemoteError(gettext_noop("What the remote gives back is not what was written to it."))
+        raise RemoteError(gettext_noop("The remote returned other data than was written to it."))
 
 
 def _remove(rclone: Rclone, folder: str, path: str) -> None:
-    """Remove a probe under both of its names, and what is left of others."""
+    """Remove a probe under both of its names, and old probes."""
     own = {path.rpartition("/")[2], f"{path.rpartition('/')[2]}-renamed"}
     for name in sorted(own):
         rclone.delete("/".join(filter(None, (folder, name))))

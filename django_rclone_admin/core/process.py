@@ -22,7 +22,7 @@ from .orphans import bind
 from .tail import Tail
 
 LAST_BYTES = 4096
-"""How much of what a detached command wrote is looked at when it has ended."""
+"""How many bytes of a detached command's output are read after it has ended."""
 CANNOT_RUN = (
     errno.ENOENT,
     errno.EACCES,
@@ -40,22 +40,22 @@ NOT_NOW = gettext_noop(
 )
 PIPE_SIZE_COMMAND = getattr(fcntl, "F_SETPIPE_SZ", None)
 PIPE_BYTES = 1 << 20
-"""What a pipe may hold. With the usual 64 KB, a tenth of a backup's time is spent on switching."""
+"""The capacity of a pipe. With the default 64 KB, a tenth of a backup's time goes into context switches."""
 Bind = Callable[[Sequence[str], Mapping[str, str]], Sequence[str]]
 A_FEW_BYTES = 16 * 1024
-"""More than this is work; less may be what keeps a dead connection open."""
+"""Bytes that count as work; fewer may be keep-alive traffic of a dead connection."""
 
 
 class Process:
     """One running command, in a session of its own, its error output drained into a bounded tail.
 
-    :param stdin: we write to its standard input, or it is this file; otherwise it has none.
-    :param stdout: we read its standard output; otherwise nobody does.
+    :param stdin: true for a pipe, or a file to read from; otherwise standard input is empty.
+    :param stdout: true for a pipe; otherwise standard output is discarded.
     :param on_line: called with each line of its error output, in another thread.
-    :param bound: it ends with the thread that starts it; a program without a pipe to us would go on when we are gone.
-    :param leash: it also ends when we stand still.
+    :param bound: it ends with the thread that starts it; a program without a pipe to us would survive us.
+    :param leash: it also ends when this process freezes.
     :raises ProgramMissing: the program can't be found or run.
-    :raises ProgramFailed: the system does not start it now.
+    :raises ProgramFailed: the system can't start it now.
     """
 
     def __init__(
@@ -97,8 +97,8 @@ class Process:
         return self._popen.stdout
 
     def kill(self) -> None:
-        """End the process and what it started, at once. Does nothing when it has ended already."""
-        # Popen.returncode is set only after the child was reaped; before that its pid can't belong to another.
+        """Kill the process and its children at once. Does nothing when it has ended."""
+        # Popen.returncode is set only after the child was reaped; before that its pid can't be reused.
         if self._popen.returncode is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._popen.pid, signal.SIGKILL)
@@ -110,7 +110,7 @@ class Process:
         return status
 
     def wait_for(self, seconds: float) -> int | None:
-        """Wait for the end for some seconds; return the exit status, or ``None`` while it still runs."""
+        """Wait at most some seconds; return the exit status, or ``None`` while it still runs."""
         try:
             self._popen.wait(seconds)
         except TimeoutExpired:
@@ -120,7 +120,7 @@ class Process:
     def check(self, control: Control | None = None) -> None:
         """Wait for the end.
 
-        :param control: is told that the work is alive whenever the process has moved bytes.
+        :param control: is touched whenever the process has moved bytes.
         :raises BackupError: the exit status is not 0.
         """
         seen = 0
@@ -133,10 +133,10 @@ class Process:
             raise self.failure(status)
 
     def _moved(self) -> int:
-        """Return how many bytes it has read and written by now, network included; 0 where the system does not tell."""
+        """Return the bytes it has read and written so far, network included; 0 where the system does not count them."""
         try:
             counts = Path(f"/proc/{self.pid}/io").read_text().split()
-        except OSError:  # only Linux has it; or it has ended just now
+        except OSError:  # not Linux, or the process has just ended
             return 0
         return int(counts[counts.index("rchar:") + 1]) + int(counts[counts.index("wchar:") + 1])
 
@@ -150,7 +150,7 @@ class Process:
         return redact(self._stderr.text, self.command.secrets)
 
     def close(self) -> None:
-        """Kill what still runs and give back every pipe. Safe to call twice."""
+        """Kill what still runs and close every pipe. Safe to call twice."""
         self.kill()
         for pipe in (self._popen.stdin, self._popen.stdout):
             if pipe is not None:
@@ -162,12 +162,11 @@ class Process:
 def _start(command: Command, *, bind: Bind | None = None, **details: Any) -> Popen[bytes]:
     """Start a command in a session of its own.
 
-    Ctrl-C in the terminal must reach us alone: we decide in which order our programs end.
+    Ctrl-C in the terminal must reach only this process, which decides the order in which its programs end.
 
-    :param bind: returns the argument list that has it end with us.
-
+    :param bind: returns the argument list that binds the program to this process.
     :raises ProgramMissing: the program can't be found or run.
-    :raises ProgramFailed: the system does not start it now.
+    :raises ProgramFailed: the system can't start it now.
     """
     try:
         return Popen(  # an argument list, never a shell
@@ -182,7 +181,7 @@ def _start(command: Command, *, bind: Bind | None = None, **details: Any) -> Pop
         number, reason = error.errno, error.strerror
     except ValueError as error:  # a NUL in an argument or a variable
         number, reason = errno.EINVAL, str(error)
-    # Not in the handlers: an error report would show the variables of the frames that failed, passwords among them.
+    # Not raised in the handlers: an error report would show the variables of the failed frames, passwords among them.
     if number in CANNOT_RUN:
         raise ProgramMissing(
             gettext_noop("The program %(program)s was not found or can't be run."),
@@ -198,16 +197,16 @@ def _start(command: Command, *, bind: Bind | None = None, **details: Any) -> Pop
 
 
 def _widen(pipe: IO[bytes]) -> None:
-    """Let a pipe hold more: fewer switches between the programs on its ends."""
+    """Enlarge a pipe to reduce context switches between the programs on its ends."""
     if PIPE_SIZE_COMMAND is not None:
-        with contextlib.suppress(OSError):  # more than this account may have
+        with contextlib.suppress(OSError):  # more than this account is allowed
             fcntl.fcntl(pipe.fileno(), PIPE_SIZE_COMMAND, PIPE_BYTES)
 
 
 def detach(command: Command, on_end: Callable[[int, str], object]) -> None:
-    """Start a command that outlives us, with no pipe to us.
+    """Start a command that outlives this process and shares no pipe with it.
 
-    :param on_end: if it ends before we do, called with its exit status and its last words, in another thread.
+    :param on_end: if it ends before this process, called with its exit status and last output, in another thread.
     """
     with _nameless_file() as output:
         process = _start(command, stdin=DEVNULL, stdout=output, stderr=output)
@@ -216,10 +215,10 @@ def detach(command: Command, on_end: Callable[[int, str], object]) -> None:
 
 
 def _nameless_file() -> IO[bytes]:
-    """Return a file that a command can go on writing to when we are gone, and that is gone when the command is."""
+    """Return an unnamed file that a command can write to after this process has ended, and that disappears with it."""
     try:
         return TemporaryFile(buffering=0)
-    except OSError:  # there is no folder for temporary files; then nobody hears its last words
+    except OSError:  # no folder for temporary files: the output is discarded
         return Path(os.devnull).open("r+b", buffering=0)
 
 

@@ -1,4 +1,4 @@
-"""Runs a command to its end: a short one, one that reports its progress, one that takes hours without a byte."""
+"""Runs a command to its end: a short one, one that reports its progress, or one that runs for hours without output."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHUNK = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completed:
-    """What a short command left behind."""
+    """The result of a short command."""
 
     command: Command
     status: int
@@ -31,9 +31,9 @@ class Completed:
         return self.command.explain(self.command.name, self.status, self.errors)
 
     def check(self) -> Completed:
-        """Return this, if it succeeded.
+        """Return this result if it succeeded.
 
-        :raises BackupError: it did not.
+        :raises BackupError: it failed.
         """
         if self.status:
             raise self.failure()
@@ -51,9 +51,9 @@ def run(
     """Run a short command to its end and collect its output, whatever its exit status.
 
     :param timeout: seconds of wall-clock time.
-    :param control: can stop it before that.
-    :param take: takes the output as it comes, which is then not collected.
-    :raises Stalled: it took longer, and was killed.
+    :param control: can stop it earlier.
+    :param take: receives the output in pieces, which is then not collected.
+    :raises Stalled: it took longer and was killed.
     :raises ProgramMissing: it can't be started.
     """
     process = Process(command, stdin=stdin is not None, stdout=True)
@@ -93,7 +93,7 @@ def run(
 
 
 def run_to_end(command: Command, control: Control) -> None:
-    """Run a command that may take hours and moves no bytes that we see, such as the building of indexes.
+    """Run a command that may take hours without moving visible bytes, such as building indexes.
 
     :raises BackupError: it failed, or the work was stopped.
     """
@@ -111,7 +111,7 @@ def run_to_end(command: Command, control: Control) -> None:
 
 
 def follow(command: Command, control: Control, on_line: Callable[[str], None], *, stdin: bytes = b"") -> None:
-    """Run a command that reports its progress on its error output, a line at a time.
+    """Run a command that reports its progress on its error output, line by line.
 
     :raises BackupError: it failed, or the work was stopped.
     """

@@ -1,8 +1,8 @@
-"""Publishes a backup: from a stream to a name on the remote that says "complete".
+"""Publishes a backup: uploads a stream and gives it a name that means "complete".
 
-The steps: upload under a name that is never a backup and carries the run's id; see it there with its size; choose a
-name that nobody has taken or is about to take; rename; write the manifest last; see both there. Whatever fails, no
-misleading object is left behind, and only what is surely ours is removed: another site may use the same folder.
+The steps: upload under a temporary name that contains the run's id; verify its size on the remote; choose a name that
+no other backup has or is about to take; rename; write the manifest last; verify both. When a step fails, no misleading
+object is left behind, and only objects that are surely ours are removed: another site may use the same folder.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from .transfer import CommandSink, Source
 MOST = 9999
 """The highest number in a name."""
 STORED = gettext_noop(
-    "The backup is on the remote all the same, and the backup list shows it as soon as it can be read."
+    "The backup was stored on the remote. It appears in the backup list as soon as the remote can be read."
 )
-"""What is true once the manifest was written, whatever keeps us from looking at it."""
+"""The hint once the manifest was written, when a later step fails."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,21 +43,21 @@ class Upload:
     database: str
     taken_at: datetime
     extension: str
-    """Of the dump, without compression."""
+    """Of the dump, before compression."""
     compression: str | None
     level: int | None
     run: str
     """Makes the name of the upload in flight unique."""
     expected: int | None = None
-    """About how many bytes will be stored."""
+    """The approximate number of bytes that will be stored."""
     look: Callable[[Sequence[Entry]], object] = lambda entries: None
-    """Is shown the list of the folder when the upload has arrived."""
+    """Called with the list of the folder when the upload has arrived."""
     left: dict[str, Stored | None] = field(default_factory=dict)
-    """What attempts before this one could not remove: paths of uploads in flight, and of what may be published, with what
-    it is if it is ours. This one removes it when it has succeeded, or adds its own."""
+    """Objects that earlier attempts could not remove: paths of uploads in flight, and of objects that may be
+    published, with what was stored. This attempt removes them when it succeeds, or adds its own."""
 
     def send(self, source: Source, control: Control) -> tuple[str, Stored]:
-        """Upload and rename; the manifest is the caller's, by :meth:`seal`.
+        """Upload and rename; the caller writes the manifest with :meth:`seal`.
 
         :returns: the name, and what was stored.
         """
@@ -73,19 +73,19 @@ class Upload:
             raise
 
     def seal(self, manifest: Manifest) -> None:
-        """Write the manifest: from now on the backup is listed as complete.
+        """Write the manifest: from then on the backup is listed as complete.
 
-        :raises RemoteError: it was not written; or all was done and can't be seen. What can't be seen may be late, and
-            stays.
+        :raises RemoteError: the manifest was not written; or it was and can't be verified. In that case it stays,
+            because the remote may show it later.
         """
         path, data = self.catalog.path(manifest.name), manifest.to_bytes()
         try:
             self.catalog.rclone.put(path + MANIFEST, data)
-        except BaseException:  # without a manifest it would look like a backup of old
+        except BaseException:  # without a manifest it would look like a legacy backup
             self._take_back(path, Stored.of(manifest))
             raise
         there = {path: manifest.size, path + MANIFEST: len(data)}
-        # What can't be looked at for a moment is no reason to make the whole backup again.
+        # A failed look at the remote is no reason to repeat the whole backup.
         control = self.catalog.rclone.control or Control()
         retry(lambda _number: self._see(there, renamed=path), control, lambda _error, _pause: None)
         for each, stored in {**self.left}.items():
@@ -108,10 +108,10 @@ class Upload:
         )
 
     def _choose_name(self, names: Collection[str]) -> str:
-        """Return a name after all others of its time: one that was removed may not come back, it would sort as older.
+        """Return a name after all others of the same time. A removed name is not reused: it would sort as older.
 
-        Of two uploads that are renamed at once, one at least sees the other, for each looks when its own has arrived. Who
-        sees another takes a number that only it comes to.
+        Each upload lists the folder after its own arrival, so of two concurrent uploads at least one sees the other.
+        An upload that sees another takes a number that only it can reach.
         """
         naming, first = self.catalog.naming, self._name(1)
         mine = naming.parse(first)
@@ -133,7 +133,7 @@ class Upload:
         return self._name(number)
 
     def _rename(self, stored: Stored, entries: Sequence[Entry]) -> str:
-        """Give the upload a free name, and return that."""
+        """Rename the upload to a free name, and return that name."""
         for attempts_left in (2, 1, 0):
             name = self._choose_name({each.name for each in entries})
             target = self.catalog.path(name)
@@ -141,25 +141,25 @@ class Upload:
                 self.catalog.rclone.move(self._temporary, target)
                 break
             except NameTaken:
-                # Somebody was quicker between our look and our rename: what is there is not ours.
+                # Another run took the name between the listing and the rename: that object is not ours.
                 if not attempts_left:
                     raise
                 entries = self._list()
-            except BaseException:  # it may have been done all the same
+            except BaseException:  # the rename may have succeeded nevertheless
                 self._take_back(target, stored)
                 raise
         return name
 
-    # -- looks --------------------------------------------------------------------------------------------------------
+    # -- verification -------------------------------------------------------------------------------------------------
 
     def _list(self) -> list[Entry]:
         return self.catalog.rclone.list(at(self.catalog.folder), recursive=False) or []
 
     def _see(self, expected: Mapping[str, int], *, renamed: str = "") -> list[Entry]:
-        """Wait until the folder has objects of these sizes, by path; return what it has.
+        """Wait until the folder has objects of these sizes, by path; return its entries.
 
-        :param renamed: the path that the upload has now.
-        :raises RemoteError: it does not have them.
+        :param renamed: the current path of the upload.
+        :raises RemoteError: the objects did not appear.
         """
 
         def sizes(entries: Sequence[Entry]) -> dict[str, int]:
@@ -190,24 +190,24 @@ class Upload:
         return seen
 
     def _undo_nothing(self, path: str) -> None:
-        """Remove what is left where the remote said that it renamed the upload, and did not.
+        """Remove the upload where the remote reported a rename that it did not carry out.
 
-        :raises RemoteError: that is so.
+        :raises RemoteError: in that case.
         """
         rclone = self.catalog.rclone
         if rclone.size(path) is None and rclone.size(self._temporary) is not None:
             self._remove([path + MANIFEST, self._temporary])
             raise RemoteError(gettext_noop("The remote did not rename the upload to %(name)s."), name=path)
 
-    # -- taking back --------------------------------------------------------------------------------------------------
+    # -- removing after a failure -------------------------------------------------------------------------------------
 
     @property
     def _patient(self) -> Rclone:
-        """A client for what has to be done though the work was stopped, and soon has to end."""
+        """A client for clean-up after a stop: the calls run although the work was stopped, with a short time limit."""
         return dataclasses.replace(self.catalog.rclone, control=None, timeout=20)
 
     def _remove(self, paths: Sequence[str]) -> None:
-        """Remove what is ours by its name, and remember what can't be removed now."""
+        """Remove objects that are ours by name, and remember those that can't be removed now."""
         for path in paths:
             try:
                 self._patient.delete(path)
@@ -215,7 +215,7 @@ class Upload:
                 self._leave(path, None)
 
     def _take_back(self, path: str, stored: Stored) -> None:
-        """Remove what was published, if it is there and ours."""
+        """Remove the published object, if it exists and is ours."""
         with self._remembering(path, stored):
             if self._is_ours(path, stored):
                 self._remove([path, path + MANIFEST])
@@ -232,14 +232,14 @@ class Upload:
         self._say_changed()
 
     def _say_changed(self) -> None:
-        """Let nobody say that nothing was changed."""
+        """Make sure that no message claims that nothing was changed."""
         if control := self.catalog.rclone.control:
             control.has_changed = True
 
     def _is_ours(self, path: str, stored: Stored) -> bool:
-        """Whether an object is what we have uploaded: its manifest is of no other run, and its bytes are ours.
+        """Whether an object is our upload: no other run's manifest describes it, and its bytes are ours.
 
-        :raises BackupError: it can't be known now.
+        :raises BackupError: it can't be determined now.
         """
         rclone = self._patient
         if rclone.size(path) != stored.size:
@@ -251,5 +251,5 @@ class Upload:
         reader.finish()
         if any(each.run != self.run for each in manifests):
             return False
-        # Somebody may wait for our end. What is too large to be read by then stays, and is said to be there.
+        # A caller may be waiting. An object too large to be read in time stays, and the message says so.
         return digest(rclone.download(path), seconds=rclone.timeout) == stored.sha256

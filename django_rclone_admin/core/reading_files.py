@@ -1,4 +1,4 @@
-"""Reads many files of the remote to their ends, to see whether they can be read."""
+"""Reads many files of the remote completely, to find those that can't be read."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from .mirror import selections
 from .rclone import Rclone, at
 
 FOR_ALL = (RemoteUnreachable, RemoteBusy, RemoteDenied, RemoteUnknown)
-"""Errors that are about the remote, and not about a single file."""
+"""Errors of the remote as a whole, not of a single file."""
 READING_SECONDS = 7 * 24 * 3600
-"""How long the reading of many files may take; one that stands still is stopped before that."""
+"""Time limit for reading many files; a stalled transfer is stopped earlier."""
 
 
 def unreadable(
     rclone: Rclone, folder: str, sizes: Mapping[str, int], *, control: Control
 ) -> dict[str, BackupError]:
-    """Read files below a folder of the remote, and return those that can't be read, or are shorter or longer.
+    """Read files below a folder of the remote; return those that can't be read or have another length.
 
     :param sizes: bytes by path.
-    :raises RemoteError: the remote does not answer, or refuses everything.
+    :raises RemoteError: the remote does not answer, or refuses every file.
     """
     error = _read_all(rclone, folder, sizes, control)
     if error is None or len(sizes) == 1:
@@ -43,7 +43,7 @@ def unreadable(
 
 
 def _read_all(rclone: Rclone, folder: str, sizes: Mapping[str, int], control: Control) -> BackupError | None:
-    """Read files and return what was wrong with any of them."""
+    """Read files and return an error if any of them had a problem."""
     count = 0
 
     def take(data: bytes) -> None:

@@ -1,7 +1,7 @@
-"""Records of checks: one JSON object each, beside the backup and in a chain of its own that outlives it.
+"""Records of checks: one JSON object each, stored next to the backup and in a chain that outlives it.
 
-In the chain, each record has the SHA-256 of the one before it: who changes or removes one breaks the chain there. Two
-checks that end at the same moment may name the same record before them.
+Each record in the chain contains the SHA-256 of the previous one, so a changed or removed record breaks the chain. Two
+checks that end at the same moment may name the same previous record.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from .rclone import at as in_remote
 
 FORMAT = 1
 FOLDER = "checks"
-"""Of the chain, below the remote; in it is a folder for each year."""
+"""The folder of the chain on the remote, with a subfolder for each year."""
 KEPT = timedelta(days=400)
 """How long the chain keeps a record."""
 RECORD_BYTES = 16 << 20
-"""The longest record that is read; one of 100,000 tables is about as long as their manifest."""
+"""The longest record that is read; one of 100,000 tables is about as long as the manifest."""
 _CHAINED = re.compile(r"[0-9]{4}/([0-9]{8}T[0-9]{6}Z)-[0-9a-f-]{36}-(checksum|structure|restore|site)\.json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """What one check has found. Times are aware, sizes are bytes."""
+    """The result of one check. Times are aware, sizes are bytes."""
 
     backup: str
     """Name of the backup."""
@@ -45,33 +45,33 @@ class Record:
     level: Level
     outcome: Outcome
     reason: str = ""
-    """In English: what was wrong, or why it was not checked, or what was passed over."""
+    """In English: the failure, the reason why it was not checked, or what was skipped."""
     started_at: datetime
     finished_at: datetime
     age_seconds: float | None = None
-    """How old the backup was: what was written in that time would have been lost."""
+    """The age of the backup: the data written in that time would have been lost."""
     sha256: str = ""
-    """Of the stored bytes, as they were read."""
+    """Of the stored bytes, as read."""
     size: int = 0
     tables: dict[str, dict[str, int | None]] = field(default_factory=dict)
-    """By table: the rows ``expected`` by the manifest, and those ``found``; ``None`` where that is not known."""
+    """By table: the rows ``expected`` by the manifest, and those ``found``; ``None`` where unknown."""
     versions: dict[str, str] = field(default_factory=dict)
     """By name, such as ``django`` and ``server``."""
     host: str = ""
     requested_by: str = ""
     run: str = ""
     previous: str = ""
-    """SHA-256 of the record before this one in the chain; empty for the first."""
+    """SHA-256 of the previous record in the chain; empty for the first."""
     format: int = FORMAT
 
     @property
     def seconds(self) -> float:
-        """How long the check took: with the level ``restore``, the measured time to recover."""
+        """Duration of the check: at the level ``restore``, the measured time to recover."""
         return round((self.finished_at - self.started_at).total_seconds(), 3)
 
     @property
     def mark(self) -> CheckMark:
-        """The result, as the name of the record tells it."""
+        """The result in the form that the record's name contains."""
         return CheckMark(level=self.level, outcome=self.outcome, at=self.finished_at.replace(microsecond=0))
 
     def as_dict(self) -> dict[str, Any]:
@@ -86,9 +86,9 @@ class Record:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Record:
-        """Read a stored record. Anybody may have written it: its text is made printable.
+        """Read a stored record and make its text printable, because anyone may have written it.
 
-        :raises BackupDamaged: it is none.
+        :raises BackupDamaged: it is not a record.
         """
         try:
             return cls(**_values(json.loads(data)))
@@ -97,7 +97,7 @@ class Record:
 
 
 def _values(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of a record, if each is of its type. Any error of Python's says that not."""
+    """Return the fields of a record after checking their types. Raises any Python error if one is wrong."""
     if values["format"] != FORMAT:
         raise ValueError("format")
     texts = ("backup", "database", "reason", "sha256", "host", "requested_by", "run", "previous")
@@ -130,7 +130,7 @@ def _count(value: Any, *, or_none: bool = False) -> int | None:
 
 
 def read_beside(rclone: Rclone, backup: StoredObject) -> list[Record]:
-    """Return the records that lie beside a backup, newest first, by one call. Those that can't be read are left out."""
+    """Return the records stored next to a backup, newest first, by one call. Unreadable records are left out."""
     if not backup.records:
         return []
     found = bytearray()
@@ -140,7 +140,7 @@ def read_beside(rclone: Rclone, backup: StoredObject) -> list[Record]:
 
     rclone.read_many(backup.beside("").rstrip("/"), [name for name, _mark in backup.records], take)
     records = []
-    # One that is cut off has no line end: it must not take the next one with it.
+    # A truncated record has no line end: it must not consume the next one.
     for line in bytes(found).split(BEGINNING)[1:]:
         with contextlib.suppress(BackupDamaged):
             records.append(Record.from_bytes(BEGINNING + line))
@@ -151,10 +151,10 @@ def read_beside(rclone: Rclone, backup: StoredObject) -> list[Record]:
 def store(
     rclone: Rclone, backup: StoredObject, records: Sequence[Record], tell: Callable[[BackupError], None]
 ) -> list[Record]:
-    """Add records to the chain, put them beside the backup, and remove those that nobody needs any more.
+    """Add records to the chain, store them next to the backup, and remove those that newer records replace.
 
-    :param tell: is told why one could not be removed; the others are then left for a later check.
-    :returns: the records as they were stored, with what was before them in the chain.
+    :param tell: called with the reason when a record can't be removed; the others are left for a later check.
+    :returns: the records as stored, each with the digest of the previous one.
     """
     stored, unneeded = _add_to_chain(rclone, records)
     for record in stored:
@@ -171,7 +171,7 @@ def store(
 
 
 def _add_to_chain(rclone: Rclone, records: Sequence[Record]) -> tuple[list[Record], list[str]]:
-    """Write records behind the last one of the chain; return them, and the paths of what is older than the chain keeps."""
+    """Append records to the chain; return them, and the paths of records that have expired."""
     now = max(record.finished_at for record in records)
     entries = _chained(rclone.entries(FOLDER, recursive=True))
     before = [entry for entry, at in entries if at - now <= AHEAD]
@@ -187,19 +187,19 @@ def _add_to_chain(rclone: Rclone, records: Sequence[Record]) -> tuple[list[Recor
 
 
 def _chained(entries: Sequence[Entry]) -> list[tuple[Entry, datetime]]:
-    """Return the records of the chain with their times, oldest first. Whatever else lies there is none of ours."""
+    """Return the records of the chain with their times, oldest first. Unknown files are skipped."""
     found = []
     for entry in entries:
         name = _CHAINED.fullmatch(entry.name)
         at = read_stamp(name[1]) if name else None
         if name and at and entry.name.startswith(f"{at.year:04}/"):
-            # Two records of one run are of one second, the lower level before the higher.
+            # Two records of one run may have the same second: the lower level comes first.
             found.append((at, entry.name.rpartition("-")[0], Level(name[2]).rank, entry))
     return [(entry, at) for at, _run, _rank, entry in sorted(found)]
 
 
 def _digest(rclone: Rclone, entry: Entry) -> str:
-    """Return the SHA-256 of a record of the chain; of one that is none, by its size, nothing is read."""
+    """Return the SHA-256 of a record of the chain; an object too large to be a record is not read."""
     if not 0 < entry.size <= RECORD_BYTES:
         return ""
     done = rclone.call(["cat", f"--count={entry.size + 1}"], in_remote(f"{FOLDER}/{entry.name}"))

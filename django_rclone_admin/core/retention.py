@@ -1,7 +1,7 @@
-"""Retention: which backups to keep, and why. A pure function; deleting is done elsewhere.
+"""Retention: which backups to keep, and why. A pure function; another module deletes.
 
-The rules are those of restic's ``forget``. Each keeps the newest backup of each of the last N periods that have one; where
-there are fewer than N, it keeps the oldest backup too. ``within_days`` counts from the newest backup.
+The rules work like those of ``restic forget``: each keeps the newest backup of each of the last N periods that have
+one; where there are fewer than N, it also keeps the oldest backup. ``within_days`` counts from the newest backup.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..exceptions import UsageError, gettext_noop
 from .catalog import RESTORABLE, State, StoredObject
 
 SAFETY_PERIOD = timedelta(days=7)
-"""How long the backup that was made before a restore is kept, so that the restore can be undone."""
+"""How long a safety backup is kept, so that the restore can be undone."""
 
 PERIODS: dict[str, Callable[[datetime], tuple[int, ...]]] = {
     "hourly": lambda time: (time.year, time.month, time.day, time.hour),
@@ -23,14 +23,14 @@ PERIODS: dict[str, Callable[[datetime], tuple[int, ...]]] = {
     "monthly": lambda time: (time.year, time.month),
     "yearly": lambda time: (time.year,),
 }
-"""The rule's name → what tells its periods apart, in the time zone of the site."""
+"""By rule: the function that identifies its period, in the time zone of the site."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionPolicy:
     """How many backups of each database to keep. A rule of 0 does not apply.
 
-    :raises UsageError: it could keep nothing.
+    :raises UsageError: the policy could keep nothing.
     """
 
     last: int = 10
@@ -40,7 +40,7 @@ class RetentionPolicy:
     monthly: int = 0
     yearly: int = 0
     within_days: float = 0
-    """Keep all that are at most so much older than the newest."""
+    """Keep all backups that are at most this much older than the newest."""
     min_keep: int = 1
     """Never go below this number of complete backups."""
 
@@ -48,18 +48,18 @@ class RetentionPolicy:
         counts = [self.last, *(getattr(self, period) for period in PERIODS)]
         if not all(isinstance(count, int) for count in [*counts, self.min_keep]):
             raise UsageError(
-                gettext_noop("The retention has a number of backups that is not whole."),
+                gettext_noop("A number of backups in the retention rules is not an integer."),
                 hint=gettext_noop("Only “within_days” may be a fraction."),
             )
         if not 0 <= self.within_days <= timedelta.max.days:
             raise UsageError(
-                gettext_noop("“within_days” is no number of days: %(days)s."),
+                gettext_noop("“within_days” is not a number of days: %(days)s."),
                 hint=gettext_noop("Use 0 where the rule should not apply."),
                 days=self.within_days,
             )
         if min(counts) < 0 or not (any(counts) or self.within_days) or self.min_keep < 1:
             raise UsageError(
-                gettext_noop("The retention would keep no backup."),
+                gettext_noop("The retention rules would not keep any backup."),
                 hint=gettext_noop(
                     "DB_CLEANUP_KEEP and “min_keep” must be 1 or more, and the rules of RETENTION 0 or more."
                 ),
@@ -68,7 +68,7 @@ class RetentionPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What to do with one backup."""
+    """The decision about one backup."""
 
     backup: StoredObject
     keep: bool
@@ -76,7 +76,7 @@ class Decision:
     """In English, marked for translation."""
 
     def while_read(self) -> Decision:
-        """Return the decision as long as a run reads the backup."""
+        """Return the decision for a backup that a run is reading."""
         return Decision(backup=self.backup, keep=True, reasons=(gettext_noop("a run is reading it"),))
 
 
@@ -90,13 +90,12 @@ def decide(
 ) -> list[Decision]:
     """Decide on the backups of one database, newest first.
 
-    Damaged backups are never counted and never removed: they are for a person to look at. So are those with a time in
-    the future, which a wrong clock has named: they would push out what was made after them. The newest complete backup
-    is always kept; one that was made before a restore does not stand in for it. What is legacy never takes the place
-    of what is complete.
+    Damaged backups are never counted and never removed: a person should look at them. The same holds for backups with
+    a time in the future, from a wrong clock: they would push out newer ones. The newest complete backup is always
+    kept; a safety backup does not count as that. A legacy backup never takes the place of a complete one.
 
-    :param zone: in which days and hours begin.
-    :param made: paths of what the caller has just made; these and all that were stored later are kept.
+    :param zone: the time zone of days and hours.
+    :param made: paths of backups that the caller has just made; these and all that were stored later are kept.
     """
     ordered = sorted((each for each in backups if each.taken_at), key=lambda each: each.order, reverse=True)
     reasons: dict[str, list[str]] = {each.name: [] for each in ordered}
@@ -156,7 +155,7 @@ REASONS = {
 
 
 def _is_special(backup: StoredObject) -> bool:
-    """Whether it is kept for a reason of its own, and takes no place in the rules."""
+    """Whether a backup is kept for a separate reason and does not count in the rules."""
     return backup.pinned or backup.is_safety
 
 
@@ -175,7 +174,7 @@ def _special_reasons(backup: StoredObject, now: datetime) -> list[str]:
 
 
 def _keep_new(ordered: Sequence[StoredObject], reasons: dict[str, list[str]], made: Collection[str]) -> None:
-    """Keep what was just made, and what the remote has stored later, whatever the clocks of their makers said."""
+    """Keep the backups just made and those stored later on the remote, even if a clock was wrong."""
     own = [each for each in ordered if each.path in made]
     since = min((each.modified for each in own if each.modified), default=None)
     for each in ordered:
@@ -188,9 +187,9 @@ def _keep_new(ordered: Sequence[StoredObject], reasons: dict[str, list[str]], ma
 def _keep_enough(
     ordered: Sequence[StoredObject], reasons: dict[str, list[str]], policy: RetentionPolicy, now: datetime
 ) -> None:
-    """Keep the newest complete backup whatever the rules say, and never fewer than the policy's minimum.
+    """Keep the newest complete backup regardless of the rules, and at least the policy's minimum number.
 
-    That is one whose time has come: with nothing but the work of a wrong clock, the newest of that.
+    Backups with a time in the future count only where there are no others.
     """
     complete = [each for each in ordered if each.state is State.COMPLETE]
     complete = [each for each in complete if not each.is_ahead(now)] or complete

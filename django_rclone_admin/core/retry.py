@@ -1,4 +1,4 @@
-"""Tries again what a passing trouble of the network or the remote has spoilt: a few times, with growing pauses."""
+"""Retries work that failed because of a temporary problem of the network or the remote, with growing pauses."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from .control import Control
 WAITS = (3.0, 15.0)
 """Seconds before the second and the third attempt, which is the last."""
 PASSING = (RemoteUnreachable, RemoteBusy)
-"""What may be over soon; after any other error a pause is of no use."""
+"""Errors that may be temporary; after any other error a retry is useless."""
 LASTING = (RemoteDenied, RemoteFull, RemoteUnknown)
-"""What no attempt will change."""
+"""Errors that no retry will change."""
 
 Kinds = tuple[type[BackupError], ...]
 T = TypeVar("T")
@@ -26,12 +26,12 @@ def retry(
     *,
     on: Kinds = PASSING,
 ) -> T:
-    """Do something until it succeeds, and return its result.
+    """Call ``attempt`` until it succeeds, and return its result.
 
-    :param attempt: does all of it; its argument counts from 0. What it has counted of bytes is taken back if it fails.
-    :param control: can end the pauses, too.
-    :param tell: is told why the last attempt failed, and how many seconds are left before the next.
-    :param on: errors after which it is worth trying again, but for those that last.
+    :param attempt: does all of the work; its argument counts from 0. Bytes that it counted are subtracted if it fails.
+    :param control: can also end the pauses.
+    :param tell: called with the error of the last attempt and the seconds before the next.
+    :param on: errors that justify a retry, except those that are permanent.
     :raises BackupError: that of the last attempt.
     """
     bytes_before = control.bytes_done

@@ -1,4 +1,4 @@
-"""Which backups are to be checked next. A pure function, like the retention."""
+"""Decides which backups to check next. A pure function, like the retention."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from .check_marks import LEVELS, Level
 
 
 def highest(backup: StoredObject, level: Level) -> Level:
-    """Return the level up to which a backup can be checked: for media files, the last one has no meaning."""
+    """Return the highest level at which a backup can be checked: for media files, the last level has no meaning."""
     return Level.RESTORE if backup.kind == "media" and level is LEVELS[-1] else level
 
 
 def unchecked_since(backup: StoredObject, level: Level) -> datetime:
-    """Return when a backup has last passed a level; of one that has not, when it was made."""
+    """Return when a backup last passed a level; if it never did, when it was made."""
     assert backup.taken_at is not None
     reached = [each.at for each in backup.proofs if each.level.includes(highest(backup, level))]
     return max(reached, default=backup.taken_at)
 
 
 def has_reached(backup: StoredObject, level: Level) -> bool:
-    """Whether a backup has passed a level, and no later check denies it."""
+    """Whether a backup has passed a level, and no later check contradicts it."""
     return any(each.level.includes(highest(backup, level)) for each in backup.proofs)
 
 
 def due(
     objects: Iterable[StoredObject], level: Level, *, within: timedelta, now: datetime
 ) -> list[StoredObject]:
-    """Return what is due for a check: of each database the newest that has not reached the level; then, the longest
-    unchecked first, all that have not passed it for so long.
+    """Return the backups due for a check: of each database the newest that has not reached the level; then, the longest
+    unchecked first, all that have not passed it within the interval.
 
-    Damaged backups are never due: what they are is known.
+    Damaged backups are never due: their state is known.
     """
     candidates = [each for each in objects if each.state in RESTORABLE and not each.is_ahead(now)]
     newest: dict[tuple[str, str], StoredObject] = {}

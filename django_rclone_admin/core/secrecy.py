@@ -1,6 +1,6 @@
-"""Which strings of a configuration of rclone are secret.
+"""Finds the secret strings in rclone's configuration.
 
-Every user of a machine can read the argument lists of its processes, and messages go into logs and mails.
+They must not be shown: every user of a machine can read argument lists, and messages go into logs and mails.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ IDENTITY_NAME = re.compile(
     r"team-drive|project|cloud-name|slug",
     re.IGNORECASE,
 )
-"""Names of options that say who or where somebody is; rclone calls them sensitive, too."""
+"""Options that name an account or a host; rclone calls them sensitive, too."""
 QUOTED = r"""\"(?:[^"]|"")*"|'(?:[^']|'')*'"""
 PLAIN_OPTIONS = (
     "_TYPE",
@@ -31,7 +31,7 @@ PLAIN_OPTIONS = (
     "_REGION",
     "_VENDOR",
 )
-"""Options of a remote that are no secrets, though its own name may sound like one."""
+"""Options of a remote that are not secret although their names look like it."""
 SECRET_PARAMETER = re.compile(
     rf"(?:pass|secret|key|token|auth|credential|sas|url)\w*=({QUOTED}|[^,:]+)", re.IGNORECASE
 )
@@ -44,9 +44,9 @@ def find_secrets(
 ) -> frozenset[str]:
     """Return every string of a configuration that must not be shown.
 
-    :param flags: the flags that go into the environment, as variables.
+    :param flags: the flags passed in the environment, as variables.
     :param env: the variables of the settings.
-    :param inherited: the environment of our process.
+    :param inherited: the environment of this process.
     """
     found = {shown for value in SECRET_PARAMETER.findall(remote) for shown in _ways_to_show(value)}
     found |= {
@@ -58,7 +58,7 @@ def find_secrets(
         for name, value in inherited.items()
         if name.startswith(("RCLONE_", "AWS_")) and SECRET_NAME.search(name)
     }
-    # What is that short is a word of any message, too.
+    # A shorter string could be part of any message.
     return frozenset(value for value in found if len(value) > 3 and value not in ("true", "false"))
 
 

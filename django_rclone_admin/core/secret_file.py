@@ -1,4 +1,4 @@
-"""Programs that take a secret only from a file: it exists for as long as the program runs, for our eyes alone."""
+"""Passes a secret to a program in a private file that exists only while the program runs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from .transfer import CommandSink, CommandSource
 
 
 class SecretFile:
-    """A file with a secret in it, there between ``open`` and ``close``.
+    """A private file with a secret, which exists between ``open`` and ``close``.
 
-    :param content: its text; no file is needed for none.
+    :param content: its text; if empty, no file is created.
     """
 
     def __init__(self, content: str) -> None:
@@ -21,7 +21,7 @@ class SecretFile:
         self._folder: Path | None = None
 
     def open(self) -> Path | None:
-        """Write the file, and return where it is."""
+        """Write the file, and return its path."""
         if not self._content:
             return None
         self._folder = private_folder()
@@ -39,11 +39,11 @@ class SecretFile:
 
 
 Make = Callable[[Path | None], Command]
-"""Makes the command, given where the file is."""
+"""Returns the command for the path of the file."""
 
 
 class SecretSource(CommandSource):
-    """The standard output of a program that is given a secret in a file."""
+    """The standard output of a program that reads a secret from a file."""
 
     def __init__(self, make: Make, content: str) -> None:
         super().__init__(make(None))
@@ -61,7 +61,7 @@ class SecretSource(CommandSource):
 
 
 class SecretSink(CommandSink):
-    """The standard input of a program that is given a secret in a file."""
+    """The standard input of a program that reads a secret from a file."""
 
     def __init__(self, make: Make, content: str) -> None:
         super().__init__(make(None))

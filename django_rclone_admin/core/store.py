@@ -1,4 +1,4 @@
-"""Stores a stream, and reads, pins and removes what is stored. How a backup gets its name: :mod:`.publishing`."""
+"""Stores a stream, and reads, pins and removes stored backups. The module :mod:`.publishing` names a backup."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from .programs import run
 from .transfer import CommandSource, Sink, Source, transfer
 
 UNKNOWN_PARTIAL_AGE = timedelta(days=1)
-"""After this time an upload in flight of a run that we know nothing of is taken for dead."""
+"""After this time, an upload in flight of an unknown run counts as abandoned."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """What arrived at the sink."""
+    """The bytes that arrived at the sink."""
 
     size: int
     """Bytes that the sink received."""
@@ -34,12 +34,12 @@ class Stored:
 
     @classmethod
     def of(cls, manifest: Manifest) -> Stored:
-        """Return what a manifest says of what was stored."""
+        """Return the stored sizes and digest from a manifest."""
         return cls(size=manifest.size, raw_size=manifest.raw_size, sha256=manifest.sha256)
 
 
 class RefuseEmpty:
-    """A stage that fails when nothing came through."""
+    """A stage that fails when no byte passed."""
 
     def __init__(self, meter: Counter) -> None:
         self._meter = meter
@@ -67,7 +67,7 @@ def pour(
 
 
 def remove(catalog: Catalog, backup: StoredObject) -> None:
-    """Take a backup with what belongs to it off the remote, the object first: a manifest alone is no backup."""
+    """Remove a backup and the objects that belong to it, the dump first: a manifest alone is not a backup."""
     catalog.rclone.delete(backup.path)
     if control := catalog.rclone.control:
         control.has_changed = True
@@ -80,21 +80,21 @@ def remove(catalog: Catalog, backup: StoredObject) -> None:
 
 
 def read(catalog: Catalog, backup: StoredObject) -> Generator[bytes, None, None]:
-    """Give the stored bytes of a backup as they come.
+    """Give the stored bytes of a backup in pieces.
 
-    :raises RemoteError: they can't be read to their end.
+    :raises RemoteError: they can't be read completely.
     """
     return stream(catalog.rclone.download(backup.path))
 
 
 def stream(command: Command) -> Generator[bytes, None, None]:
-    """Give what a program writes as it comes, and end the program when nobody wants more.
+    """Give a program's output in pieces, and end the program when the caller stops reading.
 
     :raises BackupError: it failed.
     """
     source = CommandSource(
         command, bound=False
-    )  # a web server may give each part of an answer to another thread
+    )  # a web server may read each part of a response in another thread
     try:
         source.open()
         while chunk := source.read():
@@ -105,9 +105,9 @@ def stream(command: Command) -> Generator[bytes, None, None]:
 
 
 def digest(command: Command, *, seconds: float) -> str:
-    """Return the SHA-256 of what a program writes, hex.
+    """Return the SHA-256 of a program's output, hex.
 
-    :param seconds: how long that may take.
+    :param seconds: time limit.
     :raises Stalled: it takes longer.
     :raises BackupError: it failed.
     """
@@ -117,7 +117,7 @@ def digest(command: Command, *, seconds: float) -> str:
 
 
 def set_pin(catalog: Catalog, backup: StoredObject, *, pinned: bool) -> None:
-    """Pin a backup, so that the retention keeps it, or unpin it."""
+    """Pin a backup, so that retention keeps it, or unpin it."""
     if pinned:
         catalog.rclone.touch(backup.path + PIN)
     else:
@@ -131,10 +131,10 @@ def sweep(
     now: datetime,
     tell: Callable[[BackupError], None],
 ) -> int:
-    """Remove the uploads in flight of runs that are over.
+    """Remove the uploads in flight of finished runs.
 
-    :param is_over: whether a run has ended, by its id; ``None`` when nothing is known of it.
-    :param tell: is told why one could not be removed; the others are then left for a later sweep.
+    :param is_over: whether a run has ended, by its id; ``None`` if the run is unknown.
+    :param tell: called with the reason when an upload can't be removed; the others are left for a later sweep.
     :returns: how many were removed.
     """
     count = 0

@@ -1,4 +1,4 @@
-"""The last words of a program: the end of its error output."""
+"""Keeps the end of a program's error output."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import IO
 
 TAIL_BYTES = 16 * 1024
-"""How much of a program's error output is kept: its last words are what explains a failure."""
+"""How many bytes of error output are kept: the end explains a failure."""
 LINE_BYTES = 256 * 1024
-"""The longest line that is given to a listener; of a longer one it gets the beginning."""
+"""The longest line that a listener receives; longer lines are truncated."""
 LAST_WORDS_SECONDS = 1.0
-"""How long to wait for them after the program has ended."""
+"""Seconds to wait for the end of the output after the program has ended."""
 
 
 class Tail(threading.Thread):
@@ -39,7 +39,7 @@ class Tail(threading.Thread):
                         line = each
 
     def settle(self) -> None:
-        """Wait for the end of the pipe, but not for ever: what the program left running may hold it open."""
+        """Wait for the end of the pipe, with a limit: a child of the program may keep it open."""
         self.join(self._patience)
         self._patience = 0
 

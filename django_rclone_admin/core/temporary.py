@@ -1,4 +1,4 @@
-"""Private folders, for what has to be in a file for a while."""
+"""Private temporary folders."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ PREFIX = "django-rclone-admin-"
 OURS = re.compile(rf"{PREFIX}[a-z0-9_]{{8}}")
 
 _locks: dict[Path, int] = {}
-"""The descriptors of our folders. The lock on each ends with us, and is seen by whoever shares the folder for temporary
-files, in whichever container: the number of a process means nothing there."""
+"""The descriptors of our folders. The lock on each ends with this process, and all containers that share the folder for
+temporary files see it; a process number would mean nothing there."""
 
 
 def private_folder() -> Path:
-    """Create a folder that only we can read, and sweep those that a killed process of ours left behind.
+    """Create a folder that only this account can read, and remove those that killed processes left behind.
 
-    It is to be removed by :func:`remove_folder`.
+    The caller removes it with :func:`remove_folder`.
 
-    :raises NoPrivateFolder: the system gives us none.
+    :raises NoPrivateFolder: the system can't create one.
     """
     with explained():
         _sweep(Path(tempfile.gettempdir()))
@@ -35,7 +35,7 @@ def private_folder() -> Path:
 
 @contextlib.contextmanager
 def explained() -> Iterator[None]:
-    """Turn what the system says about a private folder, or a file in it, into an error with a hint."""
+    """Turn a system error about a private folder, or a file in it, into an error with a hint."""
     try:
         yield
     except OSError as error:
@@ -49,15 +49,15 @@ def _create() -> Path:
         folder = Path(tempfile.mkdtemp(prefix=PREFIX))
         try:
             descriptor = os.open(folder, os.O_RDONLY)
-        except FileNotFoundError:  # somebody was quick to sweep it
+        except FileNotFoundError:  # another process removed it already
             continue
         _locks[folder] = descriptor
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:  # somebody is about to
+        except BlockingIOError:  # another process is about to remove it
             remove_folder(folder)
             continue
-        except OSError:  # a file system without locks: nobody gets one, so nobody sweeps
+        except OSError:  # a file system without locks: no process gets one, so none sweeps
             pass
         if folder.exists():
             return folder
@@ -65,7 +65,7 @@ def _create() -> Path:
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a private folder with all that is in it."""
+    """Remove a private folder with its contents."""
     shutil.rmtree(folder, ignore_errors=True)
     if (descriptor := _locks.pop(folder, None)) is not None:
         os.close(descriptor)
@@ -73,7 +73,7 @@ def remove_folder(folder: Path) -> None:
 
 def _sweep(base: Path) -> None:
     for left in base.glob(f"{PREFIX}*"):
-        with contextlib.suppress(OSError):  # another process sweeps, too; or it is not ours
+        with contextlib.suppress(OSError):  # another process sweeps, too; or the folder is not ours
             if not OURS.fullmatch(left.name) or left.stat(follow_symlinks=False).st_uid != os.getuid():
                 continue
             descriptor = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)

@@ -34,20 +34,20 @@ class Source(Protocol):
     def open(self) -> None: ...
 
     def read(self) -> bytes:
-        """Return some bytes; none at the end."""
+        """Return some bytes; an empty string at the end."""
 
     def finish(self) -> None:
-        """Say whether all of it was read: raise :class:`BackupError` when the source failed."""
+        """Check that all of it was read: raise :class:`BackupError` when the source failed."""
 
     def abort(self) -> None:
         """Make a blocked read return. Called from another thread."""
 
     def close(self) -> None:
-        """Give back everything; whatever still runs is killed."""
+        """Release all resources; kill what still runs."""
 
 
 class Sink(Protocol):
-    """Where bytes go. What was written counts for nothing until ``commit``."""
+    """Where bytes go. Written data has no effect until ``commit``."""
 
     def open(self) -> None: ...
 
@@ -59,7 +59,7 @@ class Sink(Protocol):
         """Make a blocked write return. Called from another thread."""
 
     def close(self) -> None:
-        """Give back everything; what was not committed is undone."""
+        """Release all resources; undo what was not committed."""
 
 
 def transfer(
@@ -71,9 +71,9 @@ def transfer(
 ) -> None:
     """Stream ``source`` through ``stages`` into ``sink``, under the rule of this module.
 
-    :param sink: the sink, or what chooses one by the first bytes of the data.
+    :param sink: the sink, or a function that chooses one by the first bytes of the data.
     :param control: counts the bytes and can stop the transfer.
-    :raises BackupError: anything failed; the sink has not committed.
+    :raises BackupError: a step failed; the sink has not committed.
     """
     control = control or Control()
     control.has_committed = False
@@ -88,10 +88,10 @@ def transfer(
         def open_sink(head: bytes) -> Sink:
             chosen = sink(head) if callable(sink) else sink
             stack.callback(chosen.close)
-            control.confirm()  # some sinks change the live data from the first byte on
+            control.confirm()  # some sinks change the live data from the first byte
             chosen.open()
             opened.append(chosen)
-            control.check()  # a stop between the choice and here has missed this sink
+            control.check()  # a stop before this point did not reach the sink
             return chosen
 
         stack.callback(source.close)
@@ -99,12 +99,12 @@ def transfer(
         stack.enter_context(control.watch())
         try:
             source.open()
-            control.check()  # a stop until here has missed the source
+            control.check()  # a stop before this point did not reach the source
             _pump(source, open_sink, stages, control)
         except OutcomeUnknown:
             raise
         except BackupError:
-            control.check()  # a program that we killed ends with an error: the reason is why we killed it
+            control.check()  # a program that was killed fails: report why it was killed
             raise
 
 
@@ -112,7 +112,7 @@ def _pump(
     source: Source, open_sink: Callable[[bytes], Sink], stages: Sequence[Stage], control: Control
 ) -> None:
     sink: Sink | None = None
-    held = b""  # always keeps the last bytes back until the source's success is known
+    held = b""  # the last bytes are held back until the source is known to have succeeded
     while chunk := source.read():
         control.check()
         for piece in _through(stages, chunk):
@@ -122,7 +122,7 @@ def _pump(
             sink = sink or open_sink(held)
             sink.write(held)
             held = piece
-            # Here and not once a chunk: one stored megabyte may stand for gigabytes.
+            # Checked here, not once a chunk: one stored megabyte may expand to gigabytes.
             control.check()
             control.touch()
         control.advance(len(chunk))
@@ -149,9 +149,9 @@ def _flush(stages: Sequence[Stage]) -> Iterable[bytes]:
 
 
 class CommandSource:
-    """The standard output of a program; it succeeded when the program exits with 0.
+    """The standard output of a program; it succeeded if the program exits with 0.
 
-    :param bound: the program ends with the thread that opens this, which has to read it to its end, too.
+    :param bound: the program ends with the thread that opens this, so that thread must read it to the end.
     """
 
     def __init__(self, command: Command, *, bound: bool = True) -> None:
@@ -180,12 +180,12 @@ class CommandSource:
 
 
 class CommandSink:
-    """The standard input of a program; it committed when the program exits with 0.
+    """The standard input of a program; it committed if the program exits with 0.
 
     :param prologue: bytes sent before the data.
-    :param epilogue: bytes sent after it, only when the data is known to be whole.
-    :param control: is told that the work is alive while the program moves bytes after the end of its input: an rclone
-        that had to spool them, for a storage that takes no streams, sends them only then.
+    :param epilogue: bytes sent after the data, only when it is known to be complete.
+    :param control: is touched while the program moves bytes after the end of its input: an rclone that spools for a
+        storage without streaming sends them only then.
     """
 
     def __init__(
@@ -203,12 +203,12 @@ class CommandSink:
         self._said: list[bytes] = []
         self._reader: threading.Thread | None = None
         self._heard = threading.Event()
-        """Set when the program has said something more, or has ended."""
+        """Set when the program has printed more, or has ended."""
         self._has_ended = False
 
     @property
     def output(self) -> str:
-        """What the program wrote to its standard output."""
+        """The program's standard output."""
         return b"".join(self._said).decode(errors="replace")
 
     def open(self) -> None:
@@ -237,7 +237,7 @@ class CommandSink:
 
     def close(self) -> None:
         if self._process:
-            self._process.kill()  # before its input is closed: end-of-file would be a promise
+            self._process.kill()  # before its input is closed: end-of-file would mean "commit"
             self._join()
             self._process.close()
 
@@ -256,13 +256,11 @@ class CommandSink:
 
 
 def ended_early(process: Process) -> BackupError:
-    """Explain a program that ended while there was more to read."""
+    """Explain a program that ended before it had read all its input."""
     if status := process.wait():
         return process.failure(status)
     return ProgramFailed(
         gettext_noop("%(program)s ended before it had read everything."),
-        hint=gettext_noop(
-            "Nothing was changed. The backup may have bytes at its end that do not belong to it."
-        ),
+        hint=gettext_noop("Nothing was changed. The backup may end with bytes that do not belong to it."),
         program=process.command.name,
     )

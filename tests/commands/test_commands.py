@@ -11,7 +11,7 @@ from tests.support.faults import assert_failed, nothing_changes
 @pytest.mark.parametrize(
     "values, expected",
     [
-        ({"DB_CLEANUP_KEEP": 0}, "would keep no backup"),
+        ({"DB_CLEANUP_KEEP": 0}, "would not keep any backup"),
         ({"COMPRESION": None}, "unknown key “COMPRESION”.*Did you mean “COMPRESSION”"),
         ({"COMPRESSION": "zip"}, "“COMPRESSION”. has the wrong type"),
         ({"REMOTE": ""}, "“REMOTE”. is missing"),

@@ -190,7 +190,7 @@ def test_alias_that_would_be_read_as_another_is_refused():
     """Here nobody can tell where the alias ends and the extension begins."""
     naming = Naming("{database}.{ext}-{datetime}", "%Y-%m-%d-%H%M%S")
 
-    with pytest.raises(UsageError, match="could be taken for something else"):
+    with pytest.raises(UsageError, match="is ambiguous"):
         naming.render(database="a.b", taken_at=NOON, extension="dump")
 
 

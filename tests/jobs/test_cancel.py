@@ -79,7 +79,7 @@ def test_run_whose_backup_is_stored_already_does_not_say_that_nothing_was_change
 ):
     cancel_in_hanging(shop, tmp_path / "bin", rclone_binary, BACKUP, LOOK, after=MANIFEST)
     [(hint,)] = shop.execute(f"SELECT hint FROM {HISTORY}")
-    assert hint.startswith("The backup is on the remote all the same")
+    assert hint.startswith("The backup was stored on the remote")
     shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = rclone_binary
     assert [each["state"] for each in shop.manage("listbackups", "--json").json] == ["complete"]
 

@@ -89,7 +89,7 @@ def test_wrapper_that_prints_is_one_sentence(shop, tmp_path, rclone_binary, said
 
     assert result.code == 1
     sentence, hint = result.err.strip().splitlines()
-    assert "something else than the answer" in sentence
+    assert "an unexpected answer" in sentence
     assert "RCLONE_BINARY" in hint
 
 

@@ -107,7 +107,7 @@ def test_all_mistakes_are_named_at_once():
 def test_retention_that_could_keep_nothing_is_refused(values):
     [(sentence, hint)] = problems(REMOTE | values)
 
-    assert sentence == "The retention would keep no backup."
+    assert sentence == "The retention rules would not keep any backup."
     assert "1 or more" in hint
 
 
