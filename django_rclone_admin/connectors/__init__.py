@@ -1,1 +1,1 @@
-"""Connectors: each knows one database engine, and starts nothing by itself."""
+"""Connectors: each describes how to dump and restore one database engine, and starts no program by itself."""

@@ -1,4 +1,4 @@
-"""What every connector has; the base class for one's own."""
+"""The base class of all connectors, also for those of other packages."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OPTIONS = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What is recorded of a database when it is dumped, and shown before a restore."""
+    """Facts about a database that a dump records and a restore plan shows."""
 
     server_version: str = ""
     tool_version: str = ""
@@ -35,16 +35,16 @@ class Facts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    """What a dump holds, as far as the dump itself tells."""
+    """The contents of a dump, as far as the dump tells."""
 
     objects: dict[str, list[str]] = field(default_factory=dict)
     """Names by kind, such as ``tables``, ``views``, ``triggers``. Empty where the connector can't tell."""
     rows: dict[str, int] = field(default_factory=dict)
-    """How many rows the dump has, by table, where that was counted."""
+    """Rows of each table, where they were counted."""
     left_out: dict[str, list[str]] = field(default_factory=dict)
-    """Names by kind, of what the options of the site keep out of the dump."""
+    """Names by kind of the objects that the options of the site exclude."""
     warnings: list[str] = field(default_factory=list)
-    """English sentences: what would not restore into the place that it came from, and the way out."""
+    """English sentences: what can't be restored into the source database, and the remedy."""
 
 
 class Connector:
@@ -54,23 +54,23 @@ class Connector:
     define :meth:`source` and :meth:`sink`.
 
     :param alias: the alias in ``DATABASES``.
-    :param database: its settings, as Django completed them.
+    :param database: its settings, with Django's defaults.
     :param options: its entry in ``CONNECTOR_OPTIONS``.
-    :param history_tables: tables that a backup must not carry and a restore must not touch.
+    :param history_tables: tables that a backup must not contain and a restore must not touch.
     """
 
     engine: ClassVar[str]
     """The engine's name in manifests; a backup is restored only into the same engine."""
     vendor_name: ClassVar[str]
-    """The engine's name for people."""
+    """The engine's display name."""
     extension: ClassVar[str]
     """The extension of the backup's name, without compression."""
     needs_server_of_dump: ClassVar[bool] = False
-    """Whether a dump can't be loaded into a server whose major version is lower than the dumped one's."""
+    """Whether a server of a lower major version can't load the dump."""
     strategies: ClassVar[tuple[str, ...]] = ("in_place",)
-    """The restore strategies it can carry out; the first is its default."""
+    """The supported restore strategies; the first is the default."""
     known_options: ClassVar[frozenset[str]] = OPTIONS
-    """The keys that its entry in ``CONNECTOR_OPTIONS`` may have."""
+    """The allowed keys of its entry in ``CONNECTOR_OPTIONS``."""
 
     def __init__(
         self,
@@ -91,17 +91,17 @@ class Connector:
                 known=", ".join(sorted(self.known_options)),
             )
         self.live = database
-        """The settings of the live database: what a restore writes to."""
+        """The settings of the live database, which a restore writes to."""
         self.replica = {**database, **self.options.get("CONNECTION", {})}
-        """The settings that a dump reads from."""
+        """The settings of the database that a dump reads."""
         self.history_tables = history_tables
 
     @classmethod
     def safety_options(cls, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the options for a safety backup and for its restore: without those by which a dump may lack something.
+        """Return the options for a safety backup and its restore, without those that make a dump incomplete.
 
-        That is what leaves out, and what has the dump come from another server than the live one. A connector that knows which
-        arguments leave nothing out keeps those.
+        By default these are the options that exclude objects or name another server to dump from. A connector that
+        knows which arguments are harmless keeps those.
         """
         narrowing = {"EXCLUDE_TABLES", "SCHEMAS", "DUMP_ARGS", "CONNECTION"}
         return {key: value for key, value in options.items() if key not in narrowing}
@@ -113,41 +113,43 @@ class Connector:
         raise NotImplementedError
 
     def restore_command(self) -> Command:
-        """Return the command that loads a dump from its standard input, all or nothing."""
+        """Return the command that loads a dump from its standard input, all-or-nothing."""
         raise NotImplementedError
 
     def check_head(self, head: bytes) -> None:
         """Refuse data that this connector can't load, by its first bytes.
 
-        :raises WrongFormat: it is of another format.
+        :raises WrongFormat: the data is in another format.
         """
 
     def source(self) -> Source:
-        """Return where the dump comes from."""
+        """Return the source of the dump."""
         return CommandSource(self.dump_command())
 
     def contents(self, source: Source) -> Contents:
-        """Return what the finished dump holds. Where it lacks what nobody left out, ``source.finish`` has failed.
+        """Return the contents of the finished dump. If an object is missing unintentionally, ``source.finish`` has
+        raised.
 
-        :param source: what :meth:`source` returned, read to its end.
+        :param source: the return value of :meth:`source`, read to its end.
         """
         return Contents()
 
     def sink(self, head: bytes, control: Control, strategy: str) -> Sink:
-        """Return where a dump that begins with ``head`` goes. Its ``commit`` replaces the live data, or changes nothing.
+        """Return the sink for a dump that begins with ``head``. Its ``commit`` replaces the live data or changes
+        nothing.
 
         :param strategy: one of ``strategies``.
-        :raises WrongFormat: it is of another format.
+        :raises WrongFormat: the dump is in another format.
         """
         self.check_head(head)
         return CommandSink(self.restore_command())
 
     def examiner(self, head: bytes, control: Control, tables: Collection[str]) -> Examiner:
-        """Return what reads a dump that begins with ``head`` and counts its rows. It needs no server.
+        """Return a sink that reads a dump that begins with ``head`` and counts its rows. It needs no server.
 
-        :param tables: the names that the manifest has, by which the rows are counted.
-        :raises WrongFormat: it is of another format.
-        :raises NotChecked: this connector can't do that, or not here.
+        :param tables: the names in the manifest, by which the rows are counted.
+        :raises WrongFormat: the dump is in another format.
+        :raises NotChecked: this connector can't examine dumps, or not on this machine.
         """
         raise NotChecked(
             gettext_noop("The connector of “%(database)s” can't check the structure of a backup."),
@@ -156,7 +158,7 @@ class Connector:
         )
 
     def count_rows(self, using: str) -> dict[str, int]:
-        """Count the rows of each table of an opened backup, as the dump has them.
+        """Count the rows of each table of an opened backup in the same way as in the dump.
 
         :param using: its alias.
         """
@@ -169,84 +171,84 @@ class Connector:
         return found
 
     def broken(self, using: str) -> list[str]:
-        """Return the names of constraints and the like that do not hold in an opened backup."""
+        """Return the names of constraints and indexes that are violated in an opened backup."""
         return []
 
     def behind(self, using: str, columns: Iterable[tuple[str, str]]) -> list[str]:
-        """Return which of these columns of an opened backup, as ``table.column``, would get a key that is there already.
+        """Return those columns of an opened backup, as ``table.column``, whose next generated key already exists.
 
-        :param columns: tables with their column that a sequence or a counter fills.
+        :param columns: tables with the column that a sequence or a counter fills.
         """
         return []
 
     def is_trouble_of_server(self, error: Exception) -> bool:
-        """Whether a dump could not be loaded for a reason that says nothing of the dump: a missing right, a full disk."""
+        """Whether loading a dump failed because of the server, not the dump: a missing right, a full disk."""
         return TROUBLE.search(str(error)) is not None
 
     def check_restore_options(self) -> None:
-        """Refuse options with which a restore would not bring everything back.
+        """Refuse options with which a restore would be incomplete.
 
-        :raises UsageError: there is one.
+        :raises UsageError: such an option is set.
         """
 
     def check_room(self, size: int) -> None:
-        """Refuse a restore for which there is no room.
+        """Refuse a restore when the disk space does not suffice.
 
         :param size: bytes of the dump.
         :raises RestoreRefused: a disk is too full.
         """
 
     def why_not(self, strategy: str) -> str:
-        """Return why one of ``strategies`` is not possible here, as a sentence; an empty string when it is."""
+        """Return why one of ``strategies`` is not possible, as a sentence; an empty string when it is possible."""
         return ""
 
     def vanished(self, sink: Sink) -> list[str]:
-        """Return the tables that the committed restore removed because the backup does not know them."""
+        """Return the tables that the committed restore dropped because the backup does not contain them."""
         return []
 
     def is_atomic(self, strategy: str) -> bool:
-        """Whether a restore by one of ``strategies`` that fails has changed nothing."""
+        """Whether a failed restore by one of ``strategies`` has changed nothing."""
         return True
 
     def is_half_done(self, sink: Sink) -> bool:
-        """Whether a restore that did not succeed may have changed something, or nobody knows whether it has."""
+        """Whether a failed restore may have changed something, or its outcome is unknown."""
         return False
 
     def is_committed(self, sink: Sink) -> bool:
-        """Whether the live data was replaced, as far as that is known, although ``commit`` has raised."""
+        """Whether the live data is known to be replaced although ``commit`` has raised."""
         return False
 
     def kept(self, sink: Sink) -> str:
-        """Return the name under which the server will have what the restore replaces, or an empty string.
+        """Return the name under which the server will keep the replaced data, or an empty string.
 
-        It is written down before the sink is opened: a process that dies can say nothing.
+        The caller records it before it opens the sink, because a killed process can't record it later.
         """
         return ""
 
     def has_kept(self, name: str) -> bool:
-        """Whether the server has what was live under this name: whether that restore or undo has happened."""
+        """Whether the server has kept data under this name, which proves that the restore or undo has happened."""
         return False
 
     def name_to_keep(self) -> str:
-        """Return a new name under which :meth:`put_back` can keep what is live now."""
+        """Return a new name under which :meth:`put_back` can keep the live data."""
         raise NotImplementedError
 
     def put_back(self, kept: str, aside: str) -> None:
-        """Undo a restore: put back what :meth:`kept` named, all of it or nothing, and keep what is live as ``aside``."""
+        """Undo a restore, all-or-nothing: make the data kept as ``kept`` live, and keep the live data as ``aside``."""
         raise NotImplementedError
 
     def discard(self, kept: str) -> None:
-        """Remove what :meth:`kept` named; nothing happens when it is gone already."""
+        """Drop the data kept as ``kept``; does nothing when it is gone already."""
 
     def places(self) -> Places | None:
-        """Return where opened backups lie; ``None`` where the connector offers none.
+        """Return the place of opened backups; ``None`` where the connector does not support them.
 
-        Called only when something is done with them.
+        Called only when an opened backup is used.
         """
         return None
 
     def facts(self) -> Facts:
-        """Ask the live database and the tools about themselves."""
+        """Query the live database and the client programs for their facts."""
         connection = connections[self.alias]
         with connection.cursor() as cursor:
             names = connection.introspection.table_names(cursor)
@@ -254,13 +256,13 @@ class Connector:
         return Facts(server_version=version, tables=sorted(set(names) - set(self.history_tables)))
 
     def exists(self) -> bool:
-        """Whether there is anything that a restore would overwrite."""
+        """Whether the database contains anything that a restore would overwrite."""
         return bool(self.facts().tables)
 
     # -- for “manage.py rclonedoctor” ------------------------------------------------------------------------------
 
     def examine_programs(self) -> Finding:
-        """Say whether the programs of the engine are there, and not older than the server."""
+        """Check that the engine's programs are installed and not older than the server."""
         try:
             commands = [self.dump_command(), self.restore_command()]
         except NotImplementedError:
@@ -278,18 +280,18 @@ class Connector:
         )
 
     def examine_rights(self, strategy: str | None) -> Finding:
-        """Say whether our account may do what opened backups and swaps need.
+        """Check that the database user has the rights for opened backups and swaps.
 
-        :param strategy: the configured restore strategy, if there is one.
+        :param strategy: the configured restore strategy, if any.
         """
-        return findings.unchecked(gettext_noop("For this engine, rights are not looked at."))
+        return findings.unchecked(gettext_noop("For this engine, rights are not checked."))
 
     def examine_contents(self, strategy: str | None) -> Finding:
-        """Say whether the database has anything that a restore would not bring back to where it came from."""
-        return findings.unchecked(gettext_noop("For this engine, it is not known beforehand."))
+        """Check whether the database contains objects that can't be restored into it."""
+        return findings.unchecked(gettext_noop("For this engine, the contents are not checked beforehand."))
 
     def copy_size(self) -> int:
-        """Return how many bytes a backup takes in the folder for temporary files."""
+        """Return how many bytes a backup needs in the folder for temporary files."""
         return 0
 
     # -- shared helpers --------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What reads dumps without a server, and what a server's own troubles sound like when it loads one."""
+"""The interface for reading dumps without a server, and a pattern for errors that are the server's own."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ TROUBLE = re.compile(
     r"|could not open extension|could not connect|connection .* failed|can't connect|lost connection|server closed",
     re.IGNORECASE,
 )
-"""What servers say that can't load a dump now, or for this user, whatever is in it."""
+"""Messages of servers that can't load any dump now, or not for this user."""
 
 
 class Examiner(Sink, Protocol):
-    """Reads a dump as its loader would, and keeps nothing of it.
+    """Reads a dump like its loader, and stores nothing.
 
-    It raises :class:`BackupDamaged` or :class:`WrongFormat` where the dump is not complete, or can't be loaded.
+    It raises :class:`BackupDamaged` or :class:`WrongFormat` if the dump is incomplete or can't be loaded.
     """
 
     @property
     def rows(self) -> dict[str, int | None]:
-        """After ``commit``: the rows of each table in the dump; ``None`` where a table has none of its own."""
+        """After ``commit``: the rows of each table in the dump; ``None`` for a table without rows of its own."""
 
 
 class Nowhere:
-    """A sink whose bytes go nowhere."""
+    """A sink that discards its bytes."""
 
     def open(self) -> None:
         pass

@@ -1,4 +1,4 @@
-"""MongoDB, by mongodump and mongorestore. Not all or nothing: MongoDB has no transaction around that much."""
+"""MongoDB, by mongodump and mongorestore. Not all-or-nothing: MongoDB has no transaction of that size."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ PARTIAL = frozenset(
         "excludeCollectionsWithPrefix", "archive", "dir", "config", "help", "version",
     }
 )  # fmt: skip
-"""Arguments of mongorestore that make it restore a part, something else, or nothing, and end well."""
+"""Arguments of mongorestore that make it restore only a part, something else, or nothing, and exit with 0."""
 
 PROBLEMS: tuple[tuple[str, str], ...] = (
     (
@@ -47,14 +47,14 @@ PROBLEMS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"server selection error|connection refused|no reachable servers|no such host",
-        gettext_noop("Check HOST and PORT, and that the database server runs."),
+        gettext_noop("Check HOST and PORT, and that the database server is running."),
     ),
     (r"[Uu]nauthorized|not authorized", gettext_noop("The database user lacks a right; see the message.")),
 )
 
 
 def explain(name: str, status: int, output: str) -> BackupError:
-    """Explain a failure of MongoDB's programs by their last words."""
+    """Explain a failure of MongoDB's programs by the end of their error output."""
     error = program_failed(
         name, status, "\n".join(re.sub(r"^\S+\t", "", each) for each in output.splitlines())
     )
@@ -65,10 +65,10 @@ def explain(name: str, status: int, output: str) -> BackupError:
 
 
 class RestoreSink(SecretSink):
-    """The input of mongorestore, which drops and fills each collection as soon as it comes."""
+    """The input of mongorestore, which drops and fills each collection as it arrives."""
 
     is_begun = False
-    """Whether it has had any data."""
+    """Whether it has received any data."""
 
     def write(self, data: bytes) -> None:
         self.is_begun = self.is_begun or bool(data)
@@ -76,9 +76,9 @@ class RestoreSink(SecretSink):
 
 
 class DryRun(SecretSink):
-    """The input of a mongorestore that reads all of an archive and changes nothing. It counts no rows.
+    """The input of a mongorestore that reads a whole archive and changes nothing. It does not count rows.
 
-    :param tables: the collections that the manifest names.
+    :param tables: the collections in the manifest.
     """
 
     def __init__(self, make: Make, content: str, tables: Collection[str]) -> None:
@@ -96,7 +96,7 @@ class DryRun(SecretSink):
 
 @contextlib.contextmanager
 def _judged() -> Iterator[None]:
-    """Tell an archive that is damaged from a server that is not there: mongorestore wants one also when it changes nothing."""
+    """Distinguish a damaged archive from an unreachable server, which mongorestore needs even for a dry run."""
     try:
         yield
     except ProgramFailed as error:
@@ -117,8 +117,8 @@ def _judged() -> Iterator[None]:
 class MongoDumpConnector(Connector):
     """Stores mongodump's archive.
 
-    The password, or the address where it holds one, goes into a private ``--config`` file: these programs take it from
-    nowhere else but their arguments, which everybody on the machine can read.
+    A password, or an address that contains one, is passed in a private ``--config`` file: the only alternative of these
+    programs are arguments, which every user of the machine can read.
     """
 
     engine = "mongodb"
@@ -144,7 +144,7 @@ class MongoDumpConnector(Connector):
                     gettext_noop(
                         "RESTORE_ARGS of “%(database)s” contains %(argument)s, which could restore only part of the backup."
                     ),
-                    hint=gettext_noop("Take it out; a restore replaces the database as a whole."),
+                    hint=gettext_noop("Remove it; a restore always replaces the whole database."),
                     database=self.alias,
                     argument=argument.partition("=")[0],
                 )
@@ -172,7 +172,7 @@ class MongoDumpConnector(Connector):
     def facts(self) -> Facts:
         connection, version = connections[self.alias], ""
         names = connection.introspection.table_names()
-        with contextlib.suppress(AttributeError, NotImplementedError):  # not every backend knows it
+        with contextlib.suppress(AttributeError, NotImplementedError):  # not every backend supports it
             version = ".".join(map(str, connection.get_database_version()))
         tool = run(self.command("mongodump", "--version", env={}), timeout=30).output.decode(errors="replace")
         found = re.search(r"\d+(\.\d+)+", tool)
@@ -200,13 +200,13 @@ class MongoDumpConnector(Connector):
 
 
 def _client(settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what djongo calls ``CLIENT``: the keywords of pymongo's client."""
+    """Return djongo's ``CLIENT``: the keyword arguments of pymongo's client."""
     client: Mapping[str, Any] = settings.get("CLIENT") or {}
     return client
 
 
 def uri(settings: Mapping[str, Any]) -> str:
-    """Return the server's address where it is a whole one, ``mongodb://…`` or ``mongodb+srv://…``."""
+    """Return the server's address if it is a complete one, ``mongodb://…`` or ``mongodb+srv://…``."""
     host = settings.get("HOST") or _client(settings).get("host") or ""
     return host if isinstance(host, str) and "://" in host else ""
 
@@ -217,7 +217,7 @@ def database_name(settings: Mapping[str, Any]) -> str:
 
 
 def secret(settings: Mapping[str, Any]) -> str:
-    """Return the file that holds what nobody else may read, in YAML, of which JSON text is a part."""
+    """Return the content of the private file, in YAML, which includes JSON syntax."""
     client = _client(settings)
     password = settings.get("PASSWORD") or client.get("password")
     values = {"uri": uri(settings), "password": str(password or "")}
@@ -225,7 +225,7 @@ def secret(settings: Mapping[str, Any]) -> str:
 
 
 def address(settings: Mapping[str, Any]) -> list[str]:
-    """Return the arguments that name the server and the user, where no whole address does."""
+    """Return the arguments that name the server and the user, if there is no complete address."""
     client, options = _client(settings), settings.get("OPTIONS") or {}
     values = {
         "host": "" if uri(settings) else settings.get("HOST") or client.get("host"),

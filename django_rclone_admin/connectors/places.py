@@ -1,4 +1,4 @@
-"""Where opened backups lie: places of their own beside the live data, each with a name that says whose it is."""
+"""The interface for the places of opened backups, on the server or in the folder of the live data."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ..core.control import Control
 from ..core.transfer import Sink
 
 MARK = "_dra_open_"
-"""In the name of each place, behind the name of the live database. Eight digits of the site follow, and eight of the place."""
+"""Follows the live database in the name of each place. Then come eight digits of the site, and eight of the place."""
 
 
 class Places(Protocol):
-    """Makes, lists and drops the places of one server, or folder; each engine has its own."""
+    """Creates, lists and drops places on one server or in one folder; each engine implements it."""
 
     @property
     def read_only(self) -> tuple[str, ...]:
-        """Statements that make a session read-only, whatever has been done to it. Carried out before each query."""
+        """Statements that make a session read-only, whatever its state. Executed before each query."""
 
     @property
     def keeps(self) -> bool:
@@ -30,58 +30,59 @@ class Places(Protocol):
 
     @property
     def shell_arguments(self) -> tuple[str, ...]:
-        """Arguments of the database's own client, so that what is typed there can't write either."""
+        """Arguments that make the database's own client read-only."""
 
     @property
     def hint(self) -> str:
-        """What to do where :meth:`why_not` has a reason."""
+        """The hint for a reason that :meth:`why_not` returns."""
 
     def why_not(self) -> str:
-        """Return why no place can be made here, as a sentence; an empty string when it can."""
+        """Return why no place can be created, as a sentence; an empty string when it can."""
 
     def name(self, site: str, number: str) -> str:
         """Return the name of a place.
 
-        :param site: eight hex digits that tell the places of this site from those of others on the same server.
+        :param site: eight hex digits that distinguish the places of this site from others on the same server.
         :param number: eight hex digits of the place.
         """
 
     def names(self, site: str) -> list[str]:
-        """Return the places of a site beside this live database: exactly those that :meth:`name` could have named."""
+        """Return the places of a site that belong to this live database: exactly the names that :meth:`name` can
+        return."""
 
     def free(self) -> int | None:
-        """Return how many bytes are free where places lie; ``None`` where nobody can tell from here."""
+        """Return the free bytes where places are stored; ``None`` where that can't be determined."""
 
     def sink(self, head: bytes, control: Control, place: str) -> Sink:
-        """Return what makes a place and fills it with a dump. Its ``commit`` leaves it whole and read-only.
+        """Return a sink that creates a place and fills it with a dump. Its ``commit`` leaves it complete and read-only.
 
-        :raises WrongFormat: the dump is of another format.
+        :raises WrongFormat: the dump is in another format.
         """
 
     def settings(self, place: str) -> dict[str, Any]:
-        """Return how Django's ``DATABASES`` would describe a place."""
+        """Return the ``DATABASES`` entry of a place."""
 
     def rows(self, place: str = "", *, seconds: float | None = None) -> dict[str, int | None]:
         """Count the rows of each table of a place, or of the live database.
 
-        :param seconds: after this time, what is left is not counted, and has ``None``.
+        :param seconds: time limit; tables that are not counted by then have ``None``.
         """
 
     def drop(self, place: str) -> None:
-        """Remove a place with all that is in it; one that is gone already is no error."""
+        """Drop a place with its data; a missing place is not an error."""
 
     def put_live(self, place: str, kept: str, control: Control) -> list[str]:
-        """Put a place where the live data is, all of it or nothing; return the tables that are no more.
+        """Replace the live data with a place, all-or-nothing; return the dropped tables.
 
-        :param kept: the name under which the live data is kept, where the connector keeps any.
-        :raises OutcomeUnknown: nobody can tell whether it was done.
+        :param kept: the name for the replaced live data, where the connector keeps it.
+        :raises OutcomeUnknown: it is unknown whether the data was replaced.
         """
 
 
 def count_rows(cursor: Any, tables: Mapping[str, str], seconds: float | None) -> dict[str, int | None]:
     """Count the rows of tables.
 
-    :param tables: the identifiers, as SQL, by the names that they are known by.
+    :param tables: SQL identifiers by display name.
     """
     began = time.monotonic()
     found: dict[str, int | None] = dict.fromkeys(tables)
@@ -94,7 +95,7 @@ def count_rows(cursor: Any, tables: Mapping[str, str], seconds: float | None) ->
 
 
 def free_space(folder: Path) -> int | None:
-    """Return how many bytes are free on the disk of a folder of this machine; ``None`` where that can't be told."""
+    """Return the free bytes on the disk of a local folder; ``None`` where that can't be determined."""
     try:
         return shutil.disk_usage(folder).free
     except OSError:
@@ -102,7 +103,7 @@ def free_space(folder: Path) -> int | None:
 
 
 def is_here(host: object) -> bool:
-    """Whether the server that ``HOST`` names surely works on this machine."""
+    """Whether the server in ``HOST`` certainly runs on this machine."""
     name = str(host or "")
     return (
         not name or name.startswith(os.sep) or name in ("localhost", "127.0.0.1", "::1", socket.gethostname())

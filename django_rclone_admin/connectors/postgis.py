@@ -1,4 +1,4 @@
-"""The documented home of the PostGIS connector."""
+"""The documented import path of the PostGIS connector."""
 
 from .postgresql.postgis import PgDumpGisConnector
 

@@ -1,7 +1,7 @@
-"""Keeps whoever reads an opened backup from writing, whatever he says to the server.
+"""Prevents all writes in the sessions of opened backups.
 
-The server refuses what writes, because each session is read-only. A session could take that back; so only what reads is let
-through, and the session is made read-only again before each query.
+Each session is read-only, so the server refuses writes. A session could turn that off; so only statements that read are
+passed on, and the session is made read-only again before each query.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ READS = frozenset(
         "RELEASE",
     ]
 )
-"""The words that statements may begin with. What writes all the same is refused by the server."""
+"""The words that statements may begin with. The server refuses those that write nevertheless."""
 TEXTS = re.compile(
     r"""
     '(?:[^'\\]|\\.|'')*' | "(?:[^"\\]|\\.|"")*" | `[^`]*` | (?P<dollar>\$\w*\$).*?(?P=dollar)
@@ -49,18 +49,18 @@ TEXTS = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-"""What stands in a statement and is none: texts, names in quotes, and comments but those that MySQL carries out."""
+"""The parts of a statement that are ignored: strings, quoted names, and comments except MySQL's executable ones."""
 
 
 WRITE = re.compile(r"\bREAD\s+WRITE\b|READ_ONLY|QUERY_ONLY")
-"""What a statement that begins or sets something may not say: MySQL would begin a transaction that can write."""
+"""Words that a statement that begins or sets something may not contain: MySQL would begin a writable transaction."""
 SETS = frozenset({"SET", "RESET", "BEGIN", "START", "COMMIT", "ROLLBACK", "PRAGMA"})
 
 
 class Guard:
     """An execute wrapper for the connections of opened backups.
 
-    :param statements: make a session read-only.
+    :param statements: SQL that makes a session read-only.
     """
 
     def __init__(self, statements: tuple[str, ...]) -> None:
@@ -83,15 +83,15 @@ class Guard:
 
 
 def refuse_writing(text: str) -> None:
-    """Refuse statements that may not be let through.
+    """Refuse statements that do not only read.
 
-    :raises NotSupportedError: one of them does not read.
+    :raises NotSupportedError: a statement may write.
     """
     bare = TEXTS.sub(" ", text)
     statements = [each.split() for each in bare.upper().replace("(", " ").split(";") if each.strip()]
     words = [each[0] for each in statements]
     if SETS.intersection(words) and WRITE.search(bare.upper()):
         raise NotSupportedError("This is an opened backup: its session stays read-only.")
-    # Several at once could make the session read-write and write: only one of them is looked after.
+    # Several statements at once could make the session read-write and then write: only one is checked.
     if not READS.issuperset(words) or (len(words) > 1 and set(words) != {"SET"}) or "/*" in bare:
         raise NotSupportedError("This is an opened backup: it can only be read.")

@@ -1,4 +1,4 @@
-"""Which connector serves which database."""
+"""Finds the connector of a database."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MONGODB = f"{_PACKAGE}.mongodb.MongoDumpConnector"
 SQLITE = f"{_PACKAGE}.sqlite.SqliteBackupConnector"
 
 OPENED = "OPENED_BACKUP"
-"""The key by which the settings of an alias say that it reads an opened backup."""
+"""The settings key that marks the alias of an opened backup."""
 
 MAPPING = {
     "django.db.backends.postgresql": POSTGRESQL,
@@ -41,11 +41,11 @@ MAPPING = {
     "django_prometheus.db.backends.sqlite3": SQLITE,
     "django_prometheus.db.backends.spatialite": SQLITE,
 }
-"""Database engine → connector. ``CONNECTOR_MAPPING`` adds to it."""
+"""Database engine → connector. ``CONNECTOR_MAPPING`` adds entries."""
 
 
 def connector_path(alias: str) -> str | None:
-    """Return the dotted path of the connector of a database, or ``None`` when its engine has none."""
+    """Return the dotted path of a database's connector, or ``None`` when its engine has none."""
     settings = get_settings()
     engine = connections.settings[alias]["ENGINE"]
     mapping = {**MAPPING, **settings.connector_mapping}
@@ -53,10 +53,11 @@ def connector_path(alias: str) -> str | None:
 
 
 def _by_parents(engine: str, mapping: Mapping[str, str]) -> str | None:
-    """Return the connector of the nearest engine that a wrapper such as ``django_tenants.postgresql_backend`` extends."""
+    """Return the connector of the nearest engine that a wrapper such as ``django_tenants.postgresql_backend``
+    extends."""
     try:
         wrapper = load_backend(engine).DatabaseWrapper
-    except (ImportError, ImproperlyConfigured, AttributeError):  # not installed, or none of Django's kind
+    except (ImportError, ImproperlyConfigured, AttributeError):  # not installed, or not a Django backend
         return None
     modules = (each.__module__.removesuffix(".base") for each in wrapper.__mro__)
     return next((mapping[module] for module in modules if module in mapping), None)
@@ -65,10 +66,10 @@ def _by_parents(engine: str, mapping: Mapping[str, str]) -> str | None:
 def get_connector(alias: str, *, for_safety: bool = False) -> Connector:
     """Return the connector of a database.
 
-    :param for_safety: it dumps all of the live database, for a safety backup, or restores such a backup.
-    :raises UsageError: there is no such alias, or nothing can back up its engine.
+    :param for_safety: for a safety backup, which contains all of the live database, or for its restore.
+    :raises UsageError: the alias does not exist, or no connector supports its engine.
     """
-    from ..models.staying import STAYING  # models need the apps to be ready
+    from ..models.staying import STAYING  # models need the app registry
 
     if not is_database(alias):
         raise no_database(alias)
@@ -101,9 +102,9 @@ def get_connector(alias: str, *, for_safety: bool = False) -> Connector:
 
 
 def no_database(alias: str, others: Iterable[str] = ()) -> UsageError:
-    """Return what to say of an alias that nobody knows.
+    """Return the error for an unknown alias.
 
-    :param others: names that are no aliases and would have done as well.
+    :param others: names other than aliases that are also accepted.
     """
     known = list(connections.settings)
     close = difflib.get_close_matches(alias, dict.fromkeys([*known, *others]), n=1)
@@ -119,12 +120,13 @@ def no_database(alias: str, others: Iterable[str] = ()) -> UsageError:
 
 
 def is_database(alias: str) -> bool:
-    """Whether an alias is configured; that of an opened backup is not, though it is found."""
+    """Whether an alias is configured; the alias of an opened backup is not, although its connection exists."""
     return alias in list(connections.settings)
 
 
 def databases_without_connector() -> list[str]:
-    """Return the aliases that "all" leaves out because nothing can back up their engine; none where the site chose."""
+    """Return the aliases that "all" omits because no connector supports their engine; empty if the site chose
+    aliases."""
     if get_settings().databases is not None:
         return []
     found = [each for each in connections.settings if not connector_path(each)]
@@ -132,7 +134,7 @@ def databases_without_connector() -> list[str]:
 
 
 def all_databases() -> list[str]:
-    """Return the aliases that "all" means: those of ``DATABASES`` in the settings, else all that have a connector."""
+    """Return the aliases that "all" means: those in the setting ``DATABASES``, else all that have a connector."""
     chosen = get_settings().databases
     return (
         list(chosen)

@@ -90,5 +90,5 @@ def test_what_a_superuser_has_put_there_stays_as_it_is(make_shop, request, datab
     with closing(server.superuser_connection(entry["NAME"])) as connection:
         connection.execute("DROP SUBSCRIPTION nobody")  # no database goes before its subscriptions
     assert found == wanted
-    said = "what only a superuser can create in another one" in history(shop)[-1]["log"]
+    said = "an object that only a superuser can create in another one" in history(shop)[-1]["log"]
     assert said is (strategy == "swap")

@@ -139,7 +139,7 @@ def test_restore_that_comes_to_no_good_end_after_the_exchange_says_so_and_can_be
     query = f"SELECT status, hint, options FROM {HISTORY} WHERE kind = 'db_restore'"
     [(status, hint, options)] = backed_up.execute(query)
     assert (status, json.loads(options)["unfinished"]) == ("failed", True)
-    assert "or put them back with “--undo”" in hint
+    assert "or undo the restore with “--undo”" in hint
     use_programs(backed_up, real)
     undone = backed_up.manage("dbrestore", "--undo", "--noinput")
     assert undone.code == 0, undone.err

@@ -139,7 +139,7 @@ def test_folders_beside_each_other_are_fine(values):
 def test_retention_with_a_part_of_a_backup_is_refused():
     [(sentence, _)] = problems(REMOTE | {"RETENTION": {"last": 2.5}})
 
-    assert "not whole" in sentence
+    assert "not an integer" in sentence
 
 
 def test_unknown_rule_of_the_retention_is_named_with_what_was_meant():

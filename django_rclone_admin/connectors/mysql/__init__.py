@@ -1,4 +1,4 @@
-"""MariaDB and MySQL: how they are dumped and restored."""
+"""The connectors of MariaDB and MySQL."""
 
 from .connector import MysqlDumpConnector
 

@@ -1,4 +1,4 @@
-"""Which of the site's arguments the client programs may be given, and what those leave out of a dump."""
+"""The site's arguments of the client programs: which are allowed, and what they exclude from a dump."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WITH_VALUE = frozenset({
     "ssl-cipher", "ssl-crl", "ssl-crlpath", "ssl-key", "ssl-mode", "system", "tab", "tls-version", "user",
     "where",
 })  # fmt: skip
-"""Long options whose value may also be the next argument."""
+"""Long options whose value may be the next argument."""
 SHORT = {
     "A": "all-databases",
     "B": "databases",
@@ -67,7 +67,7 @@ TO_LEAVE_OUT = {
     "skip-events": "events",
     "skip-dump-history": "history",
 }
-"""Options that leave something out of a dump, and what."""
+"""Options that exclude something from a dump, and what they exclude."""
 NOT_FOR_US = frozenset({
     "add-drop-database", "all-databases", "all-tablespaces", "apply-slave-statements", "as-of", "compact",
     "compatible", "databases", "default-character-set", "defaults-extra-file", "defaults-file",
@@ -77,7 +77,7 @@ NOT_FOR_US = frozenset({
     "skip-create-options", "skip-tz-utc", "socket", "source-data", "system", "tab", "tables", "user",
     "version", "xml",
 })  # fmt: skip
-"""Options with which a dump could not be restored, or would not come from the database of the settings."""
+"""Options whose dump could not be restored, or would not come from the database of the settings."""
 KNOWN = sorted(
     {
         *WITH_VALUE,
@@ -114,7 +114,7 @@ KNOWN = sorted(
         ],
     }
 )
-"""Names of options, so that their beginnings are understood as the programs understand them."""
+"""Names of options, to resolve abbreviations like the programs."""
 HARMLESS = (
     "--comments",
     "--compress",
@@ -145,17 +145,17 @@ class DumpArguments:
 
     arguments: tuple[str, ...] = ()
     kinds: frozenset[str] = frozenset()
-    """What they leave out as a whole: ``rows``, ``triggers``, ``routines``, ``events`` or ``history``."""
+    """The kinds that they exclude: ``rows``, ``triggers``, ``routines``, ``events`` or ``history``."""
     tables: frozenset[str] = frozenset()
-    """Tables and views that they leave out."""
+    """Tables and views that they exclude."""
     rows: frozenset[str] = frozenset()
-    """Tables whose rows they leave out."""
+    """Tables whose rows they exclude."""
 
 
 def read_dump_arguments(alias: str, schema: str, arguments: Sequence[str]) -> DumpArguments:
-    """Find out what the arguments in ``DUMP_ARGS`` leave out.
+    """Find out what the arguments in ``DUMP_ARGS`` exclude.
 
-    :raises UsageError: a dump with one of them could not be restored, or would be of another database.
+    :raises UsageError: with one of them, the dump could not be restored or would be of another database.
     """
     kinds: set[str] = set()
     tables: set[str] = set()
@@ -164,9 +164,9 @@ def read_dump_arguments(alias: str, schema: str, arguments: Sequence[str]) -> Du
         if not name or name in NOT_FOR_US:
             raise UsageError(
                 gettext_noop(
-                    "DUMP_ARGS of “%(database)s” has an argument with which a backup could not be restored: %(argument)s."
+                    "DUMP_ARGS of “%(database)s” contains %(argument)s, with which a backup could not be restored."
                 ),
-                hint=gettext_noop("Take it out. Where to dump from is told by CONNECTION."),
+                hint=gettext_noop("Remove it. The setting CONNECTION names the server to dump from."),
                 database=alias,
                 argument=f"--{name}" if name else value,
             )
@@ -182,7 +182,7 @@ def read_dump_arguments(alias: str, schema: str, arguments: Sequence[str]) -> Du
 
 
 def without_leaving_out(arguments: Sequence[str]) -> list[str]:
-    """Return those arguments that leave nothing out and can be used."""
+    """Return the arguments that exclude nothing and are allowed."""
     found = []
     for position, argument in enumerate(arguments):
         names = [name for name, _value in _options(arguments[position : position + 1])]
@@ -198,9 +198,9 @@ def without_leaving_out(arguments: Sequence[str]) -> list[str]:
 
 
 def check_restore_arguments(alias: str, arguments: Sequence[str]) -> None:
-    """Refuse arguments of the client program with which a restore might not be complete.
+    """Refuse arguments of the client program with which a restore could be incomplete.
 
-    :raises UsageError: there is one.
+    :raises UsageError: such an argument is set.
     """
     for argument in arguments:
         name = argument.partition("=")[0].replace("_", "-")
@@ -217,7 +217,7 @@ def check_restore_arguments(alias: str, arguments: Sequence[str]) -> None:
 
 
 def _options(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Give each option by its long name, with its value; by no name what is no option."""
+    """Give each option by its long name, with its value; other arguments under an empty name."""
     rest = list(arguments)
     while rest:
         argument = rest.pop(0)
@@ -243,7 +243,7 @@ def _long(text: str, rest: list[str]) -> tuple[str, str]:
 
 
 def _whole(name: str) -> str:
-    """Return the option that begins so, where there is only one."""
+    """Return the full name of an abbreviated option, if it is unique."""
     if name in KNOWN:
         return name
     found = [each for each in KNOWN if each.startswith(name)]

@@ -1,5 +1,5 @@
-"""The defaults of columns that need a sequence. They are set when everything else is there: a sequence may come later in
-the dump than the table, and in a swap both move to another schema.
+"""Column defaults that use a sequence. They are set last: a dump may create a sequence after the table that uses it,
+and a swap moves both to another schema.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ class Default:
     table: str
     column: str
     expression: bytes
-    """As SQL; sequences of the dumped database without its name."""
+    """As SQL, without the name of the dumped database."""
     sequences: tuple[str, ...]
-    """Those of the dumped database."""
+    """The sequences of the dumped database that it uses."""
 
     def alteration(self, schema: str) -> bytes:
-        """Return the statement that sets it in a schema; the sequences are those of the current one."""
+        """Return the statement that sets it in a schema; sequences are those of the current schema."""
         table = quoted(schema) + b"." + quoted(self.table)
         return b"ALTER TABLE %b ALTER COLUMN %b SET DEFAULT %b" % (
             table,
@@ -34,7 +34,7 @@ class Default:
 
 
 def take_defaults(phrase: Phrase, table: str, end: int) -> list[Default]:
-    """Take the defaults that need a sequence out of the columns of a table."""
+    """Remove the defaults that need a sequence from the columns of a table, and return them."""
     found, column, depth = [], "", 0
     word = phrase.at
     while word < end:
@@ -57,7 +57,8 @@ def take_defaults(phrase: Phrase, table: str, end: int) -> list[Default]:
 
 
 def _sequences(phrase: Phrase, first: int, last: int) -> tuple[str, ...] | None:
-    """Return our sequences in an expression, and leave out the dumped database before their names; none: it uses none."""
+    """Return our sequences in an expression, and remove the dumped database from their names; ``None`` if it uses
+    none."""
     found, is_used = [], False
     for word in range(first, last):
         if phrase.token(word).key not in FUNCTIONS or phrase.token(word + 1).key != "(":

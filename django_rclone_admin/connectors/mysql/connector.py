@@ -1,4 +1,4 @@
-"""MySQL and MariaDB, by mysqldump or mariadb-dump and the client program, whichever is there."""
+"""MySQL and MariaDB, by mysqldump or mariadb-dump and the client program, depending on what is installed."""
 
 from __future__ import annotations
 
@@ -39,23 +39,23 @@ QUIET = (
     "--skip-named-commands",
     "--skip-reconnect",
 )
-"""Bytes stay as they are, no text gives the client commands or has it read a file, and comments in a routine's body stay."""
+"""Keeps bytes unchanged, disables client commands and file access in the text, and keeps comments in routine bodies."""
 TABLES = """
     SELECT TABLE_NAME FROM information_schema.TABLES
     WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') ORDER BY TABLE_NAME
 """
-"""Tables that have rows of their own."""
+"""Tables with rows of their own."""
 NARROWING = frozenset({"EXCLUDE_TABLES", "SCHEMAS", "DUMP_ARGS", "CONNECTION"})
-"""Options by which a dump may lack something, or come from another server than the live one."""
+"""Options that may make a dump incomplete, or take it from another server than the live one."""
 PACKET = "--max-allowed-packet=1G"
-"""The most that these programs can do; the server has its own limit."""
+"""The upper limit of these programs; the server has a separate limit."""
 
 
 class MysqlDumpConnector(Connector):
     """Stores SQL text.
 
-    The password goes into the programs' environment, as in Django's own client: no other user can read that, and
-    there is no file that a killed run could leave behind.
+    The password is passed in the programs' environment, as in Django's own client: other users can't read it, and no
+    file with it can be left behind by a killed run.
     """
 
     engine = "mysql"
@@ -64,7 +64,8 @@ class MysqlDumpConnector(Connector):
 
     @property
     def vendor_name(self) -> str:  # type: ignore[override]
-        """“MariaDB” or “MySQL”: as the server called itself in this process, else as the programs here are called."""
+        """“MariaDB” or “MySQL”: as reported by the server in this process, else by the names of the installed
+        programs."""
         told = vars(connections[self.alias]).get("mysql_server_data")
         if told:
             return engine_name(self.engine, str(told["version"]))
@@ -176,7 +177,7 @@ class MysqlDumpConnector(Connector):
 
     @property
     def schema_of_dump(self) -> str:
-        """The name of the schema that is dumped."""
+        """The name of the dumped schema."""
         return schema_name(self.replica)
 
     def facts(self) -> Facts:
@@ -195,11 +196,11 @@ class MysqlDumpConnector(Connector):
         )
 
     def load(self, schema: str) -> Command:
-        """Return the client program that carries out statements in a schema, and stops at the first that fails."""
+        """Return the client program that executes statements in a schema and stops at the first error."""
         return self._program(CLIENT, PACKET, *self.list_option("RESTORE_ARGS"), *QUIET, schema)
 
     def script(self, schema: str) -> Command:
-        """Return the client program for statements of our own, without anybody's arguments."""
+        """Return the client program for our own statements, without the site's arguments."""
         return self._program(CLIENT, *QUIET, "--skip-column-names", "--unbuffered", schema)
 
     def check_restore_options(self) -> None:
@@ -214,23 +215,23 @@ class MysqlDumpConnector(Connector):
         return self.command(self._find(names), *given, *arguments, env=env, explain=explain)
 
     def _find(self, names: tuple[str, str]) -> str:
-        """Return which of its two names a program has here; in ``BIN_DIR`` either comes before those on the PATH."""
+        """Return which of a program's two names is installed; in ``BIN_DIR`` both take precedence over the PATH."""
         folder = self.options.get("BIN_DIR")
         here = [name for name in names if folder and (Path(folder) / name).exists()]
         return next(iter([*here, *(name for name in names if find_program(name) != name)]), names[0])
 
 
 def schema_name(settings: Mapping[str, Any]) -> str:
-    """Return the name of the schema that these settings of a database connect to."""
+    """Return the name of the schema that these database settings connect to."""
     options = settings.get("OPTIONS", {})
     return str(options.get("database") or options.get("db") or settings["NAME"])
 
 
 def connection_arguments(settings: Mapping[str, Any]) -> tuple[list[str], dict[str, str]]:
-    """Return the arguments and the environment by which the client programs reach this database.
+    """Return the arguments and the environment by which the client programs connect to this database.
 
-    As Django's connection does, they read no option file but the one that the settings name. The text is always
-    utf8mb4, whatever the site speaks: that alone can hold every character of every column.
+    Like Django's connection, they read no option file except the one in the settings. The character set is always
+    utf8mb4, whatever the site uses: only that can represent every character of every column.
     """
     options = settings.get("OPTIONS", {})
     plain = {

@@ -1,4 +1,4 @@
-"""What a finished dump holds, compared with what the live database has."""
+"""Compares the contents of a finished dump with the live database."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ KINDS = {
     "PACKAGE BODY": "package bodies",
     "EVENT": "events",
 }
-"""The words for kinds, as :data:`OBJECTS` makes them."""
+"""The names of kinds in the result of :data:`OBJECTS`."""
 ROUTINES = ("functions", "procedures", "packages", "package bodies")
 RIGHTS = {
     "SELECT": ("tables",),
@@ -40,20 +40,20 @@ RIGHTS = {
     "EVENT": ("events",),
     "EXECUTE": ("functions and procedures",),
 }
-"""Rights on the whole schema, and what may be hidden from who lacks them."""
+"""Rights on the whole schema, and the kinds that are hidden without them."""
 SIGHT = {"EXECUTE": ("EXECUTE", "ALTER ROUTINE")}
-"""Rights each of which is enough, where it is not the one alone."""
+"""Alternative rights, each of which suffices."""
 
 Objects = dict[str, set[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Live:
-    """What a user of the live database sees."""
+    """The live database as seen by a user."""
 
     objects: Mapping[str, Collection[str]]
     versioned: frozenset[str] = frozenset()
-    """Tables that keep the history of their rows."""
+    """System-versioned tables."""
     packet: int = 0
     """The server's ``max_allowed_packet``."""
     watched: Mapping[str, str] = field(default_factory=dict)
@@ -61,7 +61,7 @@ class Live:
 
 
 def look(cursor: Any, schema: str) -> Live:
-    """Ask what the live schema has, as far as this user sees it."""
+    """Query the objects of the live schema that this user can see."""
     objects: Objects = {}
     cursor.execute(OBJECTS, {"schema": schema})
     for kind, name in cursor.fetchall():
@@ -82,9 +82,9 @@ def look(cursor: Any, schema: str) -> Live:
 
 
 def hidden(grants: Iterable[str], schema: str) -> set[str]:
-    """Return those of :data:`RIGHTS` that a user does not have on the whole schema.
+    """Return those of :data:`RIGHTS` that a user lacks on the whole schema.
 
-    :param grants: what ``SHOW GRANTS`` returns.
+    :param grants: the result of ``SHOW GRANTS``.
     """
     held: set[str] = set()
     for each in grants:
@@ -107,7 +107,7 @@ def _is_like(name: str, pattern: str) -> bool:
 
 
 def dumped(text: DumpText) -> Objects:
-    """Return the names of what a dump creates, by kind."""
+    """Return the names of the objects that a dump creates, by kind."""
     vetter = text.vetter
     objects: Objects = {"tables": set(vetter.tables), "sequences": set(vetter.sequences)}
     for kind, name in vetter.definitions:
@@ -118,12 +118,12 @@ def dumped(text: DumpText) -> Objects:
 def check_complete(
     text: DumpText, live: Live, *, excluded: Collection[str], arguments: DumpArguments, ours: Collection[str]
 ) -> None:
-    """Make sure that a dump has everything that the live database had all the time, but what the options leave out.
+    """Check that a dump contains every object that existed before and after it, except what the options exclude.
 
-    :param live: what was there both before and after.
+    :param live: the objects that existed both before and after.
     :param excluded: tables and views of ``EXCLUDE_TABLES``.
-    :param ours: tables that never travel.
-    :raises ProgramFailed: something is missing, and nobody has asked for that.
+    :param ours: tables that are never in a backup.
+    :raises ProgramFailed: an object is missing unintentionally.
     """
     there = dumped(text)
     lacking = {
@@ -156,10 +156,10 @@ def contents(
     ours: Collection[str],
     unseen: Collection[str],
 ) -> Contents:
-    """Return what a complete dump holds.
+    """Return the contents of a complete dump.
 
-    :param ours: tables that never travel.
-    :param unseen: rights without which neither the user that dumps nor that of the site sees everything.
+    :param ours: tables that are never in a backup.
+    :param unseen: rights that both the dumping user and the site's user lack, so that objects may be hidden.
     """
     there = dumped(text)
     left_out = {
@@ -182,7 +182,7 @@ def contents(
 
 
 def _rows(text: DumpText) -> dict[str, int]:
-    """Return the rows of each table, where all of them were counted and are to be loaded."""
+    """Return the rows of each table where all rows were counted and will be loaded."""
     tables = [each.name for each in text.vetter.tables.values() if each.engine not in FAR_ENGINES]
     return {name: text.rows.get(name, 0) for name in sorted(tables) if name not in text.uncounted}
 
@@ -207,7 +207,7 @@ def _without_history(text: DumpText) -> set[str]:
 
 
 def _unmatched(text: DumpText, left_out: Mapping[str, Collection[str]]) -> list[str]:
-    """Return what is to be said of views that need tables or views which are left out: a swap can't create them."""
+    """Return warnings about views that need excluded tables or views: a swap can't create them."""
     absent = {name for kind in ("tables", "views") for name in left_out.get(kind, ())}
     views = sorted(
         each.name

@@ -1,4 +1,4 @@
-"""What a schema of MySQL holds beside its tables: views, triggers, routines and events.
+"""The views, triggers, routines and events of a MySQL schema.
 
 Unlike tables these can't be moved into another schema; they are read in one and created in the other.
 """
@@ -47,12 +47,12 @@ CODECS = {
     "hebrew": "iso8859-8",
     "koi8r": "koi8-r",
 }
-"""Python's names of character sets, where they are others than MySQL's."""
+"""Python's names of character sets where they differ from MySQL's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
-    """One view, trigger, routine or event, and all that it takes to create it in another schema."""
+    """One view, trigger, routine or event, with everything needed to create it in another schema."""
 
     kind: str
     """The word after ``CREATE`` and ``DROP``."""
@@ -60,7 +60,7 @@ class Definition:
     statement: str
     sql_mode: str = ""
     charset: str = "utf8mb4"
-    """The character set of the client that has created it."""
+    """The character set of the client that created it."""
     collation: str = ""
     time_zone: str = ""
     columns: list[str] = field(default_factory=list)
@@ -77,7 +77,7 @@ class Definition:
 
     @property
     def definer(self) -> str:
-        """The account with whose rights it works, as SQL."""
+        """The account with whose rights it runs, as SQL."""
         found = DEFINER.match(self.statement)
         return found[1].replace('"', "`") if found else ""
 
@@ -102,7 +102,7 @@ class Definition:
         return [("collation_connection", self.collation), ("time_zone", self.time_zone)]
 
     def placeholder(self) -> bytes:
-        """Return a view of the same columns that depends on nothing, so that views can be created in any order."""
+        """Return a view with the same columns and no dependencies, so that views can be created in any order."""
         columns = ", ".join(f"1 AS {quote(each)}" for each in self.columns)
         return f"CREATE OR REPLACE VIEW {quote(self.name)} AS SELECT {columns};\n".encode()
 
@@ -110,16 +110,16 @@ class Definition:
 def read(
     cursor: Any, schema: str, *, is_final: bool = False, enabled: Collection[str] = ()
 ) -> list[Definition]:
-    """Read all definitions of a schema, in an order in which they can be created, and leave it as the current one.
+    """Read all definitions of a schema, in an order in which they can be created. The schema stays the current one.
 
-    :param is_final: they will be created in a schema of the same name: what somebody has typed stays as it is.
-    :param enabled: events that shall be enabled, though they are not.
+    :param is_final: they will be created in a schema of the same name: the text typed by the author is kept.
+    :param enabled: events to enable although they are disabled.
     :raises RestoreRefused: the server does not show one of them to us.
     """
     cursor.execute(f"USE {quote(schema)}")
     cursor.execute(
         "SET SESSION sql_mode = '', SESSION sql_quote_show_create = 1"
-    )  # one spelling, to be compared
+    )  # one spelling, for comparison
     return [
         _read_one(
             cursor, schema, kind, name, is_final=is_final, is_enabled=kind == "EVENT" and name in enabled
@@ -147,7 +147,7 @@ def _read_one(
     statement = row["sql original statement" if kind == "TRIGGER" else f"create {kind.lower()}"]
     if statement is None:
         raise RestoreRefused(
-            gettext_noop("The definition of %(kind)s %(name)s can't be read, so it could not be put back."),
+            gettext_noop("The definition of %(kind)s %(name)s can't be read, so it could not be restored."),
             hint=gettext_noop(
                 "Nothing was changed. Give the database user the right to see it (SHOW CREATE)."
             ),
@@ -177,20 +177,20 @@ def _read_one(
 
 
 def difference(old: Iterable[Definition], new: Iterable[Definition]) -> bytes:
-    """Return the statements that turn the old views, routines and events of the current schema into the new ones.
+    """Return the statements that replace the old views, routines and events of the current schema with the new ones.
 
-    They may be carried out twice. What is the same stays untouched. Triggers are not among them.
+    Safe to execute twice. Equal definitions stay untouched. Triggers are not included.
     """
     before = {each.key: each for each in old if each.kind != "TRIGGER"}
     after = {each.key: each for each in new if each.kind != "TRIGGER"}
     changed = [each for key, each in after.items() if before.get(key) != each]
-    packages = {each.name for each in changed if each.kind == "PACKAGE"}  # one takes its body with it
+    packages = {each.name for each in changed if each.kind == "PACKAGE"}  # dropping one drops its body
     changed = [
         each
         for each in after.values()
         if each in changed or (each.kind == "PACKAGE BODY" and each.name in packages)
     ]
-    # A view that lost its tables has no columns, and can't be created either.
+    # A view without its tables has no columns, so a placeholder can't be created either.
     views = [each for each in changed if each.kind == "VIEW" and each.columns]
     gone = [each.drop for key, each in before.items() if key not in after]
     return b"".join(
@@ -205,7 +205,7 @@ def difference(old: Iterable[Definition], new: Iterable[Definition]) -> bytes:
 
 
 def _in_order(views: Sequence[Definition]) -> list[Definition]:
-    """Return views behind those that they look into: a ``CHECK OPTION`` needs the real ones."""
+    """Return views sorted after those that they use: a ``CHECK OPTION`` needs the real ones."""
     names_in = {
         each.name: {
             plain(token.text) for token in tokens(each.statement.encode()) if token.kind in ("name", "word")
@@ -220,23 +220,23 @@ def _in_order(views: Sequence[Definition]) -> list[Definition]:
             for each in waiting
             if not any(other.name in names_in[each.name] for other in waiting if other is not each)
         ]
-        found += ready or waiting[:1]  # a name that is that of a column, too
+        found += ready or waiting[:1]  # the name may be that of a column
         waiting = [each for each in waiting if each not in found]
     return found
 
 
 def needed_mode(kind: str) -> list[str]:
-    """Return the statements without which the server does not know the word for a kind."""
+    """Return the statements that the server needs to understand the keyword of a kind."""
     return ["SET SESSION sql_mode = 'ORACLE'"] if kind.startswith("PACKAGE") else []
 
 
 def triggers(definitions: Iterable[Definition]) -> list[Definition]:
-    """Return the triggers alone."""
+    """Return only the triggers."""
     return [each for each in definitions if each.kind == "TRIGGER"]
 
 
 def store(cursor: Any, table: str, definitions: Iterable[Definition]) -> None:
-    """Write definitions into a new table, given as SQL."""
+    """Write definitions into a new table, whose name is given as SQL."""
     cursor.execute(f"DROP TABLE IF EXISTS {table}")
     cursor.execute(
         f"CREATE TABLE {table} (position INT PRIMARY KEY, definition LONGTEXT NOT NULL) CHARACTER SET utf8mb4"
@@ -252,7 +252,7 @@ def stored(cursor: Any, table: str) -> list[Definition]:
 
 
 def encoded(statement: str, charset: str) -> tuple[str, bytes]:
-    """Return a statement in the character set of its client, or in utf8mb4 where Python does not know that one."""
+    """Return a statement in its client's character set, or in utf8mb4 where Python does not support that."""
     try:
         return charset, statement.encode(
             "utf-8" if charset.startswith("utf8") else CODECS.get(charset, charset)
@@ -262,7 +262,7 @@ def encoded(statement: str, charset: str) -> tuple[str, bytes]:
 
 
 def grant_pattern(schema: str) -> str:
-    """Return the pattern, for GRANT, of the names of schemas beside the live one, by one of them."""
+    """Return the ``GRANT`` pattern that matches the names of all schemas of restores, given one of them."""
     return schema[: schema.rindex("_dra_") + 5].replace("_", "\\_") + "%"
 
 
@@ -272,5 +272,5 @@ def quote(name: str) -> str:
 
 
 def literal(text: str) -> str:
-    """Write a text that holds no backslash as a literal."""
+    """Write a text without backslashes as a literal."""
     return "'" + text.replace("'", "''") + "'"

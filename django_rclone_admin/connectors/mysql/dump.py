@@ -1,4 +1,4 @@
-"""One dump: which programs write it, and whether it holds what the database has."""
+"""Runs the programs of one dump, and compares the dump with the live database."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ BASIS = (
     "--quick",
     "--triggers",
     "--hex-blob",
-    "--no-tablespaces",  # these need a right that no site has
-    # An option file could say otherwise.
+    "--no-tablespaces",  # tablespaces need the PROCESS privilege, which sites lack
+    # An option file could contradict these.
     "--skip-no-data",
     "--skip-no-create-info",
     "--skip-insert-ignore",
-    # MySQL's program alone knows these two; MariaDB's warns and goes on.
+    # Only MySQL's program knows these two; MariaDB's warns and continues.
     "--loose-column-statistics=0",
     "--loose-set-gtid-purged=OFF",
 )
@@ -41,13 +41,13 @@ ESSENTIAL = (
     "--skip-force",
     "--default-character-set=utf8mb4",
 )
-"""Arguments of the dump program behind those of the site. Without one of them a dump could not be restored."""
+"""Arguments of the dump program after those of the site. A dump without one of them could not be restored."""
 HISTORY_SINCE = (10, 11)
-"""The first version of MariaDB whose programs dump the history of rows, and whose server takes it."""
+"""The first version of MariaDB whose programs dump the history of rows, and whose server loads it."""
 
 
 class DumpPlan:
-    """Decides how a database is dumped, and afterwards what the dump holds.
+    """Decides how a database is dumped, and later what the dump contains.
 
     :param connector: the :class:`~django_rclone_admin.connectors.mysql.MysqlDumpConnector` it works for.
     """
@@ -64,7 +64,7 @@ class DumpPlan:
         self.packet = self._before.packet
 
     def dumps(self) -> list[list[str]]:
-        """Return the arguments of the dump of all rows, and before it of that of the tables whose rows stay behind."""
+        """Return the arguments of each dump program: first for tables without their rows, then for all other rows."""
         tables = self._before.objects.get("tables", ())
         empty = [name for name in self._excluded if name in tables]
         ignored = [*self._connector.history_tables, *self._excluded]
@@ -80,9 +80,10 @@ class DumpPlan:
         return [*first, [*whole, *history, *more, self._schema]]
 
     def refuse_endless(self) -> None:
-        """Refuse an event on which mariadb-dump never comes to its end: it looks for a delimiter that the event does not have.
+        """Refuse an event that mariadb-dump would never finish: it searches a delimiter that the event does not
+        contain.
 
-        :raises ProgramFailed: there is one.
+        :raises ProgramFailed: the database has such an event.
         """
         if "events" in self._arguments.kinds:
             return
@@ -104,12 +105,12 @@ class DumpPlan:
             )
 
     def check(self, text: DumpText) -> Contents:
-        """Return what the dump holds.
+        """Return the contents of the dump.
 
-        :raises ProgramFailed: something is missing, and nobody has asked for that.
+        :raises ProgramFailed: an object is missing unintentionally.
         """
         after = self._look()
-        # What somebody creates or drops while the dump goes on may be in it or not.
+        # Objects that others create or drop during the dump may or may not be in it.
         both = {
             kind: set(names) & set(after.objects.get(kind, ()))
             for kind, names in self._before.objects.items()
@@ -136,7 +137,7 @@ class DumpPlan:
             return look(cursor, self._server.live)
 
     def _has_history(self) -> bool:
-        """Whether there is a history of rows that can be dumped: the programs refuse tables versioned by transactions."""
+        """Whether rows have a history that can be dumped: the programs refuse tables versioned by transactions."""
         with self._server.cursor() as cursor:
             cursor.execute(
                 "SELECT VERSION(), (SELECT COUNT(*) FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = %s"
@@ -151,7 +152,7 @@ class DumpPlan:
         )
 
     def _unseen(self) -> set[str]:
-        """Return the rights that neither the user that dumps nor that of the site has."""
+        """Return the rights that neither the dumping user nor the site's user has."""
         live = self._grants(self._server)
         if live and self._connector.replica != self._connector.live:
             return live & self._grants(Server(self._connector, self._connector.replica))
@@ -164,10 +165,10 @@ class DumpPlan:
 
 
 class DumpSource:
-    """What several dump programs write, one after the other; each has to succeed and to end as a complete dump does.
+    """The output of several dump programs, one after the other; each must succeed and end like a complete dump.
 
     :param packet: ``max_allowed_packet`` of the live server.
-    :param check: is given what was read in the end, and says what it holds; raises when something is missing.
+    :param check: called with the dumped text at the end; returns its contents, raises when something is missing.
     """
 
     def __init__(
@@ -176,7 +177,7 @@ class DumpSource:
         self.text = DumpText(is_ours=True, packet=packet)
         self._sources = [CommandSource(each) for each in commands]
         self.contents = Contents()
-        """What the dump holds, once it is finished."""
+        """The contents of the dump, once it is finished."""
         self._check = check
         self._position = 0
         self._aborted = False

@@ -1,4 +1,4 @@
-"""What the errors of server and client programs mean for people."""
+"""Turns errors of the server and the client programs into errors with hints."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ HINTS: tuple[tuple[tuple[int, ...], str], ...] = (
     ((1045, 1698), gettext_noop("Nothing was changed. Check USER and PASSWORD.")),
     (
         (2002, 2003, 2005),
-        gettext_noop("Nothing was changed. Check HOST and PORT, and that the database server runs."),
+        gettext_noop("Nothing was changed. Check HOST and PORT, and that the database server is running."),
     ),
     (
         (2006, 2013, 1927, 1053),
@@ -46,14 +46,14 @@ HINTS: tuple[tuple[tuple[int, ...], str], ...] = (
         ),
     ),
 )
-"""Error numbers of server and client → what to do."""
+"""Error numbers of server and client → hint."""
 NUMBER = re.compile(r"(?:ERROR|[Ee]rror:?) (\d{4})\b|\((\d{4})\)$|^(\d{4}) ", re.MULTILINE)
 UNSEEN = re.compile(r"insuffi\w+ privileges to SHOW CREATE")
-"""What the dump programs say of a routine whose body they may not see; older ones spell it in their own way."""
+"""The dump programs' message about a routine whose body they may not read; the spelling differs by version."""
 
 
 def explain(name: str, status: int, output: str) -> BackupError:
-    """Explain a failure of the programs. They repeat the statement before the error, with rows of the database in it."""
+    """Explain a failure of the programs. Their messages repeat the statement before the error, with rows in it."""
     errors = [
         line
         for line in output.splitlines()
@@ -67,7 +67,7 @@ def explain(name: str, status: int, output: str) -> BackupError:
 
 
 def hint_for(told: str) -> str:
-    """Return what to do about an error, by the number in its message; an empty string when it has no known one."""
+    """Return the hint for an error by the number in its message; an empty string for an unknown number."""
     if UNSEEN.search(told):
         return gettext_noop(
             "Nothing was changed. The user that dumps may not read a routine of another account: grant SHOW CREATE ROUTINE, or "

@@ -1,4 +1,4 @@
-"""What the doctor asks of a MySQL or MariaDB database and its programs."""
+"""Checks of a MySQL or MariaDB database and its programs, for the doctor."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .definitions import grant_pattern, quote
 from .server import Server
 
 LOOK_SECONDS = 20
-"""How long all rows of the large tables may be looked at."""
+"""Time limit for the search through the rows of large tables."""
 LONG_COLUMNS = """
     SELECT columns.TABLE_NAME, COLUMN_NAME FROM information_schema.COLUMNS AS columns
     JOIN information_schema.TABLES AS tables USING (TABLE_SCHEMA, TABLE_NAME)
@@ -24,14 +24,14 @@ LONG_COLUMNS = """
         AND (CHARACTER_OCTET_LENGTH >= %s OR DATA_TYPE = 'json') AND DATA_LENGTH + INDEX_LENGTH >= %s / 2
     ORDER BY 1, 2
 """
-"""Columns that may hold a value longer than a statement may be, in tables that are large enough for one. What the server knows
-of the size of a table is an estimate."""
+"""Columns that may hold a value longer than a statement may be, in tables large enough for one. The server's table
+sizes are estimates."""
 
 
 def programs(ask: Callable[[str], Completed], server: tuple[int, ...], *, is_mariadb: bool) -> Finding:
-    """Say whether the programs are there, of the server's kind, and not older than it.
+    """Check that the programs are installed, of the server's kind, and not older than it.
 
-    :param ask: returns what the program of a role, ``dump`` or ``client``, says of its version.
+    :param ask: returns the version output of the program of a role, ``dump`` or ``client``.
     """
     told = {role: ask(role).check().output.decode(errors="replace").strip() for role in ("dump", "client")}
     values: dict[str, Any] = {
@@ -60,7 +60,7 @@ def programs(ask: Callable[[str], Completed], server: tuple[int, ...], *, is_mar
 
 
 def rights(server: Server, strategy: str | None) -> Finding:
-    """Try what opened backups and swaps need: a schema beside the live one, with a table. It is dropped again."""
+    """Try the rights for opened backups and swaps: create a schema with a table, and drop it again."""
     name = server.new_name()
     try:
         try:
@@ -72,7 +72,7 @@ def rights(server: Server, strategy: str | None) -> Finding:
     except BackupError as error:
         told = str(error.params.get("reason", error))
         return (findings.warning if strategy == "in_place" else findings.failed)(
-            gettext_noop("The database user may not create and drop schemas beside the live one: %(reason)s"),
+            gettext_noop("The database user may not create and drop schemas for opened backups: %(reason)s"),
             hint=gettext_noop(
                 "Opened backups and the strategy swap, which is the default here, need them. Run GRANT ALL ON `%(pattern)s`.* for it."
             ),
@@ -85,7 +85,7 @@ def rights(server: Server, strategy: str | None) -> Finding:
 
 
 def contents(server: Server) -> Finding:
-    """Say whether a value is so long that the server would not take it back."""
+    """Check whether a value is so long that the server would not load it again."""
     packet = server.packet()
     try:
         longest = _longest(server, packet)
@@ -93,7 +93,7 @@ def contents(server: Server) -> Finding:
         if "max_statement_time" not in str(error) and "maximum statement execution time" not in str(error):
             raise
         return findings.unchecked(
-            gettext_noop("To look at all long values would take too long; each backup does that.")
+            gettext_noop("Checking all long values would take too long; each backup checks them."),
         )
     if longest and longest[0] >= packet:
         return findings.failed(
@@ -105,11 +105,11 @@ def contents(server: Server) -> Finding:
             table=longest[1],
             packet=packet,
         )
-    return findings.passed(gettext_noop("No value is longer than the server takes back."))
+    return findings.passed(gettext_noop("All values are short enough for the server to load them."))
 
 
 def _longest(server: Server, packet: int) -> tuple[int, str] | None:
-    """Return the size and the table of the longest value of the columns that may hold one that is too long."""
+    """Return the size and the table of the longest value in columns that may hold one that is too long."""
     with server.cursor() as cursor:
         _limit(cursor)
         cursor.execute(LONG_COLUMNS, [server.live, packet, packet])
@@ -123,7 +123,7 @@ def _longest(server: Server, packet: int) -> tuple[int, str] | None:
 
 
 def _limit(cursor: Any) -> None:
-    """Have the server end a statement that takes too long; MariaDB and MySQL have different words for it."""
+    """Make the server end statements that take too long; MariaDB and MySQL use different variables."""
     try:
         cursor.execute(f"SET SESSION max_statement_time = {LOOK_SECONDS}")
     except DatabaseError:

@@ -1,4 +1,4 @@
-"""Reads the SQL text of a dump statement by statement, and counts the rows of each table. No server is needed for that."""
+"""Reads the SQL text of a dump statement by statement, and counts the rows of each table. It needs no server."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .vetting import FAR_ENGINES
 
 
 class Examiner(Nowhere):
-    """Reads the text as a restore does, refuses what that would refuse, and keeps nothing."""
+    """Reads the text like a restore, with the same refusals, and stores nothing."""
 
     def __init__(self) -> None:
         self._text = DumpText(counts_rows=True)
@@ -22,7 +22,7 @@ class Examiner(Nowhere):
 
     @property
     def rows(self) -> dict[str, int | None]:
-        """Of each table; ``None`` for one whose rows are elsewhere."""
+        """Rows of each table; ``None`` for a table whose rows are stored elsewhere."""
         return {
             name: None if table.engine in FAR_ENGINES else self._text.rows.get(name, 0)
             for name, table in self._text.vetter.tables.items()

@@ -1,4 +1,4 @@
-"""Fill a schema of its own beside the live one: for a swap, and for an opened backup."""
+"""Fills a new schema on the server of the live one, for a swap or an opened backup."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 class Filling:
-    """Creates a schema and fills it; after ``commit`` it is whole. One that is not kept is dropped by ``close``.
+    """Creates a schema and fills it; after ``commit`` it is complete. ``close`` drops a schema that is not kept.
 
     :param connector: the :class:`~django_rclone_admin.connectors.mysql.MysqlDumpConnector` it works for.
     :param name: of the new schema.
@@ -47,9 +47,9 @@ class Filling:
         self._create_definitions()
 
     def _create_definitions(self) -> None:
-        """Create views, triggers, routines and events, now that nothing can set them off any more."""
+        """Create views, triggers, routines and events, after the rows so that loading does not trigger them."""
         server, unknown = self._server, self._text.unknown_kinds
-        if unknown:  # of what the dump was not asked for, the live definitions stay
+        if unknown:  # kinds that were not requested for the dump keep their live definitions
             with server.cursor() as cursor:
                 live = read(cursor, server.live, is_final=True)
             self._carried = [each for each in live if each.kind in unknown]
@@ -58,7 +58,7 @@ class Filling:
         server.create_definitions(self._new, self._text.vetter.definitions.values(), lambda each: each.silent)
 
     def definitions(self) -> list[Definition]:
-        """Return the views, triggers, routines and events of the new schema, as the live one would have them."""
+        """Return the views, triggers, routines and events of the new schema, as they would be in the live one."""
         written = self._text.vetter.definitions
         enabled = [each.name for each in written.values() if each.kind == "EVENT" and each.is_enabled]
         with self._server.cursor() as cursor:
@@ -82,7 +82,7 @@ class Filling:
     def close(self) -> None:
         self._loader.close()
         if self._is_created and not self._is_kept():
-            # Whoever looks next drops it otherwise; what has failed already is what people must hear of.
+            # Only logged: the next sweep drops the schema, and the first error is more important.
             try:
                 self._server.clear(self._new)
             except BackupError as error:

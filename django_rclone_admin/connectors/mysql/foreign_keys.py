@@ -1,4 +1,4 @@
-"""Foreign keys in other schemas that point at tables of ours. A table that is moved away takes them with it."""
+"""Foreign keys in other schemas that reference tables of the live one. They follow a table that is moved."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ class ForeignKey:
     """A foreign key of another schema."""
 
     table: str
-    """With its schema, as SQL."""
+    """The schema-qualified table, as SQL."""
     name: str
     clause: str
     """``CONSTRAINT … REFERENCES …``, as the server writes it."""
     index: str = ""
-    """The index that MariaDB has made for it, which it makes anew under the name of the foreign key."""
+    """The index that MariaDB created for it; MariaDB will recreate it under the name of the foreign key."""
 
     @property
     def renewal(self) -> bytes:
-        """The statements that point it at the table which has that name now. They may be carried out twice."""
+        """The statements that make it reference the current table of that name. Safe to execute twice."""
         alter, name = f"ALTER TABLE {self.table}", quote(self.name)
         statements = [f"{alter} DROP FOREIGN KEY /*M! IF EXISTS */ {name}", f"{alter} ADD {self.clause}"]
         if self.index:
@@ -50,9 +50,9 @@ class ForeignKey:
 
 
 def pointing_at(cursor: Any, live: str, ours: Collection[str]) -> list[ForeignKey]:
-    """Return the foreign keys of other schemas that point at tables of the live one.
+    """Return the foreign keys of other schemas that reference tables of the live one.
 
-    :param ours: schemas of our own, which are left alone.
+    :param ours: this package's own schemas, which are skipped.
     """
     cursor.execute(POINTING_AT, [live, live])
     found = []
@@ -86,7 +86,7 @@ def _index(cursor: Any, schema: str, table: str, name: str) -> str:
 
 
 def check(cursor: Any, live: str, incoming: str, outgoing: str, keys: Iterable[ForeignKey]) -> None:
-    """Find out whether the foreign keys can point at the new tables, before anything is changed.
+    """Check that the foreign keys can reference the new tables, before anything is changed.
 
     :raises RestoreRefused: one of them can't.
     """
@@ -95,7 +95,7 @@ def check(cursor: Any, live: str, incoming: str, outgoing: str, keys: Iterable[F
     for each in keys:
         clause = each.clause.replace(f" REFERENCES {quote(live)}.", f" REFERENCES {quote(incoming)}.", 1)
         try:
-            cursor.execute(f"ALTER TABLE {each.table}")  # changes nothing, and needs the right to
+            cursor.execute(f"ALTER TABLE {each.table}")  # changes nothing, but requires the right
             cursor.execute(f"CREATE TABLE {probe} LIKE {each.table}")
             cursor.execute(f"ALTER TABLE {probe} ADD {clause}")
         except DatabaseError as error:

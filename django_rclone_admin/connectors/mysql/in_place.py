@@ -1,4 +1,4 @@
-"""Restore MySQL into the live schema itself, for those who may not create another. Not all-or-nothing."""
+"""Restores MySQL into the live schema, for accounts that may not create another one. Not all-or-nothing."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from .text import DumpText
 
 
 class InPlaceSink:
-    """Loads the text into the live schema, then removes what it did not create.
+    """Loads the text into the live schema, then drops the objects that it did not create.
 
-    Every statement about a table commits by itself, so a failure leaves what was loaded until then.
+    Every DDL statement commits implicitly, so a failure keeps what was loaded until then.
 
     :param connector: the :class:`~django_rclone_admin.connectors.mysql.MysqlDumpConnector` it works for.
     """
@@ -21,11 +21,11 @@ class InPlaceSink:
     def __init__(self, connector: Any) -> None:
         self._connector = connector
         self._server = Server(connector)
-        # A dump of another program may have our history; it must not take the place of the live one.
+        # A dump of another program may contain our history tables; they must not replace the live ones.
         self._text = DumpText(left_out=connector.history_tables, packet=self._server.packet())
         self._loader = LoaderSink(connector.load(self._server.live))
         self.is_begun = False
-        """Whether the client has had anything to carry out."""
+        """Whether the client has received anything to execute."""
         self.vanished: list[str] = []
 
     def open(self) -> None:
@@ -50,7 +50,7 @@ class InPlaceSink:
         self._drop_others()
 
     def _drop_others(self) -> None:
-        """Drop what the backup does not know."""
+        """Drop the objects that the backup does not contain."""
         live, vetter = self._server.live, self._text.vetter
         with self._server.cursor() as cursor:
             cursor.execute(f"USE {quote(live)}")

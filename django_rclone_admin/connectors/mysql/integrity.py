@@ -1,4 +1,4 @@
-"""Looks at a schema that a dump was restored into: its rows, its foreign keys, its counters."""
+"""Checks a restored schema: its rows, its foreign keys, its counters."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SELECT AUTO_INCREMENT FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABA
 
 
 def count_rows(cursor: Any) -> dict[str, int]:
-    """Count the rows of each table, with the history of those that keep one."""
+    """Count the rows of each table, including the history of system-versioned ones."""
     cursor.execute(TABLES)
     found = {}
     for name, is_versioned in cursor.fetchall():
@@ -34,7 +34,7 @@ def count_rows(cursor: Any) -> dict[str, int]:
 
 
 def broken(cursor: Any) -> list[str]:
-    """Return the foreign keys that rows break: the server does not look while it loads a dump."""
+    """Return the violated foreign keys: the server does not check them while it loads a dump."""
     cursor.execute(KEYS)
     keys: dict[tuple[str, str, str], list[tuple[str, str]]] = {}
     for name, table, referenced, column, other in cursor.fetchall():
@@ -58,7 +58,7 @@ def _orphans(table: str, referenced: str, columns: Iterable[tuple[str, str]]) ->
 
 
 def behind(cursor: Any, columns: Iterable[tuple[str, str]]) -> list[str]:
-    """Return the columns, as ``table.column``, whose counter would give a key that is there already."""
+    """Return the columns, as ``table.column``, whose counter would generate an existing key."""
     found = []
     for table, column in columns:
         cursor.execute(COUNTER, [table])

@@ -1,4 +1,4 @@
-"""The words of MySQL's SQL text, and where its statements end, by the rules of the client programs."""
+"""Splits MySQL's SQL text into tokens and statements, by the rules of the client programs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PARTS = rb"""
 """
 _ESCAPED = rb"'(?:[^'\\]++|\\.|'')*+' | \"(?:[^\"\\]++|\\.|\"\")*+\""
 _PLAIN = rb"'(?:[^']++|'')*+' | \"(?:[^\"]++|\"\")*+\""
-"""Strings where a backslash is only a backslash, by the sql_mode ``NO_BACKSLASH_ESCAPES``."""
+"""Strings in the sql_mode ``NO_BACKSLASH_ESCAPES``, where a backslash is an ordinary character."""
 TOKEN = {
     is_escaped: re.compile(_PARTS % {b"strings": strings}, re.DOTALL | re.VERBOSE)
     for is_escaped, strings in ((True, _ESCAPED), (False, _PLAIN))
@@ -38,19 +38,19 @@ class Token:
 
     @property
     def key(self) -> str:
-        """What a keyword or a sign is compared by; a name in backquotes and a string are never one."""
+        """The uppercase text of a keyword or sign, for comparison; a quoted name or a string is never one."""
         return self.text.decode("ascii", "replace").upper() if self.kind in ("word", "sign", "number") else ""
 
 
 def tokens(statement: bytes, *, is_escaped: bool = True) -> Iterator[Token]:
-    """Split a whole statement; together the tokens are its text.
+    """Split a complete statement; joined together, the tokens are its text.
 
-    :param is_escaped: a backslash in a string escapes what follows it.
+    :param is_escaped: a backslash in a string escapes the next character.
     """
     pattern, at, depth = TOKEN[is_escaped], 0, 0
     while found := pattern.match(statement, at):
         kind, text = str(found.lastgroup), found[0]
-        if kind == "close" and not depth:  # a product with a comment behind it
+        if kind == "close" and not depth:  # a multiplication sign before a comment
             kind, text = "sign", text[:1]
         depth += (kind == "open") - (kind == "close")
         at += len(text)
@@ -58,15 +58,15 @@ def tokens(statement: bytes, *, is_escaped: bool = True) -> Iterator[Token]:
 
 
 def meaning(all_tokens: Iterable[Token]) -> list[Token]:
-    """Return the tokens that mean something: without space, comments and the marks of versioned comments."""
+    """Return the significant tokens: without space, comments and the marks of versioned comments."""
     return [each for each in all_tokens if each.kind not in ("space", "comment", "open", "close")]
 
 
 @functools.cache
 def statement_end(delimiter: bytes, is_escaped: bool) -> re.Pattern[bytes]:
-    """Return the pattern that matches from the beginning of a statement to the delimiter behind it.
+    """Return the pattern that matches from the beginning of a statement to the delimiter after it.
 
-    It does not match when the text stops within a string, a name or a comment, or before the delimiter.
+    It does not match when the text ends within a string, a name or a comment, or before the delimiter.
     """
     strings = _ESCAPED if is_escaped else _PLAIN
     first = re.escape(delimiter[:1])
@@ -82,7 +82,7 @@ def statement_end(delimiter: bytes, is_escaped: bool) -> re.Pattern[bytes]:
 
 
 def plain(name: bytes) -> str:
-    """Return the name that a quoted or unquoted identifier stands for."""
+    """Return the name that a quoted or unquoted identifier denotes."""
     mark = name[:1]
     text = name[1:-1].replace(mark * 2, mark) if mark in (b"`", b'"') else name
     return text.decode("utf-8", "surrogateescape")
@@ -94,5 +94,5 @@ def quoted(name: str) -> bytes:
 
 
 def unquoted(literal: bytes) -> str:
-    """Return the text that a string literal of a setting stands for; such strings hold no escapes."""
+    """Return the text of a string literal in a setting; such strings contain no escapes."""
     return literal[1:-1].decode("utf-8", "surrogateescape")

@@ -1,7 +1,7 @@
-"""Rows that are longer than the server takes as one statement. Their long values are handed over in pieces.
+"""Loads rows that exceed the server's statement limit, by passing their long values in pieces.
 
-A dump writes a value with escapes or in hexadecimal digits, up to twice as long as it is. So a row that the server holds may not
-fit into its ``max_allowed_packet`` any more. The pieces are put together in a variable of the session; only a single value
+A dump writes a value with escapes or in hexadecimal digits, up to twice as long as stored. So a row that the server
+holds may exceed ``max_allowed_packet``. The pieces are joined in a session variable; only a single value
 that is longer than ``max_allowed_packet`` itself can't be restored.
 """
 
@@ -18,22 +18,22 @@ LITERAL = re.compile(
 )
 ESCAPE = re.compile(rb"\\.|''", re.DOTALL)
 LONG = 64 << 10
-"""Bytes of a literal that is handed over apart from its row."""
+"""Bytes of a literal that is passed separately from its row."""
 ROOM = 4096
-"""Bytes that a statement needs beside a piece of a value."""
+"""Bytes that a statement needs in addition to a piece of a value."""
 
 
 def longest_value(rows: bytes) -> int:
-    """Return how many bytes the longest value of some rows has, as the server holds it."""
+    """Return the length of the longest value of some rows in bytes, as stored by the server."""
     return max((_size(each) for each in LITERAL.finditer(rows) if len(each[0]) >= LONG), default=0)
 
 
 def in_pieces(head: bytes, rows: bytes, *, packet: int, table: str) -> Iterator[bytes]:
-    """Give statements that load rows which are too long for one.
+    """Give statements that load rows too long for one statement.
 
     :param head: the statement up to its rows.
     :param packet: the server's ``max_allowed_packet``.
-    :raises RestoreRefused: a value is too long in any case.
+    :raises RestoreRefused: a single value is too long.
     """
     short, at = [head], 0
     for number, each in enumerate(found for found in LITERAL.finditer(rows) if len(found[0]) >= LONG):
@@ -65,7 +65,7 @@ def _size(literal: re.Match[bytes]) -> int:
 
 
 def _pieces(literal: re.Match[bytes], size: int) -> Iterator[bytes]:
-    """Split a literal into literals of so many bytes at most."""
+    """Split a literal into literals of at most this many bytes."""
     if digits := literal["digits"]:
         size -= size % 2
         for start in range(0, len(digits), size):

@@ -1,4 +1,4 @@
-"""Schemas of opened backups: beside the live one of their server, filled as a swap fills its new one."""
+"""Schemas of opened backups, on the server of the live one, filled like the new schema of a swap."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .swap import Swap
 
 NAME_CHARACTERS = 64 - len(f"{MARK}1234567812345678")
 DEFAULT = "DEFAULT"
-"""The kind of what is stored beside the definitions: a column takes its default from a sequence."""
+"""The kind of a stored column default that uses a sequence."""
 
 
 class Places:
@@ -36,7 +36,7 @@ class Places:
         self._connector, self._server = connector, Server(connector)
 
     def why_not(self) -> str:
-        return ""  # the right to create a schema shows when one is created
+        return ""  # a missing right is reported when a schema is created
 
     def name(self, site: str, number: str) -> str:
         return f"{self._server.prefix(NAME_CHARACTERS)}{MARK}{site}{number}"
@@ -85,7 +85,7 @@ class Places:
 
 
 class Kept(Filling):
-    """Fills a schema, and notes in it what its tables do not say, for when it is put live."""
+    """Fills a schema, and stores in it what its tables do not contain, for the time when it becomes live."""
 
     is_whole = False
 

@@ -1,4 +1,4 @@
-"""Reads the words of one statement in their order, and writes it again without some of them."""
+"""Reads the words of one statement in order, and writes it again without some of them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from .lexer import Token, plain, tokens
 
 SILENT = ("space", "comment", "open", "close")
-"""Kinds of tokens that are passed over when a statement is read."""
+"""Kinds of tokens that are ignored when a statement is read."""
 
 
 class Unexpected(Exception):
-    """The statement is none that a dump program writes."""
+    """The statement was not written by a dump program."""
 
 
 class Foreign(Unexpected):
@@ -19,18 +19,18 @@ class Foreign(Unexpected):
 
 
 class Phrase:
-    """One statement, and a place in it.
+    """One statement, with a current position.
 
-    :param source: the database that was dumped; its name before a table's is left out.
+    :param source: the dumped database; its name is removed from qualified names.
     """
 
     def __init__(self, statement: bytes, *, source: str = "", is_escaped: bool = True) -> None:
         self.tokens = list(tokens(statement, is_escaped=is_escaped))
         self.source = source
         self.words = [at for at, each in enumerate(self.tokens) if each.kind not in SILENT]
-        """Places of the tokens that mean something."""
+        """Positions of the significant tokens."""
         self.at = 0
-        """The next of them."""
+        """The current position among them."""
         self._replaced: dict[int, bytes] = {}
         self._qualifiers: set[int] = set()
 
@@ -40,11 +40,11 @@ class Phrase:
         return len(self.words)
 
     def token(self, word: int) -> Token:
-        """Return one of the words; an empty one behind the end."""
+        """Return one of the words; an empty one after the end."""
         return self.tokens[self.words[word]] if 0 <= word < len(self.words) else Token("sign", b"")
 
     def key(self, ahead: int = 0) -> str:
-        """Return what the next word is compared by, or one of those after it."""
+        """Return the comparison key of the next word, or of a later one."""
         return self.token(self.at + ahead).key
 
     def accept(self, *keys: str) -> bool:
@@ -57,16 +57,16 @@ class Phrase:
     def expect(self, *keys: str) -> None:
         """Read these words.
 
-        :raises Unexpected: others come.
+        :raises Unexpected: other words come next.
         """
         if not self.accept(*keys):
             raise Unexpected
 
     def name(self) -> str:
-        """Read the name of something in the dumped database.
+        """Read the name of an object of the dumped database.
 
-        :raises Foreign: it is in another one.
-        :raises Unexpected: there is no name.
+        :raises Foreign: it belongs to another database.
+        :raises Unexpected: the next word is not a name.
         """
         name = self._name()
         if self.accept("."):
@@ -87,21 +87,21 @@ class Phrase:
         return plain(token.text)
 
     def end(self) -> None:
-        """Make sure that nothing follows.
+        """Check that this is the end.
 
-        :raises Unexpected: something does.
+        :raises Unexpected: more words follow.
         """
         if self.at != len(self.words):
             raise Unexpected
 
     def keys(self) -> Iterator[str]:
-        """Give the keys of all words that are left."""
+        """Give the comparison keys of all remaining words."""
         return (self.token(word).key for word in range(self.at, len(self.words)))
 
     def closing(self, word: int) -> int:
-        """Return which word closes the parenthesis that this one opens.
+        """Return the position of the parenthesis that closes this one.
 
-        :raises Unexpected: none does.
+        :raises Unexpected: it is missing.
         """
         depth = 0
         for at in range(word, len(self.words)):
@@ -111,22 +111,22 @@ class Phrase:
         raise Unexpected
 
     def text(self, first: int, last: int) -> bytes:
-        """Return the text of some words, as it will be written."""
+        """Return the text of some words as it will be written."""
         return self._written(self.words[first], self.words[last] + 1)
 
     # -- writing ------------------------------------------------------------------------------------------------------
 
     def leave_out(self, first: int, last: int) -> None:
-        """Do not write the words from ``first`` to ``last``."""
+        """Omit the words from ``first`` to ``last``."""
         for word in range(first, last + 1):
             self._replaced[self.words[word]] = b""
 
     def unqualify(self, word: int) -> None:
-        """Do not write the name of the database that this word is, and the dot behind it."""
+        """Omit this word, a database name, and the dot after it."""
         self._qualifiers |= {self.words[word], self.words[word + 1]}
 
     def is_left_out(self, word: int) -> bool:
-        """Whether a word is not written."""
+        """Whether a word is omitted."""
         place = self.words[word]
         return place in self._qualifiers or self._replaced.get(place) == b""
 
@@ -135,9 +135,9 @@ class Phrase:
         self._replaced[self.words[word]] = text
 
     def written(self) -> bytes:
-        """Return the statement without comments and without what is left out.
+        """Return the statement without comments and omitted words.
 
-        :raises Unexpected: a mark of a versioned comment has no other half, or there are several statements.
+        :raises Unexpected: a versioned comment is unbalanced, or there are several statements.
         """
         depth = 0
         for each in self.tokens:
@@ -151,10 +151,10 @@ class Phrase:
     def unwrapped(self, word: int, *, is_qualified: bool = False) -> bytes:
         """Return the statement without the versioned comments around its parts.
 
-        Dump programs write those around the whole of a definition. Where this word is in none, the statement must have
-        none before it either, and stays as it is; so do comments that are a part of a body.
+        Dump programs wrap whole definitions in them. If this word is outside of one, the statement must not contain
+        any before it, and is returned unchanged; comments inside a body always stay.
 
-        :param is_qualified: names of the dumped database stay.
+        :param is_qualified: keep the name of the dumped database.
         """
         place, depth = self.words[word], 0
         is_wrapped = _depth(self.tokens[:place]) > 0

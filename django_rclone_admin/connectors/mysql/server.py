@@ -1,4 +1,4 @@
-"""What we ask of a server of MySQL beside the loading: schemas, tables, connections, and statements of our own."""
+"""Administers a MySQL server besides loading: schemas, tables, connections, and our own statements."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ from .written import Written
 logger = logging.getLogger(__name__)
 
 GONE_SECONDS = 60
-"""How long to wait for the end of a connection that was killed."""
+"""How long to wait for the end of a killed connection."""
 BEFORE = "_dra_before"
-"""The table that travels when tables change places: the definitions of what was live before."""
+"""The table that moves with the others: it contains the definitions that were live before."""
 PLAN = "_dra_plan"
-"""The same table before that."""
+"""The name of that table before the exchange."""
 USED = "_dra_used"
-"""What became of it when the kept tables were put back: they can't be put back twice."""
+"""Its name after an undo: kept tables can't be used for a second undo."""
 OPENED = "_dra_opened"
-"""In the schema of an opened backup, the definitions that the live one has when this one takes its place."""
+"""In the schema of an opened backup, the definitions for the time when it becomes live."""
 KEPT = "_kept"
-"""Ends the name of a schema that holds what a restore replaced."""
+"""The suffix of a schema with the tables that a restore replaced."""
 NAME_BYTES = 64 - len("_dra_12345678_kept")
 MULTI_STATEMENTS_OFF = 1
-"""Of MySQL's protocol."""
+"""Limit of MySQL's protocol."""
 NOT_THERE_YET = (1146, 1305, 1356)
-"""Error numbers of a view that needs another view, which may come later."""
+"""Error numbers of a view that needs another view, which may be created later."""
 NOT_ALLOWED = (1044, 1142, 1227)
 """Error numbers of the server."""
 
 
 class Server:
-    """What we ask of the server beside the loading, by short connections of our own.
+    """Administers the server, by short connections.
 
     :param connector: the :class:`~django_rclone_admin.connectors.mysql.MysqlDumpConnector` it works for.
-    :param settings: of another server or user than the live database's.
+    :param settings: those of another server or user than the live database's.
     """
 
     def __init__(self, connector: Any, settings: Mapping[str, Any] | None = None) -> None:
@@ -60,11 +60,11 @@ class Server:
     def cursor(self) -> Iterator[Any]:
         """Open a cursor in autocommit mode.
 
-        :raises ProgramFailed: the server refuses or does not answer.
+        :raises ProgramFailed: the server refuses the connection or does not answer.
         """
         connection = connections.create_connection(self._connector.alias)
         connection.settings_dict = {**connection.settings_dict, **(self._settings or {})}
-        # Older versions of Django speak an utf8 that has no emoji; a definition may have some.
+        # Older versions of Django use a utf8 without four-byte characters; a definition may contain some.
         options = {**connection.settings_dict.get("OPTIONS", {}), "charset": "utf8mb4", "local_infile": False}
         connection.settings_dict = {**connection.settings_dict, "AUTOCOMMIT": True, "OPTIONS": options}
         try:
@@ -83,7 +83,7 @@ class Server:
             connection.close()
 
     def packet(self) -> int:
-        """Return how many bytes the server takes as one statement."""
+        """Return the longest statement that the server accepts, in bytes."""
         with self.cursor() as cursor:
             cursor.execute("SELECT @@max_allowed_packet")
             return int(cursor.fetchone()[0])
@@ -91,13 +91,13 @@ class Server:
     # -- schemas ----------------------------------------------------------------------------------------------------
 
     def new_name(self) -> str:
-        """Return a name for a schema that belongs to the live one."""
+        """Return a new name for a schema that belongs to the live one."""
         return f"{self.prefix()}_dra_{uuid.uuid4().hex[:8]}"
 
     def prefix(self, room: int = NAME_BYTES) -> str:
-        """Return what the names of schemas beside the live one begin with.
+        """Return the prefix of the names of schemas that belong to the live one.
 
-        :param room: characters; a longer name is cut, and told from others by its digest.
+        :param room: characters; a longer name is truncated, and made unique by its digest.
         """
         digest = hashlib.sha256(self.live.encode()).hexdigest()[:8]
         return self.live if len(self.live) <= room else f"{self.live[: room - 9]}_{digest}"
@@ -105,7 +105,7 @@ class Server:
     def create(self, schema: str) -> None:
         """Create an empty schema with the character set of the live one.
 
-        :raises RestoreRefused: the user may not.
+        :raises RestoreRefused: the user lacks the right.
         """
         with self.cursor() as cursor:
             cursor.execute(
@@ -124,19 +124,19 @@ class Server:
                         "The database user may not create the schema that a restore is loaded into first."
                     ),
                     hint=gettext_noop(
-                        "Nothing was changed. Run GRANT ALL ON `%(pattern)s`.* for it, or say "
+                        "Nothing was changed. Run GRANT ALL ON `%(pattern)s`.* for it, or use "
                         "“--strategy in_place”, which is not all-or-nothing."
                     ),
                     pattern=grant_pattern(schema),
                 ) from error
 
     def drop(self, schema: str) -> None:
-        """Drop a schema with all that is in it."""
+        """Drop a schema with all its objects."""
         with self.cursor() as cursor:
             cursor.execute(f"DROP DATABASE IF EXISTS {quote(schema)}")
 
     def tables(self, cursor: Any, schema: str) -> list[str]:
-        """Return the tables of a schema, without ours and without views."""
+        """Return the tables of a schema, without this package's and without views."""
         cursor.execute(
             "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s"
             " AND TABLE_TYPE <> 'VIEW' ORDER BY TABLE_NAME",
@@ -146,7 +146,7 @@ class Server:
         return [name for (name,) in cursor.fetchall() if name not in ours]
 
     def has_table(self, cursor: Any, schema: str, table: str) -> bool:
-        """Whether there is such a table; false where there is no such schema."""
+        """Whether the table exists; false where the schema does not exist."""
         cursor.execute(
             "SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s",
             [schema, table],
@@ -154,13 +154,13 @@ class Server:
         return cursor.fetchone() is not None
 
     def has_kept(self, cursor: Any, schema: str) -> bool:
-        """Whether a schema holds what was live before an exchange: that is what has put this table there."""
+        """Whether a schema contains the tables that an exchange replaced: the exchange has moved this table into it."""
         return self.has_table(cursor, schema, BEFORE)
 
-    # -- what runs that died have left ------------------------------------------------------------------------------
+    # -- remains of killed runs -------------------------------------------------------------------------------------
 
     def sweep(self) -> None:
-        """Undo what was not finished, and drop the schemas of runs that have ended without doing so."""
+        """Revert unfinished exchanges, and drop the schemas that killed runs left behind."""
         for schema in self.belonging():
             with self.cursor() as cursor:
                 is_kept = schema.endswith(KEPT) and self.has_kept(cursor, schema)
@@ -170,32 +170,32 @@ class Server:
                 self.clear(schema)
 
     def clear(self, schema: str) -> None:
-        """Drop a schema that did not become live, with what waits to happen to it."""
+        """Drop a schema that did not become live, after ending pending statements on it."""
         self.end_connections(schema)
         self.repair(schema)
         self.drop(schema)
 
     def drop_older(self, kept: str) -> None:
-        """Drop what was kept by restores before this one."""
+        """Drop the tables that earlier restores kept."""
         for schema in self.belonging():
             if schema.endswith(KEPT) and schema != kept:
                 self.drop(schema)
 
     def belonging(self) -> list[str]:
-        """Return the schemas that restores of the live one have made."""
+        """Return the schemas that restores of the live one created."""
         return self.matching(re.escape(self.prefix()) + rf"_dra_[0-9a-f]{{8}}({KEPT})?")
 
     def matching(self, pattern: str) -> list[str]:
-        """Return the schemas whose whole name matches a regular expression."""
+        """Return the schemas whose full name matches a regular expression."""
         with self.cursor() as cursor:
             cursor.execute("SELECT SCHEMA_NAME FROM information_schema.SCHEMATA")
             found = [name for (name,) in cursor.fetchall()]
         return [name for name in found if re.fullmatch(pattern, name, re.IGNORECASE)]
 
     def end_connections(self, *schemas: str, number: int = 0) -> None:
-        """Kill our user's connections to these schemas, and the one of this number, and wait for their end.
+        """Kill our user's connections to these schemas, and the connection with this number, and wait for their end.
 
-        A server goes on with a statement, and waits for its locks, when the client is gone.
+        A server continues a statement, and waits for its locks, after the client is gone.
         """
         deadline = time.monotonic() + GONE_SECONDS
         marks = ", ".join(["%s"] * len(schemas))
@@ -207,14 +207,14 @@ class Server:
                 )
                 left = [each for (each,) in cursor.fetchall()]
                 for each in left:
-                    with contextlib.suppress(DatabaseError):  # it has ended just now
+                    with contextlib.suppress(DatabaseError):  # it has ended already
                         cursor.execute(f"KILL {each:d}")
             if not left or time.monotonic() > deadline:
                 return
             time.sleep(0.05)
 
     def repair(self, schema: str) -> None:
-        """Create those triggers and views anew that an exchange, which then did not happen, had taken away."""
+        """Recreate the triggers and views that were dropped for an exchange that did not happen."""
         plan = f"{quote(schema)}.{PLAN}"
         with self.cursor() as cursor:
             if not self.has_table(cursor, schema, PLAN):
@@ -235,10 +235,10 @@ class Server:
     def create_definitions(
         self, schema: str, written: Iterable[Written], choose: Callable[[Written], bytes]
     ) -> None:
-        """Create the views, triggers, routines and events of a dump; the server takes each as one statement.
+        """Create the views, triggers, routines and events of a dump; the server receives each as one statement.
 
         :param choose: returns the statement.
-        :raises ProgramFailed: the server does not take one.
+        :raises ProgramFailed: the server refuses one.
         """
         order = ("FUNCTION", "PROCEDURE", "PACKAGE", "PACKAGE BODY", "VIEW", "TRIGGER", "EVENT")
         waiting = sorted(written, key=lambda each: order.index(each.kind))
@@ -249,12 +249,12 @@ class Server:
                     cursor.execute(statement)
             while waiting:
                 later = [each for each in waiting if not _create(cursor, each, choose(each))]
-                if len(later) == len(waiting):  # nothing that they wait for will come
+                if len(later) == len(waiting):  # no progress: what they need does not exist
                     _create(cursor, later[0], choose(later[0]), may_wait=False)
                 waiting = later
 
     def set_defaults(self, schema: str, defaults: Iterable[Default]) -> list[Default]:
-        """Set defaults that need a sequence of the live schema; return those that have to wait until it has theirs."""
+        """Set defaults that use a sequence of the live schema; return those whose sequence is still missing there."""
         later = []
         with self.cursor() as cursor:
             cursor.execute(f"USE {quote(self.live)}")
@@ -266,7 +266,7 @@ class Server:
         return later
 
     def create_in(self, schema: str, definitions: Sequence[Definition]) -> None:
-        """Create views, triggers and routines that the server has shown us before.
+        """Create views, triggers and routines that were read from the server before.
 
         :raises BackupError: one of them could not be created.
         """
@@ -279,33 +279,33 @@ class Server:
             raise interruption
 
     def run_to_end(self, schema: str, script: bytes) -> tuple[Completed, BaseException | None]:
-        """Carry out a script of statements by the client program, which stops at the first that fails.
+        """Execute a script of statements by the client program, which stops at the first error.
 
-        It is not stopped when we are; what interrupted us meanwhile is returned.
+        It continues if this process is interrupted; the interruption is returned.
         """
         return run_script(self._connector.script(schema), script)
 
     def drop_quietly(self, schema: str) -> None:
-        """Drop a schema, and leave that to the next restore where it fails: what went wrong before is to be told."""
+        """Drop a schema, or leave it to the next restore on an error, so that an earlier error is reported."""
         try:
             self.drop(schema)
         except BackupError as error:
             logger.warning("The schema %s could not be dropped: %s", schema, error)
 
     def error(self, done: Completed) -> BackupError:
-        """Return the error of a script that failed."""
+        """Return the error of a failed script."""
         command = self._connector.script("")
         error: BackupError = command.explain(command.name, done.status, done.errors)
         return error
 
 
 def _create(cursor: Any, each: Written, statement: bytes, *, may_wait: bool = True) -> bool:
-    """Create what a dump has written; return whether it was done, and not put off."""
+    """Create a definition of a dump; return whether it was created, and not postponed."""
     settings = {
         "sql_mode": each.session.sql_mode,
         "collation_connection": each.session.collation_connection,
         "time_zone": each.session.time_zone,
-        "character_set_client": each.session.character_set_client,  # last: what follows is in that
+        "character_set_client": each.session.character_set_client,  # last: later text must be in that charset
     }
     given = [(name, value) for name, value in settings.items() if value or name == "sql_mode"]
     cursor.execute(
@@ -325,6 +325,6 @@ def _create(cursor: Any, each: Written, statement: bytes, *, may_wait: bool = Tr
 
 
 def _allow_one_statement(driver: Any) -> None:
-    """Have the server refuse a second statement in one text. PyMySQL does not allow it by itself; MySQLdb can be told."""
+    """Make the server refuse a second statement in one text. PyMySQL never allows it; MySQLdb has an option."""
     if hasattr(driver, "set_server_option"):
         driver.set_server_option(MULTI_STATEMENTS_OFF)

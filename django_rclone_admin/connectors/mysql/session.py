@@ -1,4 +1,4 @@
-"""What the ``SET`` statements of a dump do: few are passed on, some are remembered, and none reaches beyond the session."""
+"""Handles the ``SET`` statements of a dump: few are passed on, some are remembered, and none affects other sessions."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ SAFE_CHARSETS = re.compile(
     r"utf8|utf8mb[34]|latin[1257]|ascii|binary|cp125[0167]|cp85[02]|cp866|koi8[ru]|greek|hebrew|armscii8|geostd8"
     r"|dec8|hp8|keybcs2|macce|macroman|tis620"
 )
-"""Character sets in which no byte of a longer character looks like a quote or a backslash."""
+"""Character sets in which no byte of a multibyte character looks like a quote or a backslash."""
 PASSED_ON = frozenset({"time_zone", "character_set_client", "system_versioning_insert_history", "autocommit"})
-"""Variables that the rows of a dump depend on."""
+"""Variables that affect the rows of a dump."""
 REMEMBERED = frozenset({"sql_mode", "character_set_client", "collation_connection", "time_zone"})
 """Variables that are stored with views, triggers, routines and events."""
 OF_NO_USE = frozenset(
@@ -29,27 +29,27 @@ OF_NO_USE = frozenset(
         "unique_checks",
     }
 )
-"""The session that loads a dump has its own values of these."""
+"""Variables that the loading session sets itself."""
 TIME_ZONE = re.compile(r"[+-]\d\d:\d\d|[A-Za-z_]+(?:/[A-Za-z_+\-0-9]+)*")
 
 
 class NotForUs(Exception):
-    """A statement that may not be carried out."""
+    """A statement that must not be executed."""
 
 
 @dataclass(slots=True)
 class Session:
-    """The session of whoever would carry out the text as it is."""
+    """The simulated session that executes the unfiltered text."""
 
     sql_mode: str = ""
     character_set_client: str = "utf8mb4"
     collation_connection: str = ""
     time_zone: str = ""
     variables: dict[str, str | None] = field(default_factory=dict)
-    """User variables that keep the value of a variable for later."""
+    """User variables that save the value of another variable."""
 
     def copy(self) -> Session:
-        """Return a session that stays as this one is now."""
+        """Return an independent copy of the current state."""
         return replace(self, variables={})
 
     @property
@@ -58,7 +58,7 @@ class Session:
 
     @property
     def is_plain(self) -> bool:
-        """Whether rows and tables may come: their text means to the server what it means to us."""
+        """Whether rows and tables may follow: the server would parse their text in the same way as we do."""
         return (
             self.is_escaped
             and not re.search(r"ANSI", self.sql_mode, re.IGNORECASE)
@@ -66,9 +66,9 @@ class Session:
         )
 
     def set(self, words: list[Token]) -> bytes:
-        """Take the meaning of one ``SET`` statement, and return what of it the server shall do.
+        """Apply one ``SET`` statement, and return the part that the server should execute.
 
-        :raises NotForUs: it reaches beyond the session, or does something else.
+        :raises NotForUs: it affects other sessions, or is not understood.
         """
         if len(words) > 2 and words[1].key == "NAMES":
             return self._names(words[2:])
@@ -83,13 +83,13 @@ class Session:
         return b"SET NAMES " + charset.encode()
 
     def _assign(self, words: list[Token]) -> bytes:
-        """Carry out one assignment; return it when the server shall do so, too."""
+        """Apply one assignment; return it if the server should execute it, too."""
         equals = next((at for at, each in enumerate(words) if each.key == "="), 0)
         left, right = words[:equals], words[equals + 1 :]
         if left and left[-1].key == ":":
             left.pop()
         name, is_user_variable, is_global = _variable(left)
-        if name == "gtid_purged":  # of the whole server, and only of use to a replica
+        if name == "gtid_purged":  # affects the whole server, and only replicas need it
             return b""
         if is_global or not right:
             raise NotForUs
@@ -120,7 +120,7 @@ class Session:
                 raise NotForUs
             return f"time_zone = '{value}'".encode()
         if name == "character_set_client" and not SAFE_CHARSETS.fullmatch(value.lower()):
-            return b""  # of a definition: rows may not come before it has changed again
+            return b""  # for a definition: rows may not follow before it has changed again
         return f"{name} = {value}".encode() if name in PASSED_ON else b""
 
 
@@ -136,9 +136,9 @@ def _assignments(words: list[Token]) -> list[list[Token]]:
 
 
 def _variable(words: list[Token]) -> tuple[str, bool, bool]:
-    """Return the name of a variable, whether it is a user's, and whether it is that of the whole server.
+    """Return the name of a variable, whether it is a user variable, and whether it is global.
 
-    :raises NotForUs: it is something else.
+    :raises NotForUs: it is not a variable.
     """
     keys = [each.key for each in words]
     at = 0
@@ -162,9 +162,9 @@ def _variable(words: list[Token]) -> tuple[str, bool, bool]:
 
 
 def _value(word: Token) -> str:
-    """Return a value that is one word, number or string without anything odd in it.
+    """Return a value that is one word, number or plain string.
 
-    :raises NotForUs: it is something else.
+    :raises NotForUs: it is another expression.
     """
     if word.kind == "string":
         value = unquoted(word.text)

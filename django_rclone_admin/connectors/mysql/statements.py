@@ -1,4 +1,4 @@
-"""Splits the text of a dump into statements as it comes in, by the rules of the client programs."""
+"""Splits the text of a dump into statements while it arrives, by the rules of the client programs."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from ...exceptions import WrongFormat, gettext_noop
 from .lexer import statement_end
 
 LONGEST = 64 << 20
-"""Bytes of the longest statement without rows; such statements are held in memory."""
+"""The longest statement without rows in bytes; such statements are held in memory."""
 AT_ONCE = 64 << 10
-"""A statement of this size is looked at again only when twice as much of it has come."""
+"""Above this size, an incomplete statement is parsed again only when its text has doubled."""
 MANY = 64
-"""Bytes that are enough to recognise any value that is not a string or a hexadecimal number."""
+"""Bytes that suffice to recognise any value except strings and hexadecimal numbers."""
 
 SANDBOX = re.compile(rb"/\*M?!\d+\\-[^*\n]*\*/")
-"""The line by which newer programs of MariaDB switch their client into its sandbox mode. It has no delimiter."""
+"""The line by which newer MariaDB programs switch their client to sandbox mode. It has no delimiter."""
 COMMENT = re.compile(rb"--(?=[\x00-\x20])[^\n]*+|#[^\n]*+|/\*(?!M?!)(?:[^*]++|\*(?!/))*+\*/")
 COMMENT_MARK = re.compile(rb"--|#|/\*(?!M?!)|/\Z|/\*M?\Z|-\Z")
 DELIMITER = re.compile(rb"DELIMITER[ \t]+(\S+)[^\n]*", re.IGNORECASE)
@@ -38,7 +38,7 @@ ROWS = re.compile(
     )*+""",
     re.DOTALL | re.VERBOSE,
 )
-"""Rows of plain values. No function can be called in them, and no comment can hide where they end."""
+"""Rows of plain values. They can't call functions, and no comment can hide their end."""
 STRING = re.compile(rb"(?:[^'\\]++|\\.)*+", re.DOTALL)
 HEXADECIMAL = re.compile(rb"[0-9A-Fa-f]*+")
 OPEN_HEXADECIMAL = re.compile(rb"(?<=[(,\s]0)x[0-9A-Fa-f]*+\Z")
@@ -53,7 +53,7 @@ class Comment:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A whole statement without its delimiter; not one of those with rows."""
+    """A complete statement without its delimiter, except statements with rows."""
 
     text: bytes
 
@@ -64,13 +64,13 @@ class Insert:
 
     text: bytes
     table: bytes
-    """As it is written."""
+    """As written in the dump."""
     columns: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Some of the rows of the statement that has begun."""
+    """Some of the rows of the current statement."""
 
     text: bytes
 
@@ -89,15 +89,15 @@ Part = Comment | Statement | Insert | Rows | EndOfRows
 class Splitter:
     """Splits text into :data:`Part` objects.
 
-    Whoever takes them sets ``is_escaped`` as the text sets its ``sql_mode``.
+    The consumer sets ``is_escaped`` when the text sets its ``sql_mode``.
 
-    :param is_ours: the text comes from a client program that we have started. It writes every line break in a string
-        as an escape, so where the rows end is found much faster.
+    :param is_ours: the text comes from a client program that we started. It writes every line break in a string
+        as an escape, so the end of the rows is found much faster.
     """
 
     def __init__(self, *, is_ours: bool = False) -> None:
         self.is_escaped = True
-        """A backslash in a string escapes what follows it."""
+        """A backslash in a string escapes the next character."""
         self._is_ours = is_ours
         self._delimiter = b";"
         self._buffer = b""
@@ -109,7 +109,7 @@ class Splitter:
     def feed(self, data: bytes) -> Iterator[Part]:
         """Split some of the text.
 
-        :raises WrongFormat: no dump program writes that.
+        :raises WrongFormat: the text was not written by a dump program.
         """
         self._buffer += data
         if len(self._buffer) - self._position >= self._wanted:
@@ -120,7 +120,7 @@ class Splitter:
     def finish(self) -> Iterator[Part]:
         """Split the rest.
 
-        :raises WrongFormat: it ends within a statement.
+        :raises WrongFormat: the text ends within a statement.
         """
         self._buffer += b"\n"
         yield from self._split(is_last=True)
@@ -131,7 +131,7 @@ class Splitter:
             )
 
     def _trim(self) -> None:
-        """Forget what was split, but for the bytes that patterns look back at."""
+        """Discard the parsed text, except the bytes that patterns look back at."""
         start = max(0, self._position - 2)
         self._buffer, self._position = self._buffer[start:], self._position - start
 
@@ -147,7 +147,8 @@ class Splitter:
             yield part
 
     def _next(self, *, is_last: bool) -> Part | None:
-        """Return the next comment or statement, or the beginning of one with rows; none when more text is needed."""
+        """Return the next comment or statement, or the beginning of one with rows; ``None`` when more text is
+        needed."""
         while True:
             self._skip_space()
             text, at = self._buffer, self._position
@@ -206,7 +207,7 @@ class Splitter:
     # -- rows ---------------------------------------------------------------------------------------------------------
 
     def _rows(self, *, is_last: bool) -> Iterator[Rows | EndOfRows]:
-        """Give the rows that have come; ``_inside`` is empty when they have ended."""
+        """Give the rows that have arrived; ``_inside`` is empty when they have ended."""
         start = self._position
         end = self._end_of_our_rows() if self._is_ours else self._end_of_rows(is_last=is_last)
         self._size += end - start
@@ -246,7 +247,7 @@ class Splitter:
         return at
 
     def _end_of_value(self, at: int) -> int:
-        """Return where a long value ends that has begun before; ``_inside`` says whether it does."""
+        """Return the end of a long value that began earlier; ``_inside`` says whether it ends here."""
         text = self._buffer
         at = _end(STRING if self._inside == "string" else HEXADECIMAL, text, at)
         if at == len(text) or text[at : at + 1] == b"\\":

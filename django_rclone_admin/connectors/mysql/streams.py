@@ -1,4 +1,4 @@
-"""The client program as a sink for dumps, and for scripts of our own."""
+"""Runs the client program: as a sink for dumps, and on scripts of our own."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ PROLOGUE = b"""\
 SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO', foreign_key_checks = 0, unique_checks = 0, sql_notes = 0;
 /*M!100301 SET SESSION innodb_strict_mode = 0, check_constraint_checks = 0, max_statement_time = 0 */;
 """
-"""The session that loads a dump. Tables and rows that the server holds it must take again, whatever rules it has by now."""
+"""Session settings for a load. The server must accept the tables and rows that it held, whatever its current rules."""
 
 
 class LoaderSink(CommandSink):
-    """The input of the client program; it has succeeded when it has carried out the last statement, which is ours.
+    """The input of the client program; it succeeded if the program executed our last statement.
 
-    Some arguments make it end well without having read anything.
+    Some arguments make the program exit with 0 without reading its input.
     """
 
     def __init__(self, command: Command) -> None:
@@ -40,15 +40,15 @@ class LoaderSink(CommandSink):
             )
 
     def _listen(self, pipe: IO[bytes]) -> None:
-        while chunk := pipe.read(65536):  # only its end matters
+        while chunk := pipe.read(65536):  # only the end matters
             self._said = [*self._said[-1:], chunk]
 
 
 def run_script(command: Command, script: bytes) -> tuple[Completed, BaseException | None]:
-    """Run a client program on a script of statements to its end; return what interrupted us meanwhile, too.
+    """Run a client program on a script to its end; also return an exception that interrupted the wait.
 
-    Its input is a file and not a pipe from us: were we killed, a pipe might end in the middle of a statement, and the
-    program would carry out the first half of it. So it comes to the end of the script without us.
+    Its input is a file, not a pipe from us: if this process were killed, a pipe might end in the middle of a statement,
+    and the program would execute the first half. From a file, it completes the script without us.
     """
     done: list[Completed] = []
     errors: list[BaseException] = []
@@ -64,10 +64,10 @@ def run_script(command: Command, script: bytes) -> tuple[Completed, BaseExceptio
     is_over = threading.Event()
     threading.Thread(target=carry_out, daemon=True).start()
     interruption: BaseException | None = None
-    while not is_over.is_set():  # a thread whose join is interrupted seems to have ended
+    while not is_over.is_set():  # an interrupted join marks the thread as ended
         try:
             is_over.wait()
-        except BaseException as error:  # noqa: BLE001  (half of the script may be done: its end is waited for)
+        except BaseException as error:  # noqa: BLE001  (half of the script may be executed: wait for its end)
             interruption = error
     if errors:
         raise errors[0]

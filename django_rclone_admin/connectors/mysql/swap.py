@@ -1,12 +1,12 @@
-"""Restore MySQL into a schema of its own, then put its tables in the place of the live ones by one ``RENAME TABLE``.
+"""Restores MySQL into a new schema, then replaces the live tables by one ``RENAME TABLE``.
 
-That statement is atomic, and moves tables between schemas; their foreign keys follow them. What was replaced lands in
-a third schema and is kept: undo is the same the other way round. One more table travels with the others, from the new
-schema into the kept one: where it is tells whether the exchange has happened, whoever was killed meanwhile.
+That statement is atomic and moves tables between schemas; their foreign keys follow them. The replaced tables go into
+a third schema and are kept: undo is the same in reverse. One more table moves with the others, from the new schema
+into the kept one: its place tells whether the exchange has happened, even if processes were killed meanwhile.
 
-Views, triggers, routines and events can't be moved. Those that differ are created anew around the exchange, all of it
-by one client program that has its whole script from the start, and so comes to its end if we do not. If the client or
-its connection is what dies, we finish the work, or take it back.
+Views, triggers, routines and events can't be moved. Those that differ are recreated around the exchange by one client
+program. It has the complete script from the start, so it finishes even if this process does not. If the client or
+its connection dies, this process completes the work or reverts it.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from .server import BEFORE, KEPT, PLAN, USED, Server
 logger = logging.getLogger(__name__)
 
 LOCK_SECONDS = 30
-"""How long the exchange waits for the transactions of others before it gives up."""
+"""How long the exchange waits for other transactions before it gives up."""
 ANSWER_SECONDS = 30
-"""How long the server is asked what has happened, when it does not answer."""
+"""How long an unresponsive server is queried for the outcome."""
 PAUSE = 0.2
 Move = tuple[str, str, str, str]
-"""Of a table: from a schema, into a schema, by name, under a name."""
+"""A table move: source schema, target schema, name, new name."""
 
 
 class SwapSink(Filling):
-    """Fills a new schema; ``commit`` puts it in the place of the live one."""
+    """Fills a new schema; ``commit`` replaces the live one with it."""
 
     def __init__(self, connector: Any, control: Control) -> None:
         super().__init__(connector, control)
@@ -57,31 +57,31 @@ class SwapSink(Filling):
 
 
 class Swap:
-    """Puts the tables of a filled schema in the place of the live ones, which are then kept in another one."""
+    """Replaces the live tables with those of a filled schema; the live tables are kept in another schema."""
 
     def __init__(self, server: Server, new: str, kept: str, control: Control) -> None:
         self._server, self._new, self._control = server, new, control
         self.kept = kept
         self.vanished: list[str] = []
         self.is_done = self.is_unknown = False
-        """Whether the tables have changed places; and whether they may have, and nobody knows."""
+        """Whether the tables were exchanged; and whether that is unknown."""
         self.is_half_done = False
-        """Whether what belongs to the tables is not as it was before, or not as it is in the backup."""
+        """Whether views, triggers and routines match neither the previous state nor the backup."""
 
     def carry_out(self, definitions: list[Definition], alterations: Sequence[bytes]) -> None:
-        """Do it.
+        """Exchange the tables.
 
-        :param definitions: the views, triggers, routines and events that the live schema shall have.
-        :param alterations: statements that need what the live schema has then.
+        :param definitions: the future views, triggers, routines and events of the live schema.
+        :param alterations: statements that need the future objects of the live schema.
         """
         server, new = self._server, self._new
         with server.cursor() as cursor:
-            for each in triggers(definitions):  # a table that has one can't be moved
+            for each in triggers(definitions):  # a table with a trigger can't be moved
                 cursor.execute(f"DROP TRIGGER IF EXISTS {quote(new)}.{quote(each.name)}")
             before, after = server.tables(cursor, server.live), server.tables(cursor, new)
         self.vanished = sorted(set(before) - set(after))
         self._control.confirm()
-        self.is_unknown = True  # until the server has told: what interrupts us may do so at any moment
+        self.is_unknown = True  # until the server confirms: an interrupt may come at any moment
         try:
             exchange(server, new, self.kept, definitions, alterations)
         except Exception as error:
@@ -93,13 +93,13 @@ class Swap:
 
 
 def put_back(connector: Any, kept: str, aside: str) -> None:
-    """Exchange the live tables with kept ones; what was live is then kept as ``aside``."""
+    """Exchange the live tables with kept ones; the live tables are then kept as ``aside``."""
     server = Server(connector)
     server.sweep()
     with server.cursor() as cursor:
         if not server.has_kept(cursor, kept):
             raise BackupNotFound(
-                gettext_noop("The tables that the restore replaced are not there any more."),
+                gettext_noop("The tables that the restore replaced no longer exist."),
                 hint=gettext_noop("Nothing was changed. Restore the backup that was made before it."),
             )
         definitions = stored(cursor, f"{quote(kept)}.{BEFORE}")
@@ -112,10 +112,10 @@ def exchange(
 ) -> None:
     """Move the live tables into a new schema, and those of ``incoming`` into the live one.
 
-    :param new: the views, triggers, routines and events that the live schema shall have.
-    :param alterations: statements that set the defaults of columns, which need the new sequences of the live schema.
-    :raises OutcomeUnknown: the server does not answer, and may have done it.
-    :raises BackupError: nothing was changed; or the tables were exchanged, and the message says so.
+    :param new: the future views, triggers, routines and events of the live schema.
+    :param alterations: statements that set column defaults, which need the new sequences of the live schema.
+    :raises OutcomeUnknown: the server does not answer, and may have exchanged the tables.
+    :raises BackupError: nothing was changed; or the tables were exchanged, as the message says.
     """
     server.create(outgoing)
     try:
@@ -142,14 +142,14 @@ def exchange(
 
 
 def _before(live_schema: str, old: list[Definition], moves: Sequence[Move]) -> bytes:
-    """Return the statements up to the exchange of the tables, that included."""
+    """Return the statements up to and including the exchange of the tables."""
     here = quote(live_schema)
     statements = [
         "SELECT CONNECTION_ID()",
         f"SET SESSION lock_wait_timeout = {LOCK_SECONDS}, SESSION foreign_key_checks = 1",
     ]
     if taken_off := triggers(old):
-        # Whether the tables are to be had is found out while all their triggers are still there.
+        # Lock the tables while all triggers still exist, to find out whether they are available.
         live = [name for source, _target, name, _new_name in moves if source == live_schema]
         statements += ["LOCK TABLES " + ", ".join(f"{here}.{quote(name)} WRITE" for name in live)]
         statements += ["UNLOCK TABLES"]
@@ -167,19 +167,19 @@ def _after(
     alterations: Sequence[bytes],
     keys: Sequence[foreign_keys.ForeignKey],
 ) -> bytes:
-    """Return the statements after the exchange. They may be carried out twice."""
+    """Return the statements after the exchange. Safe to execute twice."""
     statements = [f"USE {quote(live_schema)};\n".encode()]
     statements += [each + b";\n" for each in alterations]
     statements += [each.drop + each.create() for each in triggers(new)]
     statements += [difference(old, new)]
     if keys:
-        # The server would not find rows that break them, but copy whole tables to look.
+        # The server would copy whole tables to check the rows, and not find violations.
         statements += [b"SET SESSION foreign_key_checks = 0;\n", *(each.renewal for each in keys)]
     return b"".join(statements)
 
 
 def _settle(server: Server, done: Completed, incoming: str, outgoing: str, after: bytes) -> None:
-    """Find out what a client that failed has done; finish it if the tables were exchanged, else take it back."""
+    """Find out what a failed client has done; complete it if the tables were exchanged, else revert it."""
     error = server.error(done)
     if not _has_happened(server, done, incoming, outgoing):
         try:
@@ -202,7 +202,7 @@ def _settle(server: Server, done: Completed, incoming: str, outgoing: str, after
                 "The tables are those of the backup, but not every view, trigger and routine is: %(reason)s"
             ),
             hint=gettext_noop(
-                "The replaced tables are in the schema %(kept)s. Restore again, or put them back with “--undo”."
+                "The replaced tables are in the schema %(kept)s. Restore again, or undo the restore with “--undo”."
             ),
             reason=str(reason),
             kept=outgoing,
@@ -210,9 +210,9 @@ def _settle(server: Server, done: Completed, incoming: str, outgoing: str, after
 
 
 def _has_happened(server: Server, done: Completed, incoming: str, outgoing: str) -> bool:
-    """Ask the server whether the tables have changed places, and make sure that they do not do so later.
+    """Ask the server whether the tables were exchanged, and make sure that they will not be exchanged later.
 
-    :raises OutcomeUnknown: it does not answer.
+    :raises OutcomeUnknown: the server does not answer.
     """
     number = done.output.split(b"\n", 1)[0]
     deadline = time.monotonic() + ANSWER_SECONDS
@@ -232,25 +232,25 @@ def _has_happened(server: Server, done: Completed, incoming: str, outgoing: str)
 
 
 def _tidy(server: Server, done_with: str, kept: str, control: Control | None = None) -> None:
-    """Drop what is not needed any more. The exchange has happened, so nothing may fail or be stopped here."""
+    """Drop what is no longer needed. The exchange has happened, so failures and stops are ignored here."""
     try:
         server.drop(done_with)
         if control:
-            control.confirm()  # what is kept now may be what a later restore kept
+            control.confirm()  # the kept data may belong to a later restore by now
             server.drop_older(kept)
     except BaseException as error:  # noqa: BLE001  (the next restore sweeps)
         logger.warning("What an earlier restore kept could not be dropped: %s", error)
 
 
 def _probe(cursor: Any, schema: str, definitions: list[Definition]) -> None:
-    """Find out whether we may create things in the name of everybody who owns one, before any is taken away."""
+    """Check that we may create objects with each definer, before any object is dropped."""
     for definer in {each.definer for each in definitions if each.definer}:
         cursor.execute(f"CREATE DEFINER={definer} VIEW {quote(schema)}._dra_probe AS SELECT 1 AS one")
         cursor.execute(f"DROP VIEW {quote(schema)}._dra_probe")
 
 
 def _rename(moves: Sequence[Move]) -> str:
-    """Return the one statement that carries out all moves."""
+    """Return the single statement that executes all moves."""
     return "RENAME TABLE " + ", ".join(
         f"{quote(source)}.{quote(name)} TO {quote(target)}.{quote(new_name)}"
         for source, target, name, new_name in moves

@@ -1,9 +1,9 @@
-"""The SQL text that mysqldump and mariadb-dump write: known to be complete by its last line, and fit for another schema.
+"""Filters the SQL text of mysqldump and mariadb-dump: recognises a complete dump, and adapts it to another schema.
 
-The text comes from the remote, and whoever may write there could have changed it. So it is not given to the server as
-it is. Each statement is read, those that no dump program writes are refused, and tables, rows and sequences are
-written anew, without comments and without the name of a database. Views, triggers, routines and events are kept for
-later: the server takes each as one statement, when all rows are there and nothing can set them off.
+The text comes from the remote, where others could have changed it. So it is not passed to the server unchanged.
+Each statement is parsed, those that no dump program writes are refused, and tables, rows and sequences are
+rewritten without comments and without the name of a database. Views, triggers, routines and events are kept for
+later: the server receives each as one statement, after all rows were loaded and nothing can trigger them.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ from .statements import Comment, EndOfRows, Insert, Part, Rows, Splitter, Statem
 from .vetting import Vetter
 
 END = b"-- Dump completed"
-"""Begins the last line; both programs write it only after everything else succeeded."""
+"""The beginning of the last line, which both programs write only after everything else succeeded."""
 HEAD = re.compile(rb"\s*(/\*M?!\d+\\- [^\n]*\n)?\s*-- (MySQL|MariaDB) dump ")
-"""The first words, behind the line by which newer ones of MariaDB switch their client into its sandbox mode."""
+"""The beginning of a dump, after the line by which newer MariaDB programs switch their client to sandbox mode."""
 TAIL_BYTES = 256
 
 HOST = re.compile(rb"-- Host: .*?\s{4}Database: (.+)")
 SECTION = re.compile(rb"-- Dumping data for table (.+)")
 UNDUMPED = {"routines": ("FUNCTION", "PROCEDURE", "PACKAGE", "PACKAGE BODY"), "events": ("EVENT",)}
-"""Kinds that a dump may not have been asked for, by the word in the comment that says that it was."""
+"""Kinds that must be requested for a dump, by the word in the comment that proves the request."""
 DUMPED = re.compile(rb"-- Dumping (routines|events) for database .*", re.DOTALL)
 STRING = re.compile(rb"'(?:[^'\\]++|\\.)*+'", re.DOTALL)
 CONDITION = re.compile(rb"-- WHERE: ")
 KEYWORDS = 3
-"""How many words of a refused statement are shown; more might be somebody's data."""
+"""How many words of a refused statement are shown; more could reveal data."""
 
 
 class DumpText:
-    """A stage that lets of the text of a dump through what the server shall do.
+    """A stage that passes on the parts of a dump that the server should execute.
 
-    :param left_out: tables whose statements are not let through.
-    :param is_ours: the text comes from a client program that we have started: it is looked at, and never refused.
-    :param packet: the server's ``max_allowed_packet``; longer statements with rows are let through as several. 0: any may pass.
-    :param counts_rows: count all rows; those of our own dumps are counted in any case, where each is on a line of its own.
+    :param left_out: tables whose statements are dropped.
+    :param is_ours: the text comes from a client program that we started: it is analysed but never refused.
+    :param packet: the server's ``max_allowed_packet``; longer statements with rows are split. 0: no limit.
+    :param counts_rows: count all rows; in our own dumps, with each row on its own line, rows are always counted.
     """
 
     def __init__(
@@ -54,44 +54,44 @@ class DumpText:
     ) -> None:
         self.vetter = Vetter(left_out=left_out)
         self.with_rows: set[str] = set()
-        """Tables that have a section for their rows, even where that is empty."""
+        """Tables with a section for their rows, which may be empty."""
         self.with_condition: set[str] = set()
-        """Tables of which a condition has chosen the rows."""
+        """Tables whose rows were selected by a condition."""
         self.with_history: set[str] = set()
-        """Tables whose rows come with their history."""
+        """Tables whose rows include their history."""
         self.unknown_kinds = {kind for kinds in UNDUMPED.values() for kind in kinds}
-        """Kinds of which the dump says nothing: it was not asked for them."""
+        """Kinds that the dump does not contain because they were not requested."""
         self.refused: list[str] = []
         """The first words of statements that a restore would refuse."""
         self.longest: tuple[int, str] = 0, ""
-        """Bytes of the longest value in statements that the server would not take, and its table."""
+        """Size and table of the longest value in statements that the server would refuse."""
         self.rows: dict[str, int] = {}
-        """How many rows have come, by table."""
+        """Number of rows so far, by table."""
         self.uncounted: set[str] = set()
         """Tables with rows that were not counted."""
         self._is_ours, self._counts_rows = is_ours, counts_rows
         self._splitter = Splitter(is_ours=is_ours)
         self.tail = b""
-        """The last bytes that have come."""
+        """The last bytes received."""
         self._section = ""
         self._table = ""
         self._is_passed_on = False
         self._packet = packet
         self._held: list[bytes] = []
-        """The statement with rows that has begun."""
+        """The current statement with rows."""
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Let some of the text through.
+        """Filter some of the text.
 
-        :raises WrongFormat: it has a statement that no dump program writes, or that names a database.
+        :raises WrongFormat: a statement was not written by a dump program, or names a database.
         """
         self.tail = (self.tail + data[-TAIL_BYTES:])[-TAIL_BYTES:]
         yield from self._taken(self._splitter.feed(data))
 
     def finish(self) -> bytes:
-        """Return what is left.
+        """Return the rest.
 
-        :raises WrongFormat: the text does not end as a complete dump does.
+        :raises WrongFormat: the text does not end like a complete dump.
         """
         if not is_complete(self.tail):
             raise WrongFormat(
@@ -116,7 +116,7 @@ class DumpText:
                         yield passed_on
 
     def _rows(self, size: int) -> Iterator[bytes]:
-        """Let a statement with rows through, now that it is known how long it is."""
+        """Give a complete statement with rows, split if it is too long."""
         head, *rows = self._held
         self._held = []
         self._count(rows)
@@ -133,10 +133,10 @@ class DumpText:
     def _count(self, rows: list[bytes]) -> None:
         """Count the rows of one statement."""
         if self._counts_rows:
-            # The values are plain: outside of strings, only a row begins with a parenthesis.
+            # The values are plain: outside of strings, a parenthesis always begins a row.
             count = STRING.sub(b"", b"".join(rows)).count(b"(")
         elif self._is_ours and rows and rows[0].startswith(b"\n"):
-            count = sum(each.count(b"\n") for each in rows)  # in strings, the program writes them as escapes
+            count = sum(each.count(b"\n") for each in rows)  # in strings, the program escapes them
         else:
             self.uncounted.add(self._table)
             return
@@ -161,7 +161,7 @@ class DumpText:
         return passed_on + b";\n" if passed_on else b""
 
     def _comment(self, text: bytes) -> None:
-        """Take from a comment what only comments say."""
+        """Read the facts that only comments contain."""
         if found := SECTION.fullmatch(text):
             self._section = plain(found[1])
             self.with_rows.add(self._section)
@@ -174,7 +174,7 @@ class DumpText:
 
 
 def is_complete(tail: bytes) -> bool:
-    """Whether the end of a text is that of a complete dump."""
+    """Whether a text ends like a complete dump."""
     lines = tail.rstrip().rsplit(b"\n", 1)
     return tail.endswith(b"\n") and lines[-1].startswith(END)
 
@@ -191,12 +191,14 @@ def _refusal(statement: bytes, *, is_foreign: bool) -> WrongFormat:
         )
     return WrongFormat(
         gettext_noop("The dump has a statement that no dump program writes: %(statement)s …"),
-        hint=gettext_noop("Nothing was changed. Somebody may have edited the dump. Choose another backup."),
+        hint=gettext_noop(
+            "Nothing was changed. The dump may have been edited by hand. Choose another backup."
+        ),
         statement=_first_words(statement),
     )
 
 
 def _first_words(statement: bytes) -> str:
-    """Return what a statement begins with, without names and values."""
+    """Return the beginning of a statement, without names and values."""
     words = [each.key for each in tokens(statement[:1000]) if each.kind == "word"]
     return " ".join(word for word in words[:KEYWORDS] if word.isascii() and word.isalpha())

@@ -1,4 +1,4 @@
-"""What each statement of a dump may do. Everything that no dump program writes is refused."""
+"""Decides what each statement of a dump may do. Statements that no dump program writes are refused."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .written import KINDS, Written, read_definition
 FAR_ENGINES = frozenset(
     {"CONNECT", "FEDERATED", "FEDERATEDX", "MERGE", "MRG_ISAM", "MRG_MYISAM", "SPIDER", "S3"}
 )
-"""Tables of these have their rows elsewhere; no dump has rows for them."""
+"""Engines whose tables store their rows elsewhere; no dump contains rows for them."""
 NOT_IN_TABLES = frozenset({"SELECT", "LOAD_FILE", "OUTFILE", "DUMPFILE", "INFILE"})
 ROCKSDB = re.compile(rb"@rocksdb_\w+", re.IGNORECASE)
 
@@ -31,14 +31,14 @@ class Table:
 
 
 class Vetter:
-    """Judges statement after statement, and knows what they have created.
+    """Checks each statement, and keeps track of the objects that the statements have created.
 
-    :param left_out: tables whose statements are not carried out.
+    :param left_out: tables whose statements are not executed.
     """
 
     def __init__(self, *, left_out: Collection[str] = ()) -> None:
         self.source = ""
-        """The dumped database, as the head of the dump names it."""
+        """The dumped database, from the head of the dump."""
         self.session = Session()
         self.tables: dict[str, Table] = {}
         self.sequences: set[str] = set()
@@ -60,9 +60,9 @@ class Vetter:
         }
 
     def statement(self, text: bytes) -> bytes:
-        """Return what the server shall do for one statement without rows; may be nothing.
+        """Return what the server should execute for one statement without rows; may be empty.
 
-        :raises Unexpected: no dump program writes it.
+        :raises Unexpected: no dump program writes this statement.
         """
         if ROCKSDB.search(text):
             self._has_rocksdb = True
@@ -85,9 +85,9 @@ class Vetter:
         return b"%b %b */" % (version, passed_on) if passed_on and verb == "SET" and version else passed_on
 
     def insert(self, part: Insert) -> bytes:
-        """Return the beginning of a statement with rows; nothing when its rows shall not be loaded.
+        """Return the beginning of a statement with rows; empty when its rows are not loaded.
 
-        :raises Unexpected: rows do not belong there.
+        :raises Unexpected: rows are not allowed at this point.
         """
         name = plain(part.table)
         if not self.session.is_plain:
@@ -99,7 +99,8 @@ class Vetter:
             raise Unexpected
         return part.text
 
-    # -- statements -----------------------------------------------------------------------------------------------------
+    # -- statements
+    # -----------------------------------------------------------------------------------------------------
 
     def _create(self, phrase: Phrase) -> bytes:
         ahead = 3 if phrase.key(1) == "OR" else 1
@@ -154,20 +155,20 @@ class Vetter:
         if kind in ("DATABASE", "SCHEMA"):
             raise Foreign
         if kind in KINDS:
-            return b""  # what is created anew is dropped right before that
+            return b""  # each object is dropped right before it is created
         if kind not in ("TABLE", "SEQUENCE"):
             raise Unexpected
         phrase.at += 1
         phrase.accept("IF", "EXISTS")
         name = phrase.name()
         phrase.end()
-        self.tables.pop(name, None)  # what stood for a view until that could be created
+        self.tables.pop(name, None)  # the placeholder of a view
         return phrase.written() if name not in self._left_out else b""
 
     def _alter(self, phrase: Phrase) -> bytes:
         phrase.expect("ALTER")
         if phrase.key() in ("DATABASE", "SCHEMA"):
-            return b""  # around a definition; it has its collation
+            return b""  # around a definition, which stores its own collation
         phrase.expect("TABLE")
         name = phrase.name()
         if phrase.key() not in ("ENABLE", "DISABLE", "ADD", "MODIFY"):
@@ -213,7 +214,7 @@ class Vetter:
 
 
 def _only_here(phrase: Phrase) -> None:
-    """Refuse names with that of a database before them; that of the dumped one is left out.
+    """Refuse names qualified with a database; the name of the dumped one is removed.
 
     A foreign key may point into another database: that changes nothing there.
     """

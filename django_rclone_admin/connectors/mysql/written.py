@@ -1,4 +1,4 @@
-"""The statements that create views, triggers, routines and events, as a dump or the server itself writes them."""
+"""Parses the statements that create views, triggers, routines and events, as dumps or the server write them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .phrase import Phrase, Unexpected
 from .session import Session
 
 KINDS = ("VIEW", "TRIGGER", "PROCEDURE", "FUNCTION", "EVENT", "PACKAGE")
-"""The words after ``CREATE``. A package has a body, too."""
+"""The words after ``CREATE``. A package also has a body."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,23 +23,23 @@ class Written:
     statement: bytes
     """Without the name of the dumped database, and without versioned comments around its parts."""
     typed: bytes
-    """The same with the name of the database where somebody has typed it, as in ``CREATE TRIGGER site.a …``."""
+    """The same with the database name where the author typed it, as in ``CREATE TRIGGER site.a …``."""
     silent: bytes
-    """Without that name; an event is created disabled."""
+    """Without the database name; an event is created disabled."""
     enabled: bytes
-    """Without that name; an event is created enabled."""
+    """Without the database name; an event is created enabled."""
     session: Session
     """The settings that are stored with it."""
     is_enabled: bool = False
-    """Of an event."""
+    """For an event."""
     table: str = ""
     """Of a trigger."""
 
 
 def read_definition(phrase: Phrase, session: Session) -> Written:
-    """Read a whole statement. The server is given it as one, whatever its body looks like.
+    """Read a complete statement. The server receives it as one statement, whatever its body contains.
 
-    :raises Unexpected: it creates something else.
+    :raises Unexpected: it creates an object of another kind.
     """
     is_replacing = _read_options(phrase)
     kind = phrase.key()
@@ -57,8 +57,8 @@ def read_definition(phrase: Phrase, session: Session) -> Written:
         table = phrase.name()
     elif kind == "EVENT":
         switch = _switch(phrase)
-    elif kind == "FUNCTION" and "SONAME" in phrase.keys():  # noqa: SIM118  (no mapping)
-        raise Unexpected  # code of a library
+    elif kind == "FUNCTION" and "SONAME" in phrase.keys():  # noqa: SIM118  (not a mapping)
+        raise Unexpected  # loads native code
     elif kind == "VIEW":
         unqualify(phrase)
         if not is_replacing:
@@ -80,7 +80,7 @@ def read_definition(phrase: Phrase, session: Session) -> Written:
 
 
 def unqualify(phrase: Phrase) -> None:
-    """Leave the name of the dumped database out of the text of a view, as the server writes such texts."""
+    """Remove the name of the dumped database from the text of a view, in the server's spelling."""
     for word in range(phrase.at, len(phrase) - 2):
         first, dot, second = (phrase.token(word + ahead) for ahead in range(3))
         if dot.key != "." or first.kind != "name" or plain(first.text) != phrase.source:
@@ -89,14 +89,14 @@ def unqualify(phrase: Phrase) -> None:
         while phrase.token(before).key == "(":
             before -= 1
         if second.kind in ("name", "word") and (
-            phrase.token(word + 3).key in (".", "(")  # of a column, or a function
+            phrase.token(word + 3).key in (".", "(")  # a column or a function
             or phrase.token(before).key in ("FROM", "JOIN", *FUNCTIONS)
         ):
             phrase.unqualify(word)
 
 
 def _switch(phrase: Phrase) -> int:
-    """Return which word enables or disables an event; 0 when none does."""
+    """Return the position of the word that enables or disables an event; 0 for none."""
     for word in range(phrase.at, len(phrase)):
         if (key := phrase.token(word).key) in ("DO", "ENABLE", "DISABLE"):
             return 0 if key == "DO" else word
@@ -109,7 +109,7 @@ def _switched(phrase: Phrase, place: int, switch: int, text: bytes) -> bytes:
 
 
 def _read_options(phrase: Phrase) -> bool:
-    """Read what stands before the kind of a definition; return whether it replaces an older one."""
+    """Read the options before the kind of a definition; return whether it replaces an older one."""
     phrase.expect("CREATE")
     is_replacing = phrase.accept("OR", "REPLACE")
     while phrase.key() not in KINDS:

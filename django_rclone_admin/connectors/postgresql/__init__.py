@@ -1,4 +1,4 @@
-"""PostgreSQL and PostGIS: how they are dumped and restored."""
+"""The connectors of PostgreSQL and PostGIS."""
 
 from .connector import PgDumpConnector
 

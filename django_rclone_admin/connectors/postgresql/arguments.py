@@ -1,4 +1,4 @@
-"""What the site's own arguments for pg_dump and pg_restore come to: some leave something out, some would break what we build on."""
+"""The site's own arguments of pg_dump and pg_restore: some exclude objects, some would make the result unusable."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ RESTORE = frozenset(
         "-e",
     ]
 )
-"""Arguments of pg_restore that leave out no table and no row. Others make it restore a part, and end well."""
+"""Arguments of pg_restore that exclude no table and no row. Others make it restore only a part, and exit with 0."""
 
 WHOLE = frozenset(
     [
@@ -77,7 +77,7 @@ WHOLE = frozenset(
         "--restrict-key",
     ]
 )
-"""Arguments of pg_dump that leave nothing out of what a restore brings back."""
+"""Arguments of pg_dump that exclude nothing that a restore needs."""
 
 EVERYTHING = "everything"
 TABLES = (
@@ -114,7 +114,7 @@ LEAVE_OUT: tuple[tuple[Sequence[str], str], ...] = (
     (["hidden_rows"], "--enable-row-security"),
 )
 NARROWING = {name: kinds for kinds, names in LEAVE_OUT for name in names.split()}
-"""Arguments of pg_dump that leave something out, and the kinds of what they leave out."""
+"""Arguments of pg_dump that exclude objects, with the kinds that they exclude."""
 
 VALUES = frozenset(
     [
@@ -148,13 +148,13 @@ VALUES = frozenset(
         "--restrict-key",
     ]
 )
-"""Those that may have their value in the next argument."""
+"""Arguments whose value may be the next argument."""
 
 
 def check_restore(alias: str, arguments: Sequence[str]) -> None:
-    """Refuse arguments with which a restore would not bring everything back.
+    """Refuse arguments with which a restore would be incomplete.
 
-    :raises UsageError: there is one.
+    :raises UsageError: such an argument is set.
     """
     for argument in arguments:
         if argument.partition("=")[0] not in RESTORE:
@@ -170,9 +170,9 @@ def check_restore(alias: str, arguments: Sequence[str]) -> None:
 
 
 def narrowed(alias: str, arguments: Sequence[str]) -> dict[str, Sequence[str]]:
-    """Return what arguments of pg_dump leave out: the kinds, by argument.
+    """Return the kinds that arguments of pg_dump exclude, by argument.
 
-    :raises UsageError: one is unknown, or changes what a dump is.
+    :raises UsageError: an argument is unknown, or changes the format of the dump.
     """
     found: dict[str, Sequence[str]] = {}
     for name, _words in _parsed(arguments):
@@ -192,18 +192,18 @@ def narrowed(alias: str, arguments: Sequence[str]) -> dict[str, Sequence[str]]:
 
 
 def whole(arguments: Sequence[str]) -> list[str]:
-    """Return those arguments of pg_dump that leave nothing out."""
+    """Return the arguments of pg_dump that exclude nothing."""
     return [word for name, words in _parsed(arguments) if name in WHOLE for word in words]
 
 
 def _parsed(arguments: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
-    """Give each argument by its name, with the words that it is written in."""
+    """Give each argument by its name, with the words that it consists of."""
     left = list(arguments)
     while left:
         words = [left.pop(0)]
         name = words[0].partition("=")[0]
         if not name.startswith("--") and len(name) > 2:
-            name = name[:2]  # a short one with its value, or with other short ones
+            name = name[:2]  # a short option with its value, or combined with others
             if name.startswith("-") and name not in VALUES:
                 left.insert(0, f"-{words[0][2:]}")
                 words = [name]

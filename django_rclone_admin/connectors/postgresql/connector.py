@@ -46,7 +46,7 @@ ORDER BY 1
 
 
 class PgDumpConnector(Connector):
-    """Stores pg_dump's custom format, uncompressed: compressing in the stream uses more than its one core."""
+    """Stores pg_dump's custom format, uncompressed: compression in the stream can use several cores."""
 
     engine = "postgresql"
     vendor_name = "PostgreSQL"
@@ -54,7 +54,7 @@ class PgDumpConnector(Connector):
     needs_server_of_dump = True
     strategies = ("in_place", "swap")
     may_have_extensions = False
-    """Whether :meth:`prepare` creates the extensions that our role could not create in a new database."""
+    """Whether :meth:`prepare` creates the extensions that our role may not create in a new database."""
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
@@ -84,7 +84,7 @@ class PgDumpConnector(Connector):
         return source.contents if isinstance(source, DumpSource) else Contents()
 
     def _narrowed(self) -> dict[str, Sequence[str]]:
-        """Return the kinds of what the options leave out, by option."""
+        """Return the kinds that the options exclude, by option."""
         found = narrowed(self.alias, self.list_option("DUMP_ARGS"))
         if self.list_option("EXCLUDE_TABLES"):
             found["EXCLUDE_TABLES"] = ["rows"]
@@ -160,7 +160,7 @@ class PgDumpConnector(Connector):
 
         def begin(head: Head, listing: bytes) -> Sink:
             arguments = head.choose(choice.lines(listing))
-            # Nobody would remove it if we were killed.
+            # A killed process could not remove it.
             head.forget() if arguments else head.close()
             command = self._to_sql(*arguments)
             stage = OneTransaction(before_data=BEFORE_DATA.encode())
@@ -169,12 +169,12 @@ class PgDumpConnector(Connector):
         return Archive(self.list_contents, begin)
 
     def choice(self, database: str) -> Choice:
-        """Return what of an archive can be loaded into a database of this server."""
+        """Return which entries of an archive can be loaded into a database of this server."""
         with Server(self.alias).cursor(database) as cursor:
             return Choice(self.history_tables, entries_of_others(cursor))
 
     def prepare(self, database: str) -> None:
-        """Do what must be done in a database of this server before an archive is loaded into it."""
+        """Prepare a database of this server for the load of an archive."""
 
     def is_half_done(self, sink: Sink) -> bool:
         return sink.swap.is_unknown if isinstance(sink, SwapSink) else self._transaction.is_unknown
@@ -233,7 +233,7 @@ class PgDumpConnector(Connector):
 
     @functools.cached_property
     def database_name(self) -> str:
-        """The name of the live database, which a service file may know instead of the settings."""
+        """The name of the live database, which may come from a service file instead of the settings."""
         if name := self.live["NAME"]:
             return str(name)
         with connections[self.alias].cursor() as cursor:
@@ -251,7 +251,7 @@ class PgDumpConnector(Connector):
         return self._connected("pg_restore", *options, *arguments, settings=self.live, database=database)
 
     def tables(self, database: str) -> list[str]:
-        """Return the tables of a database of this server, with their schema where it is not the usual one."""
+        """Return the tables of a database of this server, schema-qualified unless on the search path."""
         with Server(self.alias).cursor(database) as cursor:
             return self._tables(cursor)
 
@@ -259,7 +259,7 @@ class PgDumpConnector(Connector):
         return list(self.identifiers(cursor))
 
     def identifiers(self, cursor: Any) -> dict[str, str]:
-        """Return the tables as SQL writes them, by the names that manifests have."""
+        """Return the SQL identifiers of the tables, by the names in manifests."""
         cursor.execute(TABLES)
         return {
             name: identifier
@@ -268,7 +268,7 @@ class PgDumpConnector(Connector):
         }
 
     def copy_table(self, table: str, source: str, target: str) -> None:
-        """Replace a table of one database by that of another, with its rows."""
+        """Replace a table of one database with that of another, with its rows."""
         only = (f"--table={quote(table)}", "--no-owner", "--no-acl")
         settings = {**past_pooler(self.alias, self.live, source), "NAME": source}
         dump = self._connected("pg_dump", *only, settings=settings, database=source)
@@ -278,12 +278,12 @@ class PgDumpConnector(Connector):
         transfer(CommandSource(dump), load)
 
     def _to_sql(self, *arguments: str) -> Command:
-        """Return pg_restore from its input to SQL."""
+        """Return pg_restore that converts its input to SQL."""
         options = ("--single-transaction", "--no-owner", "--no-acl", "--file=-")
         return self._program("pg_restore", *options, *self.list_option("RESTORE_ARGS"), *arguments)
 
     def list_contents(self, file: str) -> Command:
-        """Return pg_restore's command that lists what is in an archive."""
+        """Return the pg_restore command that lists the contents of an archive."""
         return self._program("pg_restore", "--list", file)
 
     def check_restore_options(self) -> None:
@@ -298,7 +298,7 @@ class PgDumpConnector(Connector):
     def _connected(
         self, name: str, *arguments: str, settings: Mapping[str, Any], database: str = ""
     ) -> Command:
-        """Return one of PostgreSQL's programs that connects to a database."""
+        """Return one of PostgreSQL's programs with a connection to a database."""
         env = {"PGPASSWORD": secret} if (secret := password(settings)) else {}
         options = settings.get("OPTIONS", {})
         if passphrase := options.get("sslpassword"):
@@ -316,7 +316,7 @@ class PgDumpConnector(Connector):
 
 
 def role(settings: Mapping[str, Any]) -> str:
-    """Return the role that Django acts as; an empty string for the one that connects."""
+    """Return the role that Django switches to; an empty string for the connecting role."""
     return str(settings.get("OPTIONS", {}).get("assume_role") or "")
 
 

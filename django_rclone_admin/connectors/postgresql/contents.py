@@ -1,4 +1,4 @@
-"""The table of contents of pg_dump's custom format, which is at the head of an archive; and a restore of a part of it."""
+"""The table of contents at the head of pg_dump's custom format, and partial restores by it."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from ...core.transfer import Sink
 from ...exceptions import ProgramFailed, gettext_noop
 
 HEAD_BYTES = 64 << 20
-"""How much of the archive is kept for its table of contents; a table takes about 1 kB there."""
+"""How many bytes of the archive are kept for its table of contents; a table takes about 1 kB there."""
 FIRST_TRY = 64 << 10
-"""After so many bytes it is looked at for the first time, and then whenever there are twice as many."""
+"""The size at which the table of contents is parsed first; then at every doubling."""
 SECONDS = 300
 HISTORY_INDEXES = "dra_run"
-"""What those indexes of the history begin with that are not called after its table."""
+"""Prefixes of history indexes that are not named after their table."""
 
 
 class Head:
-    """The first bytes of an archive in a private file, which pg_restore takes for an archive without its data."""
+    """The first bytes of an archive in a private file, which pg_restore accepts as an archive without data."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -41,7 +41,7 @@ class Head:
         self._file = self.path.open("wb", buffering=0)
 
     def keep(self, data: bytes) -> None:
-        """Add the next bytes, as long as there is room.
+        """Add the next bytes, up to the limit.
 
         :raises ProgramFailed: the disk is full.
         """
@@ -61,7 +61,7 @@ class Head:
     def choose(self, lines: bytes | None) -> list[str]:
         """Return pg_restore's arguments for a part of the archive.
 
-        :param lines: those of the listing that are wanted; ``None`` for all.
+        :param lines: the wanted lines of the listing; ``None`` for all.
         """
         if lines is None:
             return []
@@ -70,7 +70,7 @@ class Head:
         return [f"--use-list={file}"]
 
     def forget(self) -> None:
-        """Remove the bytes: rows may be in them, and nobody would remove them if we were killed."""
+        """Remove the bytes: they may contain rows, and a killed process could not remove them."""
         self.path.unlink()
 
     def close(self) -> None:
@@ -87,14 +87,14 @@ class Entry:
 
     line: bytes
     catalogue: int
-    """The OID of the system catalogue that has the object; 0 where there is none, as for rows."""
+    """The OID of the object's system catalogue; 0 for entries without one, such as rows."""
     oid: int
     """The object's OID in the database that was dumped."""
     text: str
     """Its kind, schema, name and owner, with a blank after each."""
 
     def is_called(self, name: str) -> bool:
-        """Whether its kind, schema and name are these. One whose owner has a blank in his name is not recognised."""
+        """Whether its kind, schema and name are these. Fails to match if the owner's name contains a blank."""
         owner = self.text.removeprefix(name)
         return owner != self.text and owner.startswith(" ") and " " not in owner[1:]
 
@@ -110,7 +110,8 @@ def entries(listing: bytes) -> list[Entry]:
 
 
 def parts(listing: bytes) -> list[bytes | None]:
-    """Cut a listing before tables that come after functions: a generated column may call a function that needs a search path."""
+    """Split a listing before tables that follow functions: a generated column may call a function that needs a search
+    path."""
     if not listing:
         return [None]
     found: list[list[bytes]] = [[]]
@@ -126,11 +127,11 @@ def parts(listing: bytes) -> list[bytes | None]:
 
 
 class Choice:
-    """What of an archive is loaded into a database.
+    """Chooses the entries of an archive to load into a database.
 
-    :param history_tables: are left out, with all indexes and constraints that are called after them. Our own dumps don't have them:
-        what is called alike there is the site's.
-    :param others: entries that are left out too, as ``kind schema name``.
+    :param history_tables: omitted with all indexes and constraints named after them. Our own dumps don't contain these
+        tables: objects with such names there belong to the site.
+    :param others: more entries to omit, as ``kind schema name``.
     """
 
     def __init__(self, history_tables: Sequence[str], others: Sequence[str]) -> None:
@@ -139,11 +140,11 @@ class Choice:
         self._history = re.compile(
             rf"TABLE (?:DATA )?\S+ (?:{tables}) |(?!TABLE ).* (?:{tables}|{HISTORY_INDEXES})(?:_\w+)?\s"
         )
-        # pg_restore puts a name into one line, too
+        # pg_restore also writes a name on one line.
         self._others = [re.sub(r"[\r\n]", " ", each) for each in others]
 
     def lines(self, listing: bytes) -> bytes | None:
-        """Return the lines of a listing that are to be loaded; ``None`` for all."""
+        """Return the lines of a listing to load; ``None`` for all."""
         listed = entries(listing)
         has_history = self._table is not None and any(self._table.fullmatch(each.text) for each in listed)
         wanted = [each.line for each in listed if not self._is_left_out(each, has_history=has_history)]
@@ -155,10 +156,10 @@ class Choice:
 
 
 class Archive:
-    """Takes an archive in: waits for its table of contents, then begins to load it.
+    """Receives an archive: waits for its table of contents, then begins to load it.
 
-    :param listing: returns pg_restore's command that lists the contents of a file.
-    :param begin: given the head of the archive and that list, returns the sink that loads the archive.
+    :param listing: returns the pg_restore command that lists the contents of a file.
+    :param begin: called with the head of the archive and that list; returns the sink that loads the archive.
     """
 
     def __init__(self, listing: Callable[[str], Command], begin: Callable[[Head, bytes], Sink]) -> None:
@@ -195,13 +196,13 @@ class Archive:
         self.head.close()
 
     def _try(self, *, is_all: bool) -> None:
-        """Begin to load, if the table of contents is there, what has come until now."""
+        """Begin to load the bytes received so far, if the table of contents is complete."""
         self.head.keep(self._held[self.head.size :])
         done = run(self._listing(str(self.head.path)), timeout=SECONDS)
         if done.status and not is_all and len(self._held) < HEAD_BYTES:
             self._next_try = 2 * len(self._held)
             return
-        # Where it can't be listed, what loads it says why.
+        # If it can't be listed, the loader reports the reason.
         self._loader = loader = self._begin(self.head, b"" if done.status else done.output)
         loader.open()
         loader.write(self._held)

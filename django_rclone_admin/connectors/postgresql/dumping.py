@@ -1,4 +1,4 @@
-"""What a dump holds, by its table of contents, compared with what the database has."""
+"""Compares a dump, by its table of contents, with the live database."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .contents import FIRST_TRY, HEAD_BYTES, SECONDS, Entry, Head, entries
 from .foresight import unmatched, warnings
 
 SHOWN = 10
-"""How many names a message has."""
+"""How many names a message contains."""
 RELATIONS = ("tables", "views", "materialized_views", "foreign_tables")
 
 OBJECTS = """
@@ -64,27 +64,27 @@ UNION ALL SELECT kind, others.tableoid, others.oid, object.identity
         AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS owner
             WHERE owner.classid = others.tableoid AND owner.objid = others.oid AND owner.deptype IN ('e', 'i'))
 """
-"""What pg_dump dumps of a database: kind, OID of the catalogue and of the object as the archive has them, and name."""
+"""The objects that pg_dump dumps: kind, OIDs of the catalogue and of the object as in the archive, and name."""
 
 HIDDEN = """
 SELECT CASE WHEN nspname = ANY (current_schemas(false)) THEN relname ELSE nspname || '.' || relname END
 FROM pg_catalog.pg_class AS class JOIN pg_catalog.pg_namespace AS space ON space.oid = relnamespace
 WHERE relrowsecurity AND row_security_active(class.oid) ORDER BY 1
 """
-"""Tables of which the role may see only some of the rows."""
+"""Tables with rows that row security hides from the role."""
 
 Name = tuple[str, str]
 """A kind and a name."""
 Objects = dict[tuple[int, int], Name]
-"""What there is, by the OIDs of the catalogue and of the object."""
+"""Existing objects, by the OIDs of the catalogue and of the object."""
 Cursor = Callable[[], AbstractContextManager[Any]]
 
 
 class DumpSource(CommandSource):
     """pg_dump, whose output is compared with the database before it counts as complete.
 
-    :param listing: returns pg_restore's command that lists the contents of a file.
-    :param judge: looks at the database, before the dump and after it.
+    :param listing: returns the pg_restore command that lists the contents of a file.
+    :param judge: reads the database before and after the dump.
     """
 
     def __init__(self, command: Command, listing: Callable[[str], Command], judge: Judge) -> None:
@@ -112,7 +112,7 @@ class DumpSource(CommandSource):
     def finish(self) -> None:
         super().finish()
         if not self._head.size:
-            return  # whoever stores it refuses that
+            return  # an empty dump is refused where it is stored
         if not self._listing:
             self._try()
         self.contents = self._judge.compare(self._listing)
@@ -131,11 +131,11 @@ class DumpSource(CommandSource):
 class Judge:
     """Compares a dump with the live database.
 
-    :param live: opens another one.
-    :param replica: to the one that is dumped, if that is another one.
-    :param history: tables that no dump has.
-    :param asked: the kinds of what the options leave out, by option.
-    :param schemas: the only ones that are dumped, if it is not the whole database.
+    :param live: opens a connection to the live database.
+    :param replica: opens a connection to the dumped database, if that is another one.
+    :param history: tables that are in no dump.
+    :param asked: the kinds that the options exclude, by option.
+    :param schemas: the dumped schemas; empty for the whole database.
     """
 
     def __init__(
@@ -153,24 +153,24 @@ class Judge:
         self._source_before: Objects = {}
 
     def look(self) -> None:
-        """Note what there is before the dump."""
+        """Record the existing objects before the dump."""
         self._live_before = self._objects(self._live)
         self._source_before = self._objects(self._replica) if self._replica else self._live_before
         with self._source() as cursor:
             cursor.execute("SELECT pg_is_in_recovery()")
-            if cursor.fetchone()[0]:  # a standby has no rows of unlogged tables
+            if cursor.fetchone()[0]:  # a standby lacks the rows of unlogged tables
                 self._asked["CONNECTION"] = ["rows"]
 
     def compare(self, listing: bytes) -> Contents:
-        """Compare the contents of the dump with what was there before it, and is still there.
+        """Compare the dump with the objects that existed before it and still exist.
 
-        :raises ProgramFailed: it lacks something that nobody left out.
+        :raises ProgramFailed: an object is missing unintentionally.
         """
         listed = {_key(each) for each in entries(listing)}
         after = self._objects(self._live)
         source = self._source_before | (self._objects(self._replica) if self._replica else after)
         held = {name for key, name in source.items() if key in listed}
-        if self._replica:  # its objects may have other numbers
+        if self._replica:  # its OIDs may differ
             missing = (set(self._live_before.values()) & set(after.values())) - held
         else:
             missing = {name for key, name in after.items() if key in self._live_before and key not in listed}
@@ -194,7 +194,7 @@ class Judge:
         return (self._replica or self._live)()
 
     def _is_asked_for(self, kind: str) -> bool:
-        # Only a superuser's pg_dump has subscriptions: they belong to the server more than to the data.
+        # Only a superuser's pg_dump includes subscriptions: they belong to the server rather than to the data.
         return kind == "subscriptions" or any(
             {kind, EVERYTHING} & set(kinds) for kinds in self._asked.values()
         )
@@ -221,7 +221,7 @@ class Judge:
 
 
 def _key(entry: Entry) -> tuple[int, int]:
-    """Return what an entry is known by: rows have no catalogue, and large objects may be one entry or many."""
+    """Return the key of an entry: rows lack a catalogue, and large objects may be one entry or many."""
     if entry.text.startswith(("BLOB", "LARGE OBJECT")):
         return 0, 0
     return entry.catalogue, entry.oid

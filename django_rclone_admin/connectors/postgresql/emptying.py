@@ -1,4 +1,4 @@
-"""Empties a database inside the transaction of a restore, and sees that nothing goes that the restore does not bring back."""
+"""Empties a database inside the transaction of a restore, and checks that nothing else is dropped."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LISTED = """
     UNION ALL SELECT tableoid, oid, 0, pronamespace FROM pg_catalog.pg_proc
     UNION ALL SELECT tableoid, oid, 0, typnamespace FROM pg_catalog.pg_type
 """
-"""All objects of schemas, and the parts of them that can go alone: catalogue, OID, number of the part, and schema."""
+"""All objects of schemas, and their parts that can be dropped separately: catalogue, OID, part number, and schema."""
 
 OUTSIDE = f"""
 SELECT pg_catalog.array_agg(object.type || ' ' || object.identity) FROM (
@@ -34,7 +34,8 @@ SELECT pg_catalog.array_agg(object.type || ' ' || object.identity) FROM (
 ) AS found
 CROSS JOIN LATERAL pg_catalog.pg_identify_object(found.tableoid, found.oid, part) AS object
 """
-"""What there is in the other schemas and in none, where only some were dumped: what depends on these would go with them, rows too."""
+"""The objects outside of the dumped schemas, where only some were dumped: dependent ones could be dropped by CASCADE,
+with rows."""
 
 EMPTY = r"""
 DO $empty$
@@ -121,7 +122,7 @@ BEGIN
         BEGIN
             EXECUTE pg_catalog.format('DROP %%s IF EXISTS %%s CASCADE', target.type, target.identity);
         EXCEPTION WHEN insufficient_privilege THEN
-            NULL; -- it belongs to somebody else; if the backup has one of that name, the restore will fail
+            NULL; -- it belongs to another role; if the backup has one of that name, the restore will fail
         END;
     END LOOP;
     FOR target IN
@@ -174,5 +175,5 @@ BEGIN
 END
 $empty$;
 """
-"""Empties the database inside the transaction of the restore: everything that pg_dump would dump, but what extensions brought (of
-that, the rows that the site has added), what belongs to others, and our history."""
+"""Empties the database inside the transaction of the restore: drops everything that pg_dump would dump, except members
+of extensions (of which the site's rows are deleted), objects of other roles, and this package's history."""

@@ -1,4 +1,4 @@
-"""What the doctor asks of a PostgreSQL database and its programs."""
+"""Checks of a PostgreSQL database and its programs, for the doctor."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROGRAMS = ("pg_dump", "pg_restore", "psql")
 
 
 def programs(make: Callable[..., Command], server: int) -> Finding:
-    """Say whether the programs are there, and not older than the server.
+    """Check that the programs are installed and not older than the server.
 
     :param make: returns the command of a program by its name.
     :param server: the server's major version.
@@ -49,7 +49,7 @@ def programs(make: Callable[..., Command], server: int) -> Finding:
 
 
 def version(command: Command) -> tuple[int, ...]:
-    """Return the version that a program tells.
+    """Return the version that a program prints.
 
     :raises ProgramMissing: it can't be started.
     """
@@ -59,9 +59,9 @@ def version(command: Command) -> tuple[int, ...]:
 
 
 def rights(no_swap: str, strategy: str | None) -> Finding:
-    """Say whether the role may do what opened backups and swaps need.
+    """Check that the role has the rights for opened backups and swaps.
 
-    :param no_swap: why there can be no swap; empty when there can.
+    :param no_swap: why a swap is not possible; empty when it is.
     """
     if not no_swap:
         return findings.passed(
@@ -71,7 +71,7 @@ def rights(no_swap: str, strategy: str | None) -> Finding:
     return make(
         "%(reason)s",
         hint=gettext_noop(
-            "Opened backups and the strategy swap need a database beside the live one: let the role own the live one and give it "
+            "Opened backups and the strategy swap create a database next to the live one: let the role own the live one and give it "
             "CREATEDB, or name another server for opened backups in OPEN_ON."
         ),
         reason=no_swap,
@@ -79,7 +79,7 @@ def rights(no_swap: str, strategy: str | None) -> Finding:
 
 
 def contents(cursor: Any, strategy: str | None) -> Finding:
-    """Say whether the database has anything that a restore in place would not bring back."""
+    """Check whether the database contains objects that a restore in place can't restore."""
     if found := warnings(cursor):
         make = findings.warning if strategy == "swap" else findings.failed
         return make(
@@ -88,4 +88,4 @@ def contents(cursor: Any, strategy: str | None) -> Finding:
             first=found[0],
             count=len(found),
         )
-    return findings.passed(gettext_noop("Nothing is known that would not restore to where it came from."))
+    return findings.passed(gettext_noop("All known contents can be restored in place."))

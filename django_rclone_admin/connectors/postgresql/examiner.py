@@ -1,4 +1,4 @@
-"""Reads an archive as its loader would, and counts the rows of each table. No server is needed for that."""
+"""Reads an archive like its loader, and counts the rows of each table. It needs no server."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ TABLE = re.compile(
 )
 """The beginning of a statement about a table, as pg_restore writes it: its schema and its name."""
 HEAD_BYTES = 8192
-"""Bytes that are enough for such a beginning."""
+"""Bytes that suffice for such a beginning."""
 TOO_NEW = re.compile(r"unsupported version")
 
 
 class RowCounter(OneTransaction):
-    """Counts the rows of each table in pg_restore's SQL, and refuses what a restore would refuse.
+    """Counts the rows of each table in pg_restore's SQL, with the refusals of a restore.
 
-    :param tables: names as manifests have them, without the schema where that is on the search path.
+    :param tables: names as in manifests, without the schema if it is on the search path.
     """
 
     def __init__(self, tables: Collection[str]) -> None:
@@ -35,9 +35,9 @@ class RowCounter(OneTransaction):
         self.rows: dict[str, int] = {}
         self._table = ""
         self._tuples = 0
-        """Rows of the ``INSERT`` that has begun."""
+        """Rows of the current ``INSERT``."""
         self._head = b""
-        """The first bytes of a statement that is too long to be kept."""
+        """The first bytes of a statement that is too long to be collected."""
 
     def _take(self, kind: str, token: bytes) -> Iterator[bytes]:
         if kind == "rows":
@@ -62,7 +62,7 @@ class RowCounter(OneTransaction):
         name = self._name(self._head or b"".join(self._held))
         if has_rows:
             self._table = name
-            # The line that begins the rows ends with one line end, and that which ends them with another.
+            # One line end precedes the rows, and the end mark has another.
             self._add_rows(name, -2)
         elif words[:1] == ["insert"]:
             self._add_rows(name, self._tuples)
@@ -75,7 +75,7 @@ class RowCounter(OneTransaction):
         self.rows[name] = self.rows.get(name, 0) + count
 
     def _name(self, statement: bytes) -> str:
-        """Return the table of a statement, as manifests call it."""
+        """Return the table of a statement, by its name in manifests."""
         found = TABLE.match(statement)
         if not found:
             return ""
@@ -86,7 +86,7 @@ class RowCounter(OneTransaction):
 
 
 class Examiner(ChainSink):
-    """Has pg_restore turn an archive into SQL, and reads that.
+    """Converts an archive to SQL by pg_restore, and reads the SQL.
 
     :param command: pg_restore, from its input to SQL.
     """
@@ -113,8 +113,8 @@ class Examiner(ChainSink):
 
 
 def _explained(error: ProgramFailed) -> Exception:
-    """Say what it means for the backup that pg_restore has failed."""
-    if "signal" in error.params:  # the system has killed it
+    """Return what pg_restore's failure means for the backup."""
+    if "signal" in error.params:  # the system killed it
         return error
     if TOO_NEW.search(str(error)):
         return NotChecked(
@@ -131,6 +131,6 @@ def _explained(error: ProgramFailed) -> Exception:
 
 
 def _plain(identifier: bytes) -> str:
-    """Return the name that an identifier stands for."""
+    """Return the name that an identifier denotes."""
     text = identifier.decode(errors="replace")
     return text[1:-1].replace('""', '"') if text.startswith('"') else text

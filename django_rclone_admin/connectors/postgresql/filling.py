@@ -1,7 +1,7 @@
-"""Fill a database of its own beside the live one: for a swap, and for an opened backup.
+"""Fills a new database on the server of the live one, for a swap or an opened backup.
 
-The data is streamed once; indexes and constraints are then built in parallel, for which pg_restore needs no more than
-the archive's table of contents, and that is at its head.
+The data is streamed once; indexes and constraints are then built in parallel, for which pg_restore needs only the
+archive's table of contents, which is at its head.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from .server import IN_PLACE, Server, explained
 
 
 class Filling:
-    """Creates a database and fills it; after ``commit`` it is whole. One that is not kept is dropped by ``close``.
+    """Creates a database and fills it; after ``commit`` it is complete. ``close`` drops a database that is not kept.
 
     :param connector: the :class:`~django_rclone_admin.connectors.postgresql.PgDumpConnector` it works for.
     :param name: of the new database.
     """
 
     hint = IN_PLACE
-    """What to do where the server does not let us create it."""
+    """The hint where the server does not allow its creation."""
 
     def __init__(self, connector: Any, control: Control, name: str) -> None:
         self._connector, self._control, self._new = connector, control, name
@@ -37,9 +37,9 @@ class Filling:
         self._live: str = connector.database_name
         self._archive = Archive(connector.list_contents, self._load)
         self._contents: list[str] = []
-        """What pg_restore is told to load."""
+        """The entries that pg_restore loads."""
         self._functions: list[str] = []
-        """Functions that have a search path for as long as they are needed for the load."""
+        """Functions that have a search path for the duration of the load."""
 
     def open(self) -> None:
         with explained(self.hint):
@@ -51,14 +51,14 @@ class Filling:
         self._archive.write(data)
 
     def _load(self, head: Head, listing: bytes) -> Sink:
-        """Create what is there before the rows, and return what loads those."""
+        """Create the objects that precede the rows, and return the sink that loads the rows."""
         wanted = self._connector.choice(self._new).lines(listing)
         for part in parts(listing if wanted is None else wanted):
             self._contents = head.choose(part)
             run_to_end(self._pg_restore("--section=pre-data", str(head.path)), self._control)
             with explained(self.hint):
                 self._functions += set_search_paths(self._server, self._live, self._new)
-        # Extensions are there now, with tables of theirs that may be closed to us.
+        # The extensions exist by now, with tables that our role may not write.
         self._contents = head.choose(self._connector.choice(self._new).lines(listing))
         return CommandSink(self._pg_restore("--section=data"), control=self._control)
 
@@ -73,7 +73,7 @@ class Filling:
         jobs = max(1, min(4, os.cpu_count() or 1))
         indexes = ("--section=post-data", f"--jobs={jobs}", str(self._archive.head.path))
         run_to_end(self._pg_restore(*indexes), self._control)
-        # One message, so that a pooler in between can't part them. It calls the functions of indexes, too.
+        # One message, so that a pooler in between can't separate them. ANALYZE also calls the functions of indexes.
         analyze = "--command=SET statement_timeout = 0; ANALYZE"
         run_to_end(self._connector.psql(self._new, analyze), self._control)
         with explained(self.hint):
@@ -89,6 +89,6 @@ class Filling:
     def close(self) -> None:
         self._archive.close()
         if not self._is_kept():
-            # Whoever looks next drops it otherwise; what has failed already is what people must hear of.
+            # Only logged: the next sweep drops the database, and the first error is more important.
             with contextlib.suppress(DatabaseError):
                 self._server.drop(self._new)

@@ -1,4 +1,4 @@
-"""What can be known before a restore: why it would fail in the place that the backup came from, and the way out."""
+"""Predicts why a restore into the source database would fail, and names the remedy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from .emptying import LISTED
 
 SHOWN = 5
-"""How many names a sentence has."""
+"""How many names a sentence contains."""
 
 LOCKS = """
 SELECT 2 * (
@@ -20,8 +20,8 @@ SELECT 2 * (
         WHERE name IN ('max_connections', 'max_prepared_transactions', 'autovacuum_max_workers', 'max_worker_processes',
             'max_wal_senders'))
 """
-"""How many locks a restore in place takes, and how many the server has room for. Each object is dropped and created; the formula
-of the room is that of ``NLOCKENTS`` in PostgreSQL's lock.c."""
+"""How many locks a restore in place takes, and how many fit into the server's lock table. Each object is dropped and
+created; the formula of the size is that of ``NLOCKENTS`` in PostgreSQL's lock.c."""
 
 OF_OTHERS = """
 SELECT class.oid::regclass::text, pg_get_userbyid(relowner) FROM pg_catalog.pg_class AS class
@@ -36,14 +36,14 @@ WHERE function.oid >= 16384 AND nspname !~ '^pg_' AND nspname <> 'information_sc
         WHERE owner.classid = 'pg_proc'::regclass AND owner.objid = function.oid AND owner.deptype IN ('e', 'i'))
 ORDER BY 1
 """
-"""What is dumped, and can neither be dropped nor created anew in place."""
+"""Dumped objects that can neither be dropped nor recreated in place."""
 
 PUBLISHED = """
 SELECT DISTINCT pubname::text FROM pg_catalog.pg_publication_rel
 JOIN pg_catalog.pg_publication AS publication ON publication.oid = prpubid
 WHERE NOT pg_has_role(pubowner, 'USAGE') ORDER BY 1
 """
-"""Publications of others, which lose their tables in place."""
+"""Publications of other roles, which lose their tables in place."""
 
 DEPENDENT = f"""
 SELECT DISTINCT object.type || ' ' || object.identity FROM ({LISTED}) AS outside
@@ -55,7 +55,7 @@ CROSS JOIN LATERAL pg_catalog.pg_identify_object(outside.tableoid, outside.oid, 
 WHERE deptype IN ('n', 'a') AND here.nspname = ANY (%(schemas)s) AND there.nspname <> ALL (%(schemas)s)
     AND there.nspname !~ '^pg_' AND there.nspname <> 'information_schema' ORDER BY 1
 """
-"""What in other schemas would be dropped with what is in these."""
+"""Objects of other schemas that would be dropped together with those of these schemas."""
 
 GRANTEES = """
 SELECT DISTINCT rolname::text FROM (
@@ -70,7 +70,7 @@ CROSS JOIN LATERAL pg_catalog.aclexplode(acl) JOIN pg_catalog.pg_roles AS role O
 WHERE grantee <> owner AND grantee <> 10 AND nspname !~ '^pg_' AND nspname <> 'information_schema'
     AND pg_catalog.pg_has_role(owner, 'USAGE') ORDER BY 1
 """
-"""The roles that have rights on what is restored, and do not own it. The first superuser needs none."""
+"""The roles with rights on restored objects that they do not own. The bootstrap superuser needs none."""
 
 REFERRING = """
 WITH named AS (
@@ -84,7 +84,7 @@ FROM pg_catalog.pg_constraint
 JOIN named AS source ON source.oid = conrelid JOIN named AS target ON target.oid = confrelid
 WHERE contype = 'f' AND conparentid = 0 AND target.name = ANY (%(empty)s) AND source.name <> ALL (%(empty)s) ORDER BY 1, 3
 """
-"""Foreign keys of tables with rows that refer to tables without."""
+"""Foreign keys from tables with rows to tables whose rows are excluded."""
 
 DEPENDING = """
 WITH named AS (
@@ -99,7 +99,7 @@ SELECT DISTINCT part || source.name FROM uses
 JOIN named AS source ON source.oid = uses.source JOIN named AS target ON target.oid = uses.target
 WHERE target.name = ANY (%(absent)s) AND source.name <> ALL (%(absent)s) ORDER BY 1
 """
-"""Foreign keys and views that need tables and views which are not there."""
+"""Foreign keys and views that need excluded tables and views."""
 
 CONFIGURED = """
 SELECT class.oid::regclass::text, condition FROM pg_catalog.pg_extension
@@ -108,25 +108,25 @@ JOIN pg_catalog.pg_class AS class ON class.oid = config.id
 WHERE relkind = 'r' AND has_table_privilege(class.oid, 'SELECT')
     AND NOT (has_table_privilege(class.oid, 'INSERT') AND has_table_privilege(class.oid, 'DELETE'))
 """
-"""Tables of extensions that the site may have added rows to, and our role may not write."""
+"""Tables of extensions that the site may have added rows to, and that our role may not write."""
 
 
 def why_not_in_place(cursor: Any) -> str:
-    """Return why a restore in place would fail, as a sentence; an empty string when nothing is known against it."""
+    """Return why a restore in place would fail, as a sentence; an empty string when no obstacle is known."""
     cursor.execute(LOCKS)
     needed, room = cursor.fetchone()
     if needed <= room:
         return ""
     return (
-        f"A restore in place takes about {needed} locks, and the lock table of the server has room for {room}: "
+        f"A restore in place takes about {needed} locks, but the lock table of the server has room for {room}: "
         "raise max_locks_per_transaction."
     )
 
 
 def warnings(cursor: Any, schemas: Sequence[str] = ()) -> list[str]:
-    """Return what would not restore into the live database, and the way out, as sentences.
+    """Return sentences about what can't be restored into the live database, with the remedy.
 
-    :param schemas: the only ones that are dumped, if it is not the whole database.
+    :param schemas: the dumped schemas; empty for the whole database.
     """
     found = [why_not_in_place(cursor)]
     cursor.execute(OF_OTHERS)
@@ -163,10 +163,10 @@ def warnings(cursor: Any, schemas: Sequence[str] = ()) -> list[str]:
 
 
 def unmatched(cursor: Any, *, absent: Collection[str], without_rows: Collection[str]) -> list[str]:
-    """Return what is to be said of what needs tables or rows that are left out: no restore can create it.
+    """Return warnings about objects that need excluded tables or rows: no restore can create them.
 
-    :param absent: the tables and views that are left out.
-    :param without_rows: the tables whose rows are.
+    :param absent: the excluded tables and views.
+    :param without_rows: the tables whose rows are excluded.
     """
     found = []
     if absent:

@@ -1,8 +1,9 @@
-"""Restore PostgreSQL in place, in one transaction of one psql session.
+"""Restores PostgreSQL in place, in one transaction of one psql session.
 
-pg_restore turns the archive into SQL; we put ``BEGIN`` and the emptying of the database before it, and ``COMMIT`` after
-it only when every byte was checked. (``pg_restore`` with a connection of its own can't do this: objects that the archive
-does not know, such as the tables of a newer migration with foreign keys to older ones, would make its ``--clean`` fail.)
+pg_restore converts the archive to SQL; we send ``BEGIN`` and SQL that empties the database before it, and ``COMMIT``
+after it only when every byte was checked. (``pg_restore`` with its own connection can't do this: objects that the
+archive does not contain, such as the tables of a newer migration with foreign keys to older ones, make its ``--clean``
+fail.)
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from .outcome import NOTE, was_committed
 from .search_path import RESET
 
 LOCK_SECONDS = 30
-"""How long the restore waits for the locks of others before it gives up."""
+"""How long the restore waits for locks of other sessions before it gives up."""
 MARK = "vanished: "
-"""Before each table that the restore removed, in the output of psql; see ``FINISH``."""
+"""Precedes each table that the restore dropped, in the output of psql; see ``FINISH``."""
 
 NOTES = r"""
 SELECT pg_catalog.set_config(name, '2s', true) FROM pg_catalog.pg_settings
@@ -36,7 +37,7 @@ SET LOCAL search_path = '';
 SET LOCAL lock_timeout = '500ms';
 SET LOCAL client_min_messages = warning;
 """
-"""Notes what is needed at the end. A session whose client is gone shall end by itself, even while it builds an index."""
+"""Records values for the end. A session whose client is gone should end by itself, even while it builds an index."""
 
 LOCK = """
 DO $lock$
@@ -63,7 +64,7 @@ BEGIN
                     RAISE;
                 END IF;
             WHEN undefined_table THEN
-                NULL; -- somebody has dropped it meanwhile
+                NULL; -- another session has dropped it meanwhile
         END;
     END LOOP;
 END
@@ -72,8 +73,8 @@ SET LOCAL lock_timeout = '%(lock_seconds)ds';
 """
 """Takes all locks.
 
-They are given back and asked for again every half a second. So they can't be a part of a deadlock, which takes a second to
-be found, and somebody's long transaction on one table does not keep the others from all tables until it ends.
+They are released and requested again every half second. So they can't be part of a deadlock, which is detected after a
+second, and a long transaction on one table does not block all other tables until it ends.
 """
 
 FINISH = """
@@ -86,22 +87,22 @@ SELECT 'vanished: ' || CASE old ->> 0 WHEN 'public' THEN old ->> 1 ELSE (old ->>
         WHERE new.schemaname = old ->> 0 AND new.tablename = old ->> 1)
     ORDER BY 1;
 """
-"""Ends the work of the transaction, but for its commit."""
+"""Completes the transaction, except for its commit."""
 READY = "ready"
 
 
 def prologue(*, role: str, schemas: Sequence[str], kept_tables: Sequence[str]) -> bytes:
     """Return the SQL that begins the transaction and empties the database.
 
-    :param role: the role to act as; empty for the one that connects.
-    :param schemas: what was dumped, if it was not the whole database; nothing else is touched then.
-    :param kept_tables: tables that stay as they are.
+    :param role: the role to switch to; empty for the connecting role.
+    :param schemas: the dumped schemas, which are the only ones touched; empty for the whole database.
+    :param kept_tables: tables that stay unchanged.
     """
     values = {
         "lock_seconds": LOCK_SECONDS,
         "only_schemas": f"AND space.nspname = ANY ({_array(schemas)})" if schemas else "",
         "kept": _array(kept_tables),
-        # pg_dump leaves out what is in no schema, large objects too, when it was told which schemas to dump
+        # With a list of schemas, pg_dump omits objects outside of schemas, including large objects.
         "whole_database": "false" if schemas else "true",
         "outside": OUTSIDE % {"schemas": _array(schemas)},
     }
@@ -110,11 +111,11 @@ def prologue(*, role: str, schemas: Sequence[str], kept_tables: Sequence[str]) -
 
 
 class Transaction(CommandSink):
-    """psql in our transaction, which its ``commit`` ends. When that end is not clear, the server is asked.
+    """psql in our transaction, which ``commit`` completes. If the outcome is unclear, the server is queried.
 
-    :param begin: what :func:`prologue` returned.
-    :param cursor: opens a connection to the server, whatever became of psql's.
-    :param control: is asked right before the commit whether the work may go on.
+    :param begin: the result of :func:`prologue`.
+    :param cursor: opens a connection to the server that is independent of psql's.
+    :param control: is asked right before the commit whether the work may continue.
     """
 
     def __init__(
@@ -129,18 +130,18 @@ class Transaction(CommandSink):
         self._cursor = cursor
         self._outer = control
         self.is_unknown = self.is_committed = False
-        """Whether it may have been committed, and nobody knows; and whether it was."""
+        """Whether the outcome of the commit is unknown; and whether it was committed."""
 
     @property
     def vanished(self) -> list[str]:
-        """The tables that the restore has removed, by what psql said."""
+        """The tables that the restore has dropped, from psql's output."""
         return [line.removeprefix(MARK) for line in self.output.splitlines() if line.startswith(MARK)]
 
     def commit(self) -> None:
         self.write((RESET + FINISH).encode())
         self._wait_until_ready()
         self._outer.confirm()
-        self.is_unknown = True  # until somebody has told: what interrupts us may do so at any moment
+        self.is_unknown = True  # until it is confirmed: an interrupt may come at any moment
         try:
             super().commit()
         except BaseException as error:
@@ -158,9 +159,9 @@ class Transaction(CommandSink):
         self.is_unknown, self.is_committed = False, True
 
     def _wait_until_ready(self) -> None:
-        """Wait until psql has carried out all but the commit.
+        """Wait until psql has executed everything before the commit.
 
-        :raises BackupError: it ended instead.
+        :raises BackupError: psql ended instead.
         """
         assert self._process is not None
         while READY not in self.output.splitlines():

@@ -1,4 +1,4 @@
-"""Looks at a database that an archive was restored into: its rows, its indexes, its sequences."""
+"""Checks a restored database: its rows, its indexes, its sequences."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SEQUENCE = "SELECT pg_catalog.pg_get_serial_sequence(%s, %s)"
 def count_rows(cursor: Any, tables: Mapping[str, str]) -> dict[str, int]:
     """Count the rows of each table, without those of its partitions and children.
 
-    :param tables: identifiers as SQL writes them, by the names that manifests have.
+    :param tables: SQL identifiers, by the names in manifests.
     """
     found = {}
     for name, identifier in tables.items():
@@ -26,13 +26,13 @@ def count_rows(cursor: Any, tables: Mapping[str, str]) -> dict[str, int]:
 
 
 def broken(cursor: Any) -> list[str]:
-    """Return what does not hold. Constraints were checked when they were restored; an index may have been left half-built."""
+    """Return invalid indexes, which a failed build leaves behind. The restore itself has checked the constraints."""
     cursor.execute(INVALID)
     return [name for (name,) in cursor.fetchall()]
 
 
 def behind(cursor: Any, columns: Iterable[tuple[str, str]]) -> list[str]:
-    """Return the columns, as ``table.column``, whose sequence would give a key that is there already."""
+    """Return the columns, as ``table.column``, whose sequence would generate an existing key."""
     found = []
     for table, column in columns:
         cursor.execute(SEQUENCE, [quote(table), column])

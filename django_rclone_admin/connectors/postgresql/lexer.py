@@ -1,4 +1,4 @@
-"""Reads SQL text the way psql and the server read it: what stands in a string, a comment or a COPY block is no SQL."""
+"""Splits SQL text like psql and the server: text in a string, a comment or a COPY block is not SQL."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ TOKEN = re.compile(
 INSIDE = re.compile(
     rb"(?P<mark>[%b])|(?P<text>(?:%b|%b|[^%bA-Za-z0-9_\x80-\xff])+)" % (_MARKS, _WORD, _NUMBER, _MARKS)
 )
-"""The same in parentheses, where words don't matter: a whole row of values is a few tokens."""
+"""The same inside parentheses, where keywords don't matter: a whole row of values is a few tokens."""
 DOLLAR = re.compile(rb"\$(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\$")
 DOLLAR_BEGUN = re.compile(rb"\$[A-Za-z0-9_\x80-\xff]*\Z")
 VARIABLE = re.compile(rb"[A-Za-z0-9_\x80-\xff'\"{]")
-"""What makes psql take a colon for the beginning of a variable."""
+"""After a colon, what makes psql read a variable."""
 COPY_END = re.compile(rb"\n\\\.\r?\n")
 ESCAPES = re.compile(rb"[\\']")
 COMMENT_MARK = re.compile(rb"/\*|\*/")
@@ -30,15 +30,16 @@ _INSERT = (
 )
 ONE_INSERT = re.compile(_INSERT)
 INSERTS = re.compile(rb"(?>%b)+" % _INSERT)
-"""Statements that can be taken as they are: no backslash, comment or parenthesis is in their values."""
+"""Statements that can be passed on unchanged: their values contain no backslash, comment or parenthesis."""
 
 Token = tuple[str, bytes]
-"""A kind and the bytes. The kinds are ``word``; ``space``, which comments are too; ``text``, such as strings, quoted names and operators; ``rows`` of a COPY block;
-``variable``, a colon that psql would take for one; ``command``, a line from a backslash on; ``inserts``, whole statements; and ``;``, ``(``, ``)``."""
+"""A kind and the bytes. The kinds are ``word``; ``space``, including comments; ``text``, such as strings, quoted names
+and operators; ``rows`` of a COPY block; ``variable``, a colon that psql would expand; ``command``, a line from a
+backslash on; ``inserts``, complete statements; and ``;``, ``(``, ``)``."""
 
 
 class Lexer:
-    """Gives the tokens of a text as it comes in. Together they are the text, byte by byte."""
+    """Gives the tokens of a text while it arrives. Joined together they are the text, byte by byte."""
 
     def __init__(self) -> None:
         self.depth = 0
@@ -50,10 +51,10 @@ class Lexer:
         self._buffer = b""
         self._at = 0
         self._open = b""
-        """What would end the string, comment or COPY block that is open."""
+        """The end mark of the open string, comment or COPY block."""
         self._comments = 0
         self._after_escapes = False
-        """Whether a string with escapes has just ended: another one, after white space, goes on with it."""
+        """Whether a string with escapes has just ended: a string after white space continues it."""
         self._is_last = False
 
     @property
@@ -62,11 +63,11 @@ class Lexer:
         return bool(self._open)
 
     def begin_copy(self) -> None:
-        """Take what follows for the rows of a COPY, up to the line that ends them. Called at the end of a line."""
+        """Treat the following text as rows of a COPY, up to its end mark. Called at the end of a line."""
         self._open = b"\\."
 
     def feed(self, data: bytes, *, is_last: bool = False) -> Iterator[Token]:
-        """Give the tokens that are complete; parts of long strings and of COPY blocks as they come."""
+        """Give the complete tokens; long strings and COPY blocks in parts."""
         self._buffer = self._buffer[self._at :] + data
         self._at = 0
         self._is_last = is_last
@@ -90,7 +91,7 @@ class Lexer:
         if kind == "mark":
             return self._mark(found[0])
         if found.end() == len(self._buffer) and not self._is_last:
-            return None  # it may go on
+            return None  # more text may belong to it
         if found[0].strip():
             self._after_escapes = False
         return kind, found[0]
@@ -136,12 +137,12 @@ class Lexer:
         return "command", self._buffer[self._at : end or None]
 
     def _has_prefix(self) -> bool:
-        """Whether the quote that we are at belongs to ``E'…'``."""
+        """Whether the current quote belongs to ``E'…'``."""
         before = self._buffer[max(0, self._at - 2) : self._at]
         return before[-1:] in (b"e", b"E") and not re.match(rb"[A-Za-z0-9_$\x80-\xff]", before[:-1])
 
     def _rest_of_open(self) -> Token | None:
-        """Give what is there of the string, comment or COPY block that is open, with its end if that is there."""
+        """Give the available part of the open string, comment or COPY block, with its end if that has arrived."""
         if self._open == b"\\.":
             return self._rows()
         if self._open == b"*/":
@@ -151,7 +152,7 @@ class Lexer:
         kind = "space" if self._open == b"\n" else "text"
         end = self._buffer.find(self._open, self._at)
         if end < 0:
-            # A part of what ends it may be there.
+            # The beginning of the end mark may have arrived.
             return kind, self._part(0 if self._is_last else len(self._open) - 1)
         end += len(self._open)
         self._open = b""
@@ -161,7 +162,7 @@ class Lexer:
         return self._buffer[self._at : max(self._at, len(self._buffer) - held_back)]
 
     def _rows(self) -> Token:
-        """Rows begin with the end of the line before them, and end with that of their last line."""
+        """Return rows, from the line end before them to that of their last line."""
         if found := COPY_END.search(self._buffer, self._at):
             self._open = b""
             return "rows", self._buffer[self._at : found.end()]

@@ -1,4 +1,4 @@
-"""What PostgreSQL's own programs have in common: how they find the server, and what their failures mean."""
+"""Shared by PostgreSQL's own programs: how they connect to the server, and what their failures mean."""
 
 from __future__ import annotations
 
@@ -58,8 +58,9 @@ KEYWORDS = frozenset(
         "max_protocol_version",
     ]
 )
-"""Connection options that PostgreSQL's programs may be given in their arguments. Source: PostgreSQL's documentation,
-"Parameter Key Words" of libpq; without ``password`` and ``sslpassword``, which are secrets, and ``client_encoding``, which Django sets itself."""
+"""Connection options that may be passed to PostgreSQL's programs as arguments. Source: PostgreSQL's documentation,
+"Parameter Key Words" of libpq; without ``password`` and ``sslpassword``, which are secrets, and ``client_encoding``,
+which Django sets itself."""
 
 PROBLEMS: tuple[tuple[str, str], ...] = (
     (
@@ -99,7 +100,7 @@ PROBLEMS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"connection to server .* failed|could not connect|Connection refused",
-        gettext_noop("Nothing was changed. Check HOST and PORT, and that the database server runs."),
+        gettext_noop("Nothing was changed. Check HOST and PORT, and that the database server is running."),
     ),
     (
         r"lock timeout",
@@ -119,8 +120,8 @@ PROBLEMS: tuple[tuple[str, str], ...] = (
 
 
 def explain(name: str, status: int, output: str) -> BackupError:
-    """Explain a failure of PostgreSQL's programs by their last words."""
-    # psql shows the position and the context of an error on further lines; the sentence is on the first
+    """Explain a failure of PostgreSQL's programs by the end of their error output."""
+    # psql prints the position and the context of an error on further lines; the message is on the first
     lines = [re.sub(r"^psql:<stdin>:\d+: ", "", line) for line in output.splitlines()]
     errors = [line for line in lines if re.search(r"\b(error|ERROR|FATAL):", line)]
     error = program_failed(name, status, "\n".join(errors[:2]) or output)
@@ -132,11 +133,12 @@ def explain(name: str, status: int, output: str) -> BackupError:
 
 
 def conninfo(settings: Mapping[str, Any], database: str = "") -> str:
-    """Return how PostgreSQL's programs reach a database, as Django reaches it: these words count for more than a service file.
+    """Return the conninfo by which PostgreSQL's programs connect to a database like Django; it takes precedence over a
+    service file.
 
-    No secret is in it: every user of the machine can read the arguments of a program.
+    It contains no secret: every user of the machine can read the arguments of a program.
 
-    :param database: another one of the same server.
+    :param database: another database of the same server.
     """
     options = settings.get("OPTIONS", {})
     places = {"host": "HOST", "port": "PORT", "user": "USER", "dbname": "NAME"}
@@ -157,7 +159,7 @@ def password(settings: Mapping[str, Any]) -> str:
 class ServiceFile:
     """A private service file with the passphrase of the client's key, for which libpq knows no environment variable.
 
-    It is there as long as this object.
+    The file exists as long as this object.
     """
 
     def __init__(self, service: str, sslpassword: str, env: Mapping[str, str]) -> None:
@@ -188,12 +190,12 @@ def _escaped(value: str) -> str:
 
 
 def quote(name: str) -> str:
-    """Quote an identifier, for SQL and for pg_dump's patterns alike."""
+    """Quote an identifier, for SQL and for pg_dump's patterns."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def pattern(name: str) -> str:
-    """Return pg_dump's pattern for a table as people write it: capitals count, unless it is a pattern already."""
+    """Return pg_dump's pattern for a table name: capitals are significant, unless it is a pattern already."""
     if not re.search(r"[A-Z]", name) or re.search(r'["*?\[|(]', name):
         return name
     return ".".join(map(quote, name.split(".")))

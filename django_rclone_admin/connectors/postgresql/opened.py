@@ -1,4 +1,5 @@
-"""Databases of opened backups: beside the live one of their server, filled as a swap fills its new one, then read-only."""
+"""Databases of opened backups, on the server of the live one: filled like the new database of a swap, then
+read-only."""
 
 from __future__ import annotations
 
@@ -22,12 +23,13 @@ HINT = gettext_noop("Nothing was changed. Check that the database server is runn
 class Places:
     """See :class:`~django_rclone_admin.connectors.places.Places`.
 
-    :param connector: the :class:`~django_rclone_admin.connectors.postgresql.PgDumpConnector` of a database of the server.
+    :param connector: the :class:`~django_rclone_admin.connectors.postgresql.PgDumpConnector` of a database of the
+        server.
     """
 
     read_only = ("SET default_transaction_read_only = on", "SET transaction_read_only = on")
     keeps = True
-    shell_arguments = ()  # it is the default of the database itself
+    shell_arguments = ()  # read-only is the default of the database itself
     hint = gettext_noop(
         "Nothing was changed. Run ALTER ROLE … CREATEDB, or name in OPEN_ON a database whose role may create others."
     )
@@ -49,7 +51,9 @@ class Places:
     def free(self) -> int | None:
         if not is_here(self._connector.live.get("HOST")):
             return None
-        with self._server.cursor() as cursor:  # superusers and their like may know it
+        with (
+            self._server.cursor() as cursor
+        ):  # visible only to superusers and members of pg_read_all_settings
             cursor.execute("SELECT setting FROM pg_catalog.pg_settings WHERE name = 'data_directory'")
             row = cursor.fetchone()
         return free_space(Path(row[0])) if row and row[0] else None
@@ -60,7 +64,7 @@ class Places:
 
     def settings(self, place: str) -> dict[str, Any]:
         live = self._connector.live
-        # A pool belongs to the alias, whatever database is asked for.
+        # A pool belongs to the alias, regardless of the database.
         options = {key: value for key, value in live.get("OPTIONS", {}).items() if key != "pool"}
         return {**live, "NAME": place, "OPTIONS": options}
 
@@ -79,7 +83,7 @@ class Places:
             swap = Swap(self._connector, place, kept, control)
             swap.carry_out()
         except BaseException:
-            with contextlib.suppress(DatabaseError):  # it may have become the live one
+            with contextlib.suppress(DatabaseError):  # it may be the live one by now
                 if self._server.exists(place):
                     self._server.set_read_only(place, is_on=True)
             raise

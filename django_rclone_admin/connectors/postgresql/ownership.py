@@ -1,4 +1,4 @@
-"""What in a database belongs to others than the role that restores, and what that means for a restore."""
+"""Finds the objects of a database that the restoring role does not own, and what that means for a restore."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ SELECT kind, coalesce(schema, '-'), name, described FROM (
             ELSE has_table_privilege(class.oid, 'INSERT') AND has_table_privilege(class.oid, 'DELETE') END
 ) AS found
 """
-"""What our role can neither drop nor create anew: its kind, schema and name in an archive, and what comments on it call it."""
+"""Objects that our role can neither drop nor recreate: kind, schema and name in an archive, and their name in
+comments."""
 
 
 UNMOVABLE = """
@@ -78,9 +79,10 @@ LIMIT 1
 
 
 def unmovable(cursor: Any) -> str:
-    """Return something in this database that our role can't create in another one, by kind and name; or an empty string.
+    """Return an object of this database that our role can't create in another one, by kind and name; or an empty
+    string.
 
-    A subscription belongs to the database itself: a swap would leave it with the one that is kept.
+    A subscription belongs to the database itself: a swap would leave it in the kept one.
     """
     cursor.execute(UNMOVABLE)
     row = cursor.fetchone()
@@ -88,14 +90,14 @@ def unmovable(cursor: Any) -> str:
 
 
 def entries_of_others(cursor: Any) -> list[str]:
-    """Return the entries of an archive that a restore into this database leaves out, as ``kind schema name``.
+    """Return the entries of an archive that a restore into this database omits, as ``kind schema name``.
 
-    They are of what belongs to others or to extensions, is there, and stays as it is.
+    They describe existing objects of other roles or of extensions, which stay unchanged.
     """
     names = []
     cursor.execute("BEGIN")
     try:
-        cursor.execute("SET LOCAL search_path = ''")  # as pg_dump sees the names of types
+        cursor.execute("SET LOCAL search_path = ''")  # pg_dump's search path, for the names of types
         cursor.execute(STAYS)
         for kind, schema, name, described in cursor.fetchall():
             names += [f"{kind} {schema} {name}"] if kind else []

@@ -1,7 +1,7 @@
-"""The way past a pooler in transaction mode, which pg_dump must not go through.
+"""Bypasses a pooler in transaction mode, which pg_dump must not go through.
 
-Such a pooler gives each transaction another session of the server. pg_dump changes the settings of its session before its
-transaction begins, so they would reach other clients: with an empty search path, these find no table any more.
+Such a pooler gives each transaction another session of the server. pg_dump changes settings of its session before its
+transaction begins, so the changes would affect other clients: with an empty search path, they can't find their tables.
 """
 
 from __future__ import annotations
@@ -16,31 +16,31 @@ from django.db import DatabaseError, connections
 from ...exceptions import UsageError, gettext_noop
 from .server import Server
 
-SOCKETS = ("/var/run/postgresql", "/tmp")  # noqa: S108  (where PostgreSQL puts its socket, by packages and by default)
+SOCKETS = ("/var/run/postgresql", "/tmp")  # noqa: S108  (PostgreSQL's socket folders, in packages and by default)
 CONNECT_SECONDS = 5
 Cursor = Callable[[], AbstractContextManager[Any]]
 PLACE = ("HOST", "PORT", "NAME", "USER")
 LOOKS = 20
-"""How often it is asked whether the session is still the same one."""
+"""How often the session is compared."""
 
 HERE = """
 SELECT pg_catalog.host(pg_catalog.inet_server_addr()), pg_catalog.current_setting('port'), pg_catalog.current_database(),
     session_user, pg_catalog.pg_postmaster_start_time()::text || ' ' || (
         SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
 """
-"""Where the server itself is, as the pooler reaches it: address, port, database, user, and what tells it from any other."""
+"""The server as the pooler reaches it: address, port, database, user, and a value that identifies the server."""
 
 
 def past_pooler(alias: str, settings: Mapping[str, Any], database: str) -> Mapping[str, Any]:
-    """Return the settings by which the server itself is reached; the same ones where no pooler in transaction mode is before it.
+    """Return settings that reach the server itself; unchanged where no pooler in transaction mode is in between.
 
-    :param settings: of the live database, or of the replica.
-    :raises UsageError: there is one, and no way past it.
+    :param settings: those of the live database, or of the replica.
+    :raises UsageError: there is such a pooler, and it can't be bypassed.
     """
     server = Server(alias, settings)
     connection = connections[alias]
     is_own = all(settings.get(key) == connection.settings_dict.get(key) for key in PLACE)
-    # Of a pooler that gives each client a session, nobody may have many.
+    # A pooler that reserves a session for each client may allow only a few.
     first = (
         connection.cursor if is_own and not connection.in_atomic_block else partial(server.cursor, database)
     )
@@ -67,14 +67,15 @@ def past_pooler(alias: str, settings: Mapping[str, Any], database: str) -> Mappi
 
 
 def _find_server(open_first: Cursor, open_second: Cursor) -> tuple[str, str, str, str, str] | None:
-    """Return what :data:`HERE` says; ``None`` where each client has a session of its own."""
+    """Return the result of :data:`HERE`; ``None`` if each client has a reserved session."""
     with open_first() as first:
         session = _session(first)
         if session == first.db.connection.info.backend_pid:
-            return None  # the server itself has given us this number
+            return None  # the process id comes from the server itself
         with open_second() as second:
             second.execute("BEGIN")
-            # A pooler that has nothing else to do gives its last session to the next one; one that has, another each time.
+            # An idle pooler reuses its last session for the next transaction; a busy one gives another session each
+            # time.
             is_shared = _session(second) == session or any(_session(first) != session for _ in range(LOOKS))
             second.execute(HERE)
             found = second.fetchone()
@@ -91,7 +92,7 @@ def _session(cursor: Any) -> int:
 def _hosts(address: str | None, settings: Mapping[str, Any]) -> Iterator[str]:
     if address:
         yield address
-    else:  # the pooler uses the server's socket, so that is on its machine, which may be ours
+    else:  # the pooler uses the server's socket, so the server runs on its machine, which may be this one
         yield from SOCKETS
         yield str(settings.get("HOST") or "")
 

@@ -1,4 +1,4 @@
-"""PostgreSQL with PostGIS, whose extension only a superuser can create, and whose table of spatial systems is its own."""
+"""PostgreSQL with PostGIS: only a superuser can create the extension, and it owns the table of spatial systems."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .libpq import quote
 from .server import Server
 
 SECONDS = 300
-"""How long the creation of extensions may take."""
+"""Time limit for the creation of extensions."""
 
 TABLES = """
 SELECT format('%%I.%%I', nspname, relname), format('%%I', nspname)
@@ -32,7 +32,7 @@ WHERE superuser AND extname <> 'plpgsql' ORDER BY pg_extension.oid
 
 
 class PgDumpGisConnector(PgDumpConnector):
-    """Creates what extensions the target lacks as ``ADMIN_USER``, before the restore and outside its transaction."""
+    """Creates missing extensions as ``ADMIN_USER``, before the restore and outside its transaction."""
 
     known_options: ClassVar[frozenset[str]] = OPTIONS | {"ADMIN_USER", "ADMIN_PASSWORD"}
 
@@ -46,7 +46,8 @@ class PgDumpGisConnector(PgDumpConnector):
         return super().secrets | ({str(password)} if password else set())
 
     def prepare(self, database: str) -> None:
-        """Create, as the administrator, the extensions of the live database in another one, or PostGIS in itself."""
+        """Create, as the administrator, the live database's extensions in another database, or PostGIS in the live
+        one."""
         admin = self.options.get("ADMIN_USER")
         if not admin:
             return

@@ -1,8 +1,8 @@
-"""Has functions find what they need while an archive is loaded, although pg_restore works with an empty search path.
+"""Gives functions a search path while an archive is loaded, because pg_restore works with an empty one.
 
-A function that calls others by their bare names works for the site, whose search path has their schema, and fails in a
-restore that needs it for a generated column, a check, an index or a stored view. So such functions get the site's search
-path for as long as the restore lasts.
+A function that calls others by unqualified names works for the site, whose search path contains their schema, but
+fails in a restore that needs it for a generated column, a check, an index or a stored view. So such functions get the
+site's search path for the duration of the restore.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SEARCHING = """
             WHERE refclassid = 'pg_catalog.pg_proc'::regclass AND refobjid = function.oid AND deptype = 'n'
                 AND user_of_it.classid::regclass::text IN ('pg_rewrite', 'pg_constraint', 'pg_attrdef', 'pg_proc')))
 """
-"""Functions of ours that rows, indexes and stored views may call and that have no search path of their own."""
+"""Functions of our role that rows, indexes and stored views may call and that set no search path."""
 
 BEFORE_DATA = f"""
 DO $search$
@@ -40,7 +40,7 @@ BEGIN
 END
 $search$;
 """
-"""Has functions find what they found when the site called them: the archive is loaded with an empty search path. ``RESET`` takes it back."""
+"""Gives functions the site's search path, because the archive is loaded with an empty one. ``RESET`` reverts it."""
 
 RESET = """
 DO $reset$
@@ -58,7 +58,7 @@ $reset$;
 
 
 def set_search_paths(server: Server, live: str, database: str) -> list[str]:
-    """Give the functions of a database that is being filled the search path of the live one, and return them."""
+    """Give the functions of a database that is being filled the search path of the live one; return them."""
     with server.cursor(live) as cursor:
         cursor.execute("SHOW search_path")
         (path,) = cursor.fetchone()
@@ -76,7 +76,7 @@ def set_search_paths(server: Server, live: str, database: str) -> list[str]:
 
 
 def reset_search_paths(server: Server, database: str, functions: list[str]) -> None:
-    """Take back what :func:`set_search_paths` did."""
+    """Revert :func:`set_search_paths`."""
     with server.cursor(database) as cursor:
         for name in functions:
             cursor.execute(f"ALTER FUNCTION {name} RESET search_path")

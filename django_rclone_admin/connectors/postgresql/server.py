@@ -1,4 +1,4 @@
-"""What a swap asks of PostgreSQL's server as a whole: databases created like others, renamed, dropped."""
+"""Administers a PostgreSQL server: creates databases like existing ones, renames and drops them."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from .outcome import PAUSE, SECONDS
 from .ownership import unmovable
 
 MAINTENANCE = "postgres"
-"""The database that Django connects to when it is about the others."""
+"""The maintenance database that Django connects to."""
 LOCK_SECONDS = 30
 NAME_BYTES = 63 - len("_dra_kept_12345678")
-"""What PostgreSQL leaves of a name of 63 bytes for the name of the live database."""
+"""The part of PostgreSQL's 63 bytes that remains for the name of the live database."""
 DIGITS = 8
-"""How many end a name beside that of the live database."""
+"""The number of digits at the end of a derived name."""
 IN_PLACE = gettext_noop("Nothing was changed. The strategy in_place needs no such database.")
 
 LISTS = frozenset({"search_path", "temp_tablespaces", "local_preload_libraries", "session_preload_libraries"})
@@ -45,13 +45,13 @@ SELECT NOT rolsuper AND EXISTS (
         AND NOT coalesce((to_jsonb(available) ->> 'trusted')::boolean, false))
 FROM pg_catalog.pg_roles WHERE rolname = current_user
 """
-"""Whether the database has an extension that our role could not create in another one."""
+"""Whether the database has an extension that our role may not create in another one."""
 
 
 class Server:
-    """The server of one alias, over connections of our own.
+    """The server of one alias, over our own connections.
 
-    :param changes: of the alias's settings, for another server.
+    :param changes: changes to the alias's settings, for another server.
     """
 
     def __init__(self, alias: str, changes: Mapping[str, Any] | None = None) -> None:
@@ -60,10 +60,10 @@ class Server:
 
     @contextlib.contextmanager
     def cursor(self, database: str | None = None) -> Iterator[Any]:
-        """Open a cursor in autocommit mode, in the maintenance database or in another one."""
+        """Open a cursor in autocommit mode, in the maintenance database or another one."""
         connection = connections[self._alias].copy()
         connection.settings_dict.update(self._changes)
-        # A pool belongs to the alias, whatever database is asked for.
+        # A pool belongs to the alias, regardless of the database.
         options = {key: value for key, value in connection.settings_dict["OPTIONS"].items() if key != "pool"}
         connection.settings_dict.update(NAME=database or MAINTENANCE, OPTIONS=options)
         try:
@@ -75,7 +75,7 @@ class Server:
     def why_no_swap(self, live: str, *, may_have_extensions: bool) -> str:
         """Return why our role can't swap this database, as a sentence; an empty string when it can.
 
-        :param may_have_extensions: extensions that our role can't create are no obstacle.
+        :param may_have_extensions: ignore extensions that our role may not create.
         """
         if live == MAINTENANCE:
             return gettext_noop(
@@ -84,7 +84,7 @@ class Server:
         return self.why_none_beside(live, may_have_extensions=may_have_extensions)
 
     def why_none_beside(self, live: str, *, may_have_extensions: bool) -> str:
-        """Return why our role can't restore beside this database, as a sentence; an empty string when it can."""
+        """Return why our role can't restore into a second database, as a sentence; an empty string when it can."""
         try:
             with self.cursor() as cursor:
                 cursor.execute(RIGHTS, [live])
@@ -94,27 +94,29 @@ class Server:
                 cursor.execute(EXTENSIONS)
                 (needs_superuser,) = cursor.fetchone()
                 other = unmovable(cursor)
-        except (DatabaseError, TypeError) as error:  # a pooler answers by names of its own
+        except (DatabaseError, TypeError) as error:  # a pooler uses its own database names
             return f"The server's maintenance database can't be reached ({_one_line(error)})."
         if not may_create:
             return gettext_noop("The role of the database may not create databases.")
         if not is_owner:
             return gettext_noop("The role of the database does not own it.")
         if not may_set:
-            return gettext_noop("The database has settings of its own that only a superuser can copy.")
+            return gettext_noop("The database has settings that only a superuser can copy.")
         if other:
-            return f"The database has what only a superuser can create in another one ({other})."
+            return (
+                f"The database contains an object that only a superuser can create in another one ({other})."
+            )
         if needs_superuser and not may_have_extensions:
             return gettext_noop("The database has an extension that only a superuser can create.")
         return ""
 
     def exists(self, name: str) -> bool:
-        """Whether there is a database of this name."""
+        """Whether a database of this name exists."""
         with self.cursor() as cursor:
             return _oid(cursor, name) is not None
 
     def names_like(self, live: str, mark: str) -> list[str]:
-        """Return the databases whose names were made by :func:`name_beside`."""
+        """Return the databases whose names were derived by :func:`name_beside`."""
         start = name_beside(live, mark)
         with self.cursor() as cursor:
             cursor.execute(
@@ -124,13 +126,13 @@ class Server:
         return [name for name in names if re.fullmatch(rf"[0-9a-f]{{{DIGITS}}}", name.removeprefix(start))]
 
     def set_read_only(self, name: str, *, is_on: bool) -> None:
-        """Have the transactions of a database begin read-only, or as usual."""
+        """Make transactions of a database read-only by default, or reset that."""
         change = "SET default_transaction_read_only TO on" if is_on else "RESET default_transaction_read_only"
         with self.cursor() as cursor:
             cursor.execute(f"ALTER DATABASE {quote(name)} {change}")
 
     def create_like(self, live: str, new: str) -> None:
-        """Create an empty database with the owner, the locale, the settings and the grants of another one."""
+        """Create an empty database with the owner, locale, settings and grants of another one."""
         with self.cursor() as cursor:
             cursor.execute(
                 "SELECT oid, pg_get_userbyid(datdba), pg_encoding_to_char(encoding), to_jsonb(d)::text,"
@@ -152,18 +154,18 @@ class Server:
             _copy_grants(cursor, oid, new)
 
     def drop(self, name: str) -> None:
-        """Drop a database and end its connections; one that is gone already is no error."""
+        """Drop a database and end its connections; a missing database is not an error."""
         with self.cursor() as cursor:
             _end_connections(cursor, [name])
             cursor.execute(f"DROP DATABASE IF EXISTS {quote(name)}")
 
     def rename(self, pairs: Sequence[tuple[str, str]]) -> None:
-        """Rename databases, all or none, in one transaction.
+        """Rename databases in one transaction, all or none.
 
-        A rename takes a lock that holds off new connections and then waits 5 seconds for the old ones to end; another
+        A rename takes a lock that blocks new connections, and then waits 5 seconds for the old ones to end; another
         connection of ours ends them meanwhile.
 
-        :raises ProgramFailed: somebody's connections could not be ended.
+        :raises ProgramFailed: connections of other users could not be ended.
         """
         _close_ours(self._alias)
         done = threading.Event()
@@ -193,7 +195,7 @@ class Server:
                 helper.join()
 
     def _was_renamed(self, name: str, before: int | None, error: DatabaseError) -> bool:
-        """Whether the transaction was committed, although we were not told so."""
+        """Whether the transaction was committed although the server did not confirm it."""
         deadline = time.monotonic() + SECONDS
         while True:
             try:
@@ -214,7 +216,7 @@ class Server:
                 while not done.is_set():
                     _end_connections(cursor, names)
                     done.wait(0.02)
-        except DatabaseError:  # then the rename itself says what is wrong
+        except DatabaseError:  # the rename itself reports the problem
             pass
         finally:
             connections.close_all()
@@ -222,21 +224,21 @@ class Server:
 
 @contextlib.contextmanager
 def explained(hint: str = IN_PLACE) -> Iterator[None]:
-    """Turn the errors of the server into ours, before anything was swapped."""
+    """Turn errors of the server before the swap into typed errors."""
     try:
         yield
     except DatabaseError as error:
         raise ProgramFailed(
-            gettext_noop("The database beside the live one could not be made: %(reason)s"),
+            gettext_noop("The new database could not be created: %(reason)s"),
             hint=hint,
             reason=_one_line(error),
         ) from error
 
 
 def name_beside(live: str, mark: str, suffix: str = "") -> str:
-    """Return a name that belongs to a live database; a long one is cut, and told from others by its digest.
+    """Return a name that belongs to a live database; a long name is truncated, and made unique by its digest.
 
-    :param suffix: eight digits; without them, the start of all such names is returned.
+    :param suffix: eight digits; without them, the prefix of all such names is returned.
     """
     name, room = live.encode(), min(NAME_BYTES, 63 - len(mark) - DIGITS)
     if len(name) > room:
@@ -245,7 +247,7 @@ def name_beside(live: str, mark: str, suffix: str = "") -> str:
 
 
 def _close_ours(alias: str) -> None:
-    """Close the connections of this thread and of this process that would only be ended."""
+    """Close the connections of this thread and of this process that would be ended otherwise."""
     connection = connections[alias]
     connection.close()
     if close_pool := getattr(connection, "close_pool", None):
@@ -259,7 +261,7 @@ def _oid(cursor: Any, name: str) -> int | None:
 
 
 def _locale(values: dict[str, Any]) -> list[str]:
-    """Return the words of ``CREATE DATABASE`` for a row of ``pg_database``, whose columns differ by version."""
+    """Return the options of ``CREATE DATABASE`` for a row of ``pg_database``, whose columns differ by version."""
     words = [f"LC_COLLATE {literal(values['datcollate'])}", f"LC_CTYPE {literal(values['datctype'])}"]
     locale = values.get("daticulocale") or values.get("datlocale")
     provider = {"i": "ICU", "b": "BUILTIN"}.get(values.get("datlocprovider", ""))
@@ -280,13 +282,13 @@ def _copy_settings(cursor: Any, oid: int, new: str) -> None:
     for role, name, value in cursor.fetchall():
         target = f"ROLE {quote(role)} IN DATABASE {quote(new)}" if role else f"DATABASE {quote(new)}"
         values = next(csv.reader([value], skipinitialspace=True)) if name in LISTS else [value]
-        # An extension's setting has a dot between two names.
+        # The name of an extension's setting contains a dot.
         setting = ".".join(map(quote, name.split(".")))
         cursor.execute(f"ALTER {target} SET {setting} TO {', '.join(literal(each) for each in values)}")
 
 
 def _may_set(cursor: Any, oid: int, live: str) -> bool:
-    """Whether our role may copy the settings of a database: some, and those of other roles, need a superuser."""
+    """Whether our role may copy the settings of a database: some, and those of other roles, require a superuser."""
     cursor.execute("BEGIN")
     try:
         _copy_settings(cursor, oid, live)
@@ -304,7 +306,7 @@ def _copy_grants(cursor: Any, oid: int, new: str) -> None:
         [oid],
     )
     grants = cursor.fetchall()
-    if grants:  # without an entry, the defaults hold for both
+    if grants:  # without an entry, both have the defaults
         cursor.execute(f"REVOKE ALL ON DATABASE {quote(new)} FROM PUBLIC")
     for privilege, grantee, is_grantable in grants:
         target = quote(grantee) if grantee else "PUBLIC"

@@ -1,6 +1,6 @@
-"""Restore PostgreSQL beside the live database, then swap the two by renaming them in one transaction.
+"""Restores PostgreSQL into a new database, then swaps it with the live one by renaming both in one transaction.
 
-The site keeps working until the swap, and what was replaced is kept under another name: undo is a rename.
+The site keeps working until the swap, and the replaced database is kept under another name: undo is a rename.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from .server import Server, explained, name_beside
 logger = logging.getLogger("django_rclone_admin")
 
 NEW, KEPT = "_dra_new_", "_dra_kept_"
-"""In the names of the database that is being filled, and of the one that was replaced."""
+"""Marks in the names of the database being filled, and of the replaced one."""
 
 
 class SwapSink(Filling):
-    """Fills a new database; ``commit`` puts it in the place of the live one."""
+    """Fills a new database; ``commit`` makes it the live one."""
 
     def __init__(self, connector: Any, control: Control) -> None:
         super().__init__(connector, control, name_beside(connector.database_name, NEW, uuid.uuid4().hex[:8]))
@@ -46,7 +46,7 @@ class SwapSink(Filling):
 
 
 class Swap:
-    """Puts a filled database in the place of the live one, which is then kept under another name."""
+    """Makes a filled database the live one; the old one is kept under another name."""
 
     def __init__(self, connector: Any, new: str, kept: str, control: Control) -> None:
         self._connector, self._control = connector, control
@@ -54,7 +54,7 @@ class Swap:
         self.kept = kept
         self.vanished: list[str] = []
         self.is_done = self.is_unknown = False
-        """Whether the databases were swapped; and whether they may have been, and nobody knows."""
+        """Whether the databases were swapped; and whether that is unknown."""
 
     def carry_out(self) -> None:
         history = History(self._connector, self._server)
@@ -63,7 +63,7 @@ class Swap:
             self.vanished = sorted(before - after)
             history.copy(self._live, self._new)
         self._control.confirm()
-        self.is_unknown = True  # until the server has told: what interrupts us may do so at any moment
+        self.is_unknown = True  # until the server confirms: an interrupt may come at any moment
         try:
             self._server.rename([(self._live, self.kept), (self._new, self._live)])
         except ProgramFailed as error:
@@ -74,9 +74,9 @@ class Swap:
         self._drop_older()
 
     def _drop_older(self) -> None:
-        """Drop what earlier swaps kept; the swap is done, whatever becomes of this."""
+        """Drop the databases that earlier swaps kept. The swap is done, so failures are only logged."""
         try:
-            self._control.confirm()  # what is kept now may be what a later restore kept
+            self._control.confirm()  # the kept database may belong to a later restore by now
             for name in self._server.names_like(self._live, KEPT):
                 if name != self.kept:
                     self._server.drop(name)
@@ -85,7 +85,7 @@ class Swap:
 
 
 class History:
-    """Carries the history of the runs from one database to the other: it never travels in backups."""
+    """Copies the history tables from one database to the other, because no backup contains them."""
 
     def __init__(self, connector: Any, server: Server) -> None:
         self._tables: tuple[str, ...] = connector.history_tables
@@ -93,21 +93,21 @@ class History:
         self._copied_at: datetime | None = None
 
     def copy(self, source: str, target: str) -> None:
-        """Replace the history tables of the target by those of the source, with all their rows."""
-        with self._server.cursor(source) as cursor:  # heartbeats are written by the server's clock, too
+        """Replace the history tables of the target with those of the source, with all rows."""
+        with self._server.cursor(source) as cursor:  # heartbeats also use the server's clock
             cursor.execute("SELECT clock_timestamp() - interval '5s'")
             (self._copied_at,) = cursor.fetchone()
         for table in self._tables:
             if self._exists(table, source):
                 self._connector.copy_table(table, source, target)
-            else:  # a dump of another program may have brought one
+            else:  # a dump of another program may contain one
                 with self._server.cursor(target) as cursor:
                     cursor.execute(f"DROP TABLE IF EXISTS {quote(table)}")
 
     def catch_up(self, source: str, target: str) -> None:
-        """Bring over what was written since :meth:`copy`: the last heartbeats of the runs at work.
+        """Copy the rows written since :meth:`copy`: the last heartbeats of active runs.
 
-        The swap is done; a beat that is lost must not make it look like a failure.
+        The swap is done; a lost heartbeat must not make it fail.
         """
         try:
             for table in self._tables:
@@ -120,7 +120,7 @@ class History:
         with self._server.cursor(source) as cursor:
             cursor.execute(f"SELECT * FROM {quote(table)} LIMIT 0")
             names = [column[0] for column in cursor.description]
-            # A run that waits for a queue of tasks has no heartbeat. The other tables have none either, and few rows.
+            # A queued run has no heartbeat. The other tables lack that column, and are small.
             recent = "WHERE heartbeat_at >= %s OR created_at >= %s" if "heartbeat_at" in names else ""
             times = [self._copied_at] * recent.count("%s")
             cursor.execute(f"SELECT * FROM {quote(table)} {recent}", times)
@@ -144,12 +144,12 @@ class History:
 
 
 def name_to_keep(live: str) -> str:
-    """Return a new name for what is live now."""
+    """Return a new name for the live database."""
     return name_beside(live, KEPT, uuid.uuid4().hex[:8])
 
 
 def put_back(connector: Any, kept: str, aside: str) -> None:
-    """Swap the live database with a kept one; what was live is then kept as ``aside``."""
+    """Swap the live database with a kept one; the live one is then kept as ``aside``."""
     server, live = Server(connector.alias), connector.database_name
     history = History(connector, server)
     with explained():

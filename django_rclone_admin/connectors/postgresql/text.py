@@ -1,4 +1,4 @@
-"""pg_restore's SQL as a part of our own transaction."""
+"""Makes pg_restore's SQL a part of our own transaction."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from ...exceptions import ProgramFailed, WrongFormat, gettext_noop
 from .lexer import Lexer
 
 LIMIT = 1 << 20
-"""A statement up to so many bytes is passed on as a whole; in one that is longer, nothing is changed."""
+"""Up to this size a statement is collected and may be rewritten; longer ones are passed on unchanged."""
 CONTROL = frozenset(
     {"abort", "begin", "commit", "end", "prepare", "release", "rollback", "savepoint", "start"}
 )
-"""What a statement begins with that begins or ends a transaction, or a part of one."""
+"""The first words of statements that begin or end a transaction or savepoint."""
 REPLACED: dict[tuple[str, ...], tuple[bytes, bytes]] = {
     ("create", "schema"): (b"CREATE SCHEMA ", b"CREATE SCHEMA IF NOT EXISTS "),
     ("create", "function"): (b"CREATE FUNCTION ", b"CREATE OR REPLACE FUNCTION "),
 }
-"""How statements begin, and what is made of that: what had to stay, because something of others needs it, must not fail to be created."""
+"""Beginnings of statements, and their replacements: creating an object that had to stay for others must not fail."""
 NEEDS_FUNCTIONS = {("copy",), ("insert",), ("refresh",), ("create", "index"), ("create", "unique")}
-"""How statements begin that may call functions of the database: for generated columns, checks, indexes and stored views."""
+"""Beginnings of statements that may call functions: for generated columns, checks, indexes and stored views."""
 USERS = frozenset({"table", "domain", "view"})
-"""What may call a function once there are rows, by the word for its kind; until then nobody knows that the function is needed."""
+"""Objects that may call a function once rows exist, by the word for their kind; before that, the need is unknown."""
 RESTRICT = re.compile(rb"\\(un)?restrict [A-Za-z0-9]+\n?")
-"""The commands for psql that pg_restore writes itself: between them, psql carries out no others."""
+"""The psql commands that pg_restore itself writes: between them, psql refuses other commands."""
 SEARCH_PATH = (
     b"SELECT pg_catalog.set_config('search_path', '', false);",
     b"SELECT pg_catalog.set_config('search_path', '', true);",
@@ -33,33 +33,33 @@ STRINGS = re.compile(rb"(?i)SET\s+standard_conforming_strings\s*(?:=|TO)\s*'?(on
 
 
 class OneTransaction:
-    """Takes the ``BEGIN`` and the ``COMMIT`` out of the text of ``pg_restore --single-transaction``: the commit is ours to give.
+    """Removes ``BEGIN`` and ``COMMIT`` from the text of ``pg_restore --single-transaction``: the commit is sent by us.
 
-    (Without that option there would be a pair of them around every large object.) A text with more of them, or with commands for psql,
-    is refused: what came before them would stay, whatever becomes of the rest.
+    (Without that option, pg_restore writes a pair of them around every large object.) A text with more of them, or
+    with psql commands, is refused: the part before them would be committed, whatever happens to the rest.
 
-    :param before_data: SQL to put in before what may call functions: a table, the first row, the first index.
+    :param before_data: SQL to insert before anything that may call functions: a table, the first row, the first index.
     """
 
     def __init__(self, *, before_data: bytes = b"") -> None:
         self._lexer = Lexer()
         self._before_data = before_data
         self._has_functions = self._has_users = True
-        """Whether functions, or what calls them, may have come since ``before_data`` was put in."""
+        """Whether functions or their callers may have come since ``before_data`` was inserted."""
         self._has_begun = self._has_ended = self._is_first_row = False
         self._start()
 
     def _start(self) -> None:
         self._held: list[bytes] = []
-        """The statement until now, but for what was passed on already."""
+        """The statement so far, except what was passed on already."""
         self._size = 0
         self._is_within = self._is_passed_on = False
         self._words: list[str] = []
         """Its first words outside of parentheses, in lower case."""
         self._last = ""
-        """The word before, if nothing but white space came after it."""
+        """The previous word, if only white space followed it."""
         self._body = 0
-        """How many ``BEGIN ATOMIC`` and ``CASE`` are open: a function's body in standard SQL."""
+        """How many ``BEGIN ATOMIC`` and ``CASE`` are open, in a function body in standard SQL."""
         self._has_rows = False
         self._lexer.is_between = True
 
@@ -98,7 +98,7 @@ class OneTransaction:
             yield from self._add(kind, token)
 
     def _add(self, kind: str, token: bytes) -> Iterator[bytes]:
-        """Add a token to the statement, and give that when it is complete or long."""
+        """Add a token to the statement, and give the statement when it is complete or long."""
         if self._has_ended:
             raise _refusal("COMMIT")
         self._is_within, self._lexer.is_between = True, False
@@ -115,7 +115,7 @@ class OneTransaction:
             self._held, self._size, self._is_passed_on = [], 0, True
 
     def _read(self, token: bytes) -> bytes:
-        """Follow the words of the statement, and return the one that psql shall see."""
+        """Follow the words of the statement, and return the token for psql."""
         word = token.decode(errors="replace").lower()
         if self._body and self._last == ";" and word in CONTROL and word != "end":
             raise _refusal(word.upper())
@@ -129,12 +129,12 @@ class OneTransaction:
             elif self._body and word == "end":
                 self._body -= 1
             elif self._body and word == "begin":
-                token = b'"begin"'  # a column or an argument, but psql would wait for its END
+                token = b'"begin"'  # a column or an argument; psql would wait for its END
         self._last = word
         return token
 
     def _lead(self) -> bytes:
-        """Return what must come before this statement."""
+        """Return the SQL that must come before this statement."""
         is_new, kinds = self._words[:1] == ["create"], self._words[1:4]
         if is_new and "function" in kinds:
             self._has_functions = True
@@ -174,7 +174,7 @@ class OneTransaction:
 
 
 def _ours(statement: bytes, words: list[str]) -> bytes:
-    """Return what we have psql execute for a statement: settings end with our transaction, behind a pooler, too."""
+    """Return what psql should execute for a statement: settings end with our transaction, also through a pooler."""
     old, new = REPLACED.get(tuple(words[:2]), (b"", b""))
     if old and statement.startswith(old):
         return new + statement.removeprefix(old)
@@ -185,11 +185,9 @@ def _ours(statement: bytes, words: list[str]) -> bytes:
 
 def _refusal(statement: str) -> WrongFormat:
     return WrongFormat(
-        gettext_noop(
-            "The backup has a command of its own that could commit a part of the restore: %(statement)s."
-        ),
+        gettext_noop("The backup contains a command that could commit a part of the restore: %(statement)s."),
         hint=gettext_noop(
-            "Nothing was changed. Such a backup does not come from pg_dump as it is; look into it before you restore it by hand."
+            "Nothing was changed. pg_dump does not write such a backup; inspect it before you restore it by hand."
         ),
         statement=statement,
     )

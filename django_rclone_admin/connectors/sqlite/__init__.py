@@ -1,4 +1,4 @@
-"""SQLite and SpatiaLite: how they are dumped and restored."""
+"""The connectors of SQLite and SpatiaLite."""
 
 from .connector import SqliteBackupConnector, SqliteConnector
 

@@ -1,4 +1,4 @@
-"""Work in a thread of its own, where no signal handler can raise in the middle of it."""
+"""Runs work in a separate thread, where no signal handler can interrupt it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import time
 from collections.abc import Callable
 
 PAUSE = 0.02
-"""Seconds between two looks."""
+"""Seconds between two checks."""
 
 
 class Background:
-    """Does something in a thread; it begins at once.
+    """Runs a function in a thread, from its creation on.
 
-    :param work: it has to end soon after ``abort``.
-    :param abort: called when whoever waits is interrupted.
+    :param work: must end soon after ``abort``.
+    :param abort: called when the waiting thread is interrupted.
     """
 
     def __init__(self, work: Callable[[], object], abort: Callable[[], None]) -> None:
@@ -27,18 +27,19 @@ class Background:
     def _run(self) -> None:
         try:
             self._work()
-        except BaseException as error:  # noqa: BLE001  (it is raised where the work is waited for)
+        except BaseException as error:  # noqa: BLE001  (raised again in the waiting thread)
             self._error = error
         self._has_ended = True
 
     def wait(self, look: Callable[[], None] = lambda: None) -> BaseException | None:
-        """Wait for the end, whatever is raised meanwhile.
+        """Wait for the end, also after an interruption.
 
-        Not by joining the thread: in Python 3.11 and 3.12 an interrupted ``Thread.join`` takes the thread for ended.
+        Does not join the thread: in Python 3.11 and 3.12 an interrupted ``Thread.join`` marks the thread as ended.
 
-        :param look: called again and again until then.
-        :returns: what was raised meanwhile, such as a KeyboardInterrupt, where the work has succeeded all the same.
-        :raises BaseException: the work failed, for that reason if there is one.
+        :param look: called repeatedly while waiting.
+        :returns: the exception that interrupted the wait, such as a KeyboardInterrupt, if the work succeeded
+            nevertheless.
+        :raises BaseException: the work failed; an interruption takes precedence as its cause.
         """
         interruption: BaseException | None = None
         while not self._has_ended:
@@ -53,7 +54,7 @@ class Background:
         return interruption
 
     def stop(self) -> None:
-        """Have it end, if it has not; how it ends does not matter any more."""
+        """Abort the work if it is still running; its result is ignored."""
         if not self._has_ended:
             self._abort()
             with contextlib.suppress(BaseException):
@@ -61,10 +62,10 @@ class Background:
 
     @property
     def has_failed(self) -> bool:
-        """Whether it has come to an end that is an error."""
+        """Whether it has ended with an error."""
         return self._error is not None
 
     @property
     def has_succeeded(self) -> bool:
-        """Whether it has come to a good end."""
+        """Whether it has ended successfully."""
         return self._has_ended and self._error is None

@@ -1,4 +1,4 @@
-"""SQLite, by its online backup API; needs no program."""
+"""SQLite, by its online backup API, without any program."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class SqliteBackupConnector(Connector):
     strategies = ("in_place", "swap")
     known_options = OPTIONS | {"FULL_CHECK"}
     stream: ClassVar[type[Snapshot]] = Snapshot
-    """What gives the bytes of a dump."""
+    """The source class of dumps."""
 
     def path(self) -> str:
         """Return the live file's name or URI.
@@ -105,7 +105,7 @@ class SqliteBackupConnector(Connector):
         return Places(self, self._open_copy)
 
     def is_text(self, head: bytes) -> bool:
-        """Whether a dump is SQL text, by its first bytes, and not a file.
+        """Whether a dump is SQL text rather than a database file, by its first bytes.
 
         :raises WrongFormat: it is neither.
         """

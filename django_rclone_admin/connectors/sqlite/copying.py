@@ -1,4 +1,4 @@
-"""Copies a SQLite database into another one by the online backup API, and can stop in the middle."""
+"""Copies SQLite databases by the online backup API, with cancellation."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from .background import PAUSE
 from .opening import connect
 
 BUSY_SECONDS = 30
-"""How long to wait for the locks of others."""
+"""How long to wait for locks of other connections."""
 PAGES = 256
-"""How much is copied between two looks whether to stop: 1 MB of the usual pages."""
+"""Pages copied between two checks for a stop: 1 MB at the default page size."""
 
 Prepare = Callable[[sqlite3.Connection], None]
 
 
 class Copier:
-    """Copies databases, and can be told to give up."""
+    """Copies databases; another thread can abort it."""
 
     def __init__(self) -> None:
         self._aborted = False
@@ -28,7 +28,7 @@ class Copier:
 
     @contextlib.contextmanager
     def watched(self, connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-        """Close a connection at the end of the block; until then its statements end when we are told to give up."""
+        """Close a connection at the end of the block; inside, an abort interrupts its statements."""
         self._open.append(connection)
         try:
             yield connection
@@ -37,19 +37,19 @@ class Copier:
             connection.close()
 
     def abort(self) -> None:
-        """Give up. Called from another thread, or from a signal handler."""
+        """Abort all work. Called from another thread, or from a signal handler."""
         self._aborted = True
         self._interrupt()
-        with contextlib.suppress(RuntimeError):  # the interpreter shuts down, and starts no threads any more
+        with contextlib.suppress(RuntimeError):  # the interpreter is shutting down and starts no threads
             threading.Thread(target=self._interrupt_until_closed, daemon=True).start()
 
     def _interrupt(self) -> None:
         for each in list(self._open):
-            with contextlib.suppress(sqlite3.ProgrammingError):  # it is closed by now
+            with contextlib.suppress(sqlite3.ProgrammingError):  # already closed
                 each.interrupt()
 
     def _interrupt_until_closed(self) -> None:
-        """Again and again: an interrupt ends the statements that run now, not one that begins the next moment."""
+        """Interrupt repeatedly: an interrupt ends the running statements, not one that begins a moment later."""
         while self._open:
             self._interrupt()
             time.sleep(PAUSE)
@@ -57,7 +57,8 @@ class Copier:
     def copy(self, source: sqlite3.Connection, target: sqlite3.Connection) -> None:
         """Copy a database into a private file.
 
-        :raises sqlite3.OperationalError: others lock the source for longer than we wait, or we were told to give up.
+        :raises sqlite3.OperationalError: the source stays locked for longer than ``BUSY_SECONDS``, or the copy was
+            aborted.
         """
         with self.reading(source):
             source.backup(target, pages=PAGES, progress=self._patience().look, sleep=PAUSE)
@@ -67,11 +68,11 @@ class Copier:
     ) -> None:
         """Replace the live database at ``path`` by ``source``, in one transaction.
 
-        :param prepare: gives ``source`` its last touch. It is called when nobody else can write to the live database any
-            more, with a connection that reads it.
-        :param may_begin: is asked once it is locked: the process may have been frozen while it waited for that.
-        :raises sqlite3.OperationalError: others lock it for longer than we wait, or we were told to give up. It is what
-            it was before.
+        :param prepare: makes the last changes to ``source``. Called when no other connection can write to the live
+            database any more, with a connection that reads it.
+        :param may_begin: called once it is locked: the process may have been frozen while it waited.
+        :raises sqlite3.OperationalError: it stays locked for longer than ``BUSY_SECONDS``, or the copy was aborted. It
+            is unchanged.
         """
 
         def begin() -> None:
@@ -81,16 +82,16 @@ class Copier:
         with self.watched(connect(path)) as live:
             if self._lock(live):
                 prepare(live)
-                live.execute("ROLLBACK")  # the lock stays
+                live.execute("ROLLBACK")  # keeps the lock
                 self._put(source, live, begin)
                 return
             with self.watched(connect(path)) as reader:
                 self._put_beside_readers(source, live, reader, prepare, begin)
 
     def _lock(self, live: sqlite3.Connection) -> bool:
-        """Lock everybody else out until the connection is closed; false for a file in WAL mode, where that can't be done.
+        """Lock out all other connections until this one is closed; false for WAL mode, where that is not possible.
 
-        The copy would lock them out too, but only when we have read the live file for the last time.
+        The copy itself locks them out too, but only after our last read of the live file.
         """
         self._persist(lambda: live.execute("BEGIN EXCLUSIVE"))
         if live.execute("PRAGMA journal_mode").fetchone() == ("wal",):
@@ -107,7 +108,7 @@ class Copier:
         prepare: Prepare,
         begin: Callable[[], None],
     ) -> None:
-        """Replace a database in WAL mode, whose writers are locked out by the first step of the copy."""
+        """Replace a database in WAL mode; the first step of the copy locks out other writers."""
         seen: int | None = None
 
         def prepare_now() -> None:
@@ -118,7 +119,7 @@ class Copier:
         def begin_now() -> None:
             begin()
             if _version(reader) != seen:
-                # Somebody has written between our look and our lock. The copy takes up what we change in its source.
+                # Another connection wrote between our check and our lock. The copy includes changes of its source.
                 prepare_now()
 
         self._persist(prepare_now)
@@ -139,12 +140,12 @@ class Copier:
                 begin()
 
         (pages,) = source.execute("PRAGMA page_count").fetchone()
-        # Two steps at least: the first one locks, the last one commits.
+        # At least two steps: the first locks, the last commits.
         source.backup(live, pages=max(1, min(PAGES, pages // 2)), progress=look, sleep=PAUSE)
 
     @contextlib.contextmanager
     def reading(self, connection: sqlite3.Connection) -> Iterator[None]:
-        """Hold a read transaction: a copy in several steps would begin anew whenever somebody writes."""
+        """Hold a read transaction: otherwise a copy in several steps restarts whenever another connection writes."""
         connection.execute("BEGIN")
         try:
             self._persist(lambda: connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone())
@@ -154,7 +155,7 @@ class Copier:
                 connection.execute("ROLLBACK")
 
     def _persist(self, attempt: Callable[[], object]) -> None:
-        """Do something until others let it be done."""
+        """Retry until other connections release their locks."""
         patience = self._patience()
         while True:
             try:
@@ -172,7 +173,7 @@ class Copier:
 
 
 class _Patience:
-    """Waits for the locks of others, but not for ever, and not when we are told to give up."""
+    """Waits for locks of other connections, up to a limit, and not after an abort."""
 
     def __init__(self, is_aborted: Callable[[], bool]) -> None:
         self._is_aborted = is_aborted
@@ -181,9 +182,9 @@ class _Patience:
     def look(self, status: int, remaining: int = 0, total: int = 0) -> None:
         """Called after each step.
 
-        :raises sqlite3.OperationalError: told to give up, or locked for longer than ``BUSY_SECONDS``.
+        :raises sqlite3.OperationalError: aborted, or locked for longer than ``BUSY_SECONDS``.
         """
-        if status == sqlite3.SQLITE_DONE:  # it is committed
+        if status == sqlite3.SQLITE_DONE:  # committed
             return
         if self._is_aborted():
             raise sqlite3.OperationalError("interrupted")

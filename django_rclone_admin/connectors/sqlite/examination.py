@@ -1,4 +1,4 @@
-"""What the doctor asks of a SQLite database."""
+"""Checks of a SQLite database, for the doctor."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from .opening import SiteOpener, connect
 from .streams import LIVE_DAMAGED, explained
 
 CHECKED_BYTES = 256 << 20
-"""A larger file is not checked here: each backup does that, and the site would wait."""
+"""Larger files are not checked here, because the site would wait; each backup checks them."""
 
 
 def file_of(path: str) -> Path:
-    """Return the file that a name or a ``file:`` URI means."""
+    """Return the file that a name or a ``file:`` URI denotes."""
     return Path(unquote(path.removeprefix("file:").partition("?")[0]) if path.startswith("file:") else path)
 
 
 def size(path: str) -> int:
-    """Return the bytes of a database with its log, 0 where it is not there."""
+    """Return the bytes of a database with its log; 0 if it does not exist."""
     file = file_of(path)
     there = [each for each in (file, Path(f"{file}-wal")) if each.exists()]
     return sum(each.stat().st_size for each in there)
 
 
 def rights(path: str) -> Finding:
-    """Say whether a restore may write to the file, and to the folder that its journal is in."""
+    """Check that a restore may write to the file, and to the folder of its journal."""
     file = file_of(path)
     closed = [each for each in (file, file.absolute().parent) if not os.access(each, os.R_OK | os.W_OK)]
     if not file.exists():
@@ -52,8 +52,8 @@ def rights(path: str) -> Finding:
 
 
 def contents(path: str, open_copy: SiteOpener) -> Finding:
-    """Say whether the file is sound, and the whole of what the site works with."""
-    open_copy(":memory:").close()  # to see what the site attaches
+    """Check that the file is not damaged, and that it is the only one that the site uses."""
+    open_copy(":memory:").close()  # shows what the site attaches
     if open_copy.attached:
         return findings.warning(
             gettext_noop("The site attaches other database files, which are not in the backups: %(files)s."),
@@ -65,4 +65,4 @@ def contents(path: str, open_copy: SiteOpener) -> Finding:
     reading = explained(gettext_noop("The SQLite database could not be read: %(reason)s."))
     with reading, contextlib.closing(connect(path)) as connection, Copier().reading(connection):
         check(connection, LIVE_DAMAGED)
-    return findings.passed(gettext_noop("The file is not damaged, and a backup holds all of it."))
+    return findings.passed(gettext_noop("The file is not damaged, and a backup contains all of it."))

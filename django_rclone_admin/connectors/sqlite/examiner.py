@@ -1,4 +1,4 @@
-"""Reads a dump into a private file, checks that, and counts the rows of each table."""
+"""Reads a dump into a private file, checks the file, and counts the rows of each table."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ DAMAGED = gettext_noop("The backup holds a damaged SQLite database.")
 
 
 class Examiner:
-    """Fills a private file as a restore does, and looks at it from all sides.
+    """Fills a private file like a restore, and checks it.
 
-    :param open_copy: opens the file, with whatever its constraints and indexes call.
-    :param history: tables that are nobody's business.
+    :param open_copy: opens the file, with the functions that its constraints and indexes need.
+    :param history: this package's own tables, which are not reported.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Looks at a file that a dump was restored into: its foreign keys and its counters."""
+"""Checks a restored file: its foreign keys and its counters."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from .opening import quote
 
 
 def broken(cursor: Any) -> list[str]:
-    """Return the foreign keys that rows break.
+    """Return the violated foreign keys.
 
-    Those that the schema itself makes impossible to look at are passed over: SQLite refuses them in the live file, too.
+    Foreign keys that can't be checked because of the schema itself are skipped: SQLite refuses them in the live file,
+    too.
     """
     cursor.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
     counts: Counter[tuple[str, str]] = Counter()
@@ -30,7 +31,7 @@ def broken(cursor: Any) -> list[str]:
 
 
 def behind(cursor: Any, columns: Iterable[tuple[str, str]]) -> list[str]:
-    """Return the columns, as ``table.column``, whose counter would give a key that is there already."""
+    """Return the columns, as ``table.column``, whose counter would generate an existing key."""
     cursor.execute("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'")
     if not cursor.fetchone():
         return []

@@ -1,4 +1,4 @@
-"""Files of opened backups: beside the live file, read-only."""
+"""Files of opened backups: in the folder of the live file, read-only."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from .schema import tables
 from .staged import Staged
 from .streams import explained
 
-BESIDE = ("", "-journal", "-wal", "-shm")
-"""What SQLite may put beside a file, by the end of its name."""
+COMPANIONS = ("", "-journal", "-wal", "-shm")
+"""Suffixes of the files that SQLite may create next to a database."""
 
 
 class Places:
     """See :class:`~django_rclone_admin.connectors.places.Places`.
 
     :param connector: the :class:`~django_rclone_admin.connectors.sqlite.SqliteBackupConnector` of the live file.
-    :param open_copy: opens a file, with whatever its constraints and indexes call.
+    :param open_copy: opens a file, with the functions that its constraints and indexes need.
     """
 
     read_only = ("PRAGMA query_only = ON",)
@@ -52,7 +52,7 @@ class Places:
 
     def names(self, site: str) -> list[str]:
         start = re.escape(Path(self.name(site, "")).name)
-        pattern = re.compile(rf"({start}[0-9a-f]{{8}})({'|'.join(BESIDE)})")
+        pattern = re.compile(rf"({start}[0-9a-f]{{8}})({'|'.join(COMPANIONS)})")
         found = [each for each in self._live.parent.iterdir() if each.is_file() and not each.is_symlink()]
         return sorted(
             {str(each.with_name(match[1])) for each in found if (match := pattern.fullmatch(each.name))}
@@ -66,7 +66,7 @@ class Places:
 
     def settings(self, place: str) -> dict[str, Any]:
         live = self._connector.live
-        # What the site carries out first may write, and a transaction may not begin as one that does.
+        # The site's init command may write, and a transaction may not begin as a writing one.
         refused = ("init_command", "transaction_mode", "isolation_level")
         options = {key: value for key, value in live.get("OPTIONS", {}).items() if key not in refused}
         return {**live, "NAME": f"file:{quoted(place)}?mode=ro", "OPTIONS": options}
@@ -78,7 +78,7 @@ class Places:
             return count_rows(connection.cursor(), {each: quote(each) for each in found}, seconds)
 
     def drop(self, place: str) -> None:
-        for end in BESIDE:
+        for end in COMPANIONS:
             Path(place + end).unlink(missing_ok=True)
 
     def put_live(self, place: str, kept: str, control: Control) -> list[str]:
@@ -93,7 +93,7 @@ class Places:
 
 
 class Placed:
-    """Writes a dump into a new file, checks it, and makes it read-only. One that is not whole is removed by ``close``."""
+    """Writes a dump into a new file, checks it, and makes it read-only. ``close`` removes an incomplete file."""
 
     def __init__(self, file: Path, control: Control, open_copy: Opener, *, is_text: bool) -> None:
         self._file, self._control = file, control
@@ -106,7 +106,7 @@ class Placed:
             self._file.touch(mode=0o600, exist_ok=False)
         except OSError as error:
             raise ProgramFailed(
-                gettext_noop("No file can be created beside the live database: %(reason)s."),
+                gettext_noop("No file can be created in the folder of the live database: %(reason)s."),
                 hint=gettext_noop(
                     "Nothing was changed. The account of the site needs to write to that folder."
                 ),
@@ -123,7 +123,7 @@ class Placed:
         doing = gettext_noop("The SQLite database could not be opened: %(reason)s.")
         with explained(doing), self._staged.whole() as connection:
             Background(partial(check, connection, damaged), self.abort).wait(self._control.touch)
-            connection.execute("PRAGMA journal_mode=DELETE")  # not WAL, which writes beside the file
+            connection.execute("PRAGMA journal_mode=DELETE")  # WAL would write a second file
         self._file.chmod(0o400)
         self._is_whole = True
 
@@ -133,5 +133,5 @@ class Placed:
     def close(self) -> None:
         self._staged.close()
         if self._is_mine and not self._is_whole:
-            for end in BESIDE:
+            for end in COMPANIONS:
                 Path(f"{self._file}{end}").unlink(missing_ok=True)

@@ -1,7 +1,7 @@
-"""Opens SQLite files: the live one plainly, and private copies with the functions and collations of the site.
+"""Opens SQLite files: the live one without additions, private copies with the functions and collations of the site.
 
 A CHECK constraint, a generated column or an index may call functions that only Django, or the site itself, adds to its
-connections. Without them SQLite can neither check nor rebuild the file, although nothing is wrong with it.
+connections. Without them SQLite can neither check nor rebuild an intact file.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from django.db.utils import DEFAULT_DB_ALIAS, ConnectionHandler
 logger = logging.getLogger("django_rclone_admin")
 
 BUSY_MILLISECONDS = 200
-"""How long SQLite itself waits for a lock. Python then tries again, and in between it can be stopped."""
+"""How long SQLite itself waits for a lock. Then Python retries, and can be stopped in between."""
 
 DJANGO = "django.db.backends.sqlite3"
 
@@ -52,10 +52,10 @@ def connect_private(path: str) -> sqlite3.Connection:
 
 
 class SiteOpener:
-    """Opens private files as the site opens its database: by its backend, with the receivers of ``connection_created``.
+    """Opens private files like the site's database: by its backend, with the receivers of ``connection_created``.
 
-    :param alias: the alias in ``DATABASES``; receivers may look at it.
-    :param database: its settings, as Django completed them.
+    :param alias: the alias in ``DATABASES``; receivers may read it.
+    :param database: its settings, with Django's defaults.
     """
 
     def __init__(self, alias: str, database: Mapping[str, Any]) -> None:
@@ -64,14 +64,14 @@ class SiteOpener:
         """The files of other databases that the site attaches to its connections."""
 
     def __call__(self, path: str) -> sqlite3.Connection:
-        """Return the connection, in autocommit mode and with no other database in reach.
+        """Return a connection in autocommit mode, without attached databases.
 
-        Where the backend or a receiver fails, the connection has the functions of Django; failing that, none.
+        If the backend or a receiver fails, the connection has Django's functions; if these fail too, none.
         """
         for engine, is_announced in ((self._database.get("ENGINE", DJANGO), True), (DJANGO, False)):
             try:
                 connection = self._open(engine, path, is_announced=is_announced)
-            except Exception as error:  # noqa: BLE001  (whatever the project's code raises)
+            except Exception as error:  # noqa: BLE001  (the project's code may raise anything)
                 logger.debug("A private copy could not be opened by %s: %r", engine, error)
                 continue
             self.attached |= _seclude(connection)
@@ -80,7 +80,7 @@ class SiteOpener:
 
     def _open(self, engine: str, path: str, *, is_announced: bool) -> sqlite3.Connection:
         settings = copy.deepcopy(dict(self._database))
-        # What is read must be what is stored, not what Python makes of it.
+        # Values must be read as stored, without Python's conversions.
         options = {**settings.get("OPTIONS", {}), "detect_types": 0}
         settings |= {"ENGINE": engine, "NAME": path, "OPTIONS": options}
         wrapper: BaseDatabaseWrapper = ConnectionHandler(
@@ -98,14 +98,14 @@ class SiteOpener:
         if isinstance(wrapper.connection, sqlite3.Connection):
             return wrapper.connection
         wrapper.connection.close()
-        raise TypeError(f"{type(wrapper.connection)} is no connection of the standard library")
+        raise TypeError(f"{type(wrapper.connection)} is not a connection of the standard library")
 
 
 def _seclude(connection: sqlite3.Connection) -> set[str]:
-    """Undo what the site may have set that does not suit a private file; return the files that it had attached.
+    """Revert settings of the site that do not suit a private file; return the files that were attached.
 
-    The file must be complete by itself, without a log beside it, its rows must be read as they are stored, and what is
-    checked or executed must reach no other database.
+    The file must be complete without a separate log, its rows must be read as stored, and no other database may be
+    reachable by what is checked or executed.
     """
     if connection.in_transaction:
         connection.rollback()
@@ -117,7 +117,7 @@ def _seclude(connection: sqlite3.Connection) -> set[str]:
             connection.execute(f"DETACH {quote(name)}")
             attached |= {file} - {""}
     for pragma in "foreign_keys", "query_only", "journal_mode", "synchronous":
-        # A file that is no database says so when it is read.
+        # A file that is not a database raises when it is read.
         with contextlib.suppress(sqlite3.DatabaseError):
             connection.execute(f"PRAGMA {pragma}=OFF")
     return attached

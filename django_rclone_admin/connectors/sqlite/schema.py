@@ -1,4 +1,4 @@
-"""What a SQLite database consists of, and what may not travel with it."""
+"""The objects of a SQLite database, and the tables that do not travel with it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Iterable
 from .opening import quote
 
 KINDS = {"table": "tables", "view": "views", "index": "indexes", "trigger": "triggers"}
-"""The kinds of objects as manifests call them, by SQLite's words."""
+"""The names of kinds in manifests, by SQLite's words."""
 
 
 def names(connection: sqlite3.Connection, *, without: Iterable[str] = ()) -> dict[str, list[str]]:
-    """Return the names of all objects by kind, SQLite's own left out.
+    """Return the names of all objects by kind, without SQLite's own.
 
-    :param without: tables that are left out too, with what belongs to them.
+    :param without: tables that are omitted too, with their indexes and triggers.
     """
     found: dict[str, list[str]] = {kind: [] for kind in KINDS.values()}
     rows = connection.execute(
@@ -27,14 +27,14 @@ def names(connection: sqlite3.Connection, *, without: Iterable[str] = ()) -> dic
 
 
 def tables(connection: sqlite3.Connection, *, without: Iterable[str] = ()) -> list[str]:
-    """Return the names of the tables, SQLite's own left out, and those ``without`` which."""
+    """Return the names of the tables, without SQLite's own and those in ``without``."""
     return names(connection, without=without).get("tables", [])
 
 
 def count_rows(connection: sqlite3.Connection, *, without: Iterable[str] = ()) -> dict[str, int | None]:
-    """Count the rows of each table; ``None`` for a virtual one whose module is not there.
+    """Count the rows of each table; ``None`` for a virtual table whose module is missing.
 
-    :param without: tables that are left out.
+    :param without: tables to omit.
     """
     found: dict[str, int | None] = {}
     for name in tables(connection, without=without):
@@ -48,7 +48,7 @@ def count_rows(connection: sqlite3.Connection, *, without: Iterable[str] = ()) -
 
 
 def empty(connection: sqlite3.Connection, names: Iterable[str]) -> None:
-    """Delete the rows of tables, with what the file still holds of them, and as if there were no triggers."""
+    """Delete the rows of tables securely, without firing triggers."""
     connection.execute("PRAGMA secure_delete=ON")
     for table in names:
         owned = "FROM sqlite_master WHERE type='trigger' AND tbl_name=? COLLATE NOCASE"
@@ -61,12 +61,12 @@ def empty(connection: sqlite3.Connection, names: Iterable[str]) -> None:
 
 
 def carry_over(live: sqlite3.Connection, staged: sqlite3.Connection, names: Iterable[str]) -> None:
-    """Replace tables of a private file by those of the live one, with their indexes, triggers and rows."""
+    """Replace tables of a private file with those of the live one, including indexes, triggers and rows."""
     schema = live.execute("SELECT name, type, tbl_name, sql FROM sqlite_master WHERE sql NOT NULL").fetchall()
     for table in names:
         staged.execute(f"DROP TABLE IF EXISTS {quote(table)}")
         mine = [row for row in schema if row[2] == table]
-        # The table comes first, and its rows before its triggers.
+        # Create the table first, and its triggers after its rows.
         for name, kind, _owner, sql in sorted(mine, key=lambda row: row[1] != "table"):
             staged.execute(sql)
             if kind == "table":

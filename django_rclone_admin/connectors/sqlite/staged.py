@@ -1,4 +1,4 @@
-"""A file that a dump is written into before anybody uses it: for a restore, and for an opened backup."""
+"""A private file that a dump is written into, for a restore or an opened backup."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from .text import Script
 
 
 class Staged:
-    """A database in a file that nobody else uses yet, written from its bytes or from its SQL text.
+    """A database in a private file, written from its bytes or from SQL text.
 
     :param is_text: the bytes are SQL text.
-    :param open_copy: opens the file, with whatever its constraints and indexes call.
+    :param open_copy: opens the file, with the functions that its constraints and indexes need.
     """
 
     def __init__(self, copier: Copier, open_copy: Opener, *, is_text: bool) -> None:
@@ -52,7 +52,7 @@ class Staged:
 
     @contextlib.contextmanager
     def whole(self) -> Iterator[sqlite3.Connection]:
-        """Open the file when all of it was written."""
+        """Open the file after all of it was written."""
         self._close_input()
         with self._copier.watched(self._open_copy(str(self.file))) as connection:
             yield connection

@@ -1,7 +1,7 @@
-"""SQLite without its command-line program: a source that takes a consistent copy, a sink that puts one back.
+"""Dumps and restores SQLite without its command-line program: a source for a consistent copy, a sink that restores one.
 
-Both go through SQLite's online backup API, which is one transaction: it works while others have the file open, in WAL
-mode too, and a crash in its middle is rolled back by the next reader. Replacing the file would do neither.
+Both use SQLite's online backup API, which works in one transaction: other processes may have the file open, also in WAL
+mode, and after a crash the next reader rolls back. Replacing the file would provide neither.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from .text import dump_lines
 MAGIC = b"SQLite format 3\0"
 CHUNK = 1 << 20
 
-LIVE_DAMAGED = gettext_noop("The live SQLite database is damaged; a copy of it is no backup.")
+LIVE_DAMAGED = gettext_noop("The live SQLite database is damaged, so it can't be backed up.")
 DAMAGED = gettext_noop(
-    "Nothing was changed. The live file itself is damaged, or no SQLite database: to restore, move it away, with those "
+    "Nothing was changed. The live file itself is damaged, or not a SQLite database: to restore, move it away, with those "
     "of the same name that end in -wal, -shm and -journal, and use --no-safety-backup."
 )
 READING = gettext_noop("The copy of the SQLite database could not be read: %(reason)s.")
@@ -37,7 +37,7 @@ READING = gettext_noop("The copy of the SQLite database could not be read: %(rea
 
 @contextlib.contextmanager
 def explained(doing: str) -> Iterator[None]:
-    """Turn SQLite's errors into ours.
+    """Turn SQLite's errors into typed errors.
 
     :param doing: a sentence with ``%(reason)s``.
     """
@@ -51,13 +51,14 @@ def explained(doing: str) -> Iterator[None]:
 class Snapshot:
     """The bytes of a consistent copy of a database, taken in one transaction.
 
-    The copy is checked beside the stream; ``finish`` fails when it is damaged, or ``read`` does, if that is known before.
+    The copy is checked in parallel; if it is damaged, ``finish`` raises, or ``read`` does as soon as the damage is
+    known.
 
     :param path: the live file; it must exist.
-    :param history: tables that come empty, and are nobody's business.
-    :param leave_out: tables whose rows are not copied, as the site wants it.
-    :param open_copy: opens the copy, with whatever its constraints and indexes call.
-    :param is_full: compare each index with its table, too.
+    :param history: this package's own tables, which are copied empty and not reported.
+    :param leave_out: tables whose rows the site excludes.
+    :param open_copy: opens the copy, with the functions that its constraints and indexes need.
+    :param is_full: also compare each index with its table.
     """
 
     def __init__(
@@ -72,11 +73,11 @@ class Snapshot:
         self._path, self._history, self._leave_out = path, history, leave_out
         self._open_copy, self._is_full = open_copy, is_full
         self.objects: dict[str, list[str]] = {}
-        """What the copy holds: names by kind."""
+        """Names of the copied objects, by kind."""
         self.rows: dict[str, int] = {}
-        """After ``finish``: how many rows the copy holds, by table."""
+        """After ``finish``: number of rows, by table."""
         self.emptied: list[str] = []
-        """Of ``leave_out``, the tables that there are."""
+        """Those of ``leave_out`` that exist."""
         self._copier = Copier()
         self._opened = contextlib.ExitStack()
         self._checking: Background | None = None
@@ -96,10 +97,10 @@ class Snapshot:
             self.objects = names(copy, without=self._history)
             self.emptied = sorted(set(self._leave_out) & set(self.objects.get("tables", ())))
             empty(copy, {*self.emptied, *self._history} & set(tables(copy)))
-        # Before the check begins: what a receiver of the site sets, such as WAL, can't be undone while another one reads.
+        # Before the check begins: settings of the site's receivers, such as WAL, can't be reverted while another reads.
         self._stream = self._opened.enter_context(self.stream(path))
         self._checking = Background(partial(self._check, copy), self.abort)
-        path.unlink()  # open is enough; so nothing is left behind, however we end
+        path.unlink()  # it stays open, and is removed even if this process is killed
 
     def _check(self, copy: sqlite3.Connection) -> None:
         check(copy, LIVE_DAMAGED, is_full=self._is_full)
@@ -107,7 +108,7 @@ class Snapshot:
         self.rows = {name: count for name, count in counted.items() if count is not None}
 
     def stream(self, copy: Path) -> IO[bytes]:
-        """Return the copy as a file that is open for reading."""
+        """Return the copy as a file open for reading."""
         return copy.open("rb", buffering=0)
 
     def read(self) -> bytes:
@@ -137,7 +138,7 @@ class SqlText(Snapshot):
 
     def stream(self, copy: Path) -> IO[bytes]:
         connection = self._opened.enter_context(contextlib.closing(self._open_copy(str(copy))))
-        self._lines = dump_lines(connection)  # what is left out has no rows any more
+        self._lines = dump_lines(connection)  # excluded tables are empty by now
         return super().stream(copy)
 
     def read(self) -> bytes:
@@ -150,20 +151,20 @@ class SqlText(Snapshot):
                     if size >= CHUNK:
                         break
             except sqlite3.Error:
-                self.finish()  # fails with what is wrong with the copy
+                self.finish()  # raises if the copy is damaged
                 raise
         return b"".join(lines)
 
 
 class Loader:
-    """Collects a database in a private file, checks it, and puts it into the live file in one transaction.
+    """Writes a database into a private file, checks it, and copies it into the live file in one transaction.
 
     :param path: the live file, which need not exist.
     :param control: is asked right before the live file is changed.
-    :param keep: tables whose live rows survive, whatever the backup has.
+    :param keep: tables whose live rows are kept.
     :param is_text: the bytes are SQL text.
-    :param open_copy: opens the private file, with whatever its constraints and indexes call.
-    :param is_full: compare each index with its table, too.
+    :param open_copy: opens the private file, with the functions that its constraints and indexes need.
+    :param is_full: also compare each index with its table.
     """
 
     def __init__(
@@ -179,7 +180,7 @@ class Loader:
         self._path, self._keep, self._is_full = path, keep, is_full
         self._control = control or Control()
         self.vanished: list[str] = []
-        """After the commit: the tables that were there and are no more."""
+        """After the commit: the dropped tables."""
         self._copier = Copier()
         self._staged = Staged(self._copier, open_copy, is_text=is_text)
         self._opened = contextlib.ExitStack()
@@ -200,7 +201,7 @@ class Loader:
         self._staged.write(data)
 
     def commit(self) -> None:
-        """Replace the live data. Whatever happens from the moment on when that is done, it does not raise."""
+        """Replace the live data. Does not raise once the data was replaced."""
         try:
             with (
                 explained(gettext_noop("The SQLite database could not be restored: %(reason)s.")),
@@ -236,7 +237,7 @@ class Loader:
         )
 
     def _finish(self, staged: sqlite3.Connection, live: sqlite3.Connection) -> None:
-        """Carry the kept tables over, and see which others go."""
+        """Carry the kept tables over, and note which tables are dropped."""
         carry_over(live, staged, self._keep)
         self.vanished = sorted(set(tables(live)) - set(tables(staged)))
 
@@ -250,8 +251,8 @@ class Loader:
 def _fit(staged: sqlite3.Connection, live: sqlite3.Connection, missing: Sequence[str]) -> None:
     """Match the page size where the live file can't change its own: in WAL mode.
 
-    :param missing: the functions and collations that ``staged`` has only a stand-in for.
-    :raises RestoreRefused: they would be called, and indexes be made of what they say.
+    :param missing: functions and collations for which ``staged`` has only a stand-in.
+    :raises RestoreRefused: the conversion would call stand-ins and build indexes from their results.
     """
     (size,), (staged_size,) = (each.execute("PRAGMA page_size").fetchone() for each in (live, staged))
     (mode,) = live.execute("PRAGMA journal_mode").fetchone()

@@ -1,4 +1,4 @@
-"""SQLite databases as SQL text: written as the ``.dump`` of SQLite's own program writes it, and executed again."""
+"""SQLite databases as SQL text: written like the ``.dump`` command of SQLite's own program, and executed again."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from ...exceptions import BackupDamaged, WrongFormat, gettext_noop
 from .opening import quote
 
 FIXED = "encoding", "page_size", "auto_vacuum"
-"""What the head of a file says that can't be changed any more once it has a table."""
+"""Pragmas stored in the file header that can't be changed once the file has a table."""
 FREE = "user_version", "application_id"
 
 
 class _Text(bytes):
-    """A TEXT value as its bytes, which need not be valid UTF-8; BLOBs come as plain bytes."""
+    """A TEXT value as bytes, which may be invalid UTF-8; BLOBs are plain bytes."""
 
 
 def dump_lines(connection: sqlite3.Connection) -> Iterator[bytes]:
-    """Give a database as statements, one each, that end with ``COMMIT;``."""
+    """Give a database as one statement at a time; the last is ``COMMIT;``."""
     connection.text_factory = str
     schema = connection.execute(
         "SELECT type, name, sql FROM sqlite_master WHERE sql NOT NULL ORDER BY type='table' DESC, rowid"
@@ -41,7 +41,7 @@ def dump_lines(connection: sqlite3.Connection) -> Iterator[bytes]:
     for (
         name,
         sql,
-    ) in virtual:  # its rows are in tables of its own, which creating it would create again, empty
+    ) in virtual:  # creating it would also create its shadow tables, empty
         words = [_literal(_Text(each.encode())) for each in (name, name, sql)]
         yield (
             b"INSERT INTO sqlite_master(type,name,tbl_name,rootpage,sql) VALUES('table',%s,%s,0,%s);\n"
@@ -58,19 +58,19 @@ def dump_lines(connection: sqlite3.Connection) -> Iterator[bytes]:
 
 
 def _settings(connection: sqlite3.Connection, names: Iterable[str]) -> Iterator[bytes]:
-    """Give what the head of the file says; the ``.dump`` of SQLite's own program forgets it."""
+    """Give the settings of the file header, which SQLite's own ``.dump`` omits."""
     for name in names:
         (value,) = connection.execute(f"PRAGMA {name}").fetchone()
         yield b"PRAGMA %s=%s;\n" % (name.encode(), _literal(value))
 
 
 def _ended(sql: str) -> bytes:
-    """Return a statement with its end, which a comment in the last line must not swallow."""
+    """Return a statement with its terminator, which a comment in the last line must not swallow."""
     return f"{sql}\n;\n".encode() if "--" in sql.rpartition("\n")[2] else f"{sql};\n".encode()
 
 
 def _rows(connection: sqlite3.Connection, table: str) -> Iterator[bytes]:
-    # hidden columns are of virtual tables, and those that are generated can't be inserted
+    # Hidden columns belong to virtual tables, and generated columns can't be inserted.
     info = connection.execute(f"PRAGMA table_xinfo({quote(table)})").fetchall()
     columns = ", ".join(quote(row[1].decode()) for row in info if row[6] == 0)
     start = f"INSERT INTO {quote(table)} ({columns}) VALUES(".encode()
@@ -83,7 +83,7 @@ def _literal(value: object) -> bytes:
         return b"NULL"
     if isinstance(value, _Text):
         try:
-            is_plain = "\0" not in value.decode()  # SQL text ends at a NUL
+            is_plain = "\0" not in value.decode()  # a NUL ends SQL text
         except UnicodeDecodeError:
             is_plain = False
         if is_plain:
@@ -97,17 +97,17 @@ def _literal(value: object) -> bytes:
 
 
 def _real(value: float) -> bytes:
-    """Return a number as SQL that every SQLite reads as exactly this one.
+    """Return a number as SQL that every SQLite reads exactly.
 
-    Many releases of SQLite round the last bit of a literal wrongly, unless it is short. Any other number is written as
-    an integer that is divided or multiplied by powers of two: neither rounds.
+    Many releases of SQLite round the last bit of long literals wrongly. Such a number is written as an integer divided
+    or multiplied by powers of two, which is exact.
     """
     if math.isinf(value):
         return b"9e999" if value > 0 else b"-9e999"
     if SHORT_REAL.fullmatch(text := repr(value)):
         return text.encode()
     numerator, denominator = value.as_integer_ratio()
-    zeros = (numerator & -numerator).bit_length() - 1  # of the binary number, at its end
+    zeros = (numerator & -numerator).bit_length() - 1  # trailing zeros of the binary number
     steps = [f"/{1 << bits}" for bits in _portions(denominator.bit_length() - 1)]
     steps += [f"*{1 << bits}" for bits in _portions(zeros)]
     return f"(CAST({numerator >> zeros} AS REAL){''.join(steps)})".encode()
@@ -118,16 +118,16 @@ def _portions(total: int) -> list[int]:
 
 
 SHORT_REAL = re.compile(r"-?[0-9]{1,12}\.[0-9]{1,3}")
-"""A number that is one whole number divided by at most 1000, which every SQLite gets right."""
+"""A number that is an integer divided by at most 1000, which every SQLite reads correctly."""
 LARGEST_POWER = 62
-"""2 to this is the largest power of two that is an integer to SQLite."""
+"""2 to this power is the largest power of two that is an integer in SQLite."""
 
 STRING = re.compile(rb"""("(?:[^"]|"")*")|'((?:[^']|'')*)'""")
 """A quoted identifier, or a string with its content."""
 
 
 def _decode(statement: bytes) -> str:
-    """Return a statement as text. Python takes UTF-8 alone, so a string that is none goes in as a BLOB."""
+    """Return a statement as text. Python accepts only UTF-8, so any other string becomes a BLOB."""
     try:
         return statement.decode()
     except UnicodeDecodeError:
@@ -140,11 +140,11 @@ def _cast(string: re.Match[bytes]) -> bytes:
 
 OPENING = re.compile(rb"""['"`\[]|--|/\*""")
 CLOSING = {b"'": b"'", b'"': b'"', b"`": b"`", b"[": b"]", b"/*": b"*/"}
-"""What begins and what ends a string, a quoted identifier or a comment."""
+"""The delimiters of strings, quoted identifiers and comments."""
 
 
 def _open_at_end(line: bytes, opened: bytes) -> bytes:
-    """Return what is still open at the end of a line, given what was open at its beginning."""
+    """Return the delimiter that is still open at the end of a line, given the one open at its beginning."""
     position = 0
     while True:
         if opened:
@@ -159,7 +159,7 @@ def _open_at_end(line: bytes, opened: bytes) -> bytes:
 
 
 class Script:
-    """Executes SQL text as it comes in, statement by statement."""
+    """Executes SQL text while it arrives, statement by statement."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -179,11 +179,11 @@ class Script:
         self._line.append(rest)
 
     def _take(self, line: bytes) -> None:
-        """Add a line to the statement, and run that when it is whole."""
+        """Add a line to the statement, and execute the statement when it is complete."""
         if b"\0" in line:
             raise WrongFormat(gettext_noop("The SQL text of the backup can't be read."))
         self._statement.append(line)
-        # Only at the end of what may be a statement: a long text in a column has many lines that end like one.
+        # Check only at a possible end of the statement: a long text value has many lines that look like one.
         self._opened = _open_at_end(line, self._opened)
         if self._opened or not line.rstrip().endswith(b";"):
             return
@@ -200,7 +200,8 @@ class Script:
             except sqlite3.OperationalError as error:
                 if "no such table: sqlite_sequence" not in str(error):
                     raise
-                # It stays when the last table with AUTOINCREMENT has gone; only such a table brings it back.
+                # SQLite keeps this table when the last table with AUTOINCREMENT is dropped; only such a table
+                # recreates it.
                 self._connection.execute(
                     "CREATE TABLE temporary_of_ours (id INTEGER PRIMARY KEY AUTOINCREMENT)"
                 )
@@ -215,7 +216,7 @@ class Script:
         self._last = text
 
     def finish(self) -> None:
-        """Check that the text ended with its last statement: one cut at a line's end looks whole otherwise."""
+        """Check that the text ended with its last statement: text cut at the end of a line looks complete otherwise."""
         rest = b"\n".join([*self._statement, b"".join(self._line)])
         if rest.strip():
             self._run(rest)
@@ -230,7 +231,7 @@ class Script:
 
 
 def _allow(action: int, *details: str | None) -> int:
-    """Let SQL text from the remote touch the private file alone: no other file may be attached."""
+    """Restrict SQL text from the remote to the private file: no other file may be attached."""
     return (
         sqlite3.SQLITE_DENY if action in (sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH) else sqlite3.SQLITE_OK
     )
