@@ -1,3 +1,3 @@
-"""Back up a Django site's databases and media to any rclone remote, and bring them back."""
+"""Backs up a Django site's databases and media files to any rclone remote, and restores them."""
 
 __version__ = "0.1.0"

@@ -4,7 +4,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class RcloneAdminConfig(AppConfig):
-    """The app: its name in the admin, its system checks, and what it does when the process is told to end."""
+    """The app: its name in the admin, its system checks, and its handling of a termination of the process."""
 
     name = "django_rclone_admin"
     verbose_name = _("Backups")

@@ -1,4 +1,4 @@
-"""``BACKUP_BEFORE_MIGRATE``: back up a database before ``migrate`` changes it, and stop the migration if that fails."""
+"""``BACKUP_BEFORE_MIGRATE``: backs up a database before ``migrate`` changes it, and aborts the migration on failure."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ NAMED = 2
 LABEL_CHARACTERS = 200
 
 Plan = Sequence[tuple[Migration, bool]]
-"""What ``migrate`` is about to do: migrations, each with whether it is taken back."""
+"""The plan of ``migrate``: migrations, each with whether it is reversed."""
 
 _backed_up: set[str] = set()
-"""The aliases that this process has backed up before a migration: once is enough."""
+"""The aliases that this process has already backed up before a migration."""
 
 
 def back_up(*, using: str, plan: Plan, verbosity: int = 1, stdout: Any = None, **kwargs: Any) -> None:
-    """Receive ``pre_migrate``.
+    """Back up when ``pre_migrate`` is received.
 
     ``migrate --plan`` and ``migrate --check`` do not send it, and an empty plan changes nothing.
 
@@ -39,7 +39,7 @@ def back_up(*, using: str, plan: Plan, verbosity: int = 1, stdout: Any = None, *
         return
     if using not in api.all_databases() or _is_empty(using):
         return
-    from .management.base import origin  # only now: a site starts faster without it
+    from .management.base import origin  # imported late: a site starts faster without it
 
     say = stdout.write if stdout and verbosity else _say_nothing
     say(_("Backing up “%(database)s” before it is migrated.") % {"database": using})
@@ -54,7 +54,7 @@ def back_up(*, using: str, plan: Plan, verbosity: int = 1, stdout: Any = None, *
 
 
 def label(plan: Plan) -> str:
-    """Return the note for a backup that is made before these migrations."""
+    """Return the label of a backup that is made before these migrations."""
     names = [f"{migration.app_label}.{migration.name}" for migration, _is_back in plan]
     found = _("before migrate: %(names)s") % {"names": ", ".join(names[:NAMED])}
     if more := len(names) - NAMED if len(names) > NAMED else 0:
@@ -63,18 +63,18 @@ def label(plan: Plan) -> str:
 
 
 def _is_test_run() -> bool:
-    """Whether Django's test environment is set up: then databases of tests are migrated, and migrations are tested."""
+    """Whether Django's test environment is set up: then test databases are migrated."""
     return hasattr(mail, "outbox")
 
 
 def _is_empty(alias: str) -> bool:
-    """Whether there is nothing to lose: a first migration is about to create every table."""
+    """Whether the database has no data yet, so that a first migration is about to create every table."""
     connection = connections[alias]
     if MigrationRecorder(connection).applied_migrations():
         return False
     if connection.introspection.django_table_names(only_existing=True):
         return False
-    # PostGIS and SpatiaLite bring tables of their own.
+    # PostGIS and SpatiaLite create tables of their own.
     features: Any = connection.features
     return features.gis_enabled or not connection.introspection.table_names()
 

@@ -1,4 +1,4 @@
-"""The files of media backups: looked at, and read one by one."""
+"""The file lists of media backups, cached in this process, and single files of them."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from .media import find_places, get_mirror, get_root, is_usable, read_list
 from .remote import get_catalog
 
 KEPT = 3
-"""How many lists this process remembers."""
+"""How many lists this process caches."""
 KEPT_FILES = 250_000
-"""How many files these may have together: some 80 MB. A longer list is read anew for each page."""
+"""The total number of cached files, about 80 MB. A longer list is read again for each page."""
 
 _lists: OrderedDict[tuple[str, str], list[MediaFile]] = OrderedDict()
-"""The lists that were read last, by path and SHA-256 of the stored list: what has this is this."""
+"""The lists that were read last, by path and SHA-256 of the stored list, which identify the content."""
 
 
 @contextmanager
 def limited(seconds: float | None) -> Iterator[Control]:
-    """Give a control that is stopped after some time, whatever is at work then."""
+    """Give a control that is stopped after some seconds."""
     control = Control()
     if seconds is None:
         yield control
@@ -48,18 +48,18 @@ def limited(seconds: float | None) -> Iterator[Control]:
 
 
 def list_files(path: str) -> list[MediaFile]:
-    """Return the files of a media backup, by one call of rclone the first time.
+    """Return the files of a media backup; the first call reads them by one call of rclone.
 
-    :raises BackupNotFound: it is not in the listing.
-    :raises BackupDamaged: it, or its list, can't be read.
+    :raises BackupNotFound: the backup is not in the backup list.
+    :raises BackupDamaged: the backup, or its file list, can't be read.
     """
     return _files_of(_find(path))
 
 
 def read_file(path: str, name: str) -> tuple[MediaFile, Generator[bytes, None, None]]:
-    """Return a file of a media backup, and its bytes as they come.
+    """Return a file of a media backup, and its bytes in pieces.
 
-    :raises BackupNotFound: the backup is not in the listing, or has no such file.
+    :raises BackupNotFound: the backup is not in the backup list, or does not contain the file.
     :raises BackupDamaged: the bytes are not on the remote.
     """
     backup = _find(path)
@@ -76,7 +76,7 @@ def _find(path: str) -> StoredObject:
         raise BackupNotFound(gettext_noop("There is no media backup “%(name)s” on the remote."), name=path)
     [backup] = with_manifests(found)
     if not is_usable(backup):
-        raise BackupDamaged(gettext_noop("The media backup %(name)s is not whole."), name=backup.name)
+        raise BackupDamaged(gettext_noop("The media backup %(name)s is not complete."), name=backup.name)
     return backup
 
 

@@ -1,4 +1,4 @@
-"""The backup list that pages see: cached, and shared by the processes of the site through Django's cache."""
+"""The backup list of the pages: cached, and shared by the processes of the site through Django's cache."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ from .core.catalog import Catalog, StoredObject, judge
 from .core.manifest import Manifest, ThinManifest
 from .core.rclone import at
 from .exceptions import BackupError
-from .remote import beside, get_catalogs, has_media, inspect
+from .remote import get_catalogs, has_media, in_parallel, inspect
 from .single_flight import once, only_one
 from .site_cache import site_cache
 
 FAILURE_SECONDS = 10
-"""How long a remote that did not answer is not asked again by pages: each try may take as long as its limit."""
+"""How long pages do not retry a remote that did not answer: each attempt may take until its time limit."""
 PAGE_TIMEOUT = 30
 """Seconds that a page waits for the remote."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Listing:
-    """What this process made of a listing: arranging is not free."""
+    """The parsed form of a listing, kept by this process because parsing takes time."""
 
     stamp: str
-    """Tells listings apart, in all processes."""
+    """Identifies a listing, in all processes."""
     found: list[StoredObject] | BackupError
 
 
 _listed: dict[str, _Listing] = {}
 """The last listing, by cache key."""
 _manifests: dict[str, dict[str, Manifest | None]] = {}
-"""The manifests that this process has read, by cache key and path. A manifest never changes once it is written; one
-that could not be read, ``None`` here, is tried again with the next listing."""
+"""The manifests that this process has read, by cache key and path. A written manifest never changes; an unreadable one,
+stored as ``None``, is retried with the next listing."""
 _judged: dict[str, dict[str, tuple[StoredObject, StoredObject]]] = {}
-"""An object of the listing and what its manifest made of it, by cache key and path: ten thousand take a second."""
+"""Objects of the listing with their manifests applied, by cache key and path: ten thousand take a second."""
 
 
 def cached_objects() -> list[StoredObject]:
-    """Return the listing without manifests, as it was at most ``LISTING_CACHE_SECONDS`` ago.
+    """Return the listing without manifests, at most ``LISTING_CACHE_SECONDS`` old.
 
-    The newest of each kind come first. It takes one call of rclone for each kind, beside each other, however many ask.
+    The newest of each kind come first. Concurrent callers share one parallel call of rclone for each kind.
 
     :raises BackupError: the remote can't be listed.
     """
@@ -66,7 +66,7 @@ def cached_objects() -> list[StoredObject]:
 
 
 def _ask(key: str) -> _Listing:
-    """List the remote, and remember the answer unless somebody has asked for a newer one meanwhile."""
+    """List the remote, and cache the answer unless a newer one was requested meanwhile."""
     epoch, seconds = site_cache.get(f"{key}.epoch"), get_settings().listing_cache_seconds
     entries: list[list[Entry]] | BackupError
     try:
@@ -81,7 +81,7 @@ def _ask(key: str) -> _Listing:
 
 
 def _arrange(key: str, stamp: str, entries: list[list[Entry]] | BackupError) -> _Listing:
-    """Make objects of what was listed, and forget what depends on an older listing."""
+    """Turn a listing into objects, and discard what depends on an older listing."""
     found: list[StoredObject] | BackupError
     if isinstance(entries, BackupError):
         found = entries
@@ -97,18 +97,20 @@ def _arrange(key: str, stamp: str, entries: list[list[Entry]] | BackupError) -> 
 
 
 def _list(catalogs: Sequence[Catalog]) -> list[list[Entry]]:
-    """List the folders of these catalogs; one that is not there yet is empty."""
+    """List the folders of these catalogs; a missing folder is empty."""
     if len(catalogs) == 1:
         return [catalogs[0].rclone.entries(catalogs[0].folder)]
     rclone = catalogs[0].rclone
-    found = beside([functools.partial(rclone.list, at(each.folder), recursive=False) for each in catalogs])
+    found = in_parallel(
+        [functools.partial(rclone.list, at(each.folder), recursive=False) for each in catalogs]
+    )
     if not any(found):
-        rclone.entries("")  # refuses what a wrong password makes of a remote: then no folder has its name
+        rclone.entries("")  # raises for a wrong passphrase, with which no folder has its name
     return [entries or [] for entries in found]
 
 
 def with_manifests(objects: list[StoredObject]) -> list[StoredObject]:
-    """Return the objects with their manifests, reading those not read before by one call for each kind.
+    """Return the objects with their manifests; unread ones are read by one call for each kind.
 
     Long manifests come without their lists; see :func:`with_lists`.
     """
@@ -132,7 +134,7 @@ def with_manifests(objects: list[StoredObject]) -> list[StoredObject]:
 
 
 def with_lists(objects: list[StoredObject]) -> list[StoredObject]:
-    """Return the objects with all that their manifests say, reading the long ones by one call for each kind."""
+    """Return the objects with complete manifests; long ones are read by one call for each kind."""
     thin = {each.path: each for each in objects if isinstance(each.manifest, ThinManifest)}
     if not thin:
         return objects
@@ -142,7 +144,7 @@ def with_lists(objects: list[StoredObject]) -> list[StoredObject]:
 
 
 def forget_listing() -> None:
-    """Have the next page ask the remote again; what is being asked now is too old for it."""
+    """Make the next page list the remote again, and discard a listing in progress."""
     key = cache_key("listing")
     site_cache.set(f"{key}.epoch", uuid.uuid4().hex, None)
     site_cache.delete_many([key, f"{key}.stamp", cache_key("remote")])
@@ -151,9 +153,9 @@ def forget_listing() -> None:
 
 
 def renew_listing(last_end: str) -> None:
-    """Have the next page ask the remote again, unless that was done since the last run has ended.
+    """Make the next page list the remote again, unless that was done since the last run ended.
 
-    :param last_end: changes when a run ends. Other processes can't empty a cache that each process has for itself.
+    :param last_end: changes when a run ends. Needed because other processes can't clear a per-process cache.
     """
     key = cache_key("last_end")
     if site_cache.get(key) != last_end:
@@ -162,7 +164,7 @@ def renew_listing(last_end: str) -> None:
 
 
 def cache_key(what: str) -> str:
-    """Return the key of something that is remembered of the configured remote."""
+    """Return the cache key for data of the configured remote."""
     settings = get_settings()
     place = repr(
         (

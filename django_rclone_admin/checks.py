@@ -1,4 +1,4 @@
-"""System checks; each id is explained in the reference. None of them starts a program or asks a database."""
+"""System checks; each id is explained in the reference. They start no program and query no database."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
 
 @register("django_rclone_admin")
 def check_site(**kwargs: Any) -> list[CheckMessage]:
-    """E002, W001 to W005: what would make backups of this site fail, as far as that can be seen without asking anybody."""
+    """E002, W001 to W005: problems of this site that can be found without starting a program or a query."""
     messages: list[CheckMessage] = []
     if MEDIA in connections.settings:
         messages.append(
@@ -63,7 +63,7 @@ def _warnings() -> Iterator[CheckMessage]:
     for alias in connections.settings if chosen is None else chosen:
         if alias not in connections.settings:
             yield checks.Warning(
-                f"DATABASES in {NAME} names “{alias}”, which is no database of this site.",
+                f"DATABASES in {NAME} names “{alias}”, which is not a database of this site.",
                 hint=f"The aliases are: {', '.join(connections.settings)}.",
                 id="django_rclone_admin.W004",
             )

@@ -1,4 +1,4 @@
-"""The time. Inside this package every time is aware, whatever ``USE_TZ`` says."""
+"""The current time. Inside this package every time is aware, whatever ``USE_TZ`` says."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 
 def now() -> datetime:
-    """Return the present time, aware, in UTC.
+    """Return the current time, aware, in UTC.
 
-    ``django.utils.timezone.now`` is naive where ``USE_TZ`` is off, and then can't be compared with the times of the remote.
+    ``django.utils.timezone.now`` is naive where ``USE_TZ`` is off, and then can't be compared with times of the remote.
     """
     return datetime.now(UTC)

@@ -32,7 +32,7 @@ Strategy = Literal["in_place", "swap"]
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Settings:
-    """Each field is a key of ``DJANGO_RCLONE``, in lower case. Not shown by ``repr``: some hold secrets."""
+    """Each field is a key of ``DJANGO_RCLONE``, in lower case. ``repr`` hides the values, because some are secret."""
 
     remote: str
     """rclone remote and base path, never parsed by us."""
@@ -76,15 +76,15 @@ class Settings:
     def policy(self) -> RetentionPolicy:
         """The retention policy.
 
-        :raises UsageError: it could keep nothing.
+        :raises UsageError: the policy could keep nothing.
         """
-        # Checked by itself: with other rules in RETENTION, a 0 here would be hidden.
+        # Checked separately: other rules in RETENTION would hide a 0 here.
         RetentionPolicy(last=self.db_cleanup_keep)
         return RetentionPolicy(**{"last": self.db_cleanup_keep, **self.retention})  # type: ignore[arg-type]
 
     @property
     def naming(self) -> Naming:
-        """How backups are named.
+        """The naming of backups.
 
         :raises UsageError: the template can't be parsed back.
         """
@@ -94,14 +94,14 @@ class Settings:
     def folders(self) -> tuple[str, str, str]:
         """The folders of media files, of their versions and of databases; empty or ending in a slash.
 
-        :raises UsageError: a media backup would take other backups for media files.
+        :raises UsageError: the folders overlap, so that a media backup would treat other backups as media files.
         """
         media, versions, databases = (
             f"{folder.strip('/')}/".lstrip("/")
             for folder in (self.media_backup_dir, self.media_versions_dir, self.db_backup_dir)
         )
         nested = media.startswith(versions) or versions.startswith(media) or databases.startswith(media)
-        # A media backup would move the check records away.
+        # A media backup would move the check records into its versions folder.
         takes_records = any(each.startswith(f"{CHECKS}/") for each in (media, versions))
         if nested or databases == versions or takes_records:
             raise UsageError(
@@ -113,21 +113,21 @@ class Settings:
         return media, versions, databases
 
     def strategy(self, database: str) -> Strategy | None:
-        """The configured restore strategy of a database, or ``None`` where its connector decides."""
+        """Return the configured restore strategy of a database, or ``None`` for the connector's default."""
         if isinstance(self.restore_strategy, dict):
             return self.restore_strategy.get(database)
         return None if self.restore_strategy == "in_place" else self.restore_strategy
 
 
 LEVELS = {"zstd": (-7, 22), "gzip": (0, 9), None: (-7, 22)}
-"""The lowest and the highest level of each compression; without one, the level has no effect."""
+"""The lowest and the highest level of each compression; without compression, the level has no effect."""
 
 FIELDS = {item.name.upper(): item for item in dataclasses.fields(Settings)}
 POLICY_KEYS = {item.name for item in dataclasses.fields(RetentionPolicy)}
 
 
 def problems(values: object) -> list[tuple[str, str]]:
-    """Return what is wrong with a settings dictionary, as pairs of a sentence and a hint."""
+    """Return the problems of a settings dictionary, as pairs of a message and a hint."""
     if not isinstance(values, dict):
         return [
             (f"{NAME} must be a dictionary.", f'Add {NAME} = {{"REMOTE": "remote:path"}} to the settings.')
@@ -223,7 +223,7 @@ def _build(values: dict[str, Any]) -> Settings:
 def get_settings() -> Settings:
     """Return the settings.
 
-    :raises ImproperlyConfigured: with every problem that the system check would show.
+    :raises ImproperlyConfigured: with every problem that the system check reports.
     """
     values = getattr(django_settings, NAME, None)
     if found := problems(values):

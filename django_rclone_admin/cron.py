@@ -1,11 +1,11 @@
-"""Cron expressions in a time zone: is it one, when was the last time, when are the next. No Django.
+"""Cron expressions in a time zone: validation, the last time, the next times. Imports no Django.
 
-``cronsim`` knows the expressions. It is asked for times of a wall clock that never changes; what a time zone makes of these
-at the two changes of a year is decided here, as Debian's cron does it. That cron knows two kinds of expressions:
+``cronsim`` parses the expressions. It is used with a wall clock that never changes; this module applies a time zone,
+with its two clock changes a year, in the same way as Debian's cron. That cron distinguishes two kinds of expressions:
 
-- At fixed times, such as ``30 2 * * *``: each time comes once. One that the clock leaves out comes right after the gap.
-- With ``*`` first in minutes or hours, such as ``*/15 * * * *``: each time that the clock shows. What it leaves out does not
-  come, and what it shows twice comes twice.
+- Fixed times, such as ``30 2 * * *``: each time occurs once. A time that the clock skips occurs right after the gap.
+- With ``*`` first in minutes or hours, such as ``*/15 * * * *``: each time that the clock shows. Skipped times do not
+  occur, and repeated times occur twice.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from cronsim import CronSim, CronSimError
 from .exceptions import UsageError, gettext_noop
 
 LONGEST_CHANGE = timedelta(hours=3)
-"""No clock was set back by more than that in one night since there are computers."""
+"""The largest clock change of a time zone in one night, with a margin."""
 FIELDS = 5
 MINUTE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)
@@ -30,7 +30,7 @@ SECOND = timedelta(seconds=1)
 class Cron:
     """The times of an expression in a time zone.
 
-    :raises UsageError: it is no expression, none of its times ever comes, or there is no such time zone.
+    :raises UsageError: the expression is invalid, never matches a date, or the time zone does not exist.
     """
 
     expression: str
@@ -48,12 +48,12 @@ class Cron:
 
     @property
     def is_fixed(self) -> bool:
-        """Whether it is one of the fixed times, which come once whatever the clock does."""
+        """Whether its times are fixed, so that they occur once whatever the clock does."""
         minute, hour, *_days = self.expression.split()
         return not (minute.startswith("*") or hour.startswith("*"))
 
     def last(self, moment: datetime) -> datetime | None:
-        """Return the last time up to a moment, in UTC; ``None`` where none came in the fifty years before."""
+        """Return the last time up to a moment, in UTC; ``None`` if there was none in the previous fifty years."""
         best: datetime | None = None
         for wall in self._walls(moment + LONGEST_CHANGE, back=True):
             if best and wall < self._wall(best) - LONGEST_CHANGE:
@@ -73,32 +73,32 @@ class Cron:
         return sorted(found)[:count]
 
     def next(self, moment: datetime) -> datetime | None:
-        """Return the next time after a moment, in UTC; ``None`` where none comes within fifty years."""
+        """Return the next time after a moment, in UTC; ``None`` if there is none within fifty years."""
         return next(iter(self.upcoming(moment, 1)), None)
 
     def changes(self, moment: datetime, times: int) -> list[datetime]:
-        """Return those of the next times after a moment that a change of the clock moves away from the wall clock's time."""
+        """Return those of the next times after a moment that a clock change moves away from the wall-clock time."""
         return [each for each in self.upcoming(moment, times) if not self._is_on_wall(self._wall(each))]
 
     def _walls(self, moment: datetime, *, back: bool) -> Iterator[datetime]:
-        """Give the times of the expression on the wall from a moment on, without a time zone."""
+        """Give the wall-clock times of the expression from a moment on, without a time zone."""
         start = self._wall(moment) + (SECOND if back else -SECOND)
         try:
             yield from CronSim(self.expression, start, reverse=back)
-        except OverflowError:  # the calendar begins with the year 1 and ends with 9999
+        except OverflowError:  # the calendar ends with the years 1 and 9999
             return
 
     def _wall(self, moment: datetime) -> datetime:
         return moment.astimezone(self.zone).replace(tzinfo=None)
 
     def _is_on_wall(self, wall: datetime) -> bool:
-        """Whether a time is one of the expression, as it stands there."""
+        """Whether a wall-clock time matches the expression."""
         return next(CronSim(self.expression, wall - SECOND)) == wall
 
     def _moments(self, wall: datetime) -> list[datetime]:
-        """Return the moments at which a time of the expression comes."""
+        """Return the moments at which a wall-clock time of the expression occurs."""
         first, second = (wall.replace(tzinfo=self.zone, fold=fold).astimezone(UTC) for fold in (0, 1))
-        if self._wall(first) != wall:  # the clock leaves it out
+        if self._wall(first) != wall:  # the clock skips it
             return [self._end_of_gap(wall)] if self.is_fixed else []
         return [first] if self.is_fixed or first == second else [first, second]
 
@@ -123,7 +123,7 @@ def _zone(name: str) -> zoneinfo.ZoneInfo:
 
 def _no_expression(text: str) -> UsageError:
     return UsageError(
-        gettext_noop("“%(text)s” is no cron expression whose time ever comes."),
+        gettext_noop("“%(text)s” is not a cron expression with a time that ever comes."),
         hint=gettext_noop(
             "It has five fields: minute, hour, day of the month, month, day of the week. “0 2 * * *” is 02:00 every day."
         ),

@@ -1,7 +1,7 @@
-"""Everything that can go wrong, each with one sentence for a person and a hint on what to do.
+"""The errors of this package. Each has one sentence for a person and a hint on what to do.
 
-No Django here, so that the core can raise these. A message is a template plus parameters: the English text is
-``str(error)``, and the Django side translates the template (see :mod:`django_rclone_admin.wording`).
+This module imports no Django, so that the core can raise these errors. A message is a template plus parameters: the
+English text is ``str(error)``, and :mod:`django_rclone_admin.wording` translates the template.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ NOTHING_CHANGED = gettext_noop("Nothing was changed.")
 
 
 def restate(hint: str, claim: str, changed: str) -> str:
-    """Return a hint with what is true in the place of the claim that it begins with.
+    """Return a hint whose first sentence, a claim, is replaced by what is true.
 
-    :param claim: “Nothing was changed.”: all that whoever raised the error could know.
-    :param changed: what the work had changed before, as a sentence; an empty string leaves the hint as it is.
+    :param claim: “Nothing was changed.”: the code that raised the error could not know of earlier changes.
+    :param changed: what the work had changed before, as a sentence; an empty string leaves the hint unchanged.
     """
     return f"{changed} {hint.removeprefix(claim).lstrip()}".rstrip() if changed else hint
 
 
 class BackupError(Exception):
-    """The base of all our errors.
+    """The base class of all errors of this package.
 
     :param template: one sentence, with ``%(name)s`` placeholders.
     :param hint: what the operator can do about it; may use the same placeholders.
-    :param params: the values; they must never hold a secret.
+    :param params: values of the placeholders; they must never contain a secret.
     """
 
     exit_code = 1
     default_hint = ""
     changed = ""
-    """What the work had changed before it failed, as a sentence; then the hint can't say that nothing was changed."""
+    """What the work had changed before it failed, as a sentence; it replaces “Nothing was changed” in the hint."""
 
     def __init__(self, template: str, /, *, hint: str = "", **params: Any) -> None:
         self.template = template
@@ -59,13 +59,13 @@ class UsageError(BackupError):
 
 
 class BackupNotFound(BackupError):
-    """No such backup in the listing."""
+    """The backup is not in the backup list."""
 
-    default_hint = gettext_noop("See what there is with “manage.py listbackups --all”.")
+    default_hint = gettext_noop("“manage.py listbackups --all” lists the backups.")
 
 
 class BackupDamaged(BackupError):
-    """The stored bytes are not those that were written."""
+    """The stored bytes differ from those that were written."""
 
     default_hint = gettext_noop(
         "Nothing was changed. Choose another backup: “manage.py listbackups” shows the state of each."
@@ -81,43 +81,43 @@ class WrongFormat(BackupError):
 
 
 class EmptyDump(BackupError):
-    """The dump program succeeded and wrote nothing."""
+    """The dump program succeeded without output."""
 
     default_hint = gettext_noop("Nothing was stored. Run the dump program by hand to see what it says.")
 
 
 class CheckFailed(BackupError):
-    """A backup did not pass a check."""
+    """A backup failed a check."""
 
     default_hint = gettext_noop("Check the backup again later, or make a new one.")
 
 
 class NotChecked(BackupError):
-    """A check could not be carried out; nothing was found out about the backup."""
+    """A check could not be carried out; it says nothing about the backup."""
 
     default_hint = gettext_noop("A lower level may be possible: see “manage.py verifybackups --help”.")
 
 
 class RestoreRefused(BackupError):
-    """The restore would not do what the caller expects, so it was not begun."""
+    """The restore would not do what the caller expects, so it was not started."""
 
 
 class ProgramMissing(BackupError):
-    """A program that we need is not installed or not on the path."""
+    """A required program is not installed or not on the path."""
 
 
 class NoPrivateFolder(BackupError):
-    """There is no folder for temporary files, or it can't be written to."""
+    """The folder for temporary files is missing or not writable."""
 
     default_hint = gettext_noop("Set TMPDIR to a folder that this account may write to, with room to spare.")
 
 
 class ProgramFailed(BackupError):
-    """A program ended with an error; the message has its last words."""
+    """A program ended with an error; the message contains the end of its error output."""
 
 
 class OutcomeUnknown(ProgramFailed):
-    """Nobody can tell whether the last step, which replaces the live data, was carried out."""
+    """It is unknown whether the last step, which replaces the live data, was carried out."""
 
     default_hint = gettext_noop(
         "The restore may have been committed. Check the data before you run it again."
@@ -125,11 +125,11 @@ class OutcomeUnknown(ProgramFailed):
 
 
 class HalfDone(ProgramFailed):
-    """The last step was carried out in part; the message and the hint say which."""
+    """The last step was carried out in part; the message and the hint say which part."""
 
 
 class RemoteError(BackupError):
-    """rclone could not do what was asked of the remote."""
+    """rclone could not carry out a call on the remote."""
 
     default_hint = gettext_noop(
         "Try the same with rclone itself, such as “rclone lsd REMOTE”, to see what it says."
@@ -137,7 +137,7 @@ class RemoteError(BackupError):
 
 
 class RemoteUnknown(RemoteError):
-    """rclone's configuration has no remote of that name."""
+    """rclone's configuration does not define a remote of that name."""
 
     default_hint = gettext_noop(
         "Check DJANGO_RCLONE['REMOTE'], and that RCLONE_CONFIG or RCLONE_ENV defines that remote."
@@ -145,13 +145,13 @@ class RemoteUnknown(RemoteError):
 
 
 class RemoteUnreachable(RemoteError):
-    """Nothing answers at the remote's address, or not in time."""
+    """The remote's address does not answer, or not in time."""
 
     default_hint = gettext_noop("Check the network and the remote's address, then try again.")
 
 
 class RemoteBusy(RemoteError):
-    """The remote answers, and says that it can't do it now."""
+    """The remote answers that it is temporarily unable to do this."""
 
     default_hint = gettext_noop("The storage itself reports this. Try again later.")
 
@@ -163,11 +163,11 @@ class RemoteDenied(RemoteError):
 
 
 class RemoteUndecryptable(RemoteDenied):
-    """The password does not fit what is stored: it is wrong, or the stored bytes have changed."""
+    """The passphrase does not match the stored data: it is wrong, or the stored bytes have changed."""
 
 
 class RemoteFull(RemoteError):
-    """The remote has no space left."""
+    """The remote is full."""
 
     default_hint = gettext_noop("Free some space, or lower the retention and run “manage.py prunebackups”.")
 
@@ -179,21 +179,21 @@ class LocalFileError(BackupError):
 
 
 class Stopped(BackupError):
-    """The work was stopped from outside before its end; nothing was changed by it."""
+    """The work was stopped from outside; it changed nothing."""
 
     default_hint = NOTHING_CHANGED
 
 
 class Cancelled(Stopped):
-    """Somebody asked for it."""
+    """A person or program requested the stop."""
 
 
 class Interrupted(Stopped):
-    """Our process is going down."""
+    """This process is ending."""
 
 
 class LockLost(Interrupted):
-    """Another process has closed the run, and may have begun another one in its place."""
+    """Another process has closed the run, and may have started another one."""
 
     default_hint = gettext_noop(
         "It changed nothing after that. The run history says which run came after it."
@@ -202,7 +202,7 @@ class LockLost(Interrupted):
     def __init__(self) -> None:
         super().__init__(
             gettext_noop(
-                "The run had given no heartbeat for too long, so another process closed it, and it stopped."
+                "The run gave no heartbeat for too long, so another process closed it, and it stopped."
             )
         )
 

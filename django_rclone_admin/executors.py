@@ -1,4 +1,4 @@
-"""Executors: where queued work runs. They take a callable and know nothing of jobs."""
+"""Executors decide where queued runs are executed. They receive a callable and do not depend on jobs."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ logger = logging.getLogger("django_rclone_admin")
 
 
 class Executor(Protocol):
-    """Runs a callable with one run's id, now or later."""
+    """Runs a callable with the id of a run, now or later."""
 
     in_process: bool
     """Whether queued work is lost when this process ends."""
     begins_at_once: bool
-    """Whether work that has not begun within ``STALE_AFTER`` seconds never will."""
+    """Whether work that has not started within ``STALE_AFTER`` seconds never will."""
 
     def submit(self, work: Callable[[str], object], run_id: str) -> None: ...
 
 
 @runtime_checkable
 class Answering(Protocol):
-    """An executor that can be asked whether it works; one's own need not."""
+    """An executor that can test whether it works; optional for other executors."""
 
     def is_working(self, seconds: float) -> bool | None:
-        """Whether it did something small within so many seconds; ``None`` where nobody can tell."""
+        """Whether it executed a trivial callable within so many seconds; ``None`` where that can't be determined."""
 
 
 class ImmediateExecutor:
@@ -74,7 +74,7 @@ class ThreadExecutor:
         with self._lock:
             if self._idle.acquire(blocking=False) or len(self._threads) >= self.workers:
                 return
-            # A daemon: a backup must not keep a web worker from ending. What it does at exit is for the work to say.
+            # A daemon thread, so that a backup does not keep a web worker from ending. The job itself handles the exit.
             thread = threading.Thread(target=self._work, name="django-rclone-admin", daemon=True)
             self._threads.append(thread)
             thread.start()
@@ -82,14 +82,14 @@ class ThreadExecutor:
     def is_working(self, seconds: float) -> bool:
         done = threading.Event()
         self.submit(lambda _run_id: done.set(), "")
-        return done.wait(seconds) or len(self._threads) >= self.workers  # all of them may be at work
+        return done.wait(seconds) or len(self._threads) >= self.workers  # all of them may be busy
 
     def _work(self) -> None:
         while True:
             work, run_id = self._waiting.get()
             try:
                 work(run_id)
-            except Exception:  # this thread has more to do
+            except Exception:  # the thread must survive for further work
                 logger.exception("A backup job ended with an unexpected error")
             finally:
                 connections.close_all()
@@ -97,12 +97,12 @@ class ThreadExecutor:
 
 
 class ProcessExecutor:
-    """Runs each piece of work as a detached ``manage.py runbackupjob``, which no restart of the web server touches."""
+    """Runs each callable as a detached ``manage.py runbackupjob``, which survives restarts of the web server."""
 
     in_process = False
     begins_at_once = True
     ended: Callable[[str, int, str], object] | None = None
-    """Called with a run's id, the exit status and the last words of its process, if that ends before this one."""
+    """Called with a run's id, the exit status and the last output of its process, if that ends before this one."""
 
     def submit(self, work: Callable[[str], object], run_id: str) -> None:
         python = find_python()
@@ -133,7 +133,7 @@ os.register_at_fork(after_in_child=_executors.clear)  # a forked process has non
 
 
 def get_executor() -> Executor:
-    """Return the configured executor, the same one each time."""
+    """Return the configured executor, always the same instance."""
     path = get_settings().executor
     if path not in _executors:
         _executors[path] = import_string(path)()

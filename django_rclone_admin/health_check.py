@@ -1,6 +1,6 @@
-"""A check for django-health-check 4: name ``django_rclone_admin.health_check.Backups`` among the checks of its view.
+"""A check for django-health-check 4: add ``django_rclone_admin.health_check.Backups`` to the checks of its view.
 
-It judges what the last look has found: one small query, no rclone.
+It evaluates the facts of the last look: one small query, no rclone.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from . import api
 
 @dataclasses.dataclass
 class Backups(HealthCheck):
-    """Fails where the backups are at risk or nothing is known of them, warns where they need attention."""
+    """Fails if the backups are at risk or their state is unknown, warns if they need attention."""
 
     def run(self) -> None:
-        """Judge.
+        """Evaluate the health.
 
         :raises ServiceWarning: a rule warns.
-        :raises ServiceUnavailable: the judgement is critical or unknown.
+        :raises ServiceUnavailable: the health is critical or unknown.
         """
         try:
             found = api.last_health()
         finally:
             if threading.current_thread() is not threading.main_thread():
-                connections.close_all()  # the thread is one of the view's, and nobody else closes what it opens
+                connections.close_all()  # a thread of the view, which does not close our connections
         if found.level == 0:
             return
         error = ServiceWarning if found.level == 1 else ServiceUnavailable

@@ -1,4 +1,4 @@
-"""Where the media files are, on the site and on the remote, and what the file lists of their backups say."""
+"""Finds the media files on the site and on the remote, and reads the file lists of their backups."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from .exceptions import BackupDamaged, BackupNotFound, LocalFileError, UsageErro
 from .remote import media_catalog
 
 STAMP = "%Y-%m-%d-%H%M%S-%f"
-"""The name of the folder with what one run replaced: the time of the run, exact enough to sort all runs."""
+"""The name of the folder with the files that one run replaced: the time of the run, precise enough to sort all runs."""
 
 
 OURS = ".{name}-before-restore-"
-"""How the names of the folders begin in which restores keep what they replace."""
+"""The prefix of the folders in which restores keep the files that they replace."""
 FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
-"""No clock of a run was outside of these. The times of later runs have to come after those of all earlier ones."""
+"""Limits for the clocks of runs. The times of later runs must follow those of all earlier ones."""
 LIST_LIMIT = 1 << 30
-"""Bytes of a file list that is not compressed: some ten million files."""
+"""The limit for an uncompressed file list in bytes: about ten million files."""
 RATIO = 1000
-"""How often a stored byte of a file list is expected to stand for, at most; one of many files comes to some 20."""
+"""The largest expected compression ratio of a file list; a long one reaches about 20."""
 
 
 def get_place() -> str:
-    """Return where the site's media files are: the absolute path of a folder, or an rclone path.
+    """Return the place of the site's media files: the absolute path of a folder, or an rclone path.
 
-    :raises UsageError: the settings do not say.
+    :raises UsageError: the settings do not name one.
     """
     place = str(get_settings().media_source or django_settings.MEDIA_ROOT or "")
     if not place:
@@ -48,15 +48,15 @@ def get_place() -> str:
             gettext_noop("The site has no media files: MEDIA_ROOT is empty."),
             hint=gettext_noop("Set MEDIA_ROOT, or DJANGO_RCLONE['MEDIA_SOURCE']."),
         )
-    # As rclone reads it: what has a colon before its first slash is a remote.
+    # rclone's rule: a colon before the first slash means a remote.
     is_remote = bool(get_settings().media_source) and ":" in place.partition("/")[0]
     return place if is_remote else str(Path(place).absolute())
 
 
 def get_folder(mirror: Mirror | None = None) -> Path | None:
-    """Return the folder of this machine that the media files are in; ``None`` when they are elsewhere.
+    """Return the local folder of the media files; ``None`` when they are elsewhere.
 
-    :param mirror: asks rclone what a remote in MEDIA_SOURCE stands for; without, a remote is taken for elsewhere.
+    :param mirror: resolves a remote in MEDIA_SOURCE by rclone; without it, every remote counts as elsewhere.
     """
     place = get_place()
     if place.startswith("/"):
@@ -73,10 +73,10 @@ def get_mirror(catalog: Catalog) -> Mirror:
 
 
 def local_files(mirror: Mirror) -> LocalFiles:
-    """Return the media files of the site, but for those that are excluded.
+    """Return the media files of the site, without excluded ones.
 
     :raises UsageError: their folder does not exist.
-    :raises LocalFileError: a part of it can't be read, or two of the names can't be told apart.
+    :raises LocalFileError: a part can't be read, or rclone can't distinguish two of the names.
     """
     folder = get_folder()
     if folder and not (mirror.has_excludes or mirror.passes_over):
@@ -93,7 +93,7 @@ def local_files(mirror: Mirror) -> LocalFiles:
         raise LocalFileError(
             gettext_noop("The folder %(path)s of the media files can't be read: %(reason)s."),
             hint=gettext_noop(
-                "Nothing was changed. Check its permissions, or leave it out with MEDIA_EXCLUDE."
+                "Nothing was changed. Check its permissions, or exclude it with MEDIA_EXCLUDE."
             ),
             path=repr(path or str(folder)),
             reason=reason,
@@ -108,7 +108,7 @@ def local_files(mirror: Mirror) -> LocalFiles:
 
 
 def all_local_files(mirror: Mirror) -> LocalFiles:
-    """Return all media files of the site, the excluded ones too; none where their folder does not exist."""
+    """Return all media files of the site, including excluded ones; none where their folder does not exist."""
     folder = get_folder(mirror)
     if folder:
         return scan(folder, passing_over=OURS.format(name=folder.name)) or LocalFiles()
@@ -116,12 +116,12 @@ def all_local_files(mirror: Mirror) -> LocalFiles:
 
 
 def media_in(mirror: Mirror) -> list[MediaFile]:
-    """Return the files of the mirror, but for those that are excluded now."""
+    """Return the files of the mirror, without those that are excluded now."""
     return file_lists.from_entries(mirror.remote_files(get_settings().media_backup_dir))
 
 
 def parse_stamp(stamp: str) -> datetime | None:
-    """Return the time of a run by the name of its versions folder, or ``None`` when it is no such name."""
+    """Return the time of a run from the name of its versions folder, or ``None`` for any other name."""
     try:
         time = datetime.strptime(stamp, STAMP).replace(tzinfo=UTC)
     except ValueError:
@@ -132,7 +132,7 @@ def parse_stamp(stamp: str) -> datetime | None:
 def read_list(catalog: Catalog, backup: StoredObject) -> list[MediaFile]:
     """Read the file list of a media backup.
 
-    :raises BackupDamaged: its bytes are not those that were written, or are more than any list has.
+    :raises BackupDamaged: its bytes have changed, or exceed the limit for a list.
     """
     sink = ListSink()
     _read(catalog, backup, sink)
@@ -140,9 +140,9 @@ def read_list(catalog: Catalog, backup: StoredObject) -> list[MediaFile]:
 
 
 def read_lines(catalog: Catalog, backup: StoredObject) -> list[bytes]:
-    """Return the lines of the file list of a media backup that say something, unread.
+    """Return the non-empty lines of the file list of a media backup, unparsed.
 
-    :raises BackupDamaged: its bytes are not those that were written, or are more than any list has.
+    :raises BackupDamaged: its bytes have changed, or exceed the limit for a list.
     """
     buffer = io.BytesIO()
     _read(catalog, backup, StreamSink(buffer))
@@ -160,16 +160,16 @@ def _read(catalog: Catalog, backup: StoredObject, sink: Sink) -> None:
         Decompressor(),
         Limit(limit),
     ]
-    # Whole before it is unpacked: so it can be stopped, and ends some day, even where nobody watches.
+    # Read completely before unpacking, with a limit: so it can be stopped, and always ends.
     flags = [f"--count={backup.size + 1}"]
     done = catalog.rclone.call(["cat", *flags], at(backup.path), timeout=LISTING_SECONDS)
     transfer(FileSource(io.BytesIO(done.check().output)), sink, stages=stages)
 
 
 def find_media(catalog: Catalog, name: str | None) -> StoredObject | None:
-    """Return the media backup of this name or path, or the latest one; ``None`` when there is no list at all.
+    """Return the media backup of this name or path, or the latest one; ``None`` when the remote has no list at all.
 
-    :raises BackupNotFound: there is none of that name.
+    :raises BackupNotFound: no media backup has that name.
     """
     listed = _usable(media_catalog(catalog).objects())
     if name is None:
@@ -179,23 +179,23 @@ def find_media(catalog: Catalog, name: str | None) -> StoredObject | None:
             return each
     raise BackupNotFound(
         gettext_noop("There is no media backup “%(name)s” on the remote."),
-        hint=gettext_noop("See what there is with “manage.py listbackups --media”."),
+        hint=gettext_noop("“manage.py listbackups --media” lists the media backups."),
         name=name,
     )
 
 
 def _usable(lists: Sequence[StoredObject]) -> list[StoredObject]:
-    """Return the lists that can be believed: without its manifest, nobody knows which versions are later than one."""
+    """Return the usable lists: without a manifest, it is unknown which versions are later than a list."""
     return [each for each in lists if is_usable(each)]
 
 
 def is_usable(backup: StoredObject) -> bool:
-    """Whether a media backup says what it has, and when that was."""
+    """Whether a media backup tells its files and its time."""
     return backup.state is State.COMPLETE and get_time(backup) is not None
 
 
 def get_time(backup: StoredObject) -> datetime | None:
-    """Return the time of a media backup by its manifest; ``None`` where that is not the one in its name."""
+    """Return the time of a media backup by its manifest; ``None`` where its name differs."""
     time = backup.manifest.taken_at if backup.manifest else None
     if time is None or backup.taken_at is None or not FIRST < time < LAST:
         return None
@@ -203,7 +203,7 @@ def get_time(backup: StoredObject) -> datetime | None:
 
 
 def last_list(lists: Sequence[StoredObject]) -> StoredObject | None:
-    """Return the last of the lists that can be believed."""
+    """Return the latest usable list."""
     return latest(_usable(lists), file_lists.NAME)
 
 
@@ -213,10 +213,10 @@ def find_places(
     files: Sequence[MediaFile],
     only: Sequence[str] | None = None,
 ) -> dict[str | None, list[str]]:
-    """Say where the bytes of files of a backup are, see :func:`~django_rclone_admin.core.file_lists.locate`.
+    """Find the bytes of files of a backup, see :func:`~django_rclone_admin.core.file_lists.locate`.
 
-    :param only: the paths to look for, where it is not worth while to list everything.
-    :raises BackupDamaged: some are nowhere.
+    :param only: the paths to find, if a complete listing is not worthwhile.
+    :raises BackupDamaged: files are missing.
     """
     mirror, lists = get_mirror(catalog), media_catalog(catalog)
     there = mirror.remote_files(get_settings().media_backup_dir, everything=True, only=only)
@@ -228,14 +228,14 @@ def find_places(
 
 
 def get_root(catalog: Catalog, place: str | None) -> str:
-    """Return the folder of the remote that a place of :func:`find_places` is."""
+    """Return the folder on the remote for a place that :func:`find_places` returned."""
     return get_settings().media_backup_dir if place is None else media_catalog(catalog).path(place)
 
 
 def later_versions(
     backup: StoredObject | None, folders: Mapping[str, Mapping[str, int]]
 ) -> list[tuple[str, Mapping[str, int]]]:
-    """Return the version folders of all runs after a backup, oldest first; of all runs without one."""
+    """Return the version folders of all runs after a backup, oldest first; without a backup, of all runs."""
     time = get_time(backup) if backup else None
     own = time.astimezone(UTC).strftime(STAMP) if time else ""
     return [

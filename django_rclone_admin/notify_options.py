@@ -1,4 +1,4 @@
-"""What ``NOTIFY`` says: which events are told, and where. Knows neither the settings nor Django."""
+"""The setting ``NOTIFY``: which events are announced, and where. Imports neither the settings nor Django."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from .suggestions import suggestion
 
 
 class Event(StrEnum):
-    """What people can be told of."""
+    """The events that can be announced."""
 
     FAILED = "failed"
     """A run failed."""
     UNHEALTHY = "unhealthy"
-    """A rule of the health has found something."""
+    """A health rule has found a problem."""
     RECOVERED = "recovered"
-    """Something that was told is over."""
+    """An announced problem is over."""
     CHECK_FAILED = "check_failed"
     """A check of a backup failed."""
     SUCCESS = "success"
     """A backup was made."""
     DIGEST = "digest"
-    """Once a day, how things stand."""
+    """A daily summary."""
 
 
 USUAL = (Event.FAILED, Event.UNHEALTHY, Event.RECOVERED, Event.CHECK_FAILED)
@@ -34,21 +34,21 @@ USUAL = (Event.FAILED, Event.UNHEALTHY, Event.RECOVERED, Event.CHECK_FAILED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotifyOptions:
-    """The keys of ``NOTIFY``. Not shown by ``repr``: addresses hold secrets."""
+    """The keys of ``NOTIFY``. ``repr`` hides the values, because addresses may contain secrets."""
 
     events: tuple[str, ...] = tuple(USUAL)
     email: bool | tuple[str, ...] = False
-    """``True``: the people in ``ADMINS``; or addresses."""
+    """``True`` for the people in ``ADMINS``, or a list of addresses."""
     urls: tuple[str, ...] = field(default=(), repr=False)
     """Of Apprise."""
     ping_url: str | Mapping[str, str] = field(default="", repr=False)
-    """Called at the beginning and the end of each backup; or one for each database and ``media``."""
+    """Requested at the beginning and the end of each backup; or one address for each database and ``media``."""
     sentry: bool | None = None
-    """Whether Sentry gets check-ins, where its SDK is set up; by default where anybody else is told."""
+    """Whether to send Sentry check-ins, if its SDK is set up; by default, if any other channel is set."""
 
     @classmethod
     def of(cls, notify: Mapping[str, Any]) -> Self:
-        """Return what ``NOTIFY`` says."""
+        """Return the options of a ``NOTIFY`` dictionary."""
         values: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in notify.items()
         }
@@ -56,18 +56,18 @@ class NotifyOptions:
 
     @property
     def is_set(self) -> bool:
-        """Whether anybody is to be told."""
+        """Whether any channel is set."""
         return bool(self.email or self.urls or self.ping_url or self.sentry)
 
     def ping_url_of(self, part: str) -> str:
-        """Return the address to ping for a database or for the media files; empty where there is none."""
+        """Return the ping address of a database or of the media files; empty if not set."""
         return self.ping_url if isinstance(self.ping_url, str) else self.ping_url.get(part, "")
 
 
 def problems_of_notify(notify: Mapping[str, Any], aliases: Iterable[str]) -> list[tuple[str, str]]:
-    """Return what is wrong with ``NOTIFY``, as pairs of a sentence and a hint. They never show an address.
+    """Return the problems of ``NOTIFY``, as pairs of a message and a hint. They never show an address.
 
-    :param aliases: those of ``DATABASES``.
+    :param aliases: the aliases of ``DATABASES``.
     """
     found = []
     for key, value in notify.items():
@@ -78,7 +78,7 @@ def problems_of_notify(notify: Mapping[str, Any], aliases: Iterable[str]) -> lis
                 found.append(_wrong(key, "It must be True, for ADMINS, or a list of addresses."))
         elif key == "urls":
             if not _are_texts(value):
-                found.append(_wrong(key, "It must be a list of addresses as Apprise has them."))
+                found.append(_wrong(key, "It must be a list of addresses in Apprise's format."))
         elif key == "ping_url":
             found += _problems_of_ping(value, {*aliases, MEDIA})
         elif key == "sentry":
@@ -125,7 +125,7 @@ def _problems_of_ping(value: object, parts: set[str]) -> list[tuple[str, str]]:
         return []
     if not isinstance(value, str) or not _is_web_address(value):
         hint = "It must be an address that begins with https:// or http://, or a dictionary of databases to addresses."
-        return [("NOTIFY[“ping_url”] is no web address.", hint)]
+        return [("NOTIFY[“ping_url”] is not a web address.", hint)]
     return []
 
 

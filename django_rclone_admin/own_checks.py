@@ -1,4 +1,4 @@
-"""The shape of ``VERIFY_CHECKS``: what the site itself wants to be true of its data in a backup."""
+"""Validates ``VERIFY_CHECKS``: the site's own requirements for the data in a backup."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .suggestions import suggestion
 Limits = dict[str, dict[str, Any]]
 """By model, such as ``shop.Order``: ``min_rows``, and ``newest`` as a field and hours."""
 OwnCheck = str | Limits
-"""A dotted path of a callable, or limits."""
+"""The dotted path of a callable, or limits."""
 
 KEYS = ("min_rows", "newest")
 DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
@@ -19,7 +19,7 @@ MODEL = re.compile(r"[^\W\d]\w*\.[^\W\d]\w*")
 
 
 def problems(checks: Mapping[str, list[OwnCheck] | Limits]) -> Iterator[tuple[str, str]]:
-    """Give what is wrong in checks whose types are right, as pairs of a sentence and a hint."""
+    """Give the problems of checks whose types are right, as pairs of a message and a hint."""
     for alias, own in checks.items():
         place = f"VERIFY_CHECKS of “{alias}”"
         for each in [own] if isinstance(own, dict) else own:
@@ -28,26 +28,26 @@ def problems(checks: Mapping[str, list[OwnCheck] | Limits]) -> Iterator[tuple[st
                     yield from _problems_of_limits(place, label, limits)
             elif not DOTTED.fullmatch(each):
                 yield (
-                    f"{place} has “{each}”, which is no dotted path.",
+                    f"{place} has “{each}”, which is not a dotted path.",
                     "Write it like “shop.checks.has_orders”.",
                 )
 
 
 def _problems_of_limits(place: str, label: str, limits: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if not MODEL.fullmatch(label):
-        yield f"{place} has “{label}”, which is no model.", "Write it like “shop.Order”."
+        yield f"{place} has “{label}”, which is not a model.", "Write it like “shop.Order”."
     for key, value in limits.items():
         if key not in KEYS:
             hint = suggestion(key, KEYS, what="keys")
             yield f"{place} has an unknown key “{key}” for {label}.", hint
         elif key == "min_rows" and not _is_number(value, int):
             yield (
-                f"{place} has a “min_rows” for {label} that is no number of rows.",
+                f"{place} has a “min_rows” for {label} that is not a number of rows.",
                 "Use a whole number, 0 or more.",
             )
         elif key == "newest" and not _is_newest(value):
             hint = 'Write the name of a field and hours: ("created_at", 24).'
-            yield f"{place} has a “newest” for {label} that is no field with hours.", hint
+            yield f"{place} has a “newest” for {label} that is not a field with hours.", hint
 
 
 def _is_newest(value: object) -> bool:

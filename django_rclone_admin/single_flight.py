@@ -1,4 +1,4 @@
-"""One of many callers works, the others wait for what it finds: in this process, and among those that share a cache."""
+"""Shares work between concurrent callers: one works, the others wait for its result, across processes with a cache."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from typing import Any, TypeVar
 from .site_cache import site_cache
 
 LOOK = 0.05
-"""Seconds between looks whether another process has found it."""
+"""Seconds between two checks for a result of another process."""
 
 T = TypeVar("T")
 
 _found: dict[str, tuple[float, Any]] = {}
-"""When the last work began, by the clock of this process, and what it found."""
+"""The start of the last work, by the clock of this process, and its result."""
 _guard = threading.Lock()
 _locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
 
 
 def only_one(key: str) -> threading.Lock:
-    """Return the lock of this process for a piece of work."""
+    """Return this process's lock for a key."""
     with _guard:
         return _locks[key]
 
 
 def once(key: str, find: Callable[[], T | None], work: Callable[[], T], *, seconds: float) -> T:
-    """Return what is known, or else what the work finds. However many ask at once, one of them works.
+    """Return a known result, or else the result of ``work``. Of concurrent callers, only one works.
 
-    Nobody gets what was found by work that began before the question.
+    A caller never gets the result of work that began before its call.
 
-    :param find: returns what is known, or ``None``.
-    :param seconds: how long the work takes at most. Another process that has not ended it by then has died.
+    :param find: returns the known result, or ``None``.
+    :param seconds: time limit of the work. Another process that exceeds it is assumed dead.
     """
     asked = time.monotonic()
     with only_one(key):

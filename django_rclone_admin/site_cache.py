@@ -1,6 +1,6 @@
-"""The site's cache, for what may be forgotten: where it does not answer, nothing is remembered and the work goes on.
+"""The site's cache, for optional data: if the cache does not answer, nothing is cached and the work continues.
 
-A cache that is down, or whose table is not there yet, must not stop a backup, and still less a restore.
+A cache that is down, or whose table does not exist yet, must not stop a backup or a restore.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ logger = logging.getLogger("django_rclone_admin")
 
 
 class SiteCache:
-    """The part of Django's cache that is used here."""
+    """The subset of Django's cache API that is used here."""
 
     def __init__(self) -> None:
         self._is_told = False
 
     def get(self, key: str) -> Any:
-        """Return a value; ``None`` where there is none, or no cache."""
+        """Return a value; ``None`` if it is missing or the cache does not answer."""
         return self._ask("get", None, key)
 
     def set(self, key: str, value: Any, seconds: float | None) -> None:
-        """Remember a value; ``None`` seconds is for ever."""
+        """Store a value; ``None`` seconds means no expiry."""
         self._ask("set", None, key, value, seconds)
 
     def set_many(self, values: dict[str, Any], seconds: float) -> None:
-        """Remember several values."""
+        """Store several values."""
         self._ask("set_many", None, values, seconds)
 
     def add(self, key: str, value: Any, seconds: float) -> bool:
-        """Remember a value where there is none yet, and return whether that was so. Without a cache it always is."""
+        """Store a value unless one exists; return whether it was stored. True if the cache does not answer."""
         return bool(self._ask("add", True, key, value, seconds))
 
     def delete_many(self, keys: list[str]) -> None:
@@ -46,15 +46,15 @@ class SiteCache:
         try:
             with _savepoint():
                 return getattr(cache, method)(*arguments)
-        except Exception as error:  # noqa: BLE001 (each cache has errors of its own)
+        except Exception as error:  # noqa: BLE001 (each cache backend raises its own errors)
             if not self._is_told:
-                logger.warning("The cache does not answer, so the backup list is not remembered: %s", error)
+                logger.warning("The cache does not answer, so the backup list is not cached: %s", error)
             self._is_told = True
             return without
 
 
 def _savepoint() -> AbstractContextManager[Any]:
-    """Return what keeps a failed query of a cache in the database from spoiling the transaction around it."""
+    """Return a context that keeps a failed query of a database cache from breaking the surrounding transaction."""
     backend = caches[DEFAULT_CACHE_ALIAS]
     if not isinstance(backend, BaseDatabaseCache):
         return nullcontext()

@@ -1,4 +1,4 @@
-"""“Did you mean …?” for a word that is not known."""
+"""“Did you mean …?” for an unknown word."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 
 def suggestion(word: object, known: Iterable[str], *, what: str) -> str:
-    """Return a hint for an unknown word: the known one that looks like it, or else all of them.
+    """Return a hint for an unknown word: the most similar known word, or else all known words.
 
-    :param what: what the words are, in the plural.
+    :param what: the plural for the words.
     """
     names = [str(each) for each in known]
     by_lower = {each.lower(): each for each in reversed(names)}

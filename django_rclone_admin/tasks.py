@@ -13,37 +13,39 @@ except ImportError:  # before Django 6.0
 
 
 PAUSE = 0.2
-"""Seconds between two looks at a task."""
+"""Seconds between two checks of a task."""
 
 
 @task
 def carry_out(run_id: str) -> None:
     """Carry out one queued run."""
-    from .jobs.dispatch import carry_out_queued  # the task is found when the apps are still being loaded
+    from .jobs.dispatch import (
+        carry_out_queued,
+    )  # this module is imported while the apps are still being loaded
 
     carry_out_queued(run_id)
 
 
 @task
 def answer() -> None:
-    """Do nothing: a worker that has done it is alive."""
+    """Do nothing; proves that a worker is running."""
 
 
 class TasksExecutor:
-    """Hands the work to Django's tasks framework, or to the package ``django-tasks`` before Django 6.0."""
+    """Passes the work to Django's tasks framework, or to the package ``django-tasks`` before Django 6.0."""
 
     in_process = False
     begins_at_once = False
     using: Mapping[str, Any] = {}
-    """For subclasses: what the task shall use, such as another ``queue_name`` or ``backend``."""
+    """For subclasses: options of the task, such as another ``queue_name`` or ``backend``."""
 
     def submit(self, work: Callable[[str], object], run_id: str) -> None:
         carry_out.using(**self.using).enqueue(run_id)
 
     def is_working(self, seconds: float) -> bool | None:
-        """Whether a worker did a task that takes no time; ``None`` where the queue keeps no results.
+        """Whether a worker executed a trivial task; ``None`` where the queue stores no results.
 
-        Where no worker runs, the task waits for the next one.
+        Without a running worker, the task stays in the queue.
         """
         asked = answer.using(**self.using)
         result, deadline = asked.enqueue(), time.monotonic() + seconds

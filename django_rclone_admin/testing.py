@@ -1,4 +1,4 @@
-"""What every connector must keep, as tests: for one's own connectors, and for ours.
+"""Conformance tests that every connector must pass, for third-party connectors and for ours.
 
 Subclass :class:`ConnectorConformance` in a test module and define its fixture ``subject``; pytest does the rest::
 
@@ -25,25 +25,26 @@ from .exceptions import BackupError, ProgramFailed, WrongFormat
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """A connector with a filled database of its own, whose history tables exist and have a row, and a look at it."""
+    """A connector with a filled database of its own, whose history tables contain a row, and functions that inspect
+    it."""
 
     connector: Connector
     rows: Callable[[], object]
-    """Returns every row of every table but those of the history, so that equal means equal."""
+    """Returns every row of every table except the history tables, for comparison."""
     change: Callable[[], object]
-    """Changes rows, creates a table that the backup does not know, and drops one that it does."""
+    """Changes rows, creates a table that the backup does not contain, and drops one that it contains."""
     history: Callable[[], object]
     """Returns the rows of the history."""
     write_history: Callable[[], object]
     """Adds a row to the history, or changes one."""
     strategy: str = "in_place"
-    """How it restores."""
+    """The restore strategy."""
     failing: Connector | None = None
-    """The same one with a dump program that fails after its first bytes; ``None`` when there is no program."""
+    """The same connector with a dump program that fails after its first bytes; ``None`` if it uses no program."""
 
 
 class ConnectorConformance:
-    """The tests. Each starts from a subject of its own."""
+    """The tests. Each starts from a new subject."""
 
     @pytest.fixture
     def subject(self) -> Subject:
@@ -97,7 +98,7 @@ class ConnectorConformance:
 
     @pytest.mark.parametrize("part", [0.1, 0.5, 0.9])
     def test_dump_that_was_cut_changes_nothing(self, subject: Subject, tmp_path: Path, part: float) -> None:
-        """Nobody knows that it was cut: what is there arrives well."""
+        """The cut is not reported: the remaining bytes arrive without an error."""
         dump = _dump(subject.connector, tmp_path)
         data = dump.read_bytes()
         dump.write_bytes(data[: int(len(data) * part)])

@@ -1,4 +1,4 @@
-"""The pages for monitors. They ask nobody but the database of the history, and are closed without a token or a permission."""
+"""The pages for monitors. They query only the database of the history, and require a token or a permission."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PERMISSION = "django_rclone_admin.view_backup"
 
 
 def _closed(view: View) -> View:
-    """Answer only who has the token or the permission; all others get one and the same answer."""
+    """Serve only requests with the token or the permission; all others get the same answer."""
 
     @transaction.non_atomic_requests
     @never_cache
@@ -44,7 +44,7 @@ def _is_allowed(request: HttpRequest) -> bool:
 
 @_closed
 def health(request: HttpRequest) -> HttpResponse:
-    """The judgement as JSON: 200 where it is good or a warning, 503 where it is critical or unknown."""
+    """The health as JSON: 200 if it is good or a warning, 503 if it is critical or unknown."""
     try:
         found = api.last_health(request.GET.getlist("database"))
     except UsageError as error:
@@ -60,5 +60,5 @@ def health(request: HttpRequest) -> HttpResponse:
 
 @_closed
 def metrics_view(request: HttpRequest) -> HttpResponse:
-    """The judgement as metrics, for Prometheus."""
+    """The health as metrics, for Prometheus."""
     return HttpResponse(metrics.metrics_text(api.last_health()), content_type=metrics.CONTENT_TYPE)

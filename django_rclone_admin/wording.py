@@ -1,4 +1,4 @@
-"""Words for people: errors and sizes, translated."""
+"""Translated texts for errors, sizes, times and outcomes."""
 
 from __future__ import annotations
 
@@ -25,18 +25,19 @@ LEVELS = {
     "restore": gettext_noop("restored"),
     "site": gettext_noop("read by the site"),
 }
-"""The levels of checks, as people read them."""
+"""The levels of checks in words."""
 OUTCOMES = {
     "passed": gettext_noop("passed"),
     "failed": gettext_noop("failed"),
     "unchecked": gettext_noop("not checked"),
 }
-"""How checks end."""
+"""The outcomes of checks in words."""
 LOCALES = Path(__file__).parent / "locale"
 
 
 def describe(error: BaseException) -> tuple[str, str]:
-    """Return the sentence and the hint of an error, translated. An error that is not ours speaks for itself."""
+    """Return the sentence and the hint of an error, translated. For errors of other packages, the message is their
+    text."""
     if isinstance(error, BackupError):
         hint = _translate(error.hint_template, error.params)
         claim, changed = (_translate(each, {}) for each in (NOTHING_CHANGED, error.changed))
@@ -50,7 +51,7 @@ def level(name: str) -> str:
 
 
 def outcome(name: str) -> str:
-    """Return how a check has ended, translated."""
+    """Return the outcome of a check, translated."""
     return gettext(OUTCOMES[name])
 
 
@@ -60,7 +61,7 @@ def seconds(count: float) -> str:
 
 
 def lines(text: str) -> str:
-    """Return lines of text, whoever wrote them, fit for a terminal."""
+    """Return lines of text from any source, made safe for a terminal."""
     return "\n".join(map(printable, text.split("\n")))
 
 
@@ -75,7 +76,7 @@ def time(value: datetime | None) -> str:
 
 
 def when(value: datetime) -> str:
-    """Return a time as people say it: “Today 02:00”, “Yesterday 16:20”, “Tomorrow 02:00”, and in words of the calendar else."""
+    """Return a time in words: “Today 02:00”, “Yesterday 16:20”, “Tomorrow 02:00”, otherwise with the date."""
     local, today = timezone.localtime(value), timezone.localtime(clock.now()).date()
     days = (today - local.date()).days
     at = date_format(local, "H:i")
@@ -91,12 +92,12 @@ def when(value: datetime) -> str:
 
 
 def size(count: int | None) -> str:
-    """Return a number of bytes as people read it."""
+    """Return a number of bytes in words."""
     return "–" if count is None else filesizeformat(count).replace("\xa0", " ")
 
 
 def files(count: int | None) -> str:
-    """Return a number of files."""
+    """Return a number of files in words."""
     if count is None:
         return "–"
     return ngettext("%(count)s file", "%(count)s files", count) % {
@@ -105,13 +106,13 @@ def files(count: int | None) -> str:
 
 
 def change(count: int, before: int) -> str:
-    """Return by how much a count has grown, to follow it, such as “, +12”; nothing where it has not changed."""
+    """Return the growth of a count, as a suffix such as “, +12”; empty if it is unchanged."""
     more = count - before
     return f", {'+' if more > 0 else '−'}{number_format(abs(more), force_grouping=True)}" if more else ""
 
 
 def percent(value: int, before: int) -> str:
-    """Return by how much a number has grown, such as “+0.4 %”; nothing where that is less than a tenth of a percent."""
+    """Return the growth of a number, such as “+0.4 %”; empty below a tenth of a percent."""
     change = (value - before) / before * 100 if before else 0.0
     if abs(change) < 0.1:
         return ""
@@ -120,14 +121,14 @@ def percent(value: int, before: int) -> str:
 
 
 def day(value: datetime) -> str:
-    """Return a day as people say it, such as “2 December”."""
+    """Return a day in words, such as “2 December”."""
     local = timezone.localtime(value)
     is_this_year = local.year == timezone.localtime(clock.now()).year
     return date_format(local, "j F" if is_this_year else "j F Y")
 
 
 class Dumped(Protocol):
-    """What says from which server it was dumped: a backup, or its manifest."""
+    """An object that names its engine and server version: a backup or its manifest."""
 
     @property
     def engine(self) -> Any: ...
@@ -180,7 +181,7 @@ def span(time: timedelta) -> str:
 
 
 def _own_language() -> AbstractContextManager[object]:
-    """Return a context in which Django speaks the language of our own texts: English, where we have no catalogue."""
+    """Return a context in which Django uses the language of our own texts: English where we have no catalogue."""
     language = to_locale(get_language() or "en")
     if any((LOCALES / name).is_dir() for name in (language, language.partition("_")[0])):
         return nullcontext()

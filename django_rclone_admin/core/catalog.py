@@ -63,7 +63,7 @@ class StoredObject:
     records: tuple[tuple[str, CheckMark], ...] = ()
     """All of its check records, by name."""
 
-    def beside(self, name: str) -> str:
+    def sibling(self, name: str) -> str:
         """Return the path of an object in the same folder."""
         return self.path.removesuffix(self.name) + name
 

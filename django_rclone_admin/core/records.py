@@ -138,7 +138,7 @@ def read_beside(rclone: Rclone, backup: StoredObject) -> list[Record]:
     def take(data: bytes) -> None:
         found.extend(data[: RECORD_BYTES - len(found)])
 
-    rclone.read_many(backup.beside("").rstrip("/"), [name for name, _mark in backup.records], take)
+    rclone.read_many(backup.sibling("").rstrip("/"), [name for name, _mark in backup.records], take)
     records = []
     # A truncated record has no line end: it must not consume the next one.
     for line in bytes(found).split(BEGINNING)[1:]:
@@ -158,10 +158,10 @@ def store(
     """
     stored, unneeded = _add_to_chain(rclone, records)
     for record in stored:
-        rclone.write(backup.beside(record.mark.name(backup.name)), record.to_bytes())
+        rclone.write(backup.sibling(record.mark.name(backup.name)), record.to_bytes())
     for name, mark in backup.records:
         if any(record.mark.replaces(mark) for record in stored):
-            unneeded.append(backup.beside(name))
+            unneeded.append(backup.sibling(name))
     try:
         for path in unneeded:
             rclone.delete(path)

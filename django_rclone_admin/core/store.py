@@ -76,7 +76,7 @@ def remove(catalog: Catalog, backup: StoredObject) -> None:
     if backup.pinned:
         catalog.rclone.delete(backup.path + PIN)
     for record, _mark in backup.records:
-        catalog.rclone.delete(backup.beside(record))
+        catalog.rclone.delete(backup.sibling(record))
 
 
 def read(catalog: Catalog, backup: StoredObject) -> Generator[bytes, None, None]:

@@ -18,7 +18,7 @@ from ..core.probe import Step, probe
 from ..exceptions import BackupError, gettext_noop
 from ..jobs import history
 from ..models.runs import BackupRun
-from ..remote import beside, find_rclone, has_media, unknown_remote
+from ..remote import find_rclone, has_media, in_parallel, unknown_remote
 from .check import Check, Site
 
 OLDEST = (1, 60)
@@ -88,7 +88,7 @@ def _folders() -> list[str]:
 def _trials(site: Site) -> dict[str, dict[Step, BackupError | None]]:
     if not site.trials:
         folders = _folders()
-        found = beside([functools.partial(probe, site.rclone, each) for each in folders])
+        found = in_parallel([functools.partial(probe, site.rclone, each) for each in folders])
         site.trials.update(zip(folders, found, strict=True))
     return site.trials
 

@@ -1,4 +1,5 @@
-"""The run history, opened backups, schedules and health, which have tables, and the backups on the remote, which have none."""
+"""The models: run history, opened backups, schedules and health, which have tables; backups on the remote, without
+one."""
 
 from .backups import Backup
 from .health import Notice, SiteHealth

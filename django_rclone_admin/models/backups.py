@@ -18,7 +18,7 @@ from .runs import Trigger
 
 
 class Backup(models.Model):
-    """One backup on the remote. There is no table: rows come from the listing, see :mod:`~django_rclone_admin.models.queryset`."""
+    """One backup on the remote. Its rows come from the backup list, see :mod:`~django_rclone_admin.models.queryset`."""
 
     class Kind(models.TextChoices):
         DATABASE = "database", _("database")
@@ -97,7 +97,7 @@ class Backup(models.Model):
 
     class Meta:
         managed = False
-        # What asks by the base manager, as “dumpdata --all” does, must not look for a table either.
+        # Queries by the base manager, such as “dumpdata --all”, must not use a table either.
         base_manager_name = "objects"
         verbose_name = _("backup")
         verbose_name_plural = _("backups")
@@ -119,7 +119,7 @@ class Backup(models.Model):
         raise NotSupportedError("A backup is made by a run, and never changed.")
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
-        """Take the backup off the remote, with its manifest and its pin, and the versions of files that only it needs."""
+        """Remove the backup from the remote, with its manifest, its pin, and file versions that only it needs."""
         return Backup.objects.filter(path=self.path).delete()
 
     def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
@@ -129,16 +129,18 @@ class Backup(models.Model):
 
     @property
     def is_restorable(self) -> bool:
-        """Whether a restore may be tried. Without its manifest, nobody knows which versions a media backup needs."""
+        """Whether a restore may be tried. Without a manifest, the needed file versions of a media backup are
+        unknown."""
         return self.state == self.State.COMPLETE or (self.state == self.State.LEGACY and not self.is_media)
 
     @property
     def is_media(self) -> bool:
-        """Whether it is one of the media files."""
+        """Whether this is a media backup."""
         return self.kind == self.Kind.MEDIA
 
     @property
     def kept_until(self) -> datetime | None:
-        """Until when a safety backup is kept; ``None`` for all others, which the retention rules decide about."""
+        """The time until which a safety backup is kept; ``None`` for other backups, which follow the retention
+        rules."""
         taken_at: datetime = self.taken_at
         return taken_at + SAFETY_PERIOD if self.trigger == Trigger.SAFETY else None

@@ -1,8 +1,8 @@
-"""Heartbeats of runs: each is written and judged by one and the same clock, never by those of two hosts.
+"""Heartbeats of runs. Each is written and compared by a single clock, never by the clocks of two hosts.
 
 Where the history is on a server, that is the server's clock. SQLite has none: there it is the time since the machine
-started, which all processes of the machine share. A process of another machine that uses the same file can't read that;
-it has to watch whether the heartbeat changes.
+started, which all processes of the machine share. A process of another machine that uses the same file can't read that
+clock, so it watches whether the heartbeat changes.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ CLOCKS = {
     "postgresql": "SELECT extract(epoch FROM pg_catalog.clock_timestamp()) * 1000000",
     "mysql": "SELECT timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6))",
 }
-"""The query for a server's time in microseconds since 1970, by vendor. No time zone takes part in it."""
+"""The query for a server's time in microseconds since 1970, by vendor. It is independent of time zones."""
 WATCHED = 1000
-"""How many heartbeats of other machines are remembered at most."""
+"""The largest number of watched heartbeats of other machines."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _watched: dict[object, tuple[datetime, float]] = {}
-"""Heartbeats that can only be watched, by run, each with the moment when this process first saw it."""
+"""Heartbeats that must be watched, by run, each with the time when this process first saw it."""
 
 
 def now(alias: str) -> datetime:
-    """Return the time to write into a heartbeat of this process.
+    """Return the time for a heartbeat of this process.
 
-    :param alias: of the database that holds the history.
+    :param alias: the database of the history.
     """
     if found := _server_time(alias):
         return found
@@ -41,9 +41,9 @@ def now(alias: str) -> datetime:
 
 
 def silence(beat: datetime, process: Identity | None, run_id: object, alias: str) -> timedelta:
-    """Return how long ago a heartbeat was written.
+    """Return the age of a heartbeat.
 
-    :param process: that wrote it, where that is known.
+    :param process: the process that wrote it, if known.
     """
     if found := _server_time(alias):
         return found - beat
@@ -56,7 +56,7 @@ def silence(beat: datetime, process: Identity | None, run_id: object, alias: str
 
 
 def is_comparable(process: Identity | None, alias: str) -> bool:
-    """Whether a clock tells how old a heartbeat is. Otherwise this process has to see it stand still."""
+    """Whether a clock tells the age of a heartbeat. Otherwise this process must watch whether it changes."""
     here = identity.current()
     return connections[alias].vendor in CLOCKS or not (process and here) or process.boot == here.boot
 

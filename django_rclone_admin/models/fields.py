@@ -13,8 +13,8 @@ from django.utils import timezone
 class AwareDateTimeField(models.DateTimeField):  # type: ignore[type-arg]
     """A time that is always aware in Python.
 
-    Where ``USE_TZ`` is off, columns hold the local time of the site, as all of Django's do. This field converts both ways.
-    To migrations it is a plain ``DateTimeField``: its column is one.
+    Where ``USE_TZ`` is off, columns contain the local time of the site, as for Django's own fields. This field
+    converts in both directions. In migrations it is a plain ``DateTimeField``, because its column is one.
     """
 
     def from_db_value(self, value: datetime | None, expression: Any, connection: Any) -> datetime | None:
@@ -35,14 +35,14 @@ class AwareDateTimeField(models.DateTimeField):  # type: ignore[type-arg]
 
 
 class ListedDateTimeField(AwareDateTimeField):
-    """The same for a model without a table: a query compares aware times with aware times."""
+    """The same for a model without a table: its queries compare aware times."""
 
     def get_prep_value(self, value: Any) -> Any:
         return self.to_python(value)
 
 
 def aware(value: datetime | None) -> datetime | None:
-    """Return a time that may be naive as an aware one: a naive one is in the time zone of the site."""
+    """Return a time as an aware one; a naive time is in the time zone of the site."""
     if value is None or timezone.is_aware(value):
         return value
     return timezone.make_aware(value, timezone.get_default_timezone())

@@ -1,4 +1,4 @@
-"""What is kept of the health of the site: the facts of the last look, and what people were told."""
+"""The stored health of the site: the facts of the last look, and the notices that were sent."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .fields import AwareDateTimeField
 
 
 class SiteHealth(models.Model):
-    """The facts of the last look at the backups, in one row. Like the history, it never travels in backups."""
+    """The facts of the last look at the backups, in one row. Like the history, it is never in backups."""
 
     name = models.CharField(primary_key=True, max_length=20, default="site", editable=False)
     facts = models.JSONField(_("facts"), default=dict)
@@ -26,10 +26,10 @@ class SiteHealth(models.Model):
 
 
 class Notice(models.Model):
-    """A problem that people are told of once when it appears and once when it is over.
+    """A problem that is announced once when it appears and once when it is over.
 
-    The row is the claim: whoever inserts it, or changes ``claimed_at``, tells people. So one of all processes on all hosts does.
-    Like the history, it never travels in backups.
+    The row works as a claim: the process that inserts it, or changes ``claimed_at``, sends the notice. So only one
+    process on all hosts does. Like the history, it is never in backups.
     """
 
     key = models.CharField(primary_key=True, max_length=150, editable=False)

@@ -1,6 +1,6 @@
 """Evaluates Django's queries in Python, over the objects of a listing: conditions, orderings, aggregates.
 
-What can't be evaluated raises ``NotSupportedError`` before the first object is looked at: never a wrong answer.
+A query that can't be evaluated raises ``NotSupportedError`` before any object is read: never a wrong answer.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LISTED = frozenset(
         *("proven", "proven_at", "failed", "checks"),
     }
 )
-"""The fields that the listing alone can tell; for the others the manifest is needed, and for the size of media."""
+"""The fields that the listing contains; the others, and the size of media backups, need the manifest."""
 
 Test = Callable[[StoredObject], bool]
 Getter = Callable[[StoredObject], Any]
@@ -47,7 +47,7 @@ TEXT_OPERATORS: dict[str, Callable[[str, str], bool]] = {
     "startswith": str.startswith,
     "endswith": str.endswith,
 }
-"""By the name of the lookup; with an “i” before it, the case does not count."""
+"""Comparisons by the name of the lookup; the prefix “i” means case-insensitive."""
 
 TRANSFORMS: dict[type, Callable[[datetime], Any]] = {
     functions.TruncDate: lambda time: time.date(),
@@ -59,14 +59,14 @@ TRANSFORMS: dict[type, Callable[[datetime], Any]] = {
 
 
 def refuse(what: str) -> NotSupportedError:
-    """Make the error for what can't be evaluated."""
+    """Return the error for a query that can't be evaluated."""
     return NotSupportedError(
         f"Backups are listed by rclone and evaluated in Python: {what} is not supported."
     )
 
 
 def getter(field: models.Field[Any, Any]) -> Getter:
-    """Return what gets the value of a field from an object; what no manifest tells is the field's default."""
+    """Return a function that reads a field from an object; fields that no manifest contains have their default."""
     name = field.name
     if name == "size":
         return operator.attrgetter("total_size")
@@ -85,7 +85,7 @@ def getter(field: models.Field[Any, Any]) -> Getter:
 
 
 def field_of(query: Query, name: str) -> models.Field[Any, Any]:
-    """Return the field that a query calls by this name."""
+    """Return the field with this name in a query."""
     meta = query.get_meta()
     found = {field.name: field for field in meta.concrete_fields} | {"pk": meta.pk}
     if name not in found:
@@ -97,7 +97,7 @@ def field_of(query: Query, name: str) -> models.Field[Any, Any]:
 
 
 def fields_in(node: Any) -> set[str]:
-    """Return the names of the fields that a condition asks about."""
+    """Return the names of the fields that a condition uses."""
     if isinstance(node, WhereNode):
         return set().union(*(fields_in(child) for child in node.children))
     if isinstance(node, NothingNode):
@@ -114,7 +114,7 @@ def fields_in(node: Any) -> set[str]:
 def condition(node: Any, subquery: Subquery) -> Test:
     """Turn a ``where`` tree into a test of one object.
 
-    :param subquery: gives the values that a query inside a condition selects.
+    :param subquery: returns the values that a subquery in a condition selects.
     """
     if isinstance(node, NothingNode):
         return lambda stored: False
@@ -125,7 +125,7 @@ def condition(node: Any, subquery: Subquery) -> Test:
         return lambda stored: (sum(test(stored) for test in tests) % 2 == 1) != node.negated
     if len(tests) == 1 and not node.negated:
         return tests[0]
-    # As in SQL, a tree without conditions lets everything through.
+    # As in SQL, a tree without conditions matches everything.
     every = node.connector == "AND" or not tests
     combine = all if every else any
     return lambda stored: combine(test(stored) for test in tests) != node.negated
@@ -146,14 +146,14 @@ def _comparison(lookup: Any, subquery: Subquery) -> Test:
 
     def test(stored: StoredObject) -> bool:
         value = get(stored)
-        # As in SQL, nothing is equal to NULL, or greater, or less.
+        # As in SQL, comparisons with NULL are never true.
         return value is not None and is_right(value)
 
     return test
 
 
 def _operator(name: str, wanted: Any) -> Callable[[Any], bool] | None:
-    """Return a test of a value; ``wanted`` is prepared once for all of them."""
+    """Return a test of a value; ``wanted`` is prepared once."""
     if compare := OPERATORS.get(name):
         return lambda value: bool(compare(value, wanted))
     if name in ("regex", "iregex"):
@@ -191,7 +191,7 @@ def _left_side(side: Any) -> Getter:
 
 
 def orderings(query: Query) -> list[tuple[models.Field[Any, Any], bool, bool]]:
-    """Return the ordering of a query, each as (field, reverse, nulls first); a random one as an empty list."""
+    """Return the ordering of a query, as (field, reverse, nulls first); an empty list for a random one."""
     items: Any = query.extra_order_by or query.order_by
     if not items and query.default_ordering:
         items = query.get_meta().ordering
@@ -209,7 +209,7 @@ def orderings(query: Query) -> list[tuple[models.Field[Any, Any], bool, bool]]:
 
 
 def _ordering(item: Any) -> tuple[str, bool, bool]:
-    """Read one item; unless it says otherwise, NULL is below everything."""
+    """Parse one item; by default, NULL sorts below everything."""
     if isinstance(item, str):
         return item.lstrip("-+"), item.startswith("-"), not item.startswith("-")
     if isinstance(item, expressions.F):
@@ -241,7 +241,7 @@ def _sort_key(get: Getter, nulls_high: bool, stored: StoredObject) -> tuple[bool
 
 
 def aggregate(query: Query, wanted: Any) -> tuple[str, Callable[[Iterable[StoredObject]], Any]]:
-    """Return the name of the field that an aggregate asks about, and what computes it."""
+    """Return the name of an aggregate's field, and the function that computes the aggregate."""
     kind, default = type(wanted), getattr(wanted, "default", None)
     if kind not in REDUCTIONS or hasattr(default, "resolve_expression"):
         raise refuse("such an aggregate")
@@ -277,7 +277,7 @@ UNITS = ("year", "month", "week", "day", "hour", "minute", "second")
 
 
 def truncate(time: datetime, kind: str) -> datetime:
-    """Return the beginning of the year, month, … that a time is in."""
+    """Return the beginning of the year, month, … that contains a time."""
     if kind not in UNITS:
         raise ValueError(f"“kind” must be one of {', '.join(UNITS)}.")
     if kind == "week":

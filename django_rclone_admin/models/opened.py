@@ -1,4 +1,4 @@
-"""The opened backups: restored beside everything live, read-only, for a while."""
+"""The opened backups: restored temporarily and read-only, separate from the live database."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from .fields import AwareDateTimeField
 
 
 class OpenedBackupQuerySet(models.QuerySet["OpenedBackup"]):
-    """Opened backups, asked in the words of the domain."""
+    """Opened backups, with queries in terms of the domain."""
 
     def staying(self) -> OpenedBackupQuerySet:
-        """Those that are whole and there for everybody, and not for one run or process alone."""
+        """Return those that are complete and open to everyone, not reserved for one run or process."""
         return self.filter(run=None, process="")
 
 
 class OpenedBackup(models.Model):
-    """A backup that was restored into a place of its own, and its Django alias.
+    """A backup that was restored into a separate place, and its Django alias.
 
-    The row is there before the place is made, and goes after it. So a place without a row belongs to nobody any more. While it is
-    being filled, or is there for one run alone, ``run`` says so; ``process`` does, if it is there for one process.
+    The row is created before the place and deleted after it. So a place without a row is abandoned. While it is being
+    filled, or if it is reserved for one run, ``run`` is set; ``process`` is set if it is reserved for one process.
 
-    Like the history, this table never travels in backups: what it names exists on this server alone.
+    Like the history, this table is never in backups: it describes places of this server.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -62,11 +62,11 @@ class OpenedBackup(models.Model):
 
     @property
     def alias(self) -> str:
-        """The Django alias that reads it."""
+        """The Django alias of its connection."""
         return f"backup_{self.id.hex[:8]}"
 
     def as_dict(self) -> dict[str, object]:
-        """Return what the JSON output of the commands shows."""
+        """Return the fields for the JSON output of commands."""
         shown = {field.name: getattr(self, field.name) for field in self._meta.fields if field.editable}
         times = {key: value.isoformat() for key, value in shown.items() if isinstance(value, datetime)}
         return {"id": str(self.id), "alias": self.alias, **shown, **times}

@@ -1,8 +1,8 @@
-"""A QuerySet over the listing of the remote.
+"""A QuerySet over the backup list.
 
-Django builds the query as for any model; :mod:`~django_rclone_admin.models.lookups` answers it over one cached listing:
-one ``rclone lsjson`` of the databases and one of the media. Manifests are read by one further call for each, and only
-for the rows that are returned, unless the query itself asks about something that only they know.
+Django builds the query as for any model; :mod:`~django_rclone_admin.models.lookups` evaluates it over one cached
+listing: one ``rclone lsjson`` for databases and one for media backups. Manifests are read by one more call for each,
+only for the rows that are returned, unless the query itself uses fields that only manifests contain.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ from .lookups import (
 
 
 def matching(query: Query, shown: Collection[str] = (), *, ordered: bool = True) -> list[StoredObject]:
-    """Return all objects that the conditions of a query select, in its order; its limits are left to the caller.
+    """Return all objects that match the conditions of a query, in its order, without its limits.
 
-    :param shown: the fields that the caller will look at.
+    :param shown: the fields that the caller will read.
     :raises NotSupportedError: the query has a part that can't be evaluated.
     :raises BackupError: the remote can't be listed.
     """
@@ -64,7 +64,7 @@ def matching(query: Query, shown: Collection[str] = (), *, ordered: bool = True)
 
 
 def _knowing(asked: Collection[str], objects: list[StoredObject]) -> list[StoredObject]:
-    """Return the objects with those manifests that are needed to know these fields."""
+    """Return the objects with the manifests that are needed for these fields."""
     if not LISTED.issuperset(asked):
         return with_manifests(objects)
     if "size" in asked and (media := [each for each in objects if each.kind == "media"]):
@@ -78,10 +78,10 @@ def _limited(query: Query, items: Sequence[Any]) -> list[Any]:
 
 
 def rows(query: Query) -> list[Any]:
-    """Evaluate a query: filter, order, slice, and read the manifests of what is left."""
+    """Evaluate a query: filter, order, slice, and read the manifests of the result."""
     assert query.model is not None
     found = with_manifests(_limited(query, matching(query)))
-    # The lists of a long manifest are worth a call for a single row; among many they are read when they are looked at.
+    # The lists of a long manifest are loaded for a single row; for many rows, only when they are accessed.
     return to_backups(query.model, with_lists(found) if len(found) == 1 else found)
 
 
@@ -102,7 +102,7 @@ def _tuples(query: Query, names: Sequence[str]) -> list[tuple[Any, ...]]:
 
 
 def _selected(query: Query) -> Collection[Any]:
-    """Return what a query inside a condition selects."""
+    """Return the values that a subquery in a condition selects."""
     if query.get_meta().label != "django_rclone_admin.Backup":
         raise refuse("a condition on another model")
     names = list(query.values_select) or ["pk"]
@@ -167,7 +167,7 @@ class BackupQuerySet(models.QuerySet[Any]):
         return iter(self._give())
 
     def using(self, alias: str | None) -> BackupQuerySet:
-        """Return nothing: no database holds backups. ``dumpdata`` asks each one."""
+        """Return an empty queryset, because no database contains backups. ``dumpdata`` queries each database."""
         return super().using(alias).none()
 
     def count(self) -> int:
@@ -202,7 +202,7 @@ class BackupQuerySet(models.QuerySet[Any]):
         return sorted({truncate(each.astimezone(zone), kind) for each in times}, reverse=order == "DESC")
 
     def delete(self) -> tuple[int, dict[str, int]]:
-        """Take these backups off the remote, with their manifests, their pins and what only they need."""
+        """Remove these backups from the remote, with their manifests, pins and otherwise unused file versions."""
         deleted = api.delete_backups([row.path for row in rows(self.query)])
         self._result_cache = None
         return deleted, {self.model._meta.label: deleted}

@@ -1,4 +1,4 @@
-"""The run history. It is history only: what backups there are is asked of the remote."""
+"""The run history. It is history only: the remote tells which backups exist."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from .fields import AwareDateTimeField
 
 LOG_CHARACTERS = 64_000
 INTERNAL = frozenset({"lock", "identity", "number"})
-"""Fields that are for the app itself."""
+"""Internal fields."""
 UNTAKEN_AFTER = timedelta(days=1)
-"""How long a run may wait in a queue of tasks. A worker that takes it later finds it ended, and does nothing."""
+"""How long a run may wait in a task queue. A worker that takes it later finds it closed, and does nothing."""
 
 
 class Kind(models.TextChoices):
-    """What a run does."""
+    """The kind of work of a run."""
 
     DB_BACKUP = "db_backup", _("database backup")
     DB_RESTORE = "db_restore", _("database restore")
@@ -38,11 +38,11 @@ class Kind(models.TextChoices):
 
 
 READERS = (Kind.VERIFY, Kind.OPEN, Kind.COPY)
-"""What these do changes neither a database nor its backups."""
+"""Kinds that change neither a database nor its backups."""
 
 
 class Status(models.TextChoices):
-    """Where a run stands. The first two are active and hold the lock; the others are final."""
+    """The state of a run. The first two are active and hold the lock; the others are final."""
 
     QUEUED = "queued", _("queued")
     RUNNING = "running", _("running")
@@ -50,7 +50,7 @@ class Status(models.TextChoices):
     FAILED = "failed", _("failed")
     CANCELLED = "cancelled", _("cancelled")
     INTERRUPTED = "interrupted", _("interrupted")
-    """The process that worked on it went away."""
+    """Its process ended unexpectedly."""
 
 
 ACTIVE = (Status.QUEUED, Status.RUNNING)
@@ -67,12 +67,12 @@ class Trigger(models.TextChoices):
 
 
 USER_LENGTH = 150
-"""Characters of a user name that a run keeps: as many as Django's own users have. An e-mail address may have more."""
+"""Characters of a user name that a run stores: the limit of Django's own users. An e-mail address may be longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Who or what asked for a run."""
+    """The trigger of a run and the person who requested it."""
 
     trigger: str = Trigger.API
     """A :class:`Trigger`."""
@@ -81,11 +81,11 @@ class Origin:
 
     @classmethod
     def of(cls, run: BackupRun) -> Self:
-        """Return the origin of a run, for the runs that follow from it."""
+        """Return the origin of a run, for further runs that it starts."""
         return cls(trigger=run.trigger, requested_by=run.requested_by)
 
     def as_fields(self) -> dict[str, Any]:
-        """Return the fields of a run that say so."""
+        """Return the origin as fields of a run."""
         return {"trigger": self.trigger, "requested_by": self.requested_by[:USER_LENGTH]}
 
 
@@ -93,31 +93,31 @@ API = Origin()
 
 
 class BackupRunQuerySet(models.QuerySet["BackupRun"]):
-    """Runs, asked in the words of the domain."""
+    """Runs, with queries in terms of the domain."""
 
     def active(self) -> BackupRunQuerySet:
-        """Runs that wait or work."""
+        """Return queued and running runs."""
         return self.filter(status__in=ACTIVE)
 
     def stale(self) -> BackupRunQuerySet:
-        """Active runs without a heartbeat for ``STALE_AFTER`` seconds, and those that no worker has taken.
+        """Return active runs without a heartbeat for ``STALE_AFTER`` seconds, and those that no worker has taken.
 
-        A run in a queue of tasks has no heartbeat: it waits for as long as ``UNTAKEN_AFTER``.
+        A run in a task queue has no heartbeat: it becomes stale after ``UNTAKEN_AFTER``.
         """
         active = self.active().defer("log")
         return self.filter(pk__in=[run.pk for run in active if run.is_silent(self.db)])
 
     def last_end(self) -> str:
-        """Return a text that changes whenever a run ends, in whichever process."""
+        """Return a text that changes whenever a run ends, in any process."""
         ended = self.filter(finished_at__isnull=False).order_by("-finished_at", "-pk")
         return " ".join(map(str, ended.values_list("pk", "finished_at").first() or ()))
 
 
 class BackupRun(models.Model):
-    """One piece of work: a backup, a restore, a verification or a clean-up.
+    """One run: a backup, a restore, a check, a clean-up, an opening or a copy.
 
-    ``lock`` is the lock: unique while the run is active, NULL afterwards, so that on every database engine at most one
-    run works on a database at any moment. No foreign keys: this table must survive every restore.
+    The column ``lock`` is unique while the run is active and NULL afterwards, so that on every database engine at most
+    one run works on a database at any moment. There are no foreign keys: this table must survive every restore.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -171,31 +171,31 @@ class BackupRun(models.Model):
 
     @property
     def is_active(self) -> bool:
-        """Whether it waits or works."""
+        """Whether it is queued or running."""
         return self.status in ACTIVE
 
     @property
     def duration(self) -> timedelta | None:
-        """How long it worked, up to now if it still does."""
+        """How long it ran, or has been running."""
         started: datetime | None = self.started_at
         finished: datetime | None = self.finished_at
         return None if started is None else (finished or clock.now()) - started
 
     @property
     def is_half_done(self) -> bool:
-        """Whether it has ended and may have changed a part of what it wanted to change."""
+        """Whether it has ended after possibly changing a part of its target."""
         return not self.is_active and bool(self.options.get("unfinished"))
 
     @property
     def process(self) -> Identity | None:
-        """The process that works on it, or in which it waits, where that is known."""
+        """The process that executes it, or in which it waits, if known."""
         return Identity.parse(self.identity)
 
     @property
     def lock_name(self) -> str:
-        """What the run locks while it is active: one database, the media, or the right to read the backups of one.
+        """The name of its lock: for one database, the media files, or reading the backups of a database.
 
-        What only reads has a lock of its own, so that it never holds up a backup.
+        Runs that only read have a separate lock, so that they never block a backup.
         """
         if self.kind in READERS:
             return f"read:{self.database}"
@@ -206,14 +206,15 @@ class BackupRun(models.Model):
         return "media" if is_media else f"db:{self.database}"
 
     def is_dead(self) -> bool | None:
-        """Whether its process has ended; ``None`` where this process can't see that."""
+        """Whether its process has ended; ``None`` where this process can't see it."""
         process = self.process
         return process.is_dead() if process and process.pid == self.pid else None
 
     def is_silent(self, alias: str) -> bool:
-        """Whether its last heartbeat is ``STALE_AFTER`` seconds old; of a run without any, whether no worker takes it.
+        """Whether its last heartbeat is ``STALE_AFTER`` seconds old; without a heartbeat, whether no worker has taken
+        it.
 
-        :param alias: of the database that holds the history.
+        :param alias: the database of the history.
         """
         if self.heartbeat_at is not None:
             silence = beats.silence(self.heartbeat_at, self.process, self.pk, alias)
@@ -221,12 +222,12 @@ class BackupRun(models.Model):
         return self.status == Status.QUEUED and beats.now(alias) - self.created_at > UNTAKEN_AFTER
 
     def write_log(self, line: str) -> None:
-        """Add a line to the log, which keeps its end when it gets too long. Does not save."""
+        """Append a line to the log; a long log keeps only its end. Does not save."""
         stamp = clock.now().strftime("%H:%M:%S")
         self.log = f"{self.log}{stamp} {line}\n"[-LOG_CHARACTERS:]
 
     def end(self, status: Status, message: str, hint: str = "", *, at: datetime | None = None) -> None:
-        """Set the outcome and give the lock back. Does not save.
+        """Set the outcome and release the lock. Does not save.
 
         :param at: the time by the history's clock.
         """
@@ -234,7 +235,7 @@ class BackupRun(models.Model):
         self.finished_at = at or clock.now()
 
     def as_dict(self) -> dict[str, object]:
-        """Return what the JSON output of the commands shows."""
+        """Return the fields for the JSON output of commands."""
         shown = {
             field.name: getattr(self, field.name) for field in self._meta.fields if field.name not in INTERNAL
         }

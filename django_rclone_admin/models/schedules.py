@@ -21,9 +21,10 @@ from ..exceptions import UsageError
 from .fields import AwareDateTimeField
 
 WHEN = ("cron", "time_zone", "spread", "enabled", "paused_until")
-"""The fields that say when it runs. A change of one starts it anew: what was missed before that is not made up for."""
+"""The fields that define its times. A change restarts the schedule: times missed before the change are not caught
+up."""
 NOTES = ("next_run_at", "last_due_at", "last_run", "seen_at", "claimed_at", "claimed_by", "problem")
-"""The fields in which passes take notes. Who saves the schedule leaves them alone, but for those that they have set."""
+"""The fields in which passes record their state. A save leaves them alone, unless it has set them."""
 
 
 class Action(models.TextChoices):
@@ -35,12 +36,12 @@ class Action(models.TextChoices):
 
 
 class BackupSchedule(models.Model):
-    """A piece of work and its times.
+    """An action and its times.
 
-    It is the site's configuration and travels in backups like any other table: a restored server goes on backing up.
+    It is the site's configuration and is in backups like any other table: a restored server continues to back up.
 
-    ``last_due_at`` is the last of its times that was dealt with; for a new schedule the moment at which it was made, so
-    that no earlier time counts.
+    ``last_due_at`` is the last time that was handled; for a new schedule the time of its creation, so that earlier
+    times do not count.
     """
 
     name = models.CharField(_("name"), max_length=100)
@@ -51,7 +52,7 @@ class BackupSchedule(models.Model):
         _("databases"), default=list, blank=True, help_text=_("Empty: all databases.")
     )
     media = models.BooleanField(_("media files"), default=True)
-    # takes the place of Model.clean, see full_clean
+    # replaces Model.clean, see full_clean
     clean = models.BooleanField(  # type: ignore[assignment]
         _("clean up"), default=False, help_text=_("Afterwards, delete old backups by your retention rules.")
     )
@@ -76,7 +77,7 @@ class BackupSchedule(models.Model):
     problem = models.TextField(_("problem"), blank=True, editable=False)
 
     _loaded: dict[str, Any] = {}
-    """What the row said when it was read or written last."""
+    """The values of the row when it was last read or written."""
 
     class Meta:
         verbose_name = _("schedule")
@@ -89,8 +90,8 @@ class BackupSchedule(models.Model):
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Write the schedule.
 
-        Where its times have changed, those before now are taken as done: neither an edit nor the end of a pause makes up
-        for missed runs. Notes that passes have taken since the row was read stay as they are.
+        If its times have changed, times before now count as handled: neither an edit nor the end of a pause catches up
+        missed runs. The state recorded by passes since the row was read is kept.
         """
         is_new = self._state.adding or self.pk is None
         changed = set() if is_new else self._changed()
@@ -104,7 +105,7 @@ class BackupSchedule(models.Model):
             kwargs["update_fields"] = self._written(kwargs.get("update_fields"), changed)
         super().save(*args, **kwargs)
         self._remember()
-        if is_new and self.spread:  # only now it has the key on which its offset depends
+        if is_new and self.spread:  # its offset depends on the key, which exists only now
             self.next_run_at = self.next_time()
             super().save(update_fields=["next_run_at"])
             self._remember()
@@ -115,7 +116,7 @@ class BackupSchedule(models.Model):
     def _written(self, named: Iterable[str] | None, changed: set[str]) -> set[str]:
         """Return the fields that a save writes.
 
-        :param named: those that the caller has named.
+        :param named: the fields named by the caller.
         """
         if named is not None:
             own = {"last_due_at", "next_run_at"} & changed if set(named) & set(WHEN) else set()
@@ -125,13 +126,13 @@ class BackupSchedule(models.Model):
 
     @classmethod
     def from_db(cls, *args: Any, **kwargs: Any) -> BackupSchedule:
-        """Remember what the row said, so that a later save does not write older notes over newer ones."""
+        """Remember the values of the row, so that a later save does not overwrite newer state."""
         schedule = super().from_db(*args, **kwargs)
         schedule._remember()
         return schedule
 
     def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
-        """Read the row again, and remember what it says."""
+        """Read the row again and remember its values."""
         super().refresh_from_db(*args, **kwargs)
         self._remember()
 
@@ -142,13 +143,13 @@ class BackupSchedule(models.Model):
     def times(self) -> Cron:
         """Its times, without the spread.
 
-        :raises UsageError: there is no such expression or time zone; only a full clean refuses to save them.
+        :raises UsageError: the expression or the time zone is invalid; only a full clean prevents saving them.
         """
         return Cron(expression=self.cron, time_zone=self.time_zone)
 
     @property
     def offset(self) -> timedelta:
-        """How much later than its expression says it starts: the same on every host, and another on most other sites."""
+        """The delay after its expression's times: equal on every host, different on most other sites."""
         if not self.spread:
             return timedelta(0)
         number = int(
@@ -157,14 +158,14 @@ class BackupSchedule(models.Model):
         return timedelta(minutes=number % (self.spread + 1))
 
     def last_time(self, now: datetime) -> datetime | None:
-        """Return its last time up to now, as the column would hold it.
+        """Return its last time up to now, as stored in the column.
 
         :raises UsageError: see :attr:`times`.
         """
         found = self.times.last(now - self.offset)
         if found is None:
             return None
-        # Where USE_TZ is off, an hour that the clock shows twice is one and the same in the column.
+        # Where USE_TZ is off, an hour that occurs twice is stored as the same value.
         field: Any = self._meta.get_field("last_due_at")
         moment: datetime = field.to_python(field.get_prep_value(found + self.offset))
         return moment
@@ -177,7 +178,7 @@ class BackupSchedule(models.Model):
         return [each + self.offset for each in self.times.upcoming(after - self.offset, count)]
 
     def next_time(self) -> datetime | None:
-        """Return when it runs next, as far as its own fields say that; ``None`` where it does not."""
+        """Return its next run by its own fields; ``None`` if it does not run."""
         if not self.enabled:
             return None
         try:
@@ -187,13 +188,13 @@ class BackupSchedule(models.Model):
 
     @property
     def is_paused(self) -> bool:
-        """Whether it waits for the end of a pause."""
+        """Whether a pause is in effect."""
         until: datetime | None = self.paused_until
         return until is not None and until > clock.now()
 
     @property
     def process(self) -> Identity | None:
-        """The process that is at work on it, where that is known."""
+        """The process that executes it, if known."""
         return Identity.parse(self.claimed_by)
 
     def full_clean(
@@ -202,7 +203,7 @@ class BackupSchedule(models.Model):
         validate_unique: bool = True,
         validate_constraints: bool = True,
     ) -> None:
-        """Do what Django does, but for ``Model.clean``, whose name is the field's; and check the times."""
+        """Validate like Django, without ``Model.clean``, whose name is that of the field; also validate the times."""
         exclude = set(exclude or ())
         self.clean_fields(exclude=exclude)
         self._clean_times()
@@ -212,9 +213,9 @@ class BackupSchedule(models.Model):
             self.validate_constraints(exclude=exclude)
 
     def _clean_times(self) -> None:
-        """Check the expression and the time zone, each by itself.
+        """Validate the expression and the time zone separately.
 
-        :raises ValidationError: one of them is none.
+        :raises ValidationError: one of them is invalid.
         """
         found = {}
         for name, given in (
@@ -230,5 +231,5 @@ class BackupSchedule(models.Model):
 
 
 def this_process() -> str:
-    """Return what tells this process from others, for the note of who is at work."""
+    """Return the identity of this process, for ``claimed_by``."""
     return str(identity.current() or f"{socket.gethostname()} {os.getpid()}")

@@ -1,4 +1,4 @@
-"""The models whose rows belong to this server: no backup carries them, and no restore touches them."""
+"""The models whose rows belong to this server: no backup contains them, and no restore changes them."""
 
 from .health import Notice, SiteHealth
 from .opened import OpenedBackup

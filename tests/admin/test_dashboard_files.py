@@ -172,7 +172,7 @@ def test_only_media_that_are_whole_have_files(admin_client, backups):
     get(admin_client, url("backup_files", other), 404)
     for path in (damaged, unsealed):
         response = admin_client.get(url("backup_files", path), follow=True)
-        assert "is not whole" in read_page(response).text
+        assert "is not complete" in read_page(response).text
         assert not any("/files/" in link for link in get(admin_client, url("backup_change", path)).links())
 
 

@@ -76,8 +76,8 @@ def test_schedule_is_made_and_changed_in_its_form(admin_client, backups):
 @pytest.mark.parametrize(
     "values, expected",
     [
-        ({"cron": "every night"}, "is no cron expression whose time ever comes"),
-        ({"cron": ""}, "is no cron expression whose time ever comes"),
+        ({"cron": "every night"}, "is not a cron expression with a time that ever comes"),
+        ({"cron": ""}, "is not a cron expression with a time that ever comes"),
         ({"time_zone": "Mars/Base"}, "Select a valid choice"),
         ({"databases": ["gone"]}, "Select a valid choice"),
         ({"start_within": "-1"}, "greater than or equal to 0"),

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 STALE_AFTER = 8
 """Seconds. A beat must get through on a machine that is busy: with 3, a run was now and then taken for dead too early."""
-LOST = "The run had given no heartbeat for too long, so another process closed it|The run history could not be written for"
+LOST = "The run gave no heartbeat for too long, so another process closed it|The run history could not be written for"
 """On a machine that is busy, the answer that the run has lost its place may come too late; then it stops without."""
 
 RESTORE = ("dbrestore", "--noinput", "--no-safety-backup")

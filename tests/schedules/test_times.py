@@ -110,7 +110,7 @@ def test_a_time_that_the_clock_moves_is_named():
     ],
 )
 def test_what_is_no_expression_is_refused(expression):
-    with pytest.raises(UsageError, match="is no cron expression whose time ever comes"):
+    with pytest.raises(UsageError, match="is not a cron expression with a time that ever comes"):
         Cron(expression=expression)
 
 
