@@ -1,1 +1,1 @@
-"""Jobs: carry out one run, from its claim on the database to its record and its signals."""
+"""Jobs: carry out one run, from its lock to its record and its signals."""

@@ -1,4 +1,4 @@
-"""The Django aliases of opened backups: each process registers one when it is first asked for."""
+"""The Django aliases of opened backups: each process registers one when it first uses it."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _of_thread = threading.local()
 
 
 class OpenedBackupRouter:
-    """Keeps objects of an opened backup there. It comes before the routers of the site, which are then not asked.
+    """Keeps objects of an opened backup in it. It comes before the routers of the site, which are then not asked.
 
-    What has been read from the backup would otherwise be saved to the live database, and what belongs to it read from there.
+    Otherwise objects read from the backup would be saved to the live database, and their relations read from there.
     """
 
     def db_for_read(self, model: Any, **hints: Any) -> str | None:
@@ -41,9 +41,9 @@ class OpenedBackupRouter:
 
 
 class Aliases(dict[str, Any]):
-    """The settings of all aliases. Those of opened backups are found by their names, and never listed.
+    """The settings of all aliases. Those of opened backups are found by name, and never listed.
 
-    So "all databases" means what it meant before, to Django too. The setting ``DATABASES`` stays what it is.
+    So "all databases" keeps its meaning, also for Django. The setting ``DATABASES`` stays unchanged.
     """
 
     def __init__(self, configured: Mapping[str, Any], opened: Mapping[str, Any]) -> None:
@@ -58,7 +58,7 @@ class Aliases(dict[str, Any]):
 
 
 def register(opened: OpenedBackup, places: Places) -> str:
-    """Make the alias of an opened backup known to this process, and return it."""
+    """Register the alias of an opened backup in this process, and return it."""
     alias = opened.alias
     with _lock:
         if not any(isinstance(each, OpenedBackupRouter) for each in router.routers):
@@ -75,7 +75,7 @@ def register(opened: OpenedBackup, places: Places) -> str:
 
 
 def unregister(alias: str) -> None:
-    """Forget an alias, and close its connection in this thread."""
+    """Unregister an alias, and close its connection in this thread."""
     if not is_registered(alias):
         return
     connections[alias].close()
@@ -85,7 +85,7 @@ def unregister(alias: str) -> None:
 
 
 def is_registered(alias: str) -> bool:
-    """Whether this process knows an opened backup by this alias."""
+    """Whether this process has registered this alias."""
     return alias in _opened()
 
 
@@ -94,7 +94,7 @@ def _opened() -> Mapping[str, Any]:
 
 
 def _set(opened: Mapping[str, Any]) -> None:
-    """Replace the opened ones by a new mapping: somebody may look through the old one right now."""
+    """Replace the mapping of opened backups by a new one, because other threads may iterate over the old one."""
     if isinstance(connections.settings, Aliases):
         connections.settings.opened = opened
     else:
@@ -119,7 +119,7 @@ def _guard(sender: Any, connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
 
 
 def _close_old(**kwargs: Any) -> None:
-    """Close the connections of this thread at the end of a request, as Django does with those that it lists."""
+    """Close the connections of this thread at the end of a request, as Django does for listed aliases."""
     for each in list(_of_thread.__dict__.get("connections", ())):
         each.close_if_unusable_or_obsolete()
 

@@ -1,4 +1,4 @@
-"""Back up one database."""
+"""Backs up one database."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from .options import BackupOptions
 from .sweep import sweep_uploads
 
 LARGE = 1 << 30
-"""Bytes from which on it is worth a call of rclone to say limits beforehand."""
+"""From this size on, a call of rclone to find the limits beforehand is worthwhile."""
 
 
 def back_up(job: Job, output: Path | IO[bytes] | None = None) -> str:
@@ -69,9 +69,9 @@ def back_up(job: Job, output: Path | IO[bytes] | None = None) -> str:
 
 
 def _expected(job: Job, names: Collection[str]) -> Stored | None:
-    """Return about what will be stored: what the last backup has, by the history or else by the remote.
+    """Return the approximate result: that of the last backup, from the history or else from the remote.
 
-    :param names: of what is at the top of the remote.
+    :param names: the names at the top of the remote.
     """
     if last := history.last_stored(job.run.database):
         return last
@@ -84,7 +84,7 @@ def _expected(job: Job, names: Collection[str]) -> Stored | None:
 
 
 def _say_limits(job: Job, expected: Stored | None) -> None:
-    """Say what can be known beforehand of a large backup: the size of its parts, and that it has no room."""
+    """Note the limits of a large backup that are known beforehand: the part size, and missing space."""
     if expected is None or expected.size < LARGE:
         return
     sizes = job.catalog.rclone.part_sizes(expected.size)
@@ -118,7 +118,7 @@ def _upload(
 
 
 def _to_file(job: Job, connector: Connector, output: Path | IO[bytes]) -> str:
-    """Write the dump to a local file, compressed as its name says, or to a stream, as it is."""
+    """Write the dump to a local file, compressed according to its name, or uncompressed to a stream."""
     compression = None
     sink: Sink = StreamSink(output) if not isinstance(output, Path) else FileSink(output)
     if isinstance(output, Path):
@@ -136,7 +136,7 @@ def _record(job: Job, stored: Stored) -> None:
 
 
 def applied_migrations(alias: str) -> dict[str, list[str]]:
-    """Return, per app, the applied migrations that no other applied one of the app depends on."""
+    """Return the applied leaf migrations of each app."""
     connection = connections[alias]
     applied = {key for key in MigrationRecorder(connection).applied_migrations() if key[0] != history.APP}
     disk = MigrationLoader(None).disk_migrations

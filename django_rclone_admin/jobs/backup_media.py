@@ -1,4 +1,4 @@
-"""Back up the media files: a mirror, the versions that it replaces, and the list of the files."""
+"""Backs up the media files: the mirror, the versions that it replaces, and the file list."""
 
 from __future__ import annotations
 
@@ -27,33 +27,30 @@ from .sweep import sweep_uploads
 
 
 def compare_for_backup(catalog: Catalog) -> Difference:
-    """Say what a media backup would change on the remote.
+    """Return what a media backup would change on the remote.
 
-    :raises UsageError: it would be refused.
+    :raises UsageError: the backup would be refused.
     """
     mirror = get_mirror(catalog)
     here, there = local_files(mirror).files, media_in(mirror)
     file_lists.check_source(here, there, get_settings().media_max_delete_percent)
     last = list_of(catalog, last_list(media_catalog(catalog).objects()))
-    # The times of what is in no list are not known, and then the sizes have to do.
+    # Files that are in no list have unknown times, so only their sizes are compared.
     return file_lists.compare(file_lists.with_times(there, [*here, *last]), here)
 
 
 def back_up_media(job: Job) -> str:
-    """Update the mirror, keep what goes from it, and store the file list."""
+    """Update the mirror, keep replaced and removed files, and store the file list."""
     mirror, catalog = get_mirror(job.catalog), media_catalog(job.catalog)
     job.send_vetoable(signals.pre_media_backup)
     job.stage(_("Looking at the media files"))
-    with ThreadPoolExecutor(1) as beside:
-        looking = beside.submit(Before.look, mirror, catalog)
+    with ThreadPoolExecutor(1) as thread:
+        looking = thread.submit(Before.look, mirror, catalog)
         found = local_files(mirror)
         before = looking.result()
     if found.skipped:
         counts = {"count": len(found.skipped), "path": repr(min(found.skipped))}
-        job.note(
-            _("Left out, for they are no files but links and the like: %(count)d, %(path)s among them.")
-            % counts
-        )
+        job.note(_("Skipped %(count)d links and special files, %(path)s among them.") % counts)
     sweep_uploads(job, catalog, before.lists)
     job.stage(_("Copying"))
     mirrored = update_mirror(job, mirror, before, found.files, full=BackupOptions.from_run(job.run).full)
@@ -78,7 +75,7 @@ def _store_list(job: Job, catalog: Catalog, mirrored: Mirrored) -> None:
         level=None,
         run=str(run.pk),
     )
-    # An empty line, so that a list of no files is no empty dump.
+    # An empty line, because a dump without any byte would be refused.
     lines = b"".join(map(MediaFile.to_line, files)) or b"\n"
     name, stored = upload.send(FileSource(io.BytesIO(lines)), job.control)
     upload.seal(

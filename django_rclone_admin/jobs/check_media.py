@@ -1,4 +1,4 @@
-"""Check a media backup: its list, that every file is there with its size, and that the bytes of each can be read."""
+"""Checks a media backup: its list, the size of every file, and that the bytes of each can be read."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from .check_stored import check_bytes, refuse_unreadable_manifest
 from .checking import Check
 
 AGAIN = 3
-"""How often the files are looked for: a media backup that runs now moves what it replaces."""
+"""How often files are looked for: a concurrent media backup moves the files that it replaces."""
 PAUSE = 1
 """Seconds between two looks."""
 
 
 def check_media(check: Check) -> None:
-    """Carry out a check of a media backup up to the level that is wanted."""
+    """Check a media backup up to the requested level."""
     refuse_unreadable_manifest(check)
     if check.backup.manifest is None:
         raise NotChecked(
-            gettext_noop("It has no manifest, so nobody knows which versions of the files belong to it."),
+            gettext_noop("Without a manifest, the versions of its files are unknown."),
             hint=gettext_noop("Make a new media backup."),
         )
     check_bytes(check)
@@ -48,9 +48,9 @@ def check_media(check: Check) -> None:
 
 
 def _locate(check: Check, files: list[MediaFile]) -> dict[str | None, list[str]]:
-    """Find every file, looking again where some seem to be missing.
+    """Find every file, with retries if some seem to be missing.
 
-    :raises BackupDamaged: they are.
+    :raises BackupDamaged: files are missing.
     """
     for left in reversed(range(AGAIN)):
         try:
@@ -65,7 +65,7 @@ def _locate(check: Check, files: list[MediaFile]) -> dict[str | None, list[str]]
 def _read_files(check: Check, files: list[MediaFile], places: dict[str | None, list[str]]) -> None:
     """Read the bytes of every file.
 
-    :raises BackupDamaged: those of some can't be read, or are not as many as they should be.
+    :raises BackupDamaged: some can't be read, or have another size.
     """
     control, sizes = check.job.control, {each.path: each.size for each in files}
     control.bytes_done, control.bytes_total = 0, sum(sizes.values())

@@ -1,4 +1,4 @@
-"""Check a backup that was restored beside the live database: rows, constraints, and what the site makes of it."""
+"""Checks a backup by opening it: its rows, its constraints, and reading it with the site's models."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from .opening import opened_in
 
 
 def check_opened(check: Check) -> None:
-    """Open the backup and look at it from all sides that are wanted."""
+    """Open the backup and check it up to the requested level."""
     if not check.begin(Level.RESTORE):
         return
     connector = get_connector(check.backup.database)
@@ -55,10 +55,10 @@ def check_opened(check: Check) -> None:
 def _open(check: Check, connector: Connector, stack: ExitStack) -> str:
     """Open the backup until the stack is closed, and return its alias.
 
-    :raises NotChecked: that is not possible here.
+    :raises NotChecked: opened backups are not possible here.
     :raises CheckFailed: it can't be restored.
     """
-    # By now its bytes and its structure are good, whatever an earlier check has found.
+    # Its bytes and its structure have passed by now, whatever an earlier check found.
     state = State.COMPLETE if check.backup.manifest else State.LEGACY
     backup = dataclasses.replace(check.backup, state=state)
     for is_last in (False, True):
@@ -80,13 +80,13 @@ def _open(check: Check, connector: Connector, stack: ExitStack) -> str:
 
 
 def _says_nothing(connector: Connector, error: Exception) -> bool:
-    """Whether a failed restore says something of the server, and nothing of the backup."""
+    """Whether a failed restore is caused by the server, not by the backup."""
     was_killed = isinstance(error, BackupError) and "signal" in error.params
     if was_killed or connector.is_trouble_of_server(error):
         return True
     try:
         ask(connector)
-    except BackupError:  # it has gone meanwhile
+    except BackupError:  # it was deleted meanwhile
         return True
     return False
 
@@ -101,10 +101,10 @@ def _not_here(error: Exception) -> NotChecked:
 
 
 def _compare(check: Check, connector: Connector, alias: str) -> None:
-    """Compare what was restored with what was read before.
+    """Compare the restored data with what was read before.
 
     :raises BackupDamaged: rows are missing.
-    :raises CheckFailed: a table is, or a constraint does not hold.
+    :raises CheckFailed: a table is missing, or a constraint is violated.
     """
     found = connector.count_rows(alias)
     counted = {name: rows for name, rows in check.rows.items() if rows is not None}
@@ -122,7 +122,7 @@ def _compare(check: Check, connector: Connector, alias: str) -> None:
     refuse_other_rows(counted, dict(found))
     if broken := connector.broken(alias):
         raise CheckFailed(
-            gettext_noop("%(count)d constraints do not hold: %(names)s."),
+            gettext_noop("%(count)d constraints are violated: %(names)s."),
             hint=gettext_noop("The live data may break them, too. Correct it there, and make a new backup."),
             count=len(broken),
             names=shown(broken),

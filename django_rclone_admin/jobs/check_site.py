@@ -1,4 +1,4 @@
-"""Check with Django: migrations, models, sequences, and the checks that the site has of its own."""
+"""Checks with Django: migrations, models, sequences, and the site's own checks."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from .plan import compare_migrations
 
 
 def check_site(check: Check, connector: Connector, alias: str) -> None:
-    """Check an opened backup as the site would use it.
+    """Check an opened backup in the way in which the site would use it.
 
-    :raises CheckFailed: something is wrong.
+    :raises CheckFailed: a check failed.
     :raises NotChecked: there was nothing to check.
     """
     _check_migrations(check, alias)
@@ -45,7 +45,7 @@ def check_site(check: Check, connector: Connector, alias: str) -> None:
         _check_own(check, each, alias)
     if not read and not own:
         raise NotChecked(
-            gettext_noop("The site has no model whose table is in this backup."),
+            gettext_noop("None of the site's models has its table in this backup."),
             hint=gettext_noop("Write checks of your own in VERIFY_CHECKS."),
         )
 
@@ -68,7 +68,8 @@ def _check_migrations(check: Check, alias: str) -> None:
 def _read_models(check: Check, connector: Connector, alias: str) -> list[type[models.Model]]:
     """Read the first and the last row of each model of the site that belongs to the database.
 
-    Models of apps whose migrations differ between the backup and the code are passed over, for their tables do, too.
+    Models of apps whose migrations differ between the backup and the code are skipped, because their tables differ,
+    too.
     """
     others = {
         each.partition(".")[0] for names in compare_migrations(applied_migrations(alias)) for each in names
@@ -132,7 +133,7 @@ def _check_own(check: Check, own: Any, alias: str) -> None:
 
 
 def _check_limits(check: Check, label: str, limits: dict[str, Any], alias: str) -> None:
-    """Check that a model has enough rows, and new ones."""
+    """Check that a model has enough rows, and recent ones."""
     try:
         model = apps.get_model(label)
         rows = model._base_manager.using(alias)

@@ -1,4 +1,4 @@
-"""Check the stored bytes of a database backup, and what they are: the levels that need no server."""
+"""Checks the stored bytes of a database backup and its structure: the levels that need no server."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from ..exceptions import (
 from .checking import Check
 
 SHOWN = 10
-"""How many names a message has."""
+"""How many names a message contains."""
 
 
 def check_stored(check: Check) -> None:
-    """Read every stored byte and, where that is wanted, let the connector read the dump."""
+    """Read every stored byte and, if the level requires it, let the connector read the dump."""
     refuse_unreadable_manifest(check)
     if check.wanted is Level.CHECKSUM:
         if check.backup.manifest is None:
@@ -46,9 +46,9 @@ def check_stored(check: Check) -> None:
 
 
 def refuse_unreadable_manifest(check: Check) -> None:
-    """Refuse a backup whose manifest can't be read: what its bytes should be is not known any more.
+    """Refuse a backup whose manifest can't be read, because the expected bytes are unknown.
 
-    :raises BackupDamaged: that is so.
+    :raises BackupDamaged: in that case.
     """
     if check.backup.has_manifest and check.backup.manifest is None:
         raise BackupDamaged(gettext_noop("The manifest of the backup can't be read."))
@@ -59,10 +59,10 @@ def refuse_unreadable_manifest(check: Check) -> None:
 def check_bytes(check: Check) -> None:
     """Compare the size and the SHA-256 of the stored bytes with the manifest.
 
-    What is wrong is read twice: a transfer may go wrong, too.
+    A mismatch is read twice, because the transfer may have failed.
 
-    :raises BackupDamaged: they are others.
-    :raises BackupNotFound: they are gone.
+    :raises BackupDamaged: the bytes differ.
+    :raises BackupNotFound: the backup was deleted.
     """
     check.level = Level.CHECKSUM
     for is_last in (False, True):
@@ -80,9 +80,9 @@ def check_bytes(check: Check) -> None:
 
 
 def _examine(check: Check, connector: Connector) -> None:
-    """Let the connector read the dump; where it finds fault, find out first whether the bytes are those that were stored.
+    """Let the connector read the dump; if it reports a problem, first check whether the bytes are unchanged.
 
-    :raises BackupDamaged: they are not; or they are, and the dump is not good.
+    :raises BackupDamaged: the bytes have changed; or they have not, and the dump is defective.
     """
     for is_last in (False, True):
         check.job.stage(_("Reading the backup"), then=_("Checking what was read"))
@@ -108,7 +108,7 @@ def _examine(check: Check, connector: Connector) -> None:
 
 
 def _read(check: Check, sink: object, stages: list[Stage]) -> None:
-    """Stream the stored bytes into a sink; they must be those of the manifest."""
+    """Stream the stored bytes into a sink; they must match the manifest."""
     backup, control = check.backup, check.job.control
     manifest = backup.manifest
     size = manifest.size if manifest else backup.size
@@ -120,16 +120,16 @@ def _read(check: Check, sink: object, stages: list[Stage]) -> None:
     except RemoteUndecryptable as error:
         if manifest is None:
             raise
-        # The manifest could be read, so the password is right.
+        # The manifest could be read, so the passphrase is right.
         raise BackupDamaged(
-            gettext_noop("The stored bytes have changed: they can't be decrypted any more.")
+            gettext_noop("The stored bytes have changed: they can no longer be decrypted."),
         ) from error
     finally:
         check.size, check.sha256 = meter.size, meter.sha256
 
 
 def _refuse_gone(check: Check) -> None:
-    """Tell a backup that somebody has deleted meanwhile from one that is damaged: a bucket gives nothing for it, too."""
+    """Distinguish a deleted backup from a damaged one: a bucket returns nothing for either."""
     if check.job.catalog.rclone.size(check.backup.path) is None:
         raise BackupNotFound(
             gettext_noop("There is no backup “%(name)s” on the remote."), name=check.backup.name
@@ -139,12 +139,12 @@ def _refuse_gone(check: Check) -> None:
 def _connector(check: Check) -> Connector:
     """Return the connector that can read the backup.
 
-    :raises NotChecked: there is none here.
+    :raises NotChecked: this site has none for it.
     """
     backup = check.backup
     if not is_database(backup.database):
         raise NotChecked(
-            gettext_noop("There is no database “%(database)s” here, so nobody knows how to read its backup."),
+            gettext_noop("There is no database “%(database)s” here, so its backup can't be read."),
             hint=gettext_noop("Configure the database in DATABASES."),
             database=backup.database,
         )
@@ -173,14 +173,14 @@ def _note_tables(check: Check, examiner: Examiner) -> None:
 
 
 def _compare(check: Check) -> None:
-    """Compare what was found with the manifest.
+    """Compare the result with the manifest.
 
-    :raises BackupDamaged: tables or rows are missing, or there are more.
+    :raises BackupDamaged: the tables or rows differ.
     """
     manifest = check.backup.manifest
     if manifest is None:
         if not check.rows:
-            raise BackupDamaged(gettext_noop("The backup holds no table."))
+            raise BackupDamaged(gettext_noop("The backup does not contain any table."))
         return
     if lacking := sorted({*manifest.tables} - check.rows.keys()):
         raise BackupDamaged(
@@ -196,9 +196,9 @@ def _expected(manifest: Manifest) -> dict[str, int]:
 
 
 def refuse_other_rows(expected: dict[str, int], found: dict[str, int | None]) -> None:
-    """Compare the rows of tables, as far as both sides were counted.
+    """Compare the rows of tables, where both sides were counted.
 
-    :raises BackupDamaged: some differ.
+    :raises BackupDamaged: some numbers differ.
     """
     wrong = [
         f"{name} ({rows} instead of {expected[name]})"
@@ -214,12 +214,12 @@ def refuse_other_rows(expected: dict[str, int], found: dict[str, int | None]) ->
 
 
 def shown(names: list[str]) -> str:
-    """Return as many of these names as a message has room for."""
+    """Return as many of these names as a message contains."""
     return ", ".join(names[:SHOWN]) + ("…" if len(names) > SHOWN else "")
 
 
 def _no_manifest() -> NotChecked:
     return NotChecked(
-        gettext_noop("It has no manifest, so nobody knows what its bytes should be."),
+        gettext_noop("Without a manifest, the expected bytes are unknown."),
         hint=gettext_noop("Check it up to the level “structure”: the whole backup is read then."),
     )

@@ -1,4 +1,4 @@
-"""What a check knows while it is carried out, and which errors say something of the backup."""
+"""The state of a check in progress, and the errors that are results of a check."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from ..exceptions import BackupDamaged, CheckFailed, WrongFormat
 from .job import Job
 
 FAILURES = (BackupDamaged, WrongFormat, CheckFailed)
-"""Errors that say something of the backup. All others only say that the check could not go on, and nothing is recorded."""
+"""Errors about the backup itself. All others interrupt the check, and nothing is recorded."""
 
 
 @dataclass(kw_only=True)
 class Check:
-    """One check of one backup, as far as it has come."""
+    """One check of one backup, with its results so far."""
 
     job: Job
     backup: StoredObject
     wanted: Level
     level: Level = Level.CHECKSUM
-    """The one that is being checked."""
+    """The current level."""
     proven: Level | None = None
     size: int = 0
     sha256: str = ""
     rows: dict[str, int | None] = field(default_factory=dict)
-    """Of each table in the dump, as it was read without a server."""
+    """Rows of each table in the dump, as read without a server."""
     tables: dict[str, dict[str, int | None]] = field(default_factory=dict)
-    """As the record has them."""
+    """In the format of the record."""
     notes: list[str] = field(default_factory=list)
-    """English sentences: what was passed over."""
+    """English sentences: what was skipped."""
     versions: dict[str, str] = field(default_factory=dict)
 
     def begin(self, level: Level) -> bool:
-        """Go on to a level; false when it is not asked for."""
+        """Start a level; false if it was not requested."""
         if not self.wanted.includes(level):
             return False
         self.level = level
         return True
 
     def passed(self) -> None:
-        """Note that the level was passed."""
+        """Record that the current level has passed."""
         self.proven = self.level

@@ -1,4 +1,4 @@
-"""Close opened backups: those that nobody needs, have expired, or were left by a process that died."""
+"""Closes opened backups: expired ones, and those that killed processes left behind."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 def site() -> str:
-    """Return eight hex digits of this site: other sites may open backups on the same server, and theirs are not ours."""
+    """Return eight hex digits that identify this site: other sites may open backups on the same server."""
     database = connections[history.database()].settings_dict
     whose = "|".join(str(database.get(key, "")) for key in ("HOST", "PORT", "NAME"))
     return str(salted_hmac("django_rclone_admin.opened", whose, algorithm="sha256").hexdigest()[:8])
@@ -52,11 +52,11 @@ def close(opened: OpenedBackup) -> None:
 
 
 def sweep(servers: Iterable[str] | None = None) -> list[OpenedBackup]:
-    """Remove what has expired, and what was left by runs and processes that died; return what had a row.
+    """Remove expired opened backups, and those that killed runs and processes left behind; return those that had a row.
 
-    What fails is left for the next look.
+    Failures are left for the next sweep.
 
-    :param servers: aliases on whose servers to look for places without a row; by default all that may have some.
+    :param servers: aliases whose servers are searched for places without a row; by default all that may have some.
     """
     if not has_table():
         return []
@@ -69,17 +69,18 @@ def sweep(servers: Iterable[str] | None = None) -> list[OpenedBackup]:
 
 
 def _try(work: Callable[[T], object], what: T) -> bool:
-    """Do something that may fail and is then left for the next look; return whether it was done."""
+    """Try something that the next sweep will retry; return whether it succeeded."""
     try:
         work(what)
     except (BackupError, DatabaseError, OSError) as error:
-        logger.debug("What is left of opened backups could not be removed: %s", error)
+        logger.debug("Remains of opened backups could not be removed: %s", error)
         return False
     return True
 
 
 def _sweep_server(server: str) -> None:
-    """Drop the places of this site that have no row. A place is listed before the rows are: its own is older."""
+    """Drop the places of this site without a row. Places are listed before rows, so each listed place already had its
+    row."""
     places = get_connector(server).places()
     if places is None:
         return
@@ -92,7 +93,7 @@ def _sweep_server(server: str) -> None:
 
 
 def is_over(opened: OpenedBackup) -> bool:
-    """Whether an opened backup has expired, or whoever it is there for is gone."""
+    """Whether an opened backup has expired, or the run or process that it is reserved for has ended."""
     if opened.expires_at <= clock.now():
         return True
     if opened.run and stale.is_over(str(opened.run)) is not False:

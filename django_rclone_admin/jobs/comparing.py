@@ -1,4 +1,4 @@
-"""What an opened backup holds, beside what the live database holds now."""
+"""Compares the contents of an opened backup with the live database."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .opening import find_places
 from .plan import compare_migrations
 
 SECONDS = 10
-"""How long the rows of the live database are counted; then the rest is unknown."""
+"""Time limit for counting live rows; the remaining tables are unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,18 +25,18 @@ class TableDifference:
 
     name: str
     label: str
-    """What the model of the table is called; the name of the table where it has none."""
+    """The name of the table's model; the name of the table if it has none."""
     has_model: bool
     then: int | None
-    """Rows in the backup; ``None``: the table is not in it."""
+    """Rows in the backup; ``None``: the backup lacks the table."""
     now: int | None
-    """Rows now; ``None``: there is no such table, or it was not counted."""
+    """Rows now; ``None``: the table does not exist, or was not counted."""
     is_gone: bool
-    """Whether the live database does not have it any more."""
+    """Whether the live database lacks the table."""
 
     @property
     def difference(self) -> int | None:
-        """How many rows more there are now; ``None`` where that is not known."""
+        """The growth in rows since the backup; ``None`` where it is unknown."""
         if self.is_gone:
             return -(self.then or 0)
         return None if self.now is None else self.now - (self.then or 0)
@@ -52,22 +52,22 @@ class OpenedDifference:
     missing_migrations: list[str]
     """In the code, not applied in the backup: ``app.name``."""
     is_live_known: bool
-    """Whether the live database could be looked at."""
+    """Whether the live database answered."""
 
     @property
     def changed(self) -> list[TableDifference]:
-        """The tables whose numbers of rows differ, those with the most rows first."""
+        """The tables whose numbers of rows differ, largest first."""
         found = [each for each in self.tables if each.difference and each.then is not None]
         return sorted(found, key=lambda each: -abs(each.difference or 0))
 
     @property
     def new(self) -> list[TableDifference]:
-        """The tables that are not in the backup."""
+        """The tables that the backup lacks."""
         return [each for each in self.tables if each.then is None]
 
     @property
     def added(self) -> int:
-        """How many rows the live database has more, in all tables that have more."""
+        """The sum of rows that were added, over all tables that have grown."""
         return sum(max(each.difference or 0, 0) for each in self.tables)
 
 
@@ -103,7 +103,7 @@ def compare(opened: OpenedBackup) -> OpenedDifference:
 
 
 def _live_rows(database: str) -> dict[str, int | None] | None:
-    """Return the rows of each live table, as far as they could be counted in time; ``None``: nobody answers."""
+    """Return the rows of each live table, as far as counted in time; ``None`` if the database does not answer."""
     try:
         places = get_connector(database).places()
         return dict(places.rows(seconds=SECONDS)) if places else None

@@ -1,4 +1,4 @@
-"""Connections to databases that may never answer: how long they may take, and how a call that hangs is ended."""
+"""Time limits for connections to unresponsive databases, and a way to end a hanging call."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from ..core.control import Control
 
 CONNECT_SECONDS = 5
-"""How long a connection to the history may take."""
+"""Time limit for connecting to the history's database."""
 ANSWER_SECONDS = 10
-"""How long a server may take to answer, where the client library can watch that by itself."""
+"""Time limit for an answer, where the client library supports it."""
 LIMITS: dict[str, dict[str, int]] = {
     "postgresql": {"connect_timeout": CONNECT_SECONDS},
     "mysql": {
@@ -25,20 +25,20 @@ LIMITS: dict[str, dict[str, int]] = {
         "write_timeout": ANSWER_SECONDS,
     },
 }
-"""Connection options, by vendor. What the site has set itself counts."""
+"""Connection options, by vendor. The site's own options take precedence."""
 
 
 def limit(connection: BaseDatabaseWrapper) -> None:
-    """Have a connection of this thread, which is not open yet, end by itself what takes too long."""
+    """Set time limits on an unopened connection of this thread."""
     options = {**LIMITS.get(connection.vendor, {}), **connection.settings_dict.get("OPTIONS", {})}
     connection.settings_dict = {**connection.settings_dict, "OPTIONS": options}
 
 
 def break_off(connection: BaseDatabaseWrapper) -> None:
-    """Have the call that another thread is making on a connection fail: end the connection under its feet."""
+    """Make another thread's call on a connection fail, by shutting down its socket."""
     raw = connection.connection
     holder = raw if hasattr(raw, "fileno") else getattr(raw, "_sock", None)
-    # It may be closed at this very moment, or have no socket.
+    # The connection may be closed at this moment, or lack a socket.
     with contextlib.suppress(Exception), socket.socket(fileno=os.dup(holder.fileno())) as duplicate:  # type: ignore[union-attr]
         duplicate.shutdown(socket.SHUT_RDWR)
 

@@ -1,4 +1,4 @@
-"""How runs get to their work: here and now, or queued with the executor and carried out by whoever takes them."""
+"""Starts runs: immediately, or queued with the executor and carried out later."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ WORK: dict[str, Callable[[Job], str]] = {
     Kind.OPEN: open_backup,
     Kind.VERIFY: verify,
 }
-"""What carries out a queued run, by its kind. Everything else that it needs is in the run's row."""
+"""The function that carries out a queued run, by kind. The run's row contains all other inputs."""
 
 
 def run_now(run: BackupRun, work: Callable[[Job], str], progress: Progress | None = None) -> BackupRun:
@@ -56,7 +56,7 @@ def run_now(run: BackupRun, work: Callable[[Job], str], progress: Progress | Non
 
 
 def _will_record(run: BackupRun) -> bool:
-    """Whether the run is going to be recorded. One that can't begin has failed, and whoever waits for that is told."""
+    """Whether the run will be recorded. If it can't begin, its failure is announced to listeners."""
     try:
         return history.will_record(run)
     except BackupError as error:
@@ -66,15 +66,15 @@ def _will_record(run: BackupRun) -> bool:
 
 
 def enqueue(run: BackupRun) -> BackupRun:
-    """Lock the database and hand the work to the executor, once the current transaction is committed.
+    """Lock the database and submit the run to the executor, once the current transaction is committed.
 
     :raises RunInProgress: another run locks the database.
-    :raises BackupError: the executor did not take it.
+    :raises BackupError: the executor failed.
     """
     run.lock = run.lock_name
     executor = get_executor()
     lock.enqueue(run, executor)
-    # Before the commit, neither another thread nor another process sees the row.
+    # Other threads and processes don't see the row before the commit.
     transaction.on_commit(functools.partial(_submit, run, executor), using=history.database())
     return run
 
@@ -91,7 +91,7 @@ def _submit(run: BackupRun, executor: Executor) -> None:
         waiting.remove(str(run.pk))
         run.refresh_from_db()
         if run.status != Status.QUEUED:
-            raise  # it was taken at once, and has ended with an error of its own
+            raise  # it was executed at once, and failed with its own error
         stale.reap(run, gettext("The run could not be queued."))
         raise BackupError(
             gettext_noop("The run could not be queued: %(reason)s"),
@@ -101,7 +101,7 @@ def _submit(run: BackupRun, executor: Executor) -> None:
 
 
 def _process_ended(run_id: str, status: int, words: str) -> None:
-    """Close a run whose process has ended before it did."""
+    """Close a run whose process ended early."""
     run = BackupRun.objects.filter(pk=run_id).first()
     if run is None or not run.is_active:
         return
@@ -116,7 +116,7 @@ def _process_ended(run_id: str, status: int, words: str) -> None:
 def carry_out_queued(run_id: str) -> bool:
     """Carry out one queued run; executors call this.
 
-    :returns: whether such a run was queued. Its outcome is in its row.
+    :returns: whether the run was queued. Its outcome is in its row.
     """
     try:
         if not lock.begin_queued(run_id):
@@ -145,7 +145,7 @@ def _work_of(run: BackupRun) -> Callable[[Job], str]:
 
 
 def _check_all(run: BackupRun) -> None:
-    """Check the backup of a run, and then the others that were asked for, whatever becomes of each."""
+    """Check the backup of a run, and then the other requested ones, whatever the results."""
     options = VerifyOptions.from_run(run)
     others = [
         BackupRun(
@@ -167,9 +167,9 @@ def _check_all(run: BackupRun) -> None:
 
 
 def clean_up(database: str, origin: Origin, *, made: Collection[str] = ()) -> list[Decision]:
-    """Remove the backups of a database that the retention rules do not keep, as a run of its own.
+    """Remove the backups of a database that the retention rules do not keep, as a separate run.
 
-    :param made: paths of what was just made: it is kept, and all that was stored later.
+    :param made: paths of backups just made: they are kept, and so are all that were stored later.
     """
     work = Pruning(made)
     run_now(BackupRun(kind=Kind.PRUNE, database=database, **origin.as_fields()), work)
@@ -177,7 +177,7 @@ def clean_up(database: str, origin: Origin, *, made: Collection[str] = ()) -> li
 
 
 def clean_up_media(origin: Origin, *, made: Collection[str] = ()) -> list[Decision]:
-    """Remove the media backups that the retention rules do not keep, as a run of its own; see :func:`clean_up`."""
+    """Remove the media backups that the retention rules do not keep, as a separate run; see :func:`clean_up`."""
     work = MediaPruning(made)
     run_now(BackupRun(kind=Kind.PRUNE, database=MEDIA, **origin.as_fields()), work)
     return work.decisions

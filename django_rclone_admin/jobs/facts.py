@@ -1,4 +1,4 @@
-"""What is asked of a database before the work on it; and how it is said that nobody answers."""
+"""Queries a database for facts before work on it, and builds the error for an unreachable database."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..exceptions import ProgramFailed, gettext_noop
 
 
 def ask(connector: Connector) -> Facts:
-    """Ask a database about itself.
+    """Return the facts about a database.
 
     :raises ProgramFailed: it can't be reached.
     """
@@ -20,11 +20,13 @@ def ask(connector: Connector) -> Facts:
 
 
 def unreachable(alias: str, error: Exception) -> ProgramFailed:
-    """Return what to say of a database that does not answer."""
+    """Return the error for a database that does not answer."""
     connections[alias].close()
     return ProgramFailed(
         gettext_noop("The database “%(database)s” can't be reached: %(reason)s"),
-        hint=gettext_noop("Nothing was changed. Check that the server runs and that DATABASES is right."),
+        hint=gettext_noop(
+            "Nothing was changed. Check that the database server is running and that DATABASES is right."
+        ),
         database=alias,
         reason=" ".join(str(error).split()),
     )

@@ -1,4 +1,4 @@
-"""The heartbeat of a run: it shows that the run lives, hears that it has to stop, and is what its fence asks."""
+"""The heartbeat of a run: it shows that the run is alive, receives requests to stop, and acts as the run's fence."""
 
 from __future__ import annotations
 
@@ -25,34 +25,34 @@ from .history_thread import HistoryThread
 logger = logging.getLogger("django_rclone_admin")
 
 TICK, BEAT = 0.25, 1.0
-"""Seconds between looks at the progress, and between heartbeats."""
+"""Seconds between two updates of the progress, and between heartbeats."""
 LEASE = 0.75
-"""The part of ``STALE_AFTER`` after which a run that could not beat stops itself: before others may take over."""
+"""The fraction of ``STALE_AFTER`` after which a run without heartbeats stops itself, before others take over."""
 ASLEEP = 1.5
-"""Seconds between two looks, from which on the process was frozen, or as good as that."""
+"""An interval between two beats that shows that the process was frozen."""
 HANGING_SECONDS = 10.0
-"""After this time a write to the history is given up, and tried again with a new connection."""
+"""Time limit of a write to the history; then it is retried with a new connection."""
 PATIENCE = 10.0
-"""How long the work waits for the answer of the history."""
+"""How long the work waits for an answer of the history."""
 STOPPED_PATIENCE = 3.0
-"""The same once somebody wants the run to stop."""
+"""The same after a request to stop."""
 LOOK = 0.1
 
 T = TypeVar("T")
 
 
 class Heart:
-    """Beats for one run while its work is done, and writes its row.
+    """Writes the heartbeats and the row of one run while its work is done.
 
-    :param run: has begun.
-    :param look: puts the progress into the run; called a few times a second.
+    :param run: a running run.
+    :param look: copies the progress into the run; called a few times a second.
     """
 
     def __init__(self, run: BackupRun, control: Control, look: Callable[[], None], *, recorded: bool) -> None:
         self._run, self._control, self._look = run, control, look
         self.recorded = recorded
         self._alias = database()
-        # What others can't see yet, they can't take over; and another connection could not write to it.
+        # An uncommitted row can't be taken over by others, nor written by another connection.
         self._is_private = recorded and connections[self._alias].in_atomic_block
         self._thread: HistoryThread | None = None
         self._pending: Future[None] | None = None
@@ -69,25 +69,25 @@ class Heart:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the beats; the row can still be written, until :meth:`close`."""
+        """End the heartbeats; the row can still be written, until :meth:`close`."""
         self._done.set()
         self._pulse.join(STOPPED_PATIENCE)
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         if self._thread:
             self._thread.close(STOPPED_PATIENCE)
 
-    # -- what the work asks ---------------------------------------------------------------------------------------
+    # -- calls by the work ----------------------------------------------------------------------------------------
 
     def is_due(self) -> bool:
-        """Whether the last heartbeat is so old that the process must have been frozen since."""
+        """Whether the last heartbeat is so old that the process must have been frozen."""
         return self._is_watched and not self._is_locked_out and self._age > self._limit
 
     def confirm(self) -> None:
-        """Beat, and wait for the answer.
+        """Write a heartbeat and wait for the result.
 
-        :raises BackupError: the run is not the active one any more, or the history does not answer.
+        :raises BackupError: the run is no longer active, or the history does not answer.
         """
         if not self._is_watched:
             return
@@ -109,9 +109,9 @@ class Heart:
             time.sleep(LOOK)
 
     def write(self, save: Callable[[], T]) -> T:
-        """Write to the row, and wait for that.
+        """Write to the row and wait for the result.
 
-        :raises django.db.Error: it could not be written.
+        :raises django.db.Error: the write failed.
         """
         if self._is_private:
             return save()
@@ -128,7 +128,7 @@ class Heart:
                 return answer.result()
             time.sleep(LOOK)
 
-    # -- the thread that beats ------------------------------------------------------------------------------------
+    # -- the heartbeat thread -------------------------------------------------------------------------------------
 
     def _beat_until_done(self) -> None:
         asked_at, is_broken = 0.0, False
@@ -151,14 +151,14 @@ class Heart:
             self._stop_when_late()
 
     def _notice_sleep(self) -> None:
-        """See whether this process was frozen: then it gets the time to ask, instead of being late."""
+        """Detect whether this process was frozen: then it must ask first, instead of being stopped as late."""
         now = time.monotonic()
         if now - self._ticked_at > ASLEEP:
             self._woke_at = now
         self._ticked_at = now
 
     def _stop_when_late(self) -> None:
-        """Stop the work before others may take it for dead."""
+        """Stop the work before others may treat it as stale."""
         if self._is_locked_out or self._age < self._limit:
             return
         if time.monotonic() - self._woke_at < STOPPED_PATIENCE:
@@ -193,7 +193,7 @@ class Heart:
         return self._history.submit(call)
 
     def _wait(self, asked: Future[None], deadline: float) -> str | None:
-        """Wait for the answer; return what went wrong, if anything did."""
+        """Wait for the answer; return the problem, if any."""
         while not asked.done():
             self._control.raise_if_stopped()
             if time.monotonic() > deadline:
@@ -208,9 +208,9 @@ class Heart:
     # -- in the thread of the history -----------------------------------------------------------------------------
 
     def _beat(self) -> None:
-        """Write a heartbeat; stop the work if the run has been ended by somebody else."""
+        """Write a heartbeat; stop the work if another process has closed the run."""
         if self._run.finished_at is not None:
-            return  # it was asked for before the end, and comes after it
+            return  # requested before the end, executed after it
         run, began = self._run, time.monotonic()
         try:
             is_ours = self._renew()
@@ -226,10 +226,10 @@ class Heart:
             self._control.stop(Cancelled(gettext_noop("The run was cancelled.")))
 
     def _renew(self) -> bool:
-        """Write the heartbeat; return whether the run is still at work by its row.
+        """Write the heartbeat; return whether the row says that the run is active.
 
-        :raises DatabaseError: it has no row. That is as if nobody answered: a swap of the history's database may have it come a
-            moment later, and where somebody has deleted it, others may have begun, and ended, since.
+        :raises DatabaseError: the row is missing. This counts as no answer: a swap of the history's database may bring
+            it a moment later; if it was deleted, other runs may have started, and ended, since.
         """
         run, row = self._run, self._row
         run.heartbeat_at = beats.now(self._alias)
@@ -252,7 +252,7 @@ class Heart:
 
 
 def _is_locked(error: BaseException) -> bool:
-    """Whether somebody holds SQLite's file; as long as that is so, nobody else can take the run over either."""
+    """Whether SQLite's file is locked; in that case no other process can take the run over either."""
     cause = error.__cause__
     return isinstance(cause, sqlite3.Error) and getattr(cause, "sqlite_errorcode", 0) & 0xFF in (
         sqlite3.SQLITE_BUSY,

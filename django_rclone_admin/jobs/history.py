@@ -1,4 +1,4 @@
-"""The run history as a table: which database holds it, and whether it is there."""
+"""The run history as a table: which database contains it, and whether the table exists."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ APP = "django_rclone_admin"
 
 
 def database() -> str:
-    """Return the alias of the database that holds the history."""
+    """Return the alias of the database with the history."""
     return router.db_for_write(BackupRun)
 
 
 def has_table(alias: str | None = None) -> bool:
-    """Whether runs can be recorded. They can't on a new server, and work must go on all the same."""
+    """Whether runs can be recorded. They can't on a new server, where work must be possible nevertheless."""
     try:
         return _is_in(alias or database())
-    except Exception:  # noqa: BLE001  (not only the database says no, see below)
+    except Exception:  # noqa: BLE001  (not only database errors, see below)
         return False
 
 
@@ -33,25 +33,24 @@ def _is_in(alias: str) -> bool:
 
 
 def will_record(run: BackupRun) -> bool:
-    """Whether a run is going to be recorded; where it is not, the log says why.
+    """Whether a run will be recorded; if not, log why.
 
-    :raises ProgramFailed: the history is in the database that the run is about, and that can't be reached.
+    :raises ProgramFailed: the history is in the run's own database, which can't be reached.
     """
     alias = database()
     try:
         if _is_in(alias):
             return _is_up_to_date(alias)
-    except (
-        Exception
-    ) as error:  # a test without a database raises its own, and so does a site with DATABASES = {}
+    except Exception as error:  # tests without a database, and a site with DATABASES = {}, raise other errors
         told = unreachable(alias, error)
         is_gone = isinstance(error, OperationalError | InterfaceError)
         if is_gone and run.database == alias and run.kind in (Kind.DB_BACKUP, Kind.DB_RESTORE):
             raise told from error
-        logger.warning("The run is not recorded, and locks out no other: %s", told)
+        logger.warning("The run is not recorded, and does not lock its database: %s", told)
         return False
     logger.warning(
-        "The run is not recorded: the history has no table in “%s” yet. Run “manage.py migrate”.", alias
+        "The run is not recorded: the table of the history does not exist in “%s”. Run “manage.py migrate”.",
+        alias,
     )
     return False
 
@@ -70,7 +69,7 @@ def _is_up_to_date(alias: str) -> bool:
 
 
 def last_stored(database: str) -> Stored | None:
-    """Return what the last backup of a database has stored, or ``None`` when this site's history does not know."""
+    """Return what the last backup of a database has stored, or ``None`` if the history does not contain one."""
     if not has_table():
         return None
     try:

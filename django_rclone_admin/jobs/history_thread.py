@@ -1,4 +1,4 @@
-"""A thread that does the writes of one run to the history, so that a server that never answers blocks nobody else."""
+"""A thread for one run's writes to the history, so that an unresponsive server blocks nothing else."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ T = TypeVar("T")
 
 
 class HistoryThread:
-    """Carries out calls one after the other, with a connection of its own.
+    """Executes calls one after the other, with its own connection.
 
-    :param alias: of the database that holds the history.
+    :param alias: the database of the history.
     """
 
     def __init__(self, alias: str) -> None:
@@ -32,24 +32,24 @@ class HistoryThread:
         self._thread.start()
 
     def submit(self, call: Callable[[], T]) -> Future[T]:
-        """Have a call carried out; where the connection turns out to be gone, once more with a new one."""
+        """Execute a call; if the connection was lost, retry once with a new one."""
         future: Future[T] = Future()
         self._calls.put((future, call))
         return future
 
     @property
     def busy_seconds(self) -> float:
-        """For how long the call that is being carried out has taken."""
+        """The duration of the current call so far."""
         since = self._busy_since
         return 0 if since is None else time.monotonic() - since
 
     def break_off(self) -> None:
-        """Have the call that is being carried out fail."""
+        """Make the current call fail."""
         if self._connection:
             break_off(self._connection)
 
     def close(self, patience: float) -> None:
-        """Let the thread end after its calls, and wait for that; one that hangs is left behind."""
+        """End the thread after its calls, and wait for that; a hanging thread is left behind."""
         self._calls.put(None)
         self._thread.join(patience)
 
@@ -73,11 +73,11 @@ class HistoryThread:
                 result = call()
             except (OperationalError, InterfaceError):
                 connection = connections[self._alias]
-                if connection.vendor == "sqlite":  # it has no connection to lose
+                if connection.vendor == "sqlite":  # a file can't lose its connection
                     raise
-                connection.close()  # a swap ends all connections, and so may the server
+                connection.close()  # a swap ends all connections, and the server may do so, too
                 result = call()
-        except BaseException as error:  # noqa: BLE001  (raised again by whoever asks for the result)
+        except BaseException as error:  # noqa: BLE001  (raised again where the result is read)
             future.set_exception(error)
         else:
             future.set_result(result)

@@ -1,4 +1,4 @@
-"""One run being carried out: its record, its heartbeat, its signals."""
+"""Carries out one run: its record, its heartbeat, its signals."""
 
 from __future__ import annotations
 
@@ -39,24 +39,24 @@ CHANGED: dict[str, str] = {
         "Some files may be in the mirror already; the next media backup goes on from there."
     ),
     Kind.MEDIA_RESTORE: gettext_noop(
-        "Some files may have been restored or removed; the log of the run says what was put back."
+        "Some files may have been restored or removed; the log of the run lists what was undone."
     ),
     Kind.PRUNE: gettext_noop("Some backups may have been removed before that."),
     Kind.DB_BACKUP: gettext_noop(
         "Unfinished objects may be left on the remote; the next backup removes what it can."
     ),
 }
-"""What a run that fails may have changed, where it has changed anything that stays."""
+"""What a failed run may have changed permanently, by kind."""
 
 
 class Vetoed(BackupError):
-    """A receiver of a ``pre_*`` signal raised."""
+    """A receiver of a ``pre_*`` signal has raised."""
 
-    default_hint = gettext_noop("Nothing was changed. The reason is the receiver's own.")
+    default_hint = gettext_noop("Nothing was changed. The message comes from that receiver.")
 
 
 class Job:
-    """What the work of one run needs at hand."""
+    """The context of one run's work."""
 
     def __init__(
         self, run: BackupRun, control: Control, *, recorded: bool, progress: Progress | None = None
@@ -65,7 +65,7 @@ class Job:
         self.heart = Heart(run, control, self._look, recorded=recorded)
         self._progress = progress
         self.success = ""
-        """The message of a success that nothing can take back any more, whatever is raised before the work has ended."""
+        """The message of an irreversible success: the run succeeds even if an error is raised later."""
         self._stage = self._then = ""
 
     @property
@@ -79,9 +79,9 @@ class Job:
         return get_catalog(self.control)
 
     def stage(self, message: str, *, then: str = "") -> None:
-        """Say what is going on now; the heartbeat writes it to the row.
+        """Set the current stage; the heartbeat writes it to the row.
 
-        :param then: what is going on once the source of a transfer has ended and its sink has not.
+        :param then: the stage after the source of a transfer has ended and before its sink has.
         """
         self.control.check()
         self.control.files_total, self.control.is_drained = 0, False
@@ -90,7 +90,7 @@ class Job:
         self.run.write_log(message)
 
     def _look(self) -> None:
-        """Have the row say how far the work is, and show it."""
+        """Copy the progress to the row, and call the progress function."""
         self.count()
         if self._then and self.control.is_drained:
             self.run.message = self._then
@@ -101,7 +101,7 @@ class Job:
             self._progress(self.run)
 
     def count(self) -> None:
-        """Have the row say how many bytes have moved, and of how many, as long as the estimate can be right."""
+        """Copy the number of moved bytes to the row, and the expected total while that is plausible."""
         done, total = self.control.bytes_done, self.control.bytes_total
         self.run.bytes_done = done
         self.run.bytes_total = total if total is not None and total >= done else None
@@ -111,7 +111,7 @@ class Job:
         self.run.write_log(message)
 
     def retrying(self, attempt: Callable[[int], T], *, on: Kinds = PASSING) -> T:
-        """Do something that a passing trouble of the remote may spoil; see :func:`~django_rclone_admin.core.retry.retry`."""
+        """Retry an attempt after temporary errors of the remote; see :func:`~django_rclone_admin.core.retry.retry`."""
 
         def tell(error: BackupError, pause: float) -> None:
             values = {"seconds": pause, "error": wording.describe(error)[0]}
@@ -125,7 +125,7 @@ class Job:
     def send_vetoable(self, signal: Signal, **values: object) -> None:
         """Send a signal whose receivers may veto.
 
-        :raises Vetoed: one did.
+        :raises Vetoed: a receiver did.
         """
         try:
             signal.send(sender=BackupRun, run=self.run, **values)
@@ -137,16 +137,16 @@ class Job:
             ) from error
 
     def send_robust(self, signal: Signal, **values: object) -> None:
-        """Send a signal whose receivers can spoil nothing."""
+        """Send a signal; errors of receivers are only logged."""
         for receiver, answer in signal.send_robust(sender=BackupRun, run=self.run, **values):
             if isinstance(answer, Exception):
                 logger.error("A receiver of a backup signal failed: %r", receiver, exc_info=answer)
                 self.note(_("A signal receiver failed; see the log of the site."))
 
     def save(self) -> None:
-        """Write the row, if there is a table; create it anew when a restore has taken its place.
+        """Write the row, if the table exists; insert it again if a restore has replaced it.
 
-        The work is over, and its outcome does not hang on the record of it.
+        The work is done, so its outcome does not depend on this write.
         """
         try:
             self._write(self._save_end)
@@ -154,9 +154,9 @@ class Job:
             logger.warning("The end of a run could not be recorded: %s", error)
 
     def save_options(self) -> None:
-        """Write the options to the row at once, for whoever looks at it when this process is no more.
+        """Write the options to the row at once, so that they survive this process.
 
-        :raises django.db.Error: they could not be written.
+        :raises django.db.Error: the write failed.
         """
         self._write(functools.partial(self.run.save, update_fields=["options", "number"]))
 
@@ -176,11 +176,11 @@ def carry_out(
     progress: Progress | None = None,
     control: Control | None = None,
 ) -> BackupRun:
-    """Do the work of a run that has begun: record it, beat, send the signals.
+    """Carry out a running run: record it, write heartbeats, send the signals.
 
     :param work: returns the message of its success.
     :param progress: called with the run a few times a second, from another thread.
-    :param control: that of the run which this one is a part of.
+    :param control: the control of the run that this one is a part of.
     :raises BackupError: it failed; the row says so too.
     """
     settings = get_settings()
@@ -195,7 +195,7 @@ def carry_out(
         if not job.success:
             _fail(job, error)
             raise
-        logger.warning("A run was interrupted when its data was in place already: %r", error)
+        logger.warning("A run was interrupted after its data was in place: %r", error)
         job.note(_("Interrupted after the data was in place: what follows a restore may be missing."))
         _succeed(job, job.success)
         if not isinstance(error, Exception):
@@ -222,7 +222,7 @@ def _work(job: Job, work: Callable[[Job], str]) -> str:
         try:
             return work(job)
         except (BackupError, Error):
-            # A query that we ended fails with an error of its own: the reason is why we ended it.
+            # A query that was cancelled raises a database error: report why it was cancelled.
             job.control.raise_if_stopped()
             raise
 
@@ -244,7 +244,7 @@ def _fail(job: Job, error: BaseException) -> None:
 
 
 def stop_all(error: BackupError) -> bool:
-    """Stop every run of this process with this error; false when there is none. Safe in a signal handler."""
+    """Stop every run of this process with this error; false if there is none. Safe in a signal handler."""
     controls = list(running.values())
     for control in controls:
         control.stop(error)

@@ -1,4 +1,4 @@
-"""What every backup goes through on its way out of the remote: checked against its manifest, decompressed, counted."""
+"""Loads a backup from the remote: compares it with its manifest, decompresses and counts it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .job import Job
 class Loading:
     """Streams one backup into a sink.
 
-    :param backup: what the bytes are compared with; ``None`` for a file that nobody knows.
+    :param backup: provides the expected size and digest; ``None`` for a file without a manifest.
     """
 
     def __init__(self, backup: StoredObject | None) -> None:
@@ -32,7 +32,7 @@ class Loading:
         transfer(source, choose, stages=stages, control=job.control)
 
     def record(self, job: Job) -> None:
-        """Note in the run what has been read."""
+        """Record in the run what was read."""
         job.run.size, job.run.raw_size, job.run.sha256 = (
             self._expected.size,
             self._raw.size,

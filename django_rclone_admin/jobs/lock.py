@@ -20,7 +20,7 @@ from .stale import is_gone, reap, watch_until_gone
 
 
 class RunInProgress(BackupError):
-    """Another run holds the database; ``run`` is that run, if it still could be read."""
+    """Another run has locked the database; ``run`` is that run, if it could be read."""
 
     exit_code = 3
     default_hint = gettext_noop(
@@ -48,8 +48,8 @@ class RunInProgress(BackupError):
 def claim(run: BackupRun, *, wait: bool) -> None:
     """Insert the run as the only active one on its database.
 
-    :param wait: where no clock tells whether the process of another run is gone, wait until that is known.
-    :raises RunInProgress: another one is active.
+    :param wait: if no clock can tell whether the process of another run is alive, watch its heartbeat.
+    :raises RunInProgress: another run is active.
     """
     holder = None
     for _attempt in range(3):
@@ -68,7 +68,7 @@ def claim(run: BackupRun, *, wait: bool) -> None:
 
 
 def begin(run: BackupRun, *, recorded: bool) -> None:
-    """Mark a new run as working and, if there is a table, insert it.
+    """Mark a new run as running and insert it, if the table exists.
 
     :raises RunInProgress: another run is active on its database.
     """
@@ -83,13 +83,13 @@ def begin(run: BackupRun, *, recorded: bool) -> None:
 def enqueue(run: BackupRun, executor: Executor) -> None:
     """Insert a run that waits for an executor.
 
-    Its row says who beats for it until it begins: our process; nobody, but not for long; or, without any heartbeat, a
-    queue of tasks, which may be long.
+    Its row shows who writes its heartbeat until it starts: this process; no process, for a short time; or, without a
+    heartbeat, a task queue, which may take long.
 
     :raises RunInProgress: another run is active on its database.
     """
     run.status, run.host = Status.QUEUED, socket.gethostname()
-    # Of a process that we start, nobody knows before it begins, and ours may well end first.
+    # A started process is unknown before it begins, and ours may end first.
     run.pid = os.getpid() if executor.in_process else None
     run.identity, run.created_at = _identity(), beats.now(database())
     run.heartbeat_at = run.created_at if executor.in_process or executor.begins_at_once else None
@@ -97,7 +97,7 @@ def enqueue(run: BackupRun, executor: Executor) -> None:
 
 
 def begin_queued(run_id: str) -> bool:
-    """Mark a queued run as working; false when there is no such run, or when it is not queued any more."""
+    """Mark a queued run as running; false if the run does not exist, or is no longer queued."""
     try:
         uuid.UUID(run_id)
     except ValueError:
@@ -115,7 +115,7 @@ def begin_queued(run_id: str) -> bool:
 
 
 def release(alias: str) -> None:
-    """Close the run that locks a database, if its process is gone."""
+    """Close the run that has locked a database, if its process is dead."""
     if not has_table():
         return
     for run in BackupRun.objects.filter(lock=f"db:{alias}"):

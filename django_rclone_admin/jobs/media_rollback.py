@@ -1,4 +1,4 @@
-"""A media restore into a local folder, with the way back: what it replaces or removes is kept until it has succeeded."""
+"""A media restore into a local folder with rollback: it keeps replaced and removed files until it has succeeded."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from ..media import OURS
 from .job import Job
 
 NEW = "new"
-"""The folder of what has come from the remote and is not in its place yet."""
+"""The folder for downloaded files that are not in place yet."""
 
 
 class MediaRollback:
-    """Changes the media files in a folder so that it can be undone.
+    """Changes the media files in a folder so that the changes can be undone.
 
-    :param folder: that of the media files; it need not be there yet.
-    :param here: what was in it when the restore was planned.
+    :param folder: the folder of the media files; it may not exist yet.
+    :param here: its files when the restore was planned.
     """
 
     def __init__(self, job: Job, folder: Path, here: LocalFiles) -> None:
@@ -40,7 +40,8 @@ class MediaRollback:
         self._made = False
 
     def __enter__(self) -> Self:
-        """Make the private folder, and name those that restores left which nobody could finish: they may be wanted."""
+        """Create the private folder, and name the folders that killed restores left behind: their files may be
+        needed."""
         for left in self._left_by_others():
             self._job.note(
                 _("A restore that was killed left what it had overwritten in %(folder)s.") % {"folder": left}
@@ -58,7 +59,7 @@ class MediaRollback:
             self._remove_store()
             return
         if isinstance(error, LockLost):
-            # What is there now may be what a later restore has put there.
+            # The current files may come from a later restore.
             self._job.note(_("What had been overwritten is in %(folder)s.") % {"folder": self._store})
         elif error is not None:
             self._put_back(error)
@@ -67,10 +68,10 @@ class MediaRollback:
         self._exchange.close()
 
     def put(self, files: Mapping[str, MediaFile]) -> None:
-        """Put all that has arrived in its place.
+        """Move all downloaded files to their places.
 
-        :param files: what it has to be, by path.
-        :raises RestoreRefused: something is in the way.
+        :param files: the expected files, by path.
+        :raises RestoreRefused: an obstacle is in the way.
         :raises LocalFileError: a file can't be written.
         """
         found = scan(self.arrived) or LocalFiles()
@@ -87,7 +88,7 @@ class MediaRollback:
                 )
 
     def remove(self, paths: Sequence[str]) -> None:
-        """Take files away.
+        """Remove files.
 
         :raises LocalFileError: a file can't be moved.
         """
@@ -99,7 +100,7 @@ class MediaRollback:
                 self._begin().take(path, seen=self._seen[each])
 
     def _begin(self) -> Exchange:
-        """Return what changes the folder, and make that if it is not there."""
+        """Return the exchange that changes the folder, and create the folder if it is missing."""
         if self._exchange is None:
             self._job.control.confirm()
             self._made = not self._folder.exists()
@@ -132,22 +133,24 @@ class MediaRollback:
             self._remove_store()
 
     def _put_back(self, error: BaseException) -> None:
-        """Undo all that was done."""
+        """Undo all changes."""
         assert self._exchange
         if self._exchange.undo():
             self._remove_store()
             if self._made:
                 with contextlib.suppress(OSError):
                     self._folder.rmdir()
-            self._job.note(_("What had been overwritten was put back."))
+            self._job.note(_("The overwritten files were moved to their old places."))
             return
-        left = _("What could not be put back is in %(folder)s.") % {"folder": self._store}
+        left = _("The files that could not be moved to their old places are in %(folder)s.") % {
+            "folder": self._store
+        }
         self._job.note(left)
         if isinstance(error, BackupError):
             error.changed = left
 
     def _make_store(self) -> Path:
-        """Make a private folder beside the media folder, or in it where only that is of the same file system."""
+        """Create a private folder next to the media folder, or inside it if only that is on the same file system."""
         self._folder.parent.mkdir(parents=True, exist_ok=True)
         name = OURS.format(name=self._folder.name) + uuid.uuid4().hex[:8]
         for place in self._places():
@@ -156,16 +159,16 @@ class MediaRollback:
             except OSError:
                 continue
             return place / name
-        (self._folder.parent / name).mkdir(mode=0o700)  # which says why it can't be
+        (self._folder.parent / name).mkdir(mode=0o700)  # raises with the reason
         return self._folder.parent / name
 
     def _places(self) -> list[Path]:
-        """Return where such a folder may be, the best first."""
-        beside = self._folder.parent
+        """Return the candidates for such a folder, best first."""
+        parent = self._folder.parent
         if not self._folder.is_dir():
-            return [beside]
-        is_one_disk = beside.stat().st_dev == self._folder.stat().st_dev
-        return [beside, self._folder] if is_one_disk else [self._folder, beside]
+            return [parent]
+        is_one_disk = parent.stat().st_dev == self._folder.stat().st_dev
+        return [parent, self._folder] if is_one_disk else [self._folder, parent]
 
     def _left_by_others(self) -> list[Path]:
         start, found = OURS.format(name=self._folder.name), []
@@ -179,7 +182,7 @@ class MediaRollback:
 
 
 def _permissions(store: Path) -> Permissions:
-    """Return what the site's settings say of new files and folders. What is Django's default gives way to what is there."""
+    """Return the configured permissions of new files and folders. Django's default gives way to existing neighbours."""
     file: int | None = django_settings.FILE_UPLOAD_PERMISSIONS
     is_set = django_settings.is_overridden("FILE_UPLOAD_PERMISSIONS")  # type: ignore[misc]
     example = store / "example"
@@ -195,9 +198,9 @@ def _permissions(store: Path) -> Permissions:
 
 @contextlib.contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Have an error of the system say which file it is about.
+    """Add the path to a system error.
 
-    :raises LocalFileError: that error.
+    :raises LocalFileError: with the path and the reason.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Make the mirror equal to the media files: by the difference to the last file list, or by comparing every file."""
+"""Makes the mirror equal to the media files: by the difference to the last file list, or by comparing every file."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ from . import history
 from .job import Job
 
 FULL_EVERY = 10
-"""Every so many-th media backup compares every file with the mirror."""
+"""After this number of media backups, one compares every file with the mirror."""
 SAME_SIZE = 64 << 20
-"""Bytes of files whose size has not changed. Where there are more, rclone may find that their contents have not either."""
+"""Total size of changed files of equal size; above it, rclone compares contents and may skip the unchanged ones."""
 LOOKS = (1.0, 4.0)
-"""Seconds between looks for what did not arrive: a storage may show it late."""
+"""Seconds between looks for missing files: a storage may show them late."""
 SHOWN = 6
-"""How many names an error has room for."""
+"""How many names an error contains."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Before:
-    """What is on the remote before a backup."""
+    """The state of the remote before a backup."""
 
     lists: list[StoredObject]
     last: StoredObject | None
-    """The last of them."""
+    """The last list."""
     lines: list[bytes]
-    """What that says; none when it can't be read."""
+    """Its lines; empty when it can't be read."""
     runs: list[datetime]
-    """The times of all runs that replaced or removed something."""
+    """The times of all runs that replaced or removed files."""
 
     @classmethod
     def look(cls, mirror: Mirror, catalog: Catalog) -> Self:
@@ -67,7 +67,7 @@ class Before:
             return []
 
     def compare(self, here: Sequence[MediaFile]) -> Difference | None:
-        """Say what has changed since the last list; ``None`` when that can't be read."""
+        """Return the changes since the last list; ``None`` when that can't be read."""
         try:
             return file_lists.compare_with_lines(self.lines, here)
         except BackupDamaged:
@@ -75,18 +75,19 @@ class Before:
 
     @property
     def taken_at(self) -> datetime:
-        """A time after every earlier run, whatever the clock does."""
+        """A time later than every earlier run, whatever the clock shows."""
         earlier = max([clock.now(), *self.runs, *filter(None, map(get_time, self.lists))])
         return earlier + timedelta(microseconds=1)
 
     @property
     def trusted(self) -> int:
-        """How many runs in a row took the list before them for what is in the mirror, up to the last list."""
+        """How many consecutive runs, up to the last list, relied on the previous list for the contents of the
+        mirror."""
         return (self.last.manifest.trusted or 0) if self.last and self.last.manifest else 0
 
     @property
     def is_last_word(self) -> bool:
-        """Whether no run has replaced anything since the last list."""
+        """Whether no run has replaced files since the last list."""
         time = get_time(self.last) if self.last else None
         return time is not None and all(run <= time for run in self.runs)
 
@@ -99,7 +100,7 @@ def _lines_of(catalog: Catalog, backup: StoredObject | None) -> list[bytes]:
 
 
 def list_of(catalog: Catalog, backup: StoredObject | None) -> list[MediaFile]:
-    """Return the file list of a media backup; an empty one when there is none, or when it can't be read."""
+    """Return the file list of a media backup; empty if there is none, or if it can't be read."""
     try:
         return read_list(catalog, backup) if backup else []
     except BackupDamaged:
@@ -108,10 +109,10 @@ def list_of(catalog: Catalog, backup: StoredObject | None) -> list[MediaFile]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mirrored:
-    """What a run has made of the mirror."""
+    """The result of updating the mirror."""
 
     taken_at: datetime
-    """The time of its last step."""
+    """The time of the last step."""
     files: list[MediaFile]
     """The media files, all of which are in the mirror."""
     trusted: int
@@ -121,13 +122,13 @@ class Mirrored:
 def update_mirror(
     job: Job, mirror: Mirror, before: Before, here: list[MediaFile], *, full: bool = False
 ) -> Mirrored:
-    """Make the mirror equal to the media files, and see that it is.
+    """Make the mirror equal to the media files, and verify it.
 
-    No two steps put what they replace into the same folder.
+    Each step stores replaced files in a folder of its own.
 
     :param full: compare every file.
-    :raises UsageError: too much would go.
-    :raises BackupError: a file could not be copied, or is not in the mirror.
+    :raises UsageError: too many files would be removed.
+    :raises BackupError: a file could not be copied, or is missing in the mirror.
     """
     found = before.compare(here)
     difference = found or Difference(added=[], changed=[], removed=[])
@@ -151,7 +152,7 @@ def update_mirror(
         for step in _by_difference(mirror, difference) if trusts else _by_comparison(mirror, there, here):
             take(step)
         lost = _lost(job, mirror, here, copied)
-        # Of two folders that differ only in case, rclone has passed over one, even if the other is empty.
+        # Of two folders that differ only in case, rclone skips one, even if the other is empty.
         again = name_forms.with_a_name_of_their_own(here, lost) if lost and not mirror.passes_over else []
         if again:
             take(functools.partial(mirror.renew, get_settings().media_backup_dir, again))
@@ -166,7 +167,7 @@ def update_mirror(
         versions = media_catalog(job.catalog).path(now.astimezone(UTC).strftime(STAMP))
         step(versions=versions, control=job.control)
 
-    # Whatever rclone complains of: a file may have changed while it was read, and what was copied need not be again.
+    # Despite rclone's errors: a file may have changed while it was read, and copied files need not be copied again.
     return job.retrying(attempt, on=(RemoteError,))
 
 
@@ -175,10 +176,10 @@ def _check_source(here: Sequence[MediaFile], there: Sequence[MediaFile]) -> None
 
 
 def _doubt(job: Job, mirror: Mirror, before: Before) -> str:
-    """Say why the last list may not be what is in the mirror; nothing when it can be believed."""
+    """Return why the last list may not match the mirror; empty when it can be trusted."""
     last = before.last.manifest if before.last else None
     if last is None or not before.lines:
-        return _("there is no file list before this one")
+        return _("this is the first file list")
     if last.trusted is None:
         return _("the last file list was written by an older version")
     if not before.is_last_word:
@@ -186,14 +187,14 @@ def _doubt(job: Job, mirror: Mirror, before: Before) -> str:
     if last.trusted + 1 >= FULL_EVERY:
         return _("that is done from time to time")
     if not _ended_well(job):
-        return _("the last run did not succeed, or nothing is known of it")
+        return _("the last run did not succeed, or its outcome is unknown")
     if mirror.passes_over:
-        return _("RCLONE_FLAGS leave out files")
+        return _("RCLONE_FLAGS exclude files")
     return ""
 
 
 def _limit(mirror: Mirror, difference: Difference | None) -> str:
-    """Say why a difference is not for being copied file by file; nothing when it is."""
+    """Return why the difference should not be copied file by file; empty when it can be."""
     if difference is None:
         return _("the last file list can't be read")
     copied, removed = len(difference.added) + len(difference.changed), len(difference.removed)
@@ -205,7 +206,7 @@ def _limit(mirror: Mirror, difference: Difference | None) -> str:
 
 
 def _ended_well(job: Job) -> bool:
-    """Whether the media backup before this one is known to have succeeded."""
+    """Whether the previous media backup is known to have succeeded."""
     if not job.recorded:
         return False
     runs = BackupRun.objects.using(history.database()).filter(kind=Kind.MEDIA_BACKUP).exclude(pk=job.run.pk)
@@ -217,12 +218,12 @@ def _ended_well(job: Job) -> bool:
 
 
 def _in_mirror(mirror: Mirror, before: Before) -> list[MediaFile]:
-    """Return the files of the mirror, with the times that the last list knows, if no later run has replaced anything."""
+    """Return the files of the mirror, with times from the last list if no later run has replaced files."""
     return file_lists.with_times(media_in(mirror), before.files() if before.is_last_word else [])
 
 
 def _by_difference(mirror: Mirror, difference: Difference) -> Iterator[Callable[..., None]]:
-    """Give what has to be done when the last list is what is in the mirror."""
+    """Give the steps for the case that the last list matches the mirror."""
     folder = get_settings().media_backup_dir
     if difference.removed:
         yield functools.partial(mirror.retire, folder, difference.removed)
@@ -233,20 +234,20 @@ def _by_difference(mirror: Mirror, difference: Difference) -> Iterator[Callable[
 def _by_comparison(
     mirror: Mirror, there: Sequence[MediaFile], here: Sequence[MediaFile]
 ) -> Iterator[Callable[..., None]]:
-    """Give what has to be done so that rclone can compare all files and do the rest."""
+    """Give the steps by which rclone compares all files and transfers the differences."""
     folder = get_settings().media_backup_dir
     if gone := {*file_lists.obstacles(there, here), *name_forms.other_forms(there, here)}:
         yield functools.partial(mirror.retire, folder, sorted(gone))
-    # A sync compares sizes alone when the remote keeps no times, so what kept its size has to be named.
+    # A sync compares only sizes when the remote keeps no times, so changed files of equal size are named explicitly.
     if not mirror.keeps_times() and (changed := file_lists.compare(there, here).changed):
         yield functools.partial(mirror.renew, folder, changed)
     yield functools.partial(mirror.sync, folder)
 
 
 def _lost(job: Job, mirror: Mirror, files: Sequence[MediaFile], paths: Sequence[str] | None) -> list[str]:
-    """Return the paths of files that are not in the mirror: rclone passes over some with no more than a notice.
+    """Return the paths of files missing in the mirror: rclone skips some with only a notice.
 
-    :param paths: of those to look for; all of them by default.
+    :param paths: the paths to look for; all by default.
     """
     folder = get_settings().media_backup_dir
     wanted = {each.path: each.size for each in files}
@@ -275,13 +276,13 @@ def _not_arrived(files: Sequence[MediaFile], lost: Sequence[str]) -> BackupError
 def _taken_for_the_same(paths: Sequence[str]) -> BackupError:
     shown = [*map(repr, paths)]
     if len({unicodedata.normalize("NFC", each) for each in shown}) < len(shown):
-        shown = [*map(ascii, paths)]  # else they look the same to people, too
+        shown = [*map(ascii, paths)]  # otherwise they also look equal to people
     return BackupError(
         gettext_noop(
-            "The remote takes names of files for the same, so that it can't keep all of them: %(names)s."
+            "The remote treats names of files as equal, so that it can't keep all of them: %(names)s."
         ),
         hint=gettext_noop(
-            "Rename all but one of them, or leave them out with MEDIA_EXCLUDE. The other files are in the mirror."
+            "Rename all but one of them, or exclude them with MEDIA_EXCLUDE. The other files are in the mirror."
         ),
         names=", ".join(shown[:SHOWN]),
     )

@@ -1,4 +1,4 @@
-"""Open a backup: restore it into a place of its own beside everything live, read-only, for a while."""
+"""Opens a backup: restores it into a separate place, read-only and temporarily."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ from .options import OpenOptions
 from .plan import refuse_incomplete, refuse_old_server, refuse_other_engine
 
 MOST = 10
-"""How many opened backups may be there at once."""
+"""The largest number of simultaneously opened backups."""
 
 
 def open_backup(job: Job, *, process: str = "", found: list[OpenedBackup] | None = None) -> str:
-    """Open the run's backup for everybody, until it expires.
+    """Open the run's backup for everyone, until it expires.
 
-    It is looked up only now: from now on, it is not deleted any more.
+    It is looked up only now: a backup that is being read can't be deleted.
 
-    :param process: it is there for this process alone, and goes with it.
-    :param found: what was opened is added to it.
+    :param process: reserves it for this process, with whose end it is closed.
+    :param found: receives the opened backup.
     """
     run = job.run
     if not (job.recorded or process):
         raise UsageError(
-            gettext_noop("An opened backup is recorded in a table that is not there yet."),
+            gettext_noop("The table of opened backups does not exist yet."),
             hint=gettext_noop("Nothing was changed. Run “manage.py migrate” first."),
         )
     backup = _look(job, run.path)
@@ -67,7 +67,7 @@ def open_backup(job: Job, *, process: str = "", found: list[OpenedBackup] | None
 
 @contextlib.contextmanager
 def opened_in(job: Job, backup: StoredObject) -> Iterator[OpenedBackup]:
-    """Open a backup for a run alone; it is closed at the end of the block, or when the run is found dead."""
+    """Open a backup for one run; it is closed at the end of the block, or when the run is stale."""
     backup = _look(job, backup)
     opened = _new(job, backup, number=uuid.uuid4())
     with _filled(job, opened, backup):
@@ -79,16 +79,16 @@ def opened_in(job: Job, backup: StoredObject) -> Iterator[OpenedBackup]:
 
 
 def _look(job: Job, backup: StoredObject | str) -> StoredObject:
-    """Sweep, and find the backup, which stays from now on."""
+    """Sweep, and find the backup, which can't be deleted from now on."""
     job.stage(_("Looking at the backup"))
     sweep([server_of(job.run.database)])
     return find_backup(job.catalog, backup) if isinstance(backup, str) else backup
 
 
 def _new(job: Job, backup: StoredObject, number: uuid.UUID) -> OpenedBackup:
-    """Return an opened backup that is not there yet.
+    """Return a new, unsaved opened backup.
 
-    :raises BackupError: it can't be opened, or there is no room.
+    :raises BackupError: it can't be opened, or the space does not suffice.
     """
     refuse_incomplete(backup)
     server = server_of(backup.database)
@@ -123,14 +123,14 @@ def _new(job: Job, backup: StoredObject, number: uuid.UUID) -> OpenedBackup:
 
 @contextlib.contextmanager
 def _filled(job: Job, opened: OpenedBackup, backup: StoredObject) -> Iterator[None]:
-    """Fill its place; whatever fails, nothing is left. The block is carried out once its row is there."""
+    """Fill its place; after any failure, nothing is left. The block is executed once its row exists."""
     began = time.monotonic()
     _connector, places = find_places(opened.server)
     try:
         _save(job, opened)
         yield
         loading = Loading(backup)
-        job.stage(_("Restoring beside the live database"), then=_("Building indexes"))
+        job.stage(_("Restoring into a separate place"), then=_("Building indexes"))
 
         def choose(head: bytes) -> Sink:
             return places.sink(head, job.control, opened.place)
@@ -154,9 +154,9 @@ def server_of(database: str) -> str:
 
 
 def find_places(server: str) -> tuple[Connector, Places]:
-    """Return where opened backups lie on the server of an alias.
+    """Return the place of opened backups on the server of an alias.
 
-    :raises RestoreRefused: its engine has no such places.
+    :raises RestoreRefused: its engine does not support them.
     """
     connector = get_connector(server)
     try:
@@ -190,10 +190,10 @@ def _refuse_full(places: Places, backup: StoredObject) -> None:
 
 
 def _refuse_too_many() -> None:
-    """Refuse one more; it has its row already, so that of two at once not both are let in."""
+    """Refuse one more opened backup. Its own row exists already, so that two concurrent runs can't both pass."""
     if OpenedBackup.objects.filter(process="").count() > MOST:
         raise RestoreRefused(
-            gettext_noop("There are %(count)d opened backups already, and no more are allowed at once."),
+            gettext_noop("%(count)d backups are already open, which is the limit."),
             hint=gettext_noop(
                 "Nothing was changed. Close one with “manage.py closebackup”; --list shows them."
             ),

@@ -1,4 +1,4 @@
-"""What a run was asked to do, and what a restore notes for its undo: the typed view of :attr:`BackupRun.options`."""
+"""The options of a run, and the notes of a restore for its undo: the typed view of :attr:`BackupRun.options`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class Options:
 
     @classmethod
     def from_run(cls, run: BackupRun) -> Self:
-        """Read the options of a run. A key that it lacks has its default."""
+        """Read the options of a run. Missing keys have their defaults."""
         names = {field.name for field in dataclasses.fields(cls)}
         return cls(**{key: value for key, value in run.options.items() if key in names})
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the keys whose values are not the default, as they are stored."""
+        """Return the keys whose values differ from the default, for storage."""
         return {
             field.name: value
             for field in dataclasses.fields(self)
@@ -33,11 +33,11 @@ class BackupOptions(Options):
     """Options of a backup of a database or of the media files."""
 
     clean: bool = False
-    """Remove what the retention rules do not keep, once the backup has succeeded."""
+    """After a successful backup, remove backups by the retention rules."""
     group: str = ""
-    """The same for all backups that were started together."""
+    """Shared by all backups that were started together."""
     full: bool = False
-    """Of the media files: compare every file with the mirror."""
+    """For media files: compare every file with the mirror."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,7 @@ class OpenOptions(Options):
     """Options of the opening of a backup."""
 
     hours: float | None = None
-    """How long it stays; ``OPEN_HOURS`` where there is none."""
+    """How long it stays open; ``OPEN_HOURS`` if not set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,14 +53,14 @@ class RestoreOptions(Options):
     """Options of a restore of a database."""
 
     strategy: str | None = None
-    """One of the connector's strategies; its default where there is none."""
+    """One of the connector's strategies; its default if not set."""
     safety_backup: bool = True
     elsewhere: bool = False
-    """The backup may be of another database than the one that it is restored into."""
+    """Allow a backup of another database than the target."""
     opened: str = ""
-    """The id of the opened backup that is put live, instead of one on the remote."""
+    """The id of an opened backup to put live, instead of a backup on the remote."""
     undoes: str | None = None
-    """The id of the run that is undone, empty where nobody knows it; ``None`` for what is no undo."""
+    """For an undo, the id of the run to undo, empty if unknown; ``None`` if this is not an undo."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,35 +68,35 @@ class UndoOptions(Options):
     """Options of an undo."""
 
     put_back: str = ""
-    """The kept name that becomes live again."""
+    """The name of the kept data that becomes live again."""
     undoes: str | None = None
     """As in :class:`RestoreOptions`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UndoNotes(Options):
-    """What a restore has left for its undo."""
+    """What a restore records for its undo."""
 
     kept: str = ""
-    """The name under which the server keeps what was live."""
+    """The name under which the server keeps the replaced data."""
     safety: str = ""
     """The path of the safety backup."""
     unfinished: bool = False
-    """Set while the restore changes the database. It stays where nobody knows how far that came."""
+    """Set while the restore changes the database. It stays if the outcome is unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyOptions(Options):
-    """Options of a check, and its result once it has one."""
+    """Options of a check, and its result afterwards."""
 
     level: str = "structure"
-    """Up to which level."""
+    """The level to check up to."""
     then: list[str] | None = None
-    """Paths of the backups that are checked afterwards."""
+    """Paths of further backups to check afterwards."""
     reached: str = ""
-    """The level that the result is about."""
+    """The level of the result."""
     outcome: str = ""
-    """``passed``, ``failed`` or ``unchecked``; empty where the check could not go on."""
+    """``passed``, ``failed`` or ``unchecked``; empty if the check was interrupted."""
     reason: str = ""
     """In English."""
 
@@ -106,6 +106,6 @@ class MediaRestoreOptions(Options):
     """Options of a restore of media files."""
 
     exact: bool = False
-    """Also remove the files that are not in the backup."""
+    """Also remove the files that the backup lacks."""
     files: list[str] | None = None
     """The paths of the only files to restore."""

@@ -1,4 +1,4 @@
-"""What a restore will do, found out before it does anything; and when it must not be done."""
+"""Plans a restore: what it will do, and whether it is refused."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from .facts import ask
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestorePlan:
-    """What a person should know before a restore."""
+    """The facts that a person should know before a restore."""
 
     backup: StoredObject
     target: str
     """The alias of the database that will be overwritten."""
     vendor: str
     facts: Facts
-    """Of the target as it is now."""
+    """Facts about the current target."""
     strategy: str
     is_atomic: bool
-    """Whether a failure leaves everything as it was."""
+    """Whether a failure leaves everything unchanged."""
     safety_backup: bool
     vanishing: list[str] = field(default_factory=list)
-    """Tables that are there now and not in the backup."""
+    """Existing tables that the backup lacks."""
     left_out: dict[str, list[str]] = field(default_factory=dict)
-    """Names by kind, of what the backup lacks because the options of the site kept it out."""
+    """Names by kind of the objects that the options of the site excluded from the backup."""
     warnings: list[str] = field(default_factory=list)
-    """English sentences: what the backup said of its own restore."""
+    """English sentences: the warnings of the backup about its restore."""
     unknown_migrations: list[str] = field(default_factory=list)
     """Applied in the backup, missing in the code: ``app.name``."""
     missing_migrations: list[str] = field(default_factory=list)
@@ -48,12 +48,12 @@ class RestorePlan:
 
     @property
     def verified_at(self) -> datetime | None:
-        """When that was."""
+        """The time of that check."""
         return self.proof.at if self.proof else None
 
     @property
     def age(self) -> timedelta:
-        """What was written in this time will be lost."""
+        """The age of the backup: data written in this time will be lost."""
         assert self.backup.taken_at is not None
         taken_at = self.backup.manifest.taken_at if self.backup.manifest else self.backup.taken_at
         return max(clock.now() - taken_at, timedelta(0))
@@ -67,11 +67,11 @@ def make_plan(
     strategy: str | None = None,
     safety_backup: bool | None = None,
 ) -> RestorePlan:
-    """Look at the backup and at the database that it would replace.
+    """Read the backup and the database that it would replace.
 
-    :param is_elsewhere: the caller wants the backup of another database in ``target``.
-    :raises RestoreRefused: it is of another database or of another engine.
-    :raises BackupDamaged: it can't be trusted.
+    :param is_elsewhere: the caller wants to restore the backup of another database into ``target``.
+    :raises RestoreRefused: the backup is of another database or another engine.
+    :raises BackupDamaged: the backup is damaged.
     :raises ProgramFailed: the target can't be reached.
     """
     settings = get_settings()
@@ -102,14 +102,14 @@ def make_plan(
 
 
 def refuse(backup: StoredObject, connector: Connector, *, is_elsewhere: bool) -> None:
-    """Refuse a restore that can't be what the caller wants, or that has no room."""
+    """Refuse a restore from an unexpected database, or without enough space."""
     target = connector.alias
     refuse_incomplete(backup)
     if backup.database != target and not is_elsewhere:
         raise RestoreRefused(
             gettext_noop("%(name)s is a backup of “%(source)s”, not of “%(target)s”."),
             hint=gettext_noop(
-                "Restore it with “--database %(source)s”, or say “--to %(target)s” if that is what you want."
+                "Restore it with “--database %(source)s”, or add “--to %(target)s” if that is intended."
             ),
             name=backup.name,
             source=backup.database,
@@ -121,19 +121,19 @@ def refuse(backup: StoredObject, connector: Connector, *, is_elsewhere: bool) ->
 
 
 def refuse_incomplete(backup: StoredObject) -> None:
-    """Refuse what is no backup, or a damaged one."""
+    """Refuse a damaged backup, or an object that is not a backup."""
     if backup.state is State.DAMAGED:
         raise BackupDamaged(
             gettext_noop("The backup %(name)s is damaged and was not restored."), name=backup.name
         )
     if backup.state not in (State.COMPLETE, State.LEGACY):
-        raise BackupNotFound(gettext_noop("%(name)s is no complete backup."), name=backup.name)
+        raise BackupNotFound(gettext_noop("%(name)s is not a complete backup."), name=backup.name)
 
 
 def refuse_other_engine(backup: StoredObject, connector: Connector) -> None:
-    """Refuse a backup that comes from another engine.
+    """Refuse a backup of another engine.
 
-    :raises RestoreRefused: it does.
+    :raises RestoreRefused: the engines differ.
     """
     if backup.manifest and backup.manifest.engine != connector.engine:
         raise RestoreRefused(
@@ -146,9 +146,9 @@ def refuse_other_engine(backup: StoredObject, connector: Connector) -> None:
 
 
 def refuse_old_server(backup: StoredObject, connector: Connector, facts: Facts) -> None:
-    """Refuse to load a dump into a server that is older than the dumped one, where the engine can't do that.
+    """Refuse to load a dump into a server older than the dumped one, where the engine does not support that.
 
-    :raises RestoreRefused: it is older.
+    :raises RestoreRefused: the server is older.
     """
     dumped = backup.manifest.server_version if backup.manifest else ""
     if not connector.needs_server_of_dump or not dumped or not facts.server_version:
@@ -177,7 +177,7 @@ def _major(version: str) -> int:
 def choose_strategy(database: str, wanted: str | None) -> str:
     """Return the strategy of a restore.
 
-    :raises UsageError: the connector does not have it.
+    :raises UsageError: the connector does not support it.
     """
     available = get_connector(database).strategies
     strategy = wanted or get_settings().strategy(database) or available[0]
@@ -195,7 +195,7 @@ def choose_strategy(database: str, wanted: str | None) -> str:
 def compare_migrations(applied: dict[str, list[str]]) -> tuple[list[str], list[str]]:
     """Compare the migrations of a backup with those of the code.
 
-    :param applied: per app, the last applied ones.
+    :param applied: the last applied migrations of each app.
     :returns: those that the code lacks, and those that the backup lacks, as ``app.name``.
     """
     loader = MigrationLoader(None)
@@ -209,7 +209,7 @@ def compare_migrations(applied: dict[str, list[str]]) -> tuple[list[str], list[s
     }
     unknown = [".".join(key) for key in sorted(leaves - on_disk)]
     apps = {app for app, _name in leaves}
-    # Without its newest migrations an app's older ones can't be told apart; then only what the code lacks is known.
+    # If the code lacks an app's newest migrations, its older ones are unknown; then only the lacking ones are returned.
     behind = {app for app, _name in leaves - on_disk}
     in_graph = {key for key in on_disk if key in loader.graph.nodes}
     missing = [

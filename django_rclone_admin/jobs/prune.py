@@ -1,4 +1,4 @@
-"""Remove the backups that no retention rule keeps."""
+"""Removes the database backups that no retention rule keeps."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from .sweep import sweep_records
 def decide_by_settings(objects: Iterable[StoredObject], made: Collection[str] = ()) -> list[Decision]:
     """Decide on every backup of one database, or of the media files, by the configured policy.
 
-    :param made: paths of what was just made.
+    :param made: paths of backups just made.
     """
     zone = timezone.get_default_timezone()
     return decide(objects, get_settings().policy, clock.now(), zone=zone, made=made)
 
 
 class Pruning:
-    """The work of a clean-up of one database. ``decisions`` is what it decided on each backup.
+    """The work of a clean-up of one database. ``decisions`` contains its decision on each backup.
 
-    :param made: paths of what was just made.
+    :param made: paths of backups just made.
     """
 
     def __init__(self, made: Collection[str] = ()) -> None:
@@ -48,7 +48,7 @@ class Pruning:
         return _("Removed %(count)d backups.") % {"count": count}
 
     def _remove(self, job: Job) -> int:
-        """Remove what is not kept, and return how many that were."""
+        """Remove the backups that are not kept, and return their number."""
         count, total = 0, sum(not each.keep for each in self.decisions)
         for place, decision in enumerate(self.decisions):
             if decision.keep:

@@ -1,4 +1,4 @@
-"""Remove the media backups that no rule of the retention keeps, and the versions of files that only they need."""
+"""Removes the media backups that no retention rule keeps, and the file versions that only they need."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from .sweep import sweep_records
 def decide_media(catalog: Catalog, made: Collection[str] = ()) -> list[Decision]:
     """Decide on every media backup by the configured policy.
 
-    :param made: paths of what was just made.
+    :param made: paths of backups just made.
     """
     return decide_by_settings(media_catalog(catalog).objects(), made)
 
 
 class MediaPruning:
-    """The work of a clean-up of the media backups. ``decisions`` is what it decided on each.
+    """The work of a clean-up of the media backups. ``decisions`` contains its decision on each.
 
-    :param made: paths of what was just made.
+    :param made: paths of backups just made.
     """
 
     def __init__(self, made: Collection[str] = ()) -> None:
@@ -53,7 +53,7 @@ class MediaPruning:
 
 
 def prune_versions(job: Job) -> str:
-    """Remove the versions of files that no media backup needs any more, after some were deleted."""
+    """Remove the file versions that no media backup needs any more, after some were deleted."""
     job.stage(_("Looking at the remote"))
     return _remove(job, [], kept=[each.backup for each in decide_media(job.catalog)])
 
@@ -74,7 +74,7 @@ def _remove(job: Job, gone: Sequence[StoredObject], kept: Sequence[StoredObject]
 def unneeded_versions(job: Job, lists: Catalog, mirror: Mirror, kept: Sequence[StoredObject]) -> list[str]:
     """Return the paths of the versions, below the versions folder, that no kept media backup needs.
 
-    As long as one of these can't be read, or is none, or misses a file, every version stays.
+    If one of these backups can't be read, or lacks a file, every version stays.
     """
     if not kept or not all(map(is_usable, kept)):
         return []

@@ -1,4 +1,4 @@
-"""Put an opened backup in the place of the live data: look, then switch."""
+"""Replaces the live data with an opened backup: look, then switch."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from .restore import back_up_first, finish_restore
 
 
 def put_live(job: Job) -> str:
-    """Replace the run's database by an opened backup of it, all of it or nothing."""
+    """Replace the run's database with an opened backup of it, all-or-nothing."""
     run, options = job.run, RestoreOptions.from_run(job.run)
     opened = OpenedBackup.objects.filter(pk=options.opened).first()
     if opened is None or is_over(opened):
         raise BackupNotFound(
-            gettext_noop("The opened backup is not there any more."),
+            gettext_noop("The opened backup no longer exists."),
             hint=gettext_noop("Nothing was changed. Restore the backup itself, or open it again."),
         )
     connector, places = find_places(opened.server)
@@ -43,9 +43,9 @@ def put_live(job: Job) -> str:
 
 
 def refuse(opened: OpenedBackup, connector: Connector) -> None:
-    """Refuse what can't be switched.
+    """Refuse an opened backup that can't be put live.
 
-    :raises RestoreRefused: it lies on another server, or the live database can't be swapped.
+    :raises RestoreRefused: it is on another server, or the live database can't be swapped.
     """
     if opened.server != opened.database:
         raise RestoreRefused(
@@ -62,25 +62,25 @@ def refuse(opened: OpenedBackup, connector: Connector) -> None:
 
 
 def _switch(job: Job, connector: Connector, places: Places, opened: OpenedBackup) -> list[str]:
-    """Put it live; return the tables that are no more."""
+    """Put it live; return the dropped tables."""
     kept = connector.name_to_keep() if places.keeps else ""
     job.stage(_("Putting the opened backup live"))
     aliases.unregister(opened.alias)
     connections[job.run.database].close()
     undo.mark_unfinished(job, kept)
     job.control.confirm()
-    job.control.has_committed = False  # that was the safety backup
+    job.control.has_committed = False  # it was set by the safety backup
     vanished: list[str] = []
     try:
         vanished = places.put_live(opened.place, kept, job.control)
     except (OutcomeUnknown, HalfDone):
-        raise  # the mark stays: nobody knows, or the error itself says what has changed
+        raise  # the mark stays: the outcome is unknown, or the error itself says what has changed
     except BaseException as error:
         if not (job.control.has_committed or (kept and connector.has_kept(kept))):
             undo.note(job.run, kept="")
             undo.clear_unfinished(job)
             raise
-        history.logger.warning("The opened backup was live when this came: %r", error)
+        history.logger.warning("The opened backup was already live when this happened: %r", error)
         if not isinstance(error, Exception):
             job.success = _("The opened backup is live as “%(database)s” now.") % {
                 "database": job.run.database

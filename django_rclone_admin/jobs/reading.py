@@ -1,4 +1,4 @@
-"""Backups that a run reads: meanwhile they are neither cleaned up nor deleted."""
+"""Protects backups that a run is reading: they are neither cleaned up nor deleted."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class BackupInUse(BackupError):
 
 
 def being_read() -> dict[str, BackupRun]:
-    """Return the runs that read a backup, or wait to do so, by the path of the backup, as far as the history knows."""
+    """Return the active runs that read a backup, by the path of the backup, as far as the history knows."""
     if not history.has_table():
         return {}
     runs = BackupRun.objects.active().filter(kind__in=READING).exclude(path="").defer("log")
@@ -34,9 +34,9 @@ def being_read() -> dict[str, BackupRun]:
 
 
 def refuse_being_read(paths: Iterable[str]) -> None:
-    """Refuse to take away what a run reads.
+    """Refuse to delete backups that a run is reading.
 
-    :raises BackupInUse: there is such a run.
+    :raises BackupInUse: a run is reading one of them.
     """
     runs = being_read()
     for path in paths:

@@ -1,4 +1,4 @@
-"""After a restore: make the tables of this app and their rows in ``django_migrations`` agree again."""
+"""Repairs the tables of this app and their rows in ``django_migrations`` after a restore."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from .history import APP, database
 
 
 def repair(alias: str) -> None:
-    """After a restore: create our tables if they are missing, and have ``django_migrations`` say that they are there.
+    """Create our tables if they are missing, and record them in ``django_migrations``.
 
-    A backup never carries the history, and may be older than this app; ``migrate`` must work in both cases.
+    A backup never contains the history, and may be older than this app; ``migrate`` must work in both cases.
     """
     connection = connections[alias]
     recorder = MigrationRecorder(connection)

@@ -1,4 +1,4 @@
-"""Restore one database: all of it, or nothing."""
+"""Restores one database, all-or-nothing where the engine allows it."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ HALF_DONE_UNSAFE = gettext_noop(
 
 
 def restore(job: Job, *, source: Path | IO[bytes] | None = None, backup: StoredObject | None = None) -> str:
-    """Replace the run's database by a backup from the remote, or by a local file or stream.
+    """Replace the run's database with a backup from the remote, or with a local file or stream.
 
-    :param backup: what ``run.path`` names, where the caller has just found it in the listing.
+    :param backup: the backup at ``run.path``, if the caller has just found it in the listing.
     """
     run = job.run
     options = RestoreOptions.from_run(run)
@@ -53,7 +53,7 @@ def restore(job: Job, *, source: Path | IO[bytes] | None = None, backup: StoredO
         refuse(backup, connector, is_elsewhere=options.elsewhere)
         refuse_old_server(backup, connector, ask(connector))
         if backup.manifest and backup.manifest.trigger == Trigger.SAFETY:
-            connector = get_connector(run.database, for_safety=True)  # all of it goes where all came from
+            connector = get_connector(run.database, for_safety=True)  # a safety backup is restored completely
         if backup.manifest is None:
             job.note(_("This backup has no manifest: nothing can be checked beforehand."))
     job.send_vetoable(signals.pre_db_restore, database=run.database, path=run.path)
@@ -65,9 +65,9 @@ def restore(job: Job, *, source: Path | IO[bytes] | None = None, backup: StoredO
 
 
 def finish_restore(job: Job, connector: Connector, vanished: list[str]) -> None:
-    """Do what follows when the data is in place.
+    """Do what follows after the data was replaced.
 
-    :param vanished: the tables that are no more.
+    :param vanished: the dropped tables.
     """
     connections[job.run.database].close()
     _repair_history(job)
@@ -78,11 +78,11 @@ def finish_restore(job: Job, connector: Connector, vanished: list[str]) -> None:
 
 
 def undo_by_kept(job: Job) -> str:
-    """Put back what a restore replaced, where the server has kept it."""
+    """Undo a restore with the data that the server has kept."""
     run = job.run
     connector = get_connector(run.database)
     job.send_vetoable(signals.pre_db_restore, database=run.database, path=run.path)
-    job.stage(_("Bringing back the kept database"))
+    job.stage(_("Restoring the kept database"))
     connections[run.database].close()
     aside = connector.name_to_keep()
     undo.mark_unfinished(job, aside)
@@ -106,7 +106,7 @@ def undo_by_kept(job: Job) -> str:
 
 
 def _possible(job: Job, connector: Connector, strategy: str) -> str:
-    """Return the strategy, or the one that is possible instead, and say why. In place is tried in any case."""
+    """Return the strategy, or a possible one instead with a note. In place is tried in any case."""
     reason = connector.why_not(strategy)
     if not reason:
         return strategy
@@ -131,7 +131,7 @@ def _source(job: Job, backup: StoredObject | None, file: Path | IO[bytes] | None
 def _load(
     job: Job, connector: Connector, source: Source, backup: StoredObject | None, strategy: str
 ) -> list[str]:
-    """Stream the backup into the database; the last step of it is the commit."""
+    """Stream the backup into the database; the last step is the commit."""
     loading, chosen = Loading(backup), list[Sink]()
 
     def choose(head: bytes) -> Sink:
@@ -158,30 +158,30 @@ def _load(
 
 
 def _is_committed(connector: Connector, chosen: list[Sink]) -> bool:
-    """Whether the data was replaced, and what was raised came after that, or while it was waited for."""
+    """Whether the data was replaced before the error was raised."""
     if not chosen:
         return False
     try:
         return connector.is_committed(chosen[0])
-    except (BackupError, DatabaseError):  # nobody can tell, and that is what the run will say
+    except (BackupError, DatabaseError):  # unknown, as the run will report
         return False
 
 
 def _note_failure(job: Job, connector: Connector, chosen: list[Sink], error: BaseException) -> None:
-    """Say what a restore that was not committed may have changed."""
+    """Record what an uncommitted restore may have changed."""
     if not chosen or not connector.is_half_done(chosen[0]):
         undo.clear_unfinished(job)
     elif isinstance(error, BackupError) and not isinstance(error, OutcomeUnknown | HalfDone):
-        # Whoever raised it could not know what the sink has done with the bytes until then.
+        # The code that raised the error could not know what the sink had already done.
         error.hint_template = HALF_DONE if UndoNotes.from_run(job.run).safety else HALF_DONE_UNSAFE
 
 
 def back_up_first(job: Job, connector: Connector) -> None:
-    """Back up what will be overwritten, as a run of its own under the lock of this one."""
+    """Back up the data that will be overwritten, as a separate run under the lock of this one."""
     if not ask(connector).tables:
-        job.note(_("The database is empty, so there is nothing to back up first."))
+        job.note(_("The database is empty, so it is not backed up first."))
         return
-    job.stage(_("Backing up first"))
+    job.stage(_("Making a safety backup"))
     run = BackupRun(
         kind=Kind.DB_BACKUP,
         status=Status.RUNNING,
@@ -197,7 +197,7 @@ def back_up_first(job: Job, connector: Connector) -> None:
 
 
 def _discard_older(job: Job, connector: Connector) -> None:
-    """Give back the room of what an earlier restore kept, now that this one can be undone instead."""
+    """Drop what an earlier restore kept, because this restore can be undone now."""
     run = job.run
     mine = UndoNotes.from_run(run)
     try:
@@ -211,11 +211,11 @@ def _discard_older(job: Job, connector: Connector) -> None:
 
 
 def _repair_history(job: Job) -> None:
-    """Make our own tables whole; a restore into an empty database begins the history with itself."""
+    """Repair our own tables; after a restore into an empty database, the history begins with this run."""
     run = job.run
     try:
         repair(run.database)
-    except Exception as error:  # noqa: BLE001  (the restore is committed: whatever is wrong now, it has succeeded)
+    except Exception as error:  # noqa: BLE001  (the restore is committed, so it has succeeded)
         history.logger.warning("After the restore, the run history could not be repaired: %s", error)
         job.note(_("Run “manage.py migrate”: the tables of the run history could not be repaired."))
         return

@@ -1,4 +1,4 @@
-"""Bring the media files back as they were at any backup."""
+"""Restores the media files to their state at any media backup."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ class MediaPlan:
     """What a media restore would do."""
 
     backup: StoredObject | None
-    """``None``: the mirror as it is, left by a program that keeps no file lists."""
+    """``None``: the current mirror, written by a program without file lists."""
     files: list[MediaFile]
     places: dict[str | None, list[str]]
     """Paths by version folder; under ``None`` those in the mirror."""
     difference: Difference
     obstacles: list[str]
-    """Files of the site that stand where a folder has to be, or in a folder that has to be a file."""
+    """Files of the site where a folder is needed, or in a folder where a file is needed."""
     here: LocalFiles
     """The media files of the site."""
 
 
 def plan_media_restore(catalog: Catalog, name: str | None, only: Sequence[str] | None = None) -> MediaPlan:
-    """Find out what a restore would do, and where every byte of it is.
+    """Find out what a restore would do, and where each file is on the remote.
 
-    :param only: paths of files; all others stay as they are.
+    :param only: paths of files; all others stay unchanged.
     :raises BackupDamaged: files of the backup are missing on the remote.
-    :raises BackupNotFound: it has not these files.
+    :raises BackupNotFound: the backup lacks some of these files.
     :raises RestoreRefused: there is nothing to restore, or a link is in the way.
     """
     mirror = get_mirror(catalog)
@@ -74,7 +74,7 @@ def plan_media_restore(catalog: Catalog, name: str | None, only: Sequence[str] |
 
 
 def _check_way(here: LocalFiles, files: Sequence[MediaFile]) -> None:
-    """Refuse to restore through a link, and into a folder that nobody can look into.
+    """Refuse to restore through a link, or into a folder that can't be read.
 
     :raises RestoreRefused: a link is in the way.
     :raises LocalFileError: a folder can't be read.
@@ -95,20 +95,20 @@ def _check_way(here: LocalFiles, files: Sequence[MediaFile]) -> None:
 def _removable(
     mirror: Mirror, backup: StoredObject | None, difference: Difference, files: Sequence[MediaFile]
 ) -> list[str]:
-    """Return what a restore removes that is to be exact: never what is excluded."""
+    """Return the files that an exact restore removes: never excluded ones."""
     removed = difference.removed
     if removed and mirror.has_excludes:
         counted = {each.name for each in mirror.local_files() or []}
         removed = [each for each in removed if each in counted]
     if backup is None or backup.manifest is None or backup.manifest.trusted is None:
-        # The names may be those that the remote made of them: then they are the same files.
+        # The remote may have changed the names: then they are the same files.
         forms = {name_forms.form(each.path) for each in files} if removed else ()
         removed = [each for each in removed if name_forms.form(each) not in forms]
     return removed
 
 
 def restore_media(job: Job) -> str:
-    """Bring what is missing or different; with the option ``exact``, also take away what is not in the backup."""
+    """Restore missing and different files; with the option ``exact``, also remove files that the backup lacks."""
     run = job.run
     job.send_vetoable(signals.pre_media_restore)
     job.stage(_("Looking at the media backup"))
@@ -129,7 +129,7 @@ def restore_media(job: Job) -> str:
 
 
 def _into_folder(job: Job, mirror: Mirror, folder: Path, plan: MediaPlan, removed: Sequence[str]) -> None:
-    """Bring everything to this machine, and only then change the media files."""
+    """Download everything to this machine, and only then change the media files."""
     wanted = {*plan.difference.added, *plan.difference.changed}
     files = {each.path: each for each in plan.files if each.path in wanted}
     with MediaRollback(job, folder, plan.here) as rollback:
@@ -141,11 +141,11 @@ def _into_folder(job: Job, mirror: Mirror, folder: Path, plan: MediaPlan, remove
         rollback.remove([each for each in plan.obstacles if each not in removed])
         rollback.remove(removed)
         rollback.put(files)
-        job.control.confirm()  # what was replaced goes now
+        job.control.confirm()  # the replaced files are removed now
 
 
 def _into_remote(job: Job, mirror: Mirror, plan: MediaPlan, removed: Sequence[str]) -> None:
-    """Change the media files where they are: no other place could keep what is replaced."""
+    """Change the media files on their own remote: replaced files can't be kept anywhere."""
     job.stage(_("Copying"))
     if plan.obstacles:
         mirror.delete_local(plan.obstacles, control=job.control)
@@ -157,9 +157,9 @@ def _into_remote(job: Job, mirror: Mirror, plan: MediaPlan, removed: Sequence[st
 
 
 def _fetch(job: Job, mirror: Mirror, plan: MediaPlan, wanted: Collection[str], *, into: str | None) -> None:
-    """Copy files from where they are on the remote.
+    """Copy files from their places on the remote.
 
-    :param into: a local folder; by default they go to the site.
+    :param into: a local folder; by default the site's media files.
     """
     for place, paths in plan.places.items():
         if chosen := [path for path in paths if path in wanted]:
@@ -169,9 +169,9 @@ def _fetch(job: Job, mirror: Mirror, plan: MediaPlan, wanted: Collection[str], *
 
 
 def _check_arrival(found: Sequence[MediaFile], files: Iterable[MediaFile]) -> None:
-    """See that files are there: rclone passes over those that have gone from the remote meanwhile.
+    """Check that files have arrived: rclone skips files that were removed from the remote meanwhile.
 
-    :raises RemoteError: some are not.
+    :raises RemoteError: some are missing.
     """
     sizes = {each.path: each.size for each in found}
     lost = [each.path for each in files if sizes.get(each.path) != each.size]

@@ -1,7 +1,7 @@
-"""The signals that end a process, and its end: the runs at work in it are stopped, and clean up before it goes.
+"""Handles the signals that end a process, and its exit: stops its active runs, and lets them clean up first.
 
-A command that works in its main thread unwinds by itself once its run is stopped. A server with runs in its threads waits
-for them, and then does what it would have done without them.
+A command in the main thread unwinds by itself once its run is stopped. A server with runs in its threads waits for
+them, and then proceeds as usual.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ REASONS: dict[int, tuple[type[Stopped], str]] = {
     signal.SIGINT: (Cancelled, gettext_noop("Cancelled by Ctrl-C.")),
     signal.SIGTERM: (Interrupted, gettext_noop("Ended by the signal SIGTERM.")),
 }
-"""What the run of a command is stopped with, by the signal that stops it."""
+"""The error that stops the run of a command, by signal."""
 SIGNALS = (signal.SIGTERM, signal.SIGHUP)
-"""They end a server at once, unless it handles them."""
+"""Signals that end a server at once, unless it handles them."""
 
 
 class Abandoned(KeyboardInterrupt):
-    """A second Ctrl-C: the work was not waited for."""
+    """A second Ctrl-C: the command did not wait for the work."""
 
 
-@functools.cache  # once is enough
+@functools.cache  # only the first call has an effect
 def watch_exit() -> None:
-    """Have the runs of this process stopped when its main thread ends.
+    """Stop the runs of this process when its main thread ends.
 
-    By the time of ``atexit`` it is too late: from Python 3.12 on no thread can be started then, and cleaning up needs
-    some. But what is no daemon is waited for before that.
+    ``atexit`` is too late: from Python 3.12 on no thread can be started then, and cleaning up needs some. But threads
+    that are not daemons are joined earlier.
     """
     threading.Thread(target=_await_exit, name="exit of the process").start()
 
@@ -58,24 +58,26 @@ def _await_exit() -> None:
 
 
 def stop_and_wait() -> None:
-    """Stop the runs of this process, and give them time to clean up. Safe in a signal handler: it asks no database."""
+    """Stop the runs of this process, and give them time to clean up. Safe in a signal handler: it queries no
+    database."""
     deadline = time.monotonic() + SECONDS
     while (running or waiting) and time.monotonic() < deadline:
-        # Again and again: one that waits begins when another ends, and may just have begun.
+        # Repeatedly, because a waiting run may begin when another one ends.
         stop_all(Interrupted(gettext_noop("The process that worked on it was shut down.")))
         time.sleep(0.05)
 
 
 def watch_signals() -> None:
-    """Have the signals that end this process stop its runs first, and then do what they did before.
+    """Make the signals that end this process stop its runs first, and then call the previous handlers.
 
-    Also in a server that handles them: uvicorn shuts down in good order, but then puts back the handlers that it found,
-    and sends itself the signal once more.
+    Also in a server that handles them: uvicorn shuts down cleanly, but then restores the handlers that it found
+    and sends itself the signal again.
     """
     for number in SIGNALS:
         previous = signal.getsignal(number)
         if previous is not None and previous is not signal.SIG_IGN:
-            # Only the main thread may handle signals. What loads Django in another one has to end its runs by itself.
+            # Only the main thread may handle signals. Code that loads Django in another thread must stop its runs
+            # itself.
             with contextlib.suppress(ValueError):
                 signal.signal(number, _Handler(previous))
 
@@ -85,7 +87,7 @@ class _Handler:
         self._previous = previous
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        signal.signal(number, self._previous)  # now, so that a second signal is not made to wait
+        signal.signal(number, self._previous)  # first, so that a second signal takes effect at once
         stop_and_wait()
         signal.raise_signal(number)
 
@@ -94,8 +96,8 @@ class _Handler:
 def stoppable() -> Iterator[None]:
     """Let Ctrl-C and SIGTERM stop the run of a command; a second Ctrl-C ends the command at once.
 
-    :raises KeyboardInterrupt: no run was at work.
-    :raises Abandoned: it was the second.
+    :raises KeyboardInterrupt: no run was active.
+    :raises Abandoned: it was the second Ctrl-C.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -118,10 +120,10 @@ def stoppable() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _listening() -> Iterator[None]:
-    """Have a thread stop the run too.
+    """Stop the run from a second thread, too.
 
-    Python runs a signal's handler in the main thread, between two steps of it. When the signal comes after Python has
-    looked for one and before the main thread begins to wait for bytes, that is not before the next bytes come.
+    Python runs signal handlers in the main thread, between two bytecodes. If a signal arrives after Python's check and
+    before the main thread blocks on a read, the handler runs only after the next bytes arrive.
     """
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
@@ -152,6 +154,6 @@ def _abandon(number: int, frame: FrameType | None) -> None:
     raise Abandoned
 
 
-# In a forked process: what runs is the parent's, and its threads are not here.
+# In a forked process: the runs belong to the parent, and its threads don't exist here.
 os.register_at_fork(after_in_child=running.clear)
 os.register_at_fork(after_in_child=watch_exit.cache_clear)

@@ -1,4 +1,4 @@
-"""Stale runs: those whose process is gone. Whoever looks closes them."""
+"""Detects and closes stale runs: active runs whose process is dead."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ LOOK = 0.5
 
 
 def reap(run: BackupRun, message: str = "") -> None:
-    """Mark a run whose process is gone as interrupted, and free its lock.
+    """Mark a run whose process is dead as interrupted, and release its lock.
 
-    :param message: why; what is known from the row by default.
+    :param message: the reason; derived from the row by default.
     """
     why, hint = _cause_of_death(run)
     run.end(Status.INTERRUPTED, message or why, hint, at=beats.now(database()))
     run.write_log(run.message)
-    # Only if it has not beaten since: it may have been written a moment ago, by itself or by another reaper.
+    # Only without a new heartbeat: the run itself or another process may have updated the row a moment ago.
     BackupRun.objects.filter(pk=run.pk, status__in=ACTIVE, heartbeat_at=run.heartbeat_at).update(
         status=run.status,
         message=run.message,
@@ -43,11 +43,11 @@ def reap(run: BackupRun, message: str = "") -> None:
 
 
 def _cause_of_death(run: BackupRun) -> tuple[str, str]:
-    """Return as much as the row of a dead run tells, and a hint."""
+    """Return a message for a dead run, as far as its row tells, and a hint."""
     if run.status == Status.RUNNING:
         hint = _("Run it again. What it left on the remote is removed by the next backup.")
         if run.kind in READERS:
-            hint = _("Run it again. What it left beside the live database is removed by the next one.")
+            hint = _("Run it again. The next one removes what it left on the database server.")
         if UndoNotes.from_run(run).unfinished:
             hint = _("The restore may have been committed. Check the data before you run it again.")
         return _("The process stopped unexpectedly (killed, crashed or out of memory)."), hint
@@ -63,7 +63,7 @@ def _cause_of_death(run: BackupRun) -> tuple[str, str]:
 
 
 def reap_stale() -> None:
-    """Close the runs whose process is gone. Pages call this: it neither raises nor waits for anybody's lock."""
+    """Close stale runs. Pages call this: it neither raises nor waits for a lock."""
     try:
         gone = [run for run in BackupRun.objects.active().defer("log") if is_gone(run)]
     except DatabaseError as error:
@@ -74,7 +74,7 @@ def reap_stale() -> None:
 
 
 def outside_request(write: Callable[[], None]) -> None:
-    """Write to the history, after the transaction of the request where that is one: a write that fails must not fail it."""
+    """Write to the history after the request's transaction, if there is one: a failed write must not break it."""
     connection = connections[database()]
     if connection.in_atomic_block and connection.settings_dict["ATOMIC_REQUESTS"]:
         transaction.on_commit(write, using=connection.alias, robust=True)
@@ -88,13 +88,13 @@ def _reap_all(runs: Iterable[BackupRun]) -> None:
         with without_waiting(alias), transaction.atomic(using=alias):
             for run in runs:
                 reap(run)
-    except DatabaseError as error:  # somebody holds a lock: the next look will do
+    except DatabaseError as error:  # the table is locked: the next look will retry
         logger.debug("Stale runs could not be closed: %s", error)
 
 
 @contextlib.contextmanager
 def without_waiting(alias: str) -> Iterator[None]:
-    """Have SQLite give up at once where somebody holds its file."""
+    """Make SQLite give up at once when its file is locked."""
     connection = connections[alias]
     if connection.vendor != "sqlite":
         yield
@@ -111,7 +111,7 @@ def without_waiting(alias: str) -> Iterator[None]:
 
 
 def is_over(run_id: str) -> bool | None:
-    """Whether a run has ended, by its id; ``None`` when nothing is known of it."""
+    """Whether a run has ended, by its id; ``None`` for an unknown run."""
     if not has_table():
         return None
     try:
@@ -120,23 +120,23 @@ def is_over(run_id: str) -> bool | None:
         return None
     if run is None:
         return None
-    if run.is_active and is_gone(run):  # a part of another run, such as a safety backup, holds no lock
+    if run.is_active and is_gone(run):  # a part of another run, such as a safety backup, does not lock
         reap(run)
         return True
     return not run.is_active
 
 
 def is_gone(run: BackupRun) -> bool:
-    """Whether a run has ended, or its process has, as far as can be said without waiting.
+    """Whether a run has ended or its process is dead, as far as known without waiting.
 
-    A number of a process says nothing by itself: it may come from another container that shares our host name. So a
-    process is looked for only where its identity shows that this process would see it.
+    A process number alone proves nothing: it may come from another container with the same host name. So a process is
+    looked up only if its identity shows that this process could see it.
     """
     return not run.is_active or bool(run.is_dead()) or run.is_silent(database())
 
 
 def watch_until_gone(run: BackupRun) -> bool:
-    """The same, waiting for the next heartbeat where no clock tells how old the last one is."""
+    """Like :func:`is_gone`, but watch for the next heartbeat where no clock tells the age of the last one."""
     while not is_gone(run):
         if beats.is_comparable(run.process, database()):
             return False

@@ -1,4 +1,4 @@
-"""What earlier runs left on the remote."""
+"""Removes what earlier runs left on the remote."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from .job import Job
 
 
 def sweep_uploads(job: Job, catalog: Catalog, objects: Sequence[StoredObject]) -> None:
-    """Remove the uploads in flight of runs that are over.
+    """Remove the uploads in flight of finished runs.
 
-    A run does not fail for one that stays: an account that may add objects, and delete none, still makes backups.
+    A failed removal is only noted: an account that may add but not delete objects can still make backups.
     """
 
     def is_over(run_id: str) -> bool | None:
@@ -28,7 +28,7 @@ def sweep_uploads(job: Job, catalog: Catalog, objects: Sequence[StoredObject]) -
         try:
             return job.heart.write(
                 lambda: stale.is_over(run_id)
-            )  # a history that hangs must not hang the run
+            )  # an unresponsive history must not block the run
         except DatabaseError:
             return None
 
@@ -41,7 +41,7 @@ def sweep_uploads(job: Job, catalog: Catalog, objects: Sequence[StoredObject]) -
 
 
 def sweep_records(job: Job, catalog: Catalog, entries: Sequence[Entry]) -> None:
-    """Remove the check records whose backup is gone; young ones stay: the storage may show their backup late.
+    """Remove the check records whose backup is gone, except young ones: the storage may show their backup late.
 
     :param entries: the listing of the folder.
     """

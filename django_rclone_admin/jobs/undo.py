@@ -1,4 +1,4 @@
-"""What a restore notes so that it can be undone, and which restore the next undo takes back."""
+"""Records how a restore can be undone, and finds the restore that the next undo reverts."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def note(run: BackupRun, **values: object) -> None:
 
 
 def mark_unfinished(job: Job, kept: str) -> None:
-    """Write down, before anything is changed, how this restore can be undone.
+    """Record, before anything is changed, how this restore can be undone.
 
-    A process that dies right after the change has no time for it, and the next undo would go back too far.
+    A process killed right after the change could not record it, and the next undo would revert an earlier restore.
     """
     note(job.run, unfinished=True, kept=kept or UndoNotes.from_run(job.run).kept)
     if job.recorded:
@@ -38,13 +38,13 @@ def clear_unfinished(job: Job) -> None:
 
 
 def _next_number(alias: str) -> int:
-    """Return the number of a restore that is about to change a database: whatever the clocks say, it is the last one."""
+    """Return the number of a restore that is about to change a database: the highest so far, independent of clocks."""
     numbers = BackupRun.objects.filter(database=alias, number__isnull=False)
     return (numbers.order_by("-number").values_list("number", flat=True).first() or 0) + 1
 
 
 def last_restore(alias: str) -> BackupRun | None:
-    """Return the last restore that changed a database, or may have, as far as the history knows."""
+    """Return the last restore that changed a database, or may have, by the history."""
     if not history.has_table():
         return None
     runs = BackupRun.objects.filter(database=alias, kind=Kind.DB_RESTORE).exclude(status__in=ACTIVE)
@@ -53,7 +53,7 @@ def last_restore(alias: str) -> BackupRun | None:
 
 
 def _has_happened(run: BackupRun) -> bool:
-    """Whether a restore took effect. Where its process died, the server is asked if it can tell."""
+    """Whether a restore took effect. If its process died, the server is asked where that is possible."""
     if run.status == Status.SUCCEEDED:
         return True
     if kept := UndoNotes.from_run(run).kept:

@@ -1,7 +1,7 @@
-"""Check a backup: read it, open it, and write down what was found.
+"""Checks a backup: reads it, opens it, and records the result.
 
-Each level includes those before it. The check ends at the first one that fails or can't be carried out; the levels before
-that are proven all the same.
+Each level includes those before it. The check ends at the first level that fails or can't be carried out; the earlier
+levels have passed nevertheless.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from .options import VerifyOptions
 def verify(job: Job) -> str:
     """Check the run's backup, and record the result.
 
-    :raises CheckFailed: it did not pass.
+    :raises CheckFailed: it failed.
     :raises NotChecked: a level could not be carried out.
-    :raises BackupError: the check could not go on. Then nothing is known, and nothing recorded.
+    :raises BackupError: the check was interrupted. Then nothing is recorded.
     """
     started = clock.now()
     job.stage(_("Looking at the backup"))
@@ -61,7 +61,7 @@ def verify(job: Job) -> str:
 
 
 def _carry_out(check: Check) -> tuple[Outcome, BackupError | None]:
-    """Return how a check has ended, and what its run fails with if that is no success."""
+    """Return the outcome of a check, and the error of its run unless it passed."""
     try:
         _climb(check)
     except FAILURES as error:
@@ -86,7 +86,7 @@ def _failed(check: Check, error: BackupError) -> CheckFailed:
         hint=gettext_noop("The backup itself can be restored. Check the data of the site, or VERIFY_CHECKS.")
         if is_warning
         else gettext_noop(
-            "The backup counts as damaged now. Make a new backup. If the trouble may have passed, check this one again."
+            "The backup counts as damaged now. Make a new backup. If the problem may have been temporary, check this one again."
         ),
         name=check.backup.name,
         level=check.level,

@@ -1,4 +1,4 @@
-"""Runs that wait in this process for a free thread: a sign of life for each, as long as the process lives."""
+"""Writes heartbeats for runs that wait in this process for a free thread."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ BEAT = 1.0
 
 
 class Waiting:
-    """The ids of the runs that wait here, until they are over, and a thread that is there as long as there are some."""
+    """The ids of the waiting runs, and a thread that exists while there are any."""
 
     def __init__(self) -> None:
         self.clear()
 
     def clear(self) -> None:
-        """Forget them all: after a fork they wait in the process that we come from."""
+        """Forget all runs: after a fork they wait in the parent process."""
         self._ids: set[str] = set()
         self._keeper: threading.Thread | None = None
         self._lock = threading.Lock()
 
     def add(self, run_id: str) -> None:
-        """Give signs of life for a queued run from now on."""
+        """Start writing heartbeats for a queued run."""
         with self._lock:
             self._ids.add(run_id)
             if self._keeper is None:
@@ -44,12 +44,12 @@ class Waiting:
         return bool(self._ids)
 
     def remove(self, run_id: str) -> None:
-        """Give no more: the run is over, or will not begin. One that has begun gives its own."""
+        """Stop writing: the run has ended, or will not start. A started run writes its own heartbeats."""
         with self._lock:
             self._ids.discard(run_id)
 
     def give_up(self) -> None:
-        """When the process ends: say of every run that still waits that it was not begun, so that nobody begins it."""
+        """At the end of the process, close every waiting run as not started, so that no other process starts it."""
         with self._lock:
             left, self._ids = list(self._ids), set()
         if not left:
@@ -57,7 +57,7 @@ class Waiting:
         try:
             for run in _rows(left):
                 stale.reap(run, _("The process in which it waited was shut down before it had begun."))
-        except DatabaseError as error:  # then whoever looks next misses its heartbeat
+        except DatabaseError as error:  # the runs become stale instead
             logger.warning("The end of runs that had not begun could not be recorded: %s", error)
 
     def _beat(self) -> None:
@@ -77,7 +77,7 @@ class Waiting:
 def _write_beat(run_ids: list[str]) -> None:
     try:
         _rows(run_ids).update(heartbeat_at=beats.now(history.database()))
-    except DatabaseError as error:  # busy, or being restored this very moment: the next beat will do
+    except DatabaseError as error:  # busy, or being restored at this moment: the next beat will succeed
         logger.debug("A heartbeat was missed: %s", error)
         connections[history.database()].close()  # the server may have ended it
 

@@ -98,7 +98,7 @@ def test_broken_row_is_shown_and_can_be_mended(admin_client, backups):
     assert "no times" in page.text
     assert "It went wrong." in page.text
     page = read_page(admin_client.get(url("change", schedule.pk)))
-    assert "“nonsense” is no cron expression" in page.text or "There is no time zone" in page.text
+    assert "“nonsense” is not a cron expression" in page.text or "There is no time zone" in page.text
     assert admin_client.post(url("change", schedule.pk), filled()).status_code == 302
     schedule.refresh_from_db()
     assert (schedule.cron, schedule.databases) == ("15 3 * * 1-5", [])
@@ -114,7 +114,7 @@ def test_times_are_shown_while_somebody_types(admin_client, backups):
     assert "It runs right after that: Sun" in text
     assert "It starts up to 10 minutes later" in text
     text = admin_client.get(url("times"), {"cron": "nope", "time_zone": "Europe/Vienna"}).content.decode()
-    assert "“nope” is no cron expression" in text
+    assert "“nope” is not a cron expression" in text
     text = admin_client.get(
         url("times"), {"preset": "0 4 * * 0", "cron": "x", "time_zone": "x"}
     ).content.decode()

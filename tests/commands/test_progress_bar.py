@@ -121,7 +121,7 @@ def test_bar_says_that_a_restore_backs_up_first(shop, tmp_path, rclone_binary, s
     done(shop, "dbbackup")
     held = programs.hold_input(tmp_path / "bin", "rclone", rclone_binary, after=300_000, when=UPLOAD)
     with held_command(shop, held, ours, "dbrestore", "--noinput"):
-        wait_for(lambda: len(shown.seconds("Backing up first")) >= 2)
+        wait_for(lambda: len(shown.seconds("Making a safety backup")) >= 2)
         assert not any("Restoring:" in each and "%" in each for each in shown.frames)
 
 

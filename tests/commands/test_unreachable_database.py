@@ -47,7 +47,7 @@ def test_other_databases_are_backed_up_without_a_record(shop):
     result = shop.manage("dbbackup", "--database=analytics")
     assert result.code == 0, result.err
     assert (
-        "The run is not recorded, and locks out no other: The database “default” can't be reached"
+        "The run is not recorded, and does not lock its database: The database “default” can't be reached"
         in result.err
     )
     assert "migrate" not in result.err

@@ -126,7 +126,7 @@ def test_dump_with_a_commit_of_its_own_changes_nothing(shop, tmp_path, statement
     shop.execute("UPDATE shop_product SET price = price + 1")
     with nothing_changes(shop):
         result = shop.manage(*RESTORE, "--input-file", file)
-        assert_failed(result, "a command of its own that could commit a part")
+        assert_failed(result, "a command that could commit a part")
     assert history(shop)[-1]["status"] == "failed"
 
 

@@ -76,7 +76,7 @@ def test_names_that_a_remote_takes_for_the_same_fail_and_are_named(media_site):
     media_site.write({"folder/a.jpg": b"bytes", "folder/A.jpg": b"bytes"})
     for _attempt in range(2):  # by the difference, and by comparing every file
         with pytest.raises(
-            BackupError, match=r"takes names of files for the same.*'folder/A.jpg', 'folder/a.jpg'"
+            BackupError, match=r"treats names of files as equal.*'folder/A.jpg', 'folder/a.jpg'"
         ) as caught:
             media_site.back_up()
         assert "Nothing was changed" not in caught.value.hint

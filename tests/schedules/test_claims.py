@@ -235,9 +235,9 @@ def test_hour_that_comes_twice_runs_no_minute_again_without_time_zones(now, sett
 
 
 BROKEN = {
-    "words": ({"cron": "every night"}, "“every night” is no cron expression"),
-    "empty": ({"cron": ""}, "“” is no cron expression"),
-    "never": ({"cron": "0 0 31 2 *"}, "“0 0 31 2 *” is no cron expression"),
+    "words": ({"cron": "every night"}, "“every night” is not a cron expression"),
+    "empty": ({"cron": ""}, "“” is not a cron expression"),
+    "never": ({"cron": "0 0 31 2 *"}, "“0 0 31 2 *” is not a cron expression"),
     "zone": ({"time_zone": "Europe/Atlantis"}, "There is no time zone “Europe/Atlantis”."),
     "gone": ({"databases": ["gone"]}, "There is no database “gone”."),
     "text": ({"databases": "analytics"}, "The list of databases of this schedule can't be read."),
@@ -385,7 +385,7 @@ def test_broken_schedule_is_overdue_at_once(now):
     make()
     BackupSchedule.objects.update(cron="nonsense")
     [found] = schedules.overdue()
-    assert "“nonsense” is no cron expression" in found.reason
+    assert "“nonsense” is not a cron expression" in found.reason
 
 
 def test_pass_on_another_host_that_went_silent_is_taken_over(now):
