@@ -58,7 +58,7 @@ def _active_runs() -> list[Progress]:
 
 @admin.register(Backup)
 class BackupAdmin(BackupColumns, Restores, Opens, Files, Checks, Doctor, Deleting, RetentionPage):
-    """Lists what is on the remote."""
+    """Lists the backups on the remote."""
 
     change_list_template = f"admin/{APP}/backup/change_list.html"
     change_form_template = f"admin/{APP}/backup/change_form.html"
@@ -119,7 +119,7 @@ class BackupAdmin(BackupColumns, Restores, Opens, Files, Checks, Doctor, Deletin
         return has_permission(request, "pin")
 
     def get_model_perms(self, request: HttpRequest) -> dict[str, bool]:
-        """Do what Django does; the index of the admin, which asks this, also shows how safe the site is."""
+        """Do what Django does; also show the health banner on the index of the admin, which calls this."""
         show_banner(request, self.admin_site.name)
         return super().get_model_perms(request)
 
@@ -150,7 +150,7 @@ class BackupAdmin(BackupColumns, Restores, Opens, Files, Checks, Doctor, Deletin
         except BackupError as failure:
             error = failure
         except NotSupportedError:
-            # As Django does with lookups that it does not know
+            # Like Django for unknown lookups
             return redirect(f"{request.path}?{ERROR_FLAG}=1")
         if request.method == "POST":
             show_error(request, error)
@@ -160,7 +160,7 @@ class BackupAdmin(BackupColumns, Restores, Opens, Files, Checks, Doctor, Deletin
         return super().changelist_view(request, context)
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
-        """Return the list, with what the columns have to know noted on each row."""
+        """Return the list, with further facts stored on each row for the columns."""
         changelist = super().get_changelist_instance(request)
         note_on_rows(request, list(changelist.result_list))
         return changelist
@@ -220,7 +220,7 @@ class BackupAdmin(BackupColumns, Restores, Opens, Files, Checks, Doctor, Deletin
         self._delete(request, list(queryset.values_list("pk", flat=True)))
 
     def _delete(self, request: HttpRequest, paths: list[str]) -> None:
-        # What only a deleted media backup needed may be much, and is removed after the page was sent.
+        # File versions that only a deleted media backup needed may be many; they are removed after the response.
         api.delete_backups(paths, wait=False, origin=origin_of(request))
 
     @shows_errors
@@ -244,7 +244,7 @@ class BackupAdmin(BackupColumns, Restores, Opens, Files, Checks, Doctor, Deletin
         ]
 
     def run_now_view(self, request: HttpRequest) -> HttpResponse:
-        """Start backups; GET shows the form that chooses what."""
+        """Start backups; GET shows the form for choosing them."""
         require_permission(request, "run")
         form = RunBackupForm(request.POST if request.method == "POST" else None)
         if not form.is_valid():
@@ -268,7 +268,7 @@ class BackupAdmin(BackupColumns, Restores, Opens, Files, Checks, Doctor, Deletin
         try:
             run = start(**options)
         except api.RunInProgress as error:
-            # A second click must not look like a failure: show the run that is at work.
+            # A second click must not look like a failure: show the active run.
             messages.info(request, wording.describe(error)[0])
             return error.run
         except BackupError as error:
@@ -280,23 +280,23 @@ class BackupAdmin(BackupColumns, Restores, Opens, Files, Checks, Doctor, Deletin
         return run
 
     def refresh_view(self, request: HttpRequest) -> HttpResponse:
-        """Ask the remote again."""
+        """List the remote again."""
         require_permission(request, "view")
         api.refresh()
         return self.go(LIST)
 
     def health_view(self, request: HttpRequest) -> HttpResponse:
-        """The panel above the list, loaded after the page so that a slow remote never holds it up."""
+        """The panel above the list, loaded after the page so that a slow remote does not delay it."""
         require_permission(request, "view")
         health = api.health()
-        if "HX-Request" not in request.headers:  # somebody without JavaScript has followed a link
+        if "HX-Request" not in request.headers:  # a link followed without JavaScript
             return self.page(request, "health", {"title": _("Health"), "health": health})
         request.current_app = self.admin_site.name
         return TemplateResponse(request, f"admin/{APP}/includes/health.html", {"health": health})
 
     @shows_errors
     def download_view(self, request: HttpRequest, object_id: str) -> HttpResponse | StreamingHttpResponse:
-        """Stream the stored bytes, as they are on the remote."""
+        """Stream the stored bytes."""
         require_permission(request, "download")
         backup = get_backup_or_404(object_id)
         stored, stream = api.read_backup(backup.path)

@@ -1,6 +1,6 @@
-"""A message on the index of the admin where the backups are not green.
+"""A message on the index of the admin if the backups need attention.
 
-It is a message of Django's, because every theme shows those, and no theme keeps the blocks of the index.
+It uses Django's messages, because every theme shows them, while themes replace the blocks of the index.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CRITICAL = 2
 
 
 def show_banner(request: HttpRequest, site: str) -> None:
-    """Add the message, once a request, where the page is the index. It makes one small query and calls no rclone.
+    """Add the message, once a request, if the page is the index. It makes one small query and calls no rclone.
 
     :param site: the name of the admin site.
     """
@@ -37,7 +37,7 @@ def show_banner(request: HttpRequest, site: str) -> None:
     if found.level == 0:
         return
     text = _text(found, site)
-    if not is_said(request, text):  # a theme may show messages on its other pages only
+    if not is_said(request, text):  # some themes show messages only on other pages
         show = messages.error if found.level == CRITICAL else messages.warning
         show(request, text, fail_silently=True)
 

@@ -1,4 +1,4 @@
-"""Checks in the admin: started from the list and from the page of a backup, and their records, for printing."""
+"""Checks in the admin: started from the list and from the page of a backup, with their records for printing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from .pages import (
 )
 
 BADGES = {"passed": "complete", "failed": "damaged", "unchecked": "legacy"}
-"""The colour of an outcome is that of a state."""
+"""Outcomes, with the state whose colour they use."""
 
 
 class Checks(Pages):
@@ -105,7 +105,7 @@ class Checks(Pages):
 
     @shows_errors
     def checks_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Show the records of the checks of a backup, as they are printed."""
+        """Show the check records of a backup, for printing."""
         require_permission(request, "view")
         backup = get_backup_or_404(object_id)
         context = {
@@ -116,7 +116,7 @@ class Checks(Pages):
         return self.page(request, "checks", context)
 
     def check_urls(self, require_post: Any) -> list[Any]:
-        """Return the addresses of these pages."""
+        """Return the URL patterns of these pages."""
         return [
             self.route("<path:object_id>/check/", require_post(self.verify_view), "check"),
             self.route("<path:object_id>/checks/", self.checks_view, "checks"),

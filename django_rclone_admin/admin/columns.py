@@ -1,4 +1,4 @@
-"""What the backup list and the backup page show of one backup."""
+"""The columns and fields of one backup."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..models import Backup, BackupRun
 from .pages import DETAIL, LIST, RUN, Pages, badge, is_uuid, moment
 
 NEAR = timedelta(days=1)
-"""How far the times of backups that were started together may be from each other: some wait, or list many files."""
+"""How far apart the times of backups in one group may be: some wait, or list many files."""
 
 
 def _source(backup: Backup) -> str:
@@ -24,7 +24,7 @@ def _source(backup: Backup) -> str:
 
 
 def _note(backup: Backup) -> str:
-    """Return what is said of a backup beside its name: its label, or until when it is kept."""
+    """Return the note next to a backup's name: its label, or until when it is kept."""
     if backup.kept_until:
         return gettext("before a restore, kept until %(day)s") % {"day": wording.day(backup.kept_until)}
     return backup.label
@@ -77,7 +77,7 @@ class BackupColumns(Pages):
         )
 
     def _menu(self, backup: Backup, may: frozenset[str]) -> Sequence[str]:
-        """Return the items of the menu of a row. The list is in a form, so what changes something is a button of it."""
+        """Return the menu items of a row. The list is inside a form, so state-changing items are buttons of it."""
         key = quote(backup.pk)
         links = [(self.address(DETAIL, key), _("Details"))]
         if backup.is_media and backup.is_restorable:
@@ -97,7 +97,7 @@ class BackupColumns(Pages):
     def shown_others(self, backup: Backup) -> str:
         if not backup.group:
             return "–"
-        # Only the manifests of about the same time are read.
+        # Only manifests of about the same time are read.
         near = (backup.taken_at - NEAR, backup.taken_at + NEAR)
         others = Backup.objects.filter(taken_at__range=near).exclude(pk=backup.pk)
         links = [

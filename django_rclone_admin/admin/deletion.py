@@ -1,4 +1,4 @@
-"""What deleting backups means: how much space it frees, and which databases lose their newest good backup."""
+"""The consequences of deleting backups: freed space, and databases that lose their newest good backup."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ from .pages import Pages, shows_errors
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loss:
-    """A database, or the media files, whose newest good backup goes."""
+    """A database, or the media files, whose newest good backup is deleted."""
 
     of: str
     then: datetime | None
-    """The time of the newest good backup that stays; ``None`` where none does."""
+    """The time of the newest good backup that remains; ``None`` if none remains."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deletion:
-    """What some backups are to the remote and to the site."""
+    """The consequences of deleting some backups."""
 
     size: int
-    """Bytes that are free afterwards, without what media files take."""
+    """Bytes that are freed, not counting media files."""
     has_media: bool
-    """Whether file versions go as well, whose size only the deletion itself finds out."""
+    """Whether file versions are removed as well, whose size is known only afterwards."""
     losses: Sequence[Loss]
 
 
 def examine(backups: Sequence[Backup]) -> Deletion:
-    """Say what deleting these backups means."""
+    """Return the consequences of deleting these backups."""
     going = {each.path for each in backups}
     losses = []
     for kind, database in sorted({(each.kind, each.database) for each in backups}):
-        # A safety backup goes by itself after a few days.
+        # A safety backup is removed automatically after a few days.
         listed = Backup.objects.filter(kind=kind, database=database)
         good = [each for each in listed if each.is_restorable and not each.kept_until]
         good.sort(key=lambda each: (each.taken_at, each.name), reverse=True)
@@ -60,7 +60,7 @@ def examine(backups: Sequence[Backup]) -> Deletion:
 
 
 class Deleting(Pages):
-    """The confirmations of the admin, with what a deletion means; a part of the admin of backups."""
+    """The admin's delete confirmations, extended with the consequences; a part of the admin of backups."""
 
     @shows_errors
     def delete_view(

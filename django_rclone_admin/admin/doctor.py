@@ -1,4 +1,4 @@
-"""The page of the doctor: its parts are asked for one by one, and shown as they come."""
+"""The page of the doctor: its parts are requested one by one, and shown as they finish."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Doctor(Pages):
     def get_urls(self) -> list[Any]:
         return [self.route("doctor/", self.doctor_view, "doctor"), *super().get_urls()]
 
-    # A task that the executor is tried with has to be seen by its worker at once.
+    # A task that tests the executor must be visible to its worker at once.
     @transaction.non_atomic_requests
     def doctor_view(self, request: HttpRequest) -> HttpResponse:
-        """Offer the examination; make it when it is posted, because it writes a probe to the remote.
+        """Show the page; examine the site on POST, because that writes a probe to the remote.
 
-        Posted by htmx, the page gets a place for each part, and each of these asks for its own.
+        On a POST by htmx, the response contains a placeholder for each part, which then requests its own result.
         """
         require_permission(request, "view")
         context: dict[str, Any] = {"title": gettext("Doctor"), "parts": [], "subtitle": None}
@@ -58,7 +58,7 @@ class Doctor(Pages):
         return TemplateResponse(request, f"admin/{APP}/includes/doctor.html", context)
 
     def _examined(self, part: api.Part) -> dict[str, Any]:
-        """Return what the template needs of one part."""
+        """Return the template context of one part."""
         try:
             lines, problem = list(api.examine(part.id)), ""
         except ImproperlyConfigured as error:

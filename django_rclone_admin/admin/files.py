@@ -1,4 +1,4 @@
-"""The files of a media backup: browsed, searched and downloaded one by one."""
+"""The files of a media backup: browse, search and download them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ORDERS: dict[str, Callable[[api.MediaFile], Any]] = {
     "size": lambda file: file.size,
     "time": lambda file: file.time,
 }
-"""What the list can be ordered by; with a minus before it, backwards."""
+"""The possible orderings of the list; a leading minus reverses one."""
 
 
 class Files(Pages):
@@ -38,7 +38,7 @@ class Files(Pages):
 
     @shows_errors
     def files_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """One page of the list of files, or of those whose path has the words of the search in it."""
+        """One page of the file list, or of the files whose path matches the search."""
         require_permission(request, "view")
         backup = self._find(object_id)
         files, query = api.list_media_files(backup.path), request.GET.get("q", "").strip()

@@ -1,4 +1,4 @@
-"""The filters of the backup list: they offer what exists, and nothing else."""
+"""The filters of the backup list: they offer only values that occur."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .. import api, wording
 from ..models import Backup, Trigger
 
 NEWEST = 100
-"""How many backups a filter reads the manifests of: as many as the list shows on its first page."""
+"""The number of backups whose manifests a filter reads: one page of the list."""
 
 
 class DatabaseFilter(admin.SimpleListFilter):
-    """By database: those configured here and those that have backups. Media files are another kind."""
+    """By database: those that are configured and those that have backups. Media files are another kind."""
 
     title = _("database")
     parameter_name = "database"
@@ -35,7 +35,7 @@ class DatabaseFilter(admin.SimpleListFilter):
 
 
 class _FieldFilter(admin.SimpleListFilter):
-    """By the value of a field, where the backups differ in it."""
+    """By the value of a field, if it differs between backups."""
 
     def __init__(self, request: HttpRequest, params: dict[str, Any], *others: Any) -> None:
         self.is_asked = self.parameter_name in params
@@ -49,7 +49,7 @@ class _FieldFilter(admin.SimpleListFilter):
 
 
 class KindFilter(_FieldFilter):
-    """Databases or media files, where there are backups of both."""
+    """Databases or media files, if both have backups."""
 
     title = _("kind")
     parameter_name = "kind__exact"
@@ -60,7 +60,7 @@ class KindFilter(_FieldFilter):
 
 
 class StateFilter(_FieldFilter):
-    """By state. In a long list nobody knows which states there are before all manifests are read: it offers all."""
+    """By state. In a long list the states are unknown until all manifests are read, so all states are offered."""
 
     title = _("state")
     parameter_name = "state__exact"
@@ -72,7 +72,7 @@ class StateFilter(_FieldFilter):
 
 
 class ProvenFilter(admin.SimpleListFilter):
-    """By the highest level that a check has passed. The backup list alone tells it."""
+    """By the highest level of checks that has passed. The backup list alone tells it."""
 
     title = _("proven")
     parameter_name = "proven"
@@ -94,7 +94,7 @@ class ProvenFilter(admin.SimpleListFilter):
 
 
 class SafetyFilter(admin.SimpleListFilter):
-    """Safety backups are folded: people look for them after a restore only, and it is the restore that offers an undo."""
+    """Hides safety backups by default: they are needed only after a restore, whose page offers an undo."""
 
     title = _("safety backups")
     parameter_name = "safety"
@@ -114,6 +114,6 @@ class SafetyFilter(admin.SimpleListFilter):
             yield {**choice, "display": label}
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        # An action is carried out on what was ticked, and a search or a group may be about one of them.
+        # Actions apply to ticked rows, and a search or a group may select safety backups.
         is_asked = self.value() == "shown" or request.method == "POST" or {"q", "group"} & request.GET.keys()
         return queryset if is_asked or not self.paths else queryset.exclude(pk__in=self.paths)

@@ -12,7 +12,8 @@ from .. import api
 
 
 class RunBackupForm(forms.Form):
-    """What to back up. A request that names nothing means all databases; a person has to leave something ticked."""
+    """What to back up. An empty request by a program means all databases; in the form, at least one box must be
+    ticked."""
 
     databases = forms.MultipleChoiceField(
         label=_("Databases"),
@@ -23,7 +24,7 @@ class RunBackupForm(forms.Form):
     label = forms.CharField(
         label=_("Label"), required=False, max_length=200, help_text=_("A note that is kept with the backup.")
     )
-    # Django takes fields off the class, so the form's own method of this name stays.
+    # Django removes fields from the class, so the form's own method of this name remains.
     clean = forms.BooleanField(  # type: ignore[assignment]
         label=_("Clean up afterwards"),
         required=False,
@@ -31,7 +32,7 @@ class RunBackupForm(forms.Form):
     )
 
     is_choice = forms.BooleanField(required=False, widget=forms.HiddenInput, initial=True)
-    """Whether a person had the boxes before them."""
+    """Whether the request comes from the form with its boxes."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -50,14 +51,14 @@ class RunBackupForm(forms.Form):
 
     @property
     def chosen(self) -> list[str]:
-        """The aliases to back up; all of them unless something was chosen."""
+        """The aliases to back up; by default all."""
         if self.cleaned_data["databases"] or self.cleaned_data.get("media"):
             return list(self.cleaned_data["databases"])
         return api.all_databases()
 
 
 class RestoreForm(forms.Form):
-    """The alias of the database, typed by hand; in capitals or not, unless there are two that differ in nothing else."""
+    """The typed alias of the database; case-insensitive, unless two aliases differ only in case."""
 
     wrong_word = _("Type “%(database)s” to confirm.")
 
@@ -83,7 +84,7 @@ class RestoreForm(forms.Form):
 
 
 class RestoreMediaForm(RestoreForm):
-    """The word “media”, typed by hand, and whether what is not in the backup goes."""
+    """The typed word “media”, and whether files that the backup lacks are removed."""
 
     wrong_word = _("Type “%(database)s” to confirm.")
     exact = forms.BooleanField(

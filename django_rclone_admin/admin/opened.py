@@ -48,13 +48,13 @@ class Opens(Pages):
 
     @shows_errors
     def open_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Start the opening of a backup, and lead to its run."""
+        """Start opening a backup, and redirect to its run."""
         require_permission(request, "open")
         backup = get_backup_or_404(object_id)
         try:
             run = api.start_open_backup(backup.path, origin=origin_of(request))
         except api.RunInProgress as error:
-            # A second click must not look like a failure: show the run that is at work.
+            # A second click must not look like a failure: show the active run.
             messages.info(request, wording.describe(error)[0])
             if error.run and has_permission(request, "view", "backuprun"):
                 return self.go(RUN, error.run.pk)
@@ -68,7 +68,7 @@ class Opens(Pages):
 
 @admin.register(OpenedBackup)
 class OpenedBackupAdmin(Pages):
-    """What is open, and what there is to do with it."""
+    """Lists the opened backups, with their actions."""
 
     change_list_template = f"admin/{APP}/openedbackup/change_list.html"
     list_display = ("shown_what", "shown_opened", "shown_until", "opened_by", "server")
@@ -87,7 +87,7 @@ class OpenedBackupAdmin(Pages):
     def shown_until(self, opened: OpenedBackup) -> str:
         return format_html('<span class="dra-nowrap">{}</span>', wording.time(opened.expires_at))
 
-    # -- permissions: who may open a backup sees all that is open ----------------------------------------------------
+    # -- permissions: the right to open backups includes viewing all opened ones -------------------------------------
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return has_permission(request, "open")
@@ -101,7 +101,7 @@ class OpenedBackupAdmin(Pages):
     # -- pages -------------------------------------------------------------------------------------------------------
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        # Nothing is asked of a table that is not there before “migrate”.
+        # No query before “migrate” has created the table.
         found = [each.pk for each in api.list_opened_backups(everywhere=False)]
         return OpenedBackup.objects.filter(pk__in=found) if found else OpenedBackup.objects.none()
 
@@ -122,7 +122,7 @@ class OpenedBackupAdmin(Pages):
         ]
 
     def opened_view(self, request: HttpRequest, opened_id: Any) -> HttpResponse:
-        """The page of an opened backup. What differs is asked for by htmx: counting rows may take a while."""
+        """The page of an opened backup. htmx loads the differences, because counting rows may take a while."""
         require_permission(request, "open")
         opened = self._find(request, opened_id)
         if opened is None:
@@ -142,7 +142,7 @@ class OpenedBackupAdmin(Pages):
         return self.page(request, "opened", context)
 
     def close_view(self, request: HttpRequest, opened_id: Any) -> HttpResponse:
-        """Throw an opened backup away."""
+        """Close an opened backup."""
         require_permission(request, "open")
         opened = self._find(request, opened_id)
         if opened is None:
@@ -160,7 +160,7 @@ class OpenedBackupAdmin(Pages):
         return self.go(OPENED_LIST if OpenedBackup.objects.staying().exists() else LIST)
 
     def keep_view(self, request: HttpRequest, opened_id: Any) -> HttpResponse:
-        """Have it stay longer."""
+        """Keep it open longer."""
         require_permission(request, "open")
         if opened := self._find(request, opened_id):
             api.keep_open(opened)
@@ -171,7 +171,7 @@ class OpenedBackupAdmin(Pages):
         return self.go(OPENED_LIST)
 
     def live_view(self, request: HttpRequest, opened_id: Any) -> HttpResponse:
-        """Say what putting it live does; carry it out when the name of the database was typed."""
+        """Show what putting it live does; do it when the name of the database was typed."""
         require_permission(request, "restore")
         opened = self._find(request, opened_id)
         if opened is None:
@@ -213,7 +213,7 @@ class OpenedBackupAdmin(Pages):
 
 
 def _checks(opened: OpenedBackup) -> list[str]:
-    """Return the results of the checks of its backup; none where the remote does not answer, for it is not needed here."""
+    """Return the check results of its backup; none if the remote does not answer, because the page works without it."""
     try:
         backup = Backup.objects.filter(path=opened.path).first()
     except BackupError:

@@ -1,4 +1,4 @@
-"""What the pages of both models share: permissions, wording, badges."""
+"""Shared by the pages of all models: permissions, messages, badges, redirects."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ R = TypeVar("R", bound=HttpResponseBase)
 
 
 def has_permission(request: HttpRequest, verb: str, model: str = "backup") -> bool:
-    """Whether the user has one of our permissions."""
+    """Whether the user has one of this app's permissions."""
     if api.is_tenant():
         return False
     if verb == "restore" and not api.may_restore():
@@ -46,7 +46,7 @@ def has_permission(request: HttpRequest, verb: str, model: str = "backup") -> bo
 
 
 def require_permission(request: HttpRequest, verb: str, model: str = "backup") -> None:
-    """Refuse the request when the user lacks the permission.
+    """Refuse the request if the user lacks the permission.
 
     :raises PermissionDenied: 403.
     """
@@ -55,14 +55,14 @@ def require_permission(request: HttpRequest, verb: str, model: str = "backup") -
 
 
 def origin_of(request: HttpRequest) -> Origin:
-    """Return what a run that starts here says of its origin."""
+    """Return the origin of a run that this request starts."""
     return Origin(trigger=Trigger.ADMIN, requested_by=request.user.get_username())
 
 
 def get_backup_or_404(object_id: str) -> Backup:
-    """Find a backup in the listing, by its key as the URL has it.
+    """Find a backup in the backup list, by its key in the URL.
 
-    :raises Http404: the listing has no such backup.
+    :raises Http404: the backup list does not contain it.
     """
     try:
         return Backup.objects.get(path=unquote(object_id))
@@ -79,16 +79,16 @@ def show_error(request: HttpRequest, error: Exception) -> None:
 
 
 def is_said(request: HttpRequest, text: str) -> bool:
-    """Whether a message waits to be shown."""
+    """Whether a message with this text is pending."""
     storage: Any = messages.get_messages(request)
     found = any(str(each) == text for each in storage)
     if hasattr(storage, "used"):
-        storage.used = False  # they were only looked at
+        storage.used = False  # reading them does not count as showing
     return found
 
 
 def shows_errors(view: Callable[P, R]) -> Callable[P, R | HttpResponse]:
-    """Show an error of ours as a message above the backup list: the remote may fail at any moment, in any view."""
+    """Show our errors as a message above the backup list, because the remote may fail in any view."""
 
     @functools.wraps(view)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R | HttpResponse:
@@ -105,14 +105,14 @@ def shows_errors(view: Callable[P, R]) -> Callable[P, R | HttpResponse]:
 
 
 def rendered(response: R) -> R:
-    """Render a page now, where its errors can still be caught."""
+    """Render a page now, while its errors can still be caught."""
     if isinstance(response, SimpleTemplateResponse):
         response.render()
     return response
 
 
 def is_uuid(text: str) -> bool:
-    """Whether a text may be the id of a run."""
+    """Whether a text is a valid id of a run."""
     try:
         uuid.UUID(text)
     except ValueError:
@@ -121,12 +121,12 @@ def is_uuid(text: str) -> bool:
 
 
 def badge(state: str, word: Any) -> str:
-    """Return a word in a colour that means something; the word says it too."""
+    """Return a word in the colour of a state."""
     return format_html('<span class="dra-badge dra-{}">{}</span>', state, word)
 
 
 def moment(time: datetime | None) -> str:
-    """Return a time as people say it, and how long ago that was."""
+    """Return a time in words, and how long ago that was."""
     if time is None:
         return "–"
     return format_html(
@@ -137,19 +137,19 @@ def moment(time: datetime | None) -> str:
 
 
 ASKED = frozenset(["", "exact", "isnull", "gte", "lt", "year", "month", "day"])
-"""The lookups that the filters of our lists, and the links of their dates, ask for."""
+"""The lookups that our filters and date links use."""
 
 
 class Pages(ModelAdmin):
-    """A model whose rows are made by runs: nothing is added or changed by hand."""
+    """A model whose rows are created by runs: nothing is added or changed by hand."""
 
     class Media:
         css = {"all": [f"{APP}/backups.css"]}
 
     def lookup_allowed(self, lookup: str, value: Any, *request: Any) -> bool:
-        """Answer what our own filters ask, and nothing else.
+        """Allow only the lookups of our own filters.
 
-        By a regular expression in the address, a visitor who may only look could have the worker search for ever.
+        With a regular expression in the URL, a visitor with only view permission could block the worker.
         """
         _field, _separator, kind = lookup.partition("__")
         return kind in ASKED and super().lookup_allowed(lookup, value, *request)
@@ -161,10 +161,10 @@ class Pages(ModelAdmin):
         return False
 
     def address(self, name: str, *args: object, **query: Any) -> str:
-        """Return the address of one of our pages, in the admin site that this request came through.
+        """Return the URL of one of our pages, in the admin site of this request.
 
         :param name: such as ``backup_changelist``.
-        :param query: a value, or a list of values, by parameter; empty ones are left out.
+        :param query: a value, or a list of values, by parameter; empty ones are omitted.
         """
         found = reverse(f"admin:{APP}_{name}", args=args, current_app=self.admin_site.name)
         asked = urlencode({key: value for key, value in query.items() if value}, doseq=True)
@@ -184,21 +184,21 @@ class Pages(ModelAdmin):
         return not api.is_tenant() and super().has_delete_permission(request, obj)
 
     def has_history(self, request: HttpRequest) -> bool:
-        """Whether there is a run history to show, with stale runs closed; where there is none, the page says why."""
+        """Whether the run history exists; if so, close stale runs, otherwise the page says why it is empty."""
         if not api.has_history():
-            messages.warning(request, _("There is no run history yet. Run “manage.py migrate”."))
+            messages.warning(request, _("The run history does not exist yet. Run “manage.py migrate”."))
             return False
         api.reap_stale()
         return True
 
     def route(self, address: str, view: Callable[..., HttpResponseBase], name: str) -> Any:
-        """Return the URL of a further page of the model."""
+        """Return the URL pattern of a further page of the model."""
         name = f"{APP}_{self.opts.model_name}_{name}"
         return path(address, self.admin_site.admin_view(view), name=name)
 
     def page(self, request: HttpRequest, name: str, context: dict[str, Any]) -> HttpResponse:
-        """Return a page that is none of Django's own, by its template among those of the model."""
-        request.current_app = self.admin_site.name  # the links of the page lead there
+        """Return a page of our own, by its template among those of the model."""
+        request.current_app = self.admin_site.name  # for the links of the page
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,

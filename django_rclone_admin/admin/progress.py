@@ -1,4 +1,4 @@
-"""A run at one moment, in the words and numbers that its progress shows."""
+"""A snapshot of a run, in the words and numbers of its progress display."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ LOG_LINES = 12
 
 
 class Progress:
-    """What the template of a run's progress needs; the same for the page and for each poll."""
+    """The values for the template of a run's progress; the same for the page and for each poll."""
 
     def __init__(self, run: BackupRun) -> None:
         self.run = run
 
     @property
     def name(self) -> str:
-        """What the run does as long as it does it, and what it was afterwards; its status stands beside."""
+        """What the run is doing, or has been; its status is shown next to it."""
         doing, was = self._words()
         return (doing if self.run.is_active else was) % {"database": self.run.database}
 
     @property
     def title(self) -> str:
-        """What the run does, or how it ended, in one line."""
+        """What the run is doing, or how it ended, in one line."""
         if self.run.status == Status.RUNNING:
             return self.name
         templates = {
@@ -41,7 +41,7 @@ class Progress:
 
     @property
     def outcome(self) -> str:
-        """How it ended, for somebody who may see no more of it than that; empty as long as it has not."""
+        """The outcome, for visitors who may see nothing else; empty while the run is active."""
         if self.run.is_active:
             return ""
         is_good = self.run.status == Status.SUCCEEDED
@@ -53,16 +53,16 @@ class Progress:
 
     @property
     def key(self) -> str:
-        """What its address needs to be answered when a restore has replaced the sessions."""
+        """The key in the page's URL that works without a session."""
         return key_of(self.run)
 
     @property
     def is_undo(self) -> bool:
-        """Whether it puts back what another restore has replaced."""
+        """Whether it undoes another restore."""
         return api.is_undo(self.run)
 
     def _words(self) -> tuple[str, str]:
-        """Return what is said of the run as long as it works, and afterwards."""
+        """Return the descriptions of the run while it is active, and afterwards."""
         if self.is_undo:
             return _("Undoing the restore of %(database)s"), _("Undo of the restore of %(database)s")
         words = {
@@ -82,14 +82,14 @@ class Progress:
 
     @property
     def percent(self) -> int | None:
-        """How far it is, by the size of the last run of its kind; ``None`` when nobody knows."""
+        """The progress, relative to the size of the last run of its kind; ``None`` if unknown."""
         if not self.run.bytes_total:
             return None
         return min(99, self.run.bytes_done * 100 // self.run.bytes_total)
 
     @property
     def amount(self) -> str:
-        """How many bytes have moved."""
+        """The number of bytes moved, in words."""
         if not self.run.is_active and self.run.kind == Kind.MEDIA_BACKUP and self.run.size is not None:
             return _("%(size)s in the backup, %(moved)s of it copied") % {
                 "size": wording.size(self.run.size),
@@ -111,7 +111,7 @@ class Progress:
 
     @property
     def elapsed(self) -> timedelta:
-        """How long it has been at work."""
+        """How long it has been running."""
         return self.run.duration or timedelta(0)
 
     @property
@@ -129,7 +129,7 @@ class Progress:
 
     @property
     def left(self) -> str:
-        """How long it will still take, at this rate; empty when nobody knows."""
+        """The remaining time at the current rate; empty if unknown."""
         percent = self.percent
         if not percent or percent >= 99 or not self.rate:
             return ""
@@ -138,7 +138,7 @@ class Progress:
 
     @property
     def log(self) -> str:
-        """The last lines of the log, without a last one that says what stands above it."""
+        """The last lines of the log, without a last line that is already shown above."""
         lines = self.run.log.splitlines()
         if lines and self.run.message and lines[-1].partition(" ")[2] == self.run.message:
             del lines[-1]
@@ -146,24 +146,24 @@ class Progress:
 
     @property
     def is_stopping(self) -> bool:
-        """Whether it was told to stop and has not yet."""
+        """Whether it was asked to stop and is still running."""
         return self.run.is_active and self.run.cancel_requested_at is not None
 
     @property
     def is_open(self) -> bool:
-        """Whether it has opened a backup that is still there."""
+        """Whether it has opened a backup that is still open."""
         is_done = self.run.kind == Kind.OPEN and self.run.status == Status.SUCCEEDED
         return is_done and OpenedBackup.objects.staying().filter(pk=self.run.pk).exists()
 
     @property
     def is_stale(self) -> bool:
-        """Whether it says that it works, but gives no sign of life."""
+        """Whether it is marked as active but writes no heartbeat."""
         return api.has_lost_its_process(self.run)
 
     @property
     def reassurance(self) -> str:
-        """For a restore that did not succeed: what matters most then."""
-        # Of one whose process died nobody knows how far it was: it may have committed in its last moment.
+        """The most important fact about a failed restore."""
+        # If its process died, the progress is unknown: the restore may have been committed at the last moment.
         ended = self.run.status in (Status.FAILED, Status.CANCELLED) and not self.run.is_half_done
         if self.run.kind != Kind.DB_RESTORE or not ended:
             return ""

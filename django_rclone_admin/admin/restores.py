@@ -1,4 +1,4 @@
-"""The way to a restore: what it will do, the word that confirms it, and the run."""
+"""The restore pages: the plan, the confirmation, and the start of the run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .pages import LIST, RUN, Pages, has_permission, origin_of, require_permissi
 from .run_link import key_of
 
 COMPARE_SECONDS = 120
-"""How long a page may look for what a media restore would change."""
+"""Time limit for finding out what a media restore would change."""
 
 
 class Restores(Pages):
@@ -43,7 +43,7 @@ class Restores(Pages):
 
     @shows_errors
     def restore_view(self, request: HttpRequest) -> HttpResponse:
-        """Say what a restore will do; carry it out when the name of the database was typed."""
+        """Show what a restore will do; carry it out when the name of the database was typed."""
         require_permission(request, "restore")
         path = request.POST.get("path") or request.GET.get("path", "")
         if media := Backup.objects.filter(kind=Backup.Kind.MEDIA, path=path).first():
@@ -65,7 +65,7 @@ class Restores(Pages):
         return self.page(request, "restore", context)
 
     def _confirm_media(self, request: HttpRequest, backup: Backup) -> HttpResponse:
-        """The same for media files: all of a backup, or the one that the query names."""
+        """Confirm and start a media restore: of all files of a backup, or of the one in the query."""
         if not backup.is_restorable:
             raise BackupDamaged(
                 gettext_noop("The backup %(name)s is damaged and was not restored."), name=backup.name
@@ -79,7 +79,7 @@ class Restores(Pages):
             target=backup.kind,
             initial={"exact": "exact" in request.GET},
         )
-        if file:  # nothing else is touched then
+        if file:  # no other file is touched
             del form.fields["exact"]
         if form.is_valid():
             exact = form.cleaned_data.get("exact", False)
@@ -93,7 +93,7 @@ class Restores(Pages):
             "file": file,
             "may_run": has_permission(request, "run"),
         }
-        # The page comes at once; what the restore would change takes a while to find out, and is asked for by htmx.
+        # The page is sent at once; htmx loads what the restore would change, which takes a while to find out.
         if "compare" in request.GET:
             try:
                 context["plan"] = api.plan_restore_media(backup.path, files=files, timeout=COMPARE_SECONDS)
@@ -102,7 +102,7 @@ class Restores(Pages):
         return self.page(request, "restore_media", context)
 
     def _watch(self, request: HttpRequest, run: BackupRun, what: str) -> HttpResponse:
-        """Log that a restore has started, and lead to its page."""
+        """Log that a restore has started, and redirect to its page."""
         self.log_change(request, run, gettext("Restore of %(path)s started.") % {"path": what})
         if has_permission(request, "view", "backuprun"):
             return self.go(RUN, run.pk, key=key_of(run))

@@ -1,4 +1,4 @@
-"""What the retention rules will remove, and what other rules would."""
+"""The preview of what the retention rules remove, and of other rules."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _count(label: Any) -> forms.IntegerField:
 
 
 class RulesForm(forms.Form):
-    """Rules to try, by their names in the settings; an empty one does not apply."""
+    """Rules to try, by their names in the settings; an empty one is inactive."""
 
     last = _count(_("last"))
     hourly = _count(pgettext_lazy("backups", "hourly"))
@@ -34,7 +34,7 @@ class RulesForm(forms.Form):
 
     @property
     def rules(self) -> dict[str, float]:
-        """The rules that were given."""
+        """The rules that were entered."""
         return {name: value or 0 for name, value in self.cleaned_data.items() if value or name == "last"}
 
 
@@ -46,7 +46,7 @@ class RetentionPage(Pages):
 
     @shows_errors
     def retention_view(self, request: HttpRequest) -> HttpResponse:
-        """Show what goes when, by the rules of the settings and by those in the form. Nothing is changed."""
+        """Show which backups are removed when, by the configured rules and by those in the form. Changes nothing."""
         require_permission(request, "view")
         rules = api.retention_rules()
         form = RulesForm(request.GET) if RulesForm.base_fields.keys() & request.GET.keys() else None
@@ -72,7 +72,7 @@ def _find(previews: list[api.RetentionPreview] | None, database: str) -> api.Ret
 
 
 def _part(before: api.RetentionPreview, after: api.RetentionPreview | None) -> dict[str, Any]:
-    """Return what the page shows of one database."""
+    """Return the template context of one database."""
     fates = {each.backup.name: _fate(after, each) for each in after.decisions} if after else {}
     return {
         "name": before.database,
@@ -92,7 +92,7 @@ def _part(before: api.RetentionPreview, after: api.RetentionPreview | None) -> d
 
 
 def _fate(preview: api.RetentionPreview, decision: api.Decision) -> dict[str, Any]:
-    """Return what becomes of a backup, and why."""
+    """Return what will happen to a backup, with reasons."""
     moment = preview.goes_at.get(decision.backup.name)
     reasons = ", ".join(map(gettext, decision.reasons))
     if not decision.keep:

@@ -1,4 +1,4 @@
-"""What a row of the backup list shows besides its backup: who may do what, and how the size has changed."""
+"""Further facts for a row of the backup list: the user's permissions, and the change in size."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ VERBS = ("restore", "download", "pin", "delete")
 
 
 def note_on_rows(request: HttpRequest, rows: Sequence[Any]) -> None:
-    """Note on each row of a page what its columns have to know besides the backup."""
+    """Store on each row of a page what its columns need besides the backup."""
     if not rows:
         return
     verbs = frozenset(verb for verb in VERBS if has_permission(request, verb))
@@ -26,7 +26,7 @@ def note_on_rows(request: HttpRequest, rows: Sequence[Any]) -> None:
 
 
 def _predecessors(rows: Sequence[Any]) -> dict[str, Backup]:
-    """Return the backup before each of the rows, of the same database; by one look at the listing."""
+    """Return the backup before each of the rows, of the same database, from a single listing."""
     following: dict[tuple[str, str], str] = {}
     pairs: dict[str, str] = {}
     wanted = {each.path for each in rows}
@@ -45,7 +45,7 @@ def _read(paths: Iterable[str]) -> Iterable[Backup]:
 
 
 def _change(row: Backup, before: Backup | None) -> str:
-    """Return by how much a backup is larger than the one before it; nothing where one of them says nothing of sizes."""
+    """Return the growth of a backup since the previous one; empty if a size is unknown."""
     if row.is_media:
         return wording.files(row.files) + (
             wording.change(row.files or 0, before.files or 0) if before else ""

@@ -1,4 +1,4 @@
-"""What the details on the page of a run say: only what is known, and nothing that stands above already."""
+"""The details on the page of a run: known values that are not shown elsewhere on it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from .pages import moment
 
 
 def facts(run: BackupRun, *, backup: str) -> list[tuple[Any, Any]]:
-    """Return the names and the values of what is known of a run.
+    """Return the names and values of the known facts of a run.
 
-    :param backup: the address of the page of its backup; empty for who may not see it.
+    :param backup: the URL of its backup's page; empty for a user who may not see it.
     """
     return [(name, value) for name, value in _facts(run, backup) if value not in ("", None)]
 

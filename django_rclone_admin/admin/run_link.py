@@ -1,7 +1,7 @@
-"""The link of a run's page for whoever started it: signed, and good for a while without a session.
+"""The link to a run's page for the person who started it: signed, and valid for a while without a session.
 
-A restore may replace the sessions, and with them the one of the person who waits for its end. The link then says how it
-ended, and nothing more.
+A restore may replace the sessions, including that of the person who waits for it. The link then shows the outcome,
+and nothing else.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from ..models import BackupRun
 
 SALT = "django_rclone_admin.run"
 WHILE_AT_WORK = timedelta(days=2)
-"""How long a link is good while its run is at work: a large restore takes hours."""
+"""How long a link is valid while its run is active: a large restore takes hours."""
 AFTERWARDS = timedelta(hours=1)
-"""How long after the end of the run."""
+"""How long it is valid after the end of the run."""
 
 
 def key_of(run: BackupRun) -> str:
-    """Return what makes the address of a run's page a link that needs no session."""
+    """Return the key that makes the URL of a run's page valid without a session."""
     return signing.dumps(str(run.pk), salt=SALT, compress=False)
 
 
 def run_of_key(request: HttpRequest, run_id: Any) -> BackupRun | None:
-    """Return the run that a request may see by its key; ``None`` without a good one."""
+    """Return the run whose key is in the request; ``None`` without a valid key."""
     try:
         pk = signing.loads(request.GET.get("key", ""), salt=SALT, max_age=WHILE_AT_WORK)
     except signing.BadSignature:
@@ -43,7 +43,8 @@ def run_of_key(request: HttpRequest, run_id: Any) -> BackupRun | None:
 
 
 def is_logged_in(site: AdminSite, request: HttpRequest) -> bool:
-    """Whether somebody of the staff asks. What was restored may have no table of sessions or of users."""
+    """Whether the request comes from a logged-in staff member. Restored data may lack the tables of sessions or
+    users."""
     try:
         return site.has_permission(request)
     except DatabaseError:
@@ -51,6 +52,6 @@ def is_logged_in(site: AdminSite, request: HttpRequest) -> bool:
 
 
 def anonymous_context(site: AdminSite, request: HttpRequest) -> dict[str, Any]:
-    """Return the context of an admin page for somebody whose session may be in no table any more."""
+    """Return the context of an admin page for a visitor whose session may no longer exist."""
     request.user = AnonymousUser()
     return {**site.each_context(request), "is_nav_sidebar_enabled": False, "available_apps": []}

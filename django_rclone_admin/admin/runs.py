@@ -43,11 +43,11 @@ from .run_link import anonymous_context, is_logged_in, key_of, run_of_key
 
 BACKUPS, RESTORES = (Kind.DB_BACKUP, Kind.MEDIA_BACKUP), (Kind.DB_RESTORE, Kind.MEDIA_RESTORE)
 STOP_POLLING = 286
-"""htmx polls no more after an answer with this status."""
+"""The status with which htmx stops polling."""
 
 
 class DatabaseFilter(admin.AllValuesFieldListFilter):
-    """By database; runs of the media files have none."""
+    """By database; runs of the media files have an empty one."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -56,7 +56,7 @@ class DatabaseFilter(admin.AllValuesFieldListFilter):
 
 @admin.register(BackupRun)
 class BackupRunAdmin(Pages):
-    """The history, read-only; and the runs that are at work, live."""
+    """The run history, read-only, with live progress of active runs."""
 
     change_list_template = f"admin/{APP}/backuprun/change_list.html"
     change_form_template = f"admin/{APP}/backuprun/change_form.html"
@@ -125,10 +125,10 @@ class BackupRunAdmin(Pages):
         if not self.has_history(request):
             return self.go(LIST)
         run = BackupRun.objects.filter(pk=object_id).first() if is_uuid(object_id) else None
-        if run is None:  # Django says so
+        if run is None:  # Django shows its own message
             return super().change_view(request, object_id, form_url, extra_context)
         require_permission(request, "view", "backuprun")
-        if request.method == "POST":  # nobody changes what has happened
+        if request.method == "POST":  # the history is read-only
             raise PermissionDenied
         may_see = bool(run.path) and has_permission(request, "view")
         address = self.address("backup_change", quote(run.path)) if may_see else ""
@@ -140,8 +140,8 @@ class BackupRunAdmin(Pages):
     def get_urls(self) -> list[Any]:
         view, name = self.admin_site.admin_view, f"{APP}_backuprun_"
         return [
-            # No admin_view: somebody whose session a restore has replaced must not poll a sign-in page for ever, nor be
-            # sent there without a word.
+            # Not wrapped in admin_view: if a restore has replaced the session, the page must not poll a login page for
+            # ever, nor redirect there without an explanation.
             path("<uuid:run_id>/change/", never_cache(self.run_view), name=f"{name}change"),
             path("<uuid:run_id>/progress/", never_cache(self.progress_view), name=f"{name}progress"),
             path("<uuid:run_id>/cancel/", view(require_POST(self.cancel_view)), name=f"{name}cancel"),
@@ -151,7 +151,7 @@ class BackupRunAdmin(Pages):
         ]
 
     def run_view(self, request: HttpRequest, run_id: Any) -> HttpResponseBase:
-        """The page of a run; for somebody without a session, but with its link, how the run ended."""
+        """The page of a run; without a session but with its link, only the outcome."""
         is_asked = request.method != "POST" and not is_logged_in(self.admin_site, request)
         run = run_of_key(request, run_id) if is_asked else None
         if run is None:
@@ -162,7 +162,7 @@ class BackupRunAdmin(Pages):
     def _outcome(
         self, request: HttpRequest, run: BackupRun | None, template: str, run_id: Any = None
     ) -> HttpResponse:
-        """Answer somebody who has no session any more."""
+        """Answer a visitor who has lost the session."""
         request.current_app = self.admin_site.name
         page = self.address(RUN, run.pk if run else run_id)
         login = reverse("admin:login", current_app=self.admin_site.name)
@@ -182,7 +182,7 @@ class BackupRunAdmin(Pages):
         return response
 
     def progress_view(self, request: HttpRequest, run_id: Any) -> HttpResponse:
-        """One look at a run, for htmx: the same template as on the page. No call of rclone."""
+        """The progress of a run, for htmx: the same template as on the page. It calls no rclone."""
         request.current_app = self.admin_site.name
         if not is_logged_in(self.admin_site, request):
             return self._outcome(request, run_of_key(request, run_id), "includes/signed_out", run_id)
@@ -199,7 +199,7 @@ class BackupRunAdmin(Pages):
         return response
 
     def cancel_view(self, request: HttpRequest, run_id: Any) -> HttpResponse:
-        """Ask a run to stop."""
+        """Request that a run stops."""
         require_permission(request, "cancel", "backuprun")
         run = get_object_or_404(BackupRun, pk=run_id)
         if run.is_active:
@@ -211,7 +211,7 @@ class BackupRunAdmin(Pages):
         return self.go(RUN, run_id)
 
     def retry_view(self, request: HttpRequest, run_id: Any) -> HttpResponse:
-        """Do the same again: a backup at once, a restore through its confirmation."""
+        """Repeat a run: a backup at once, a restore through its confirmation."""
         run = get_object_or_404(BackupRun, pk=run_id)
         require_permission(request, "restore" if run.kind in RESTORES else "run")
         if run.kind not in (*RESTORES, *BACKUPS):
@@ -242,7 +242,7 @@ class BackupRunAdmin(Pages):
         return self.go(RUN, again.pk)
 
     def undo_view(self, request: HttpRequest, run_id: Any) -> HttpResponse:
-        """Say what undoing a restore does; carry it out when the name of the database was typed."""
+        """Show what undoing a restore does; undo it when the name of the database was typed."""
         require_permission(request, "restore")
         run = get_object_or_404(BackupRun, pk=run_id)
         if not api.is_undoable(run):
@@ -274,7 +274,7 @@ class BackupRunAdmin(Pages):
         return self.go(RUN, undo.pk, key=key_of(undo))
 
     def _progress(self, request: HttpRequest, run: BackupRun) -> dict[str, Any]:
-        """What the template of the progress needs."""
+        """Return the context for the progress template."""
         return {
             "progress": Progress(run),
             "may_cancel": has_permission(request, "cancel", "backuprun"),
@@ -286,14 +286,14 @@ class BackupRunAdmin(Pages):
     def _may_retry(self, request: HttpRequest, run: BackupRun) -> bool:
         if run.is_active or run.kind not in (*RESTORES, *BACKUPS):
             return False
-        if run.kind in RESTORES:  # one that has succeeded is done again from the page of its backup
+        if run.kind in RESTORES:  # a successful one is repeated from the page of its backup
             can_be_done = bool(run.path) or api.undone_run(run) is not None
             return run.status != Status.SUCCEEDED and can_be_done and has_permission(request, "restore")
         return has_permission(request, "run")
 
 
 def _restore_again(run: BackupRun) -> dict[str, Any]:
-    """Return what the confirmation has to be asked for, to do the same as a run has tried."""
+    """Return the parameters of the confirmation that repeats a run's restore."""
     if run.kind == Kind.DB_RESTORE:
         return {"path": run.path, **RestoreChoices.of_run(run).fields}
     exact = "yes" if run.options.get("exact") else ""

@@ -24,7 +24,7 @@ LEVELS = (
 
 
 class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
-    """Ready-made times or an expression, and databases to tick."""
+    """Preset times or an expression, and databases to tick."""
 
     preset = forms.ChoiceField(label=_("when"), required=False)
     cron = forms.CharField(
@@ -92,11 +92,11 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
         }
         for name, offered in choices.items():
             field = self.fields.get(name)
-            if isinstance(field, forms.ChoiceField):  # a person who may only look has none
+            if isinstance(field, forms.ChoiceField):  # missing for users with only view permission
                 field.choices = offered
 
     def clean(self) -> dict[str, Any]:
-        """Take the expression from the preset, where one was chosen."""
+        """Take the expression from the preset, if one was chosen."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         cleaned["cron"] = cleaned.get("preset") or cleaned.get("cron", "")
         return cleaned

@@ -1,4 +1,4 @@
-"""The schedules: their list, their form, and the offer for a fresh site."""
+"""The schedules: their list, their form, and the suggestion for a new site."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ SCHEDULES, SCHEDULE = "backupschedule_changelist", "backupschedule_change"
 """Names of pages, for :meth:`Pages.address`."""
 MODEL = "backupschedule"
 COMING = 5
-"""How many of the next times are shown."""
+"""How many upcoming times are shown."""
 A_YEAR = 370
-"""How many times of a nightly schedule lie in a year and a bit: in them are both changes of the clock."""
+"""Times of a nightly schedule in somewhat more than a year, which includes both clock changes."""
 
 
 @admin.register(BackupSchedule)
 class BackupScheduleAdmin(Pages):
-    """What is backed up, checked and cleaned up by itself, and when."""
+    """What is backed up, checked and cleaned up automatically, and when."""
 
     form = ScheduleForm
     change_list_template = f"admin/{APP}/{MODEL}/change_list.html"
@@ -74,7 +74,8 @@ class BackupScheduleAdmin(Pages):
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return has_permission(request, "change", MODEL)
 
-    # -- columns --------------------------------------------------------------------------------------------------------
+    # -- columns
+    # --------------------------------------------------------------------------------------------------------
 
     @admin.display(description=_("what"), ordering="action")
     def shown_action(self, schedule: BackupSchedule) -> str:
@@ -128,10 +129,11 @@ class BackupScheduleAdmin(Pages):
         first = schedule or BackupSchedule(**_initial())
         return render_to_string(f"admin/{APP}/{MODEL}/times.html", {**describe(first), "is_first": True})
 
-    # -- pages ----------------------------------------------------------------------------------------------------------
+    # -- pages
+    # ----------------------------------------------------------------------------------------------------------
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
-        """Return the list, with the run of each schedule at hand."""
+        """Return the list, with the last run of each schedule preloaded."""
         changelist = super().get_changelist_instance(request)
         _add_runs(changelist.result_list)
         return changelist
@@ -143,7 +145,7 @@ class BackupScheduleAdmin(Pages):
         return schedule
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        """Return the form; its times are looked at while somebody types."""
+        """Return the form; its times are explained while the user types."""
         form = super().get_form(request, obj, change, **kwargs)
         for name in ("preset", "cron", "time_zone", "spread"):
             if name in form.base_fields:
@@ -190,7 +192,7 @@ class BackupScheduleAdmin(Pages):
         ]
 
     def times_view(self, request: HttpRequest) -> HttpResponse:
-        """Say what an expression means, and when it comes next, for htmx."""
+        """Explain an expression, and show its next times, for htmx."""
         require_permission(request, "view", MODEL)
         given = request.GET
         spread = given.get("spread", "")
@@ -202,7 +204,7 @@ class BackupScheduleAdmin(Pages):
         return TemplateResponse(request, f"admin/{APP}/{MODEL}/times.html", describe(schedule))
 
     def offer_view(self, request: HttpRequest) -> HttpResponse:
-        """Make the schedules of the offer."""
+        """Create the suggested schedules."""
         require_permission(request, "add", MODEL)
         if BackupSchedule.objects.exists():
             messages.info(request, gettext("There are schedules already."))
@@ -216,7 +218,7 @@ class BackupScheduleAdmin(Pages):
         return self.go(SCHEDULES)
 
     def run_view(self, request: HttpRequest, key: int) -> HttpResponse:
-        """Carry out a schedule now."""
+        """Run a schedule now."""
         require_permission(request, "run")
         schedule = get_object_or_404(BackupSchedule, pk=key)
         try:
@@ -236,7 +238,8 @@ class BackupScheduleAdmin(Pages):
 
 
 def describe(schedule: BackupSchedule) -> dict[str, Any]:
-    """Return what a page says of the times of a schedule: words, the next ones, what a change of the clock does; or an error."""
+    """Return what a page shows about a schedule's times: a description, the next ones, effects of clock changes; or an
+    error."""
     try:
         cron = schedule.times
         coming = schedule.next_times(clock.now(), COMING)
@@ -263,7 +266,7 @@ def _initial() -> dict[str, Any]:
 
 
 def _add_runs(schedules: Any) -> None:
-    """Put the last run of each schedule at hand, by one query."""
+    """Preload the last run of each schedule, by one query."""
     keys = [each.last_run for each in schedules if each.last_run]
     runs = BackupRun.objects.defer("log").in_bulk(keys) if keys and api.has_history() else {}
     for each in schedules:

@@ -1,4 +1,4 @@
-"""A download as Django sends it, in chunks, under WSGI and under ASGI."""
+"""Streams a download in chunks, under WSGI and ASGI."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django.utils.http import content_disposition_header
 
 
 class AsyncChunks:
-    """Gives the chunks of a generator that blocks. Given the generator itself, ASGI would gather all of it in memory."""
+    """Gives the chunks of a blocking generator. Given the generator itself, ASGI would collect all of it in memory."""
 
     def __init__(self, chunks: Generator[bytes, None, None]) -> None:
         self.chunks = chunks
@@ -31,13 +31,13 @@ class AsyncChunks:
         return next(self.chunks, b"")
 
     def close(self) -> None:
-        """End the generator; one that is at work in a thread ends when that has its chunk."""
+        """End the generator; if it is running in a thread, it ends after its chunk."""
         with contextlib.suppress(ValueError):
             self.chunks.close()
 
 
 def streaming(request: HttpRequest, chunks: Iterator[bytes]) -> StreamingHttpResponse:
-    """Return the response that sends the chunks of a generator as they come."""
+    """Return the response that sends the chunks of a generator."""
     content: Any = AsyncChunks(chunks) if isinstance(request, ASGIRequest) else chunks  # type: ignore[arg-type]
     return StreamingHttpResponse(content, content_type="application/octet-stream")
 
@@ -46,7 +46,7 @@ def download(request: HttpRequest, name: str, size: int, chunks: Iterator[bytes]
     """Return the response that sends a file of this name and size."""
     response = streaming(request, chunks)
     response["Content-Length"] = str(size)
-    # A name from a remote may hold what no header may.
+    # A name from a remote may contain characters that are not allowed in a header.
     header = content_disposition_header(True, "".join(each if each.isprintable() else "_" for each in name))
     response["Content-Disposition"] = header
     return response

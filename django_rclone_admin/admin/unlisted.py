@@ -1,4 +1,4 @@
-"""What the backup list says when it can't be loaded: why, and what the run history knows of the last backups."""
+"""The replacement for a backup list that can't be loaded: the error, and the last backups by the run history."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from .. import api, wording
 from ..models import BackupRun, Kind, Status
 
 SEEN = 500
-"""How many of the last backups are looked at for the last one of each database."""
+"""How many recent backups are searched for the last one of each database."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastBackup:
-    """The last backup that succeeded, as the run history has it."""
+    """The last successful backup, from the run history."""
 
     of: str
     taken_at: datetime
@@ -28,7 +28,7 @@ class LastBackup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unlisted:
-    """What stands in the place of the list."""
+    """The content shown instead of the list."""
 
     sentence: str
     hint: str
@@ -36,7 +36,7 @@ class Unlisted:
 
 
 def unlisted(error: Exception) -> Unlisted:
-    """Return what to show instead of the list."""
+    """Return the content to show instead of the list."""
     sentence, hint = wording.describe(error)
     return Unlisted(sentence=sentence, hint=hint, backups=_last_backups())
 

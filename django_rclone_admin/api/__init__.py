@@ -1,6 +1,6 @@
-"""The only door: commands, admin, schedules and integrators all call these functions.
+"""The public functions: commands, admin, schedules and integrators all call these.
 
-Each ``verb_noun`` does its work before it returns and raises :class:`~django_rclone_admin.exceptions.BackupError` when
+Each ``verb_noun`` does its work before it returns, and raises :class:`~django_rclone_admin.exceptions.BackupError` if
 it fails; each ``start_verb_noun`` queues the run with the executor and returns it at once.
 """
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    # Imported when the first of them is asked for: a site that has the app installed and asks for none pays for none.
+    # Imported at the first use of a name, so that a site that uses none starts faster.
     from .public import __all__ as names
 
     if name == "__all__":

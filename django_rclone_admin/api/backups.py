@@ -1,4 +1,4 @@
-"""Backups: made, listed, read, pinned, removed."""
+"""Makes, lists, reads, pins and deletes backups."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from .media import prune_media_versions
 def list_backups(database: str | None = None, *, everything: bool = False) -> list[StoredObject]:
     """Return the backups on the remote, newest first.
 
-    :param database: only those of this alias. One that is not configured any more keeps its list.
-    :param everything: partial uploads and unknown files too.
-    :raises UsageError: the alias is not configured, and no backup is of it.
+    :param database: only those of this alias, which need not be configured any more.
+    :param everything: also partial uploads and unknown files.
+    :raises UsageError: the alias is not configured and has no backups.
     :raises RemoteError: the remote can't be listed.
     """
     objects = get_catalog().objects()
@@ -43,9 +43,9 @@ def list_backups(database: str | None = None, *, everything: bool = False) -> li
 def find_latest(database: str | None = None) -> StoredObject:
     """Return the latest backup of a database that can be restored.
 
-    :param database: “default” where there is none.
+    :param database: by default “default”.
     :raises UsageError: the database is not configured.
-    :raises BackupNotFound: there is none.
+    :raises BackupNotFound: it has no such backup.
     """
     wanted = "default" if database is None else database
     get_connector(wanted)
@@ -67,11 +67,11 @@ def backup_database(
     """Back up a database and return the run.
 
     :param output: a local file, or an open binary stream, instead of the remote.
-    :param group: the same for all backups that are made together.
-    :param origin: who asks for it.
+    :param group: shared by all backups that are made together.
+    :param origin: the trigger, and the person who requests it.
     :param progress: called with the run a few times a second, from another thread.
-    :raises RunInProgress: another run holds the database.
-    :raises BackupError: it failed; nothing is listed as a backup that is none.
+    :raises RunInProgress: another run locks the database.
+    :raises BackupError: it failed; no incomplete backup is listed.
     """
     run = _backup_run(database, label=label, origin=origin)
     run.options = BackupOptions(group=group).as_dict()
@@ -88,9 +88,9 @@ def start_backup_database(
 ) -> BackupRun:
     """Queue a backup and return its run at once.
 
-    :param clean: remove what the retention does not keep, once the backup has succeeded.
-    :param group: the same for all backups that are started together.
-    :raises RunInProgress: another run holds the database.
+    :param clean: after a successful backup, remove backups by the retention rules.
+    :param group: shared by all backups that are started together.
+    :raises RunInProgress: another run locks the database.
     """
     run = _backup_run(database, label=label, origin=origin)
     run.options = BackupOptions(clean=clean, group=group).as_dict()
@@ -100,26 +100,27 @@ def start_backup_database(
 def prune(
     database: str, *, dry_run: bool = False, made: Collection[str] = (), origin: Origin = API
 ) -> list[Decision]:
-    """Remove the backups of a database that the retention does not keep; return what was decided on each, and why.
+    """Remove the backups of a database that the retention rules do not keep; return the decision on each, with reasons.
 
-    :param dry_run: decide, and change nothing.
-    :param made: paths of what was just made: it is kept, and all that was stored later, whatever the clock says.
-    :raises RunInProgress: another run holds the database.
+    :param dry_run: only decide.
+    :param made: paths of backups just made: they are kept, and so are all that were stored later, whatever the clock
+        says.
+    :raises RunInProgress: another run locks the database.
     """
     if dry_run:
         return decide_by_settings(list_backups(database), made)
     if not is_database(database):
-        list_backups(database)  # refuses an alias that no backup is of
+        list_backups(database)  # refuses an unknown alias without backups
     return clean_up(database, origin, made=made)
 
 
 def delete_backups(paths: Iterable[str], *, wait: bool = True, origin: Origin = API) -> int:
-    """Take backups off the remote, with their manifests and pins; return how many there were.
+    """Delete backups from the remote, with their manifests and pins; return their number.
 
-    With a media backup go the versions of files that no other one needs, by a run of its own.
+    Deleting a media backup also removes the file versions that only it needs, in a separate run.
 
-    :param wait: until those are gone too; else that run is queued.
-    :raises BackupNotFound: one of them is not in the listing; nothing was removed then.
+    :param wait: wait for that run; otherwise it is queued.
+    :raises BackupNotFound: one of them is not in the backup list; nothing was deleted then.
     :raises BackupInUse: a run is reading one of them.
     """
     catalogs = get_catalogs()
@@ -140,9 +141,9 @@ def delete_backups(paths: Iterable[str], *, wait: bool = True, origin: Origin = 
 
 
 def pin_backup(path: str, *, pinned: bool = True) -> None:
-    """Pin a backup, so that the retention keeps it, or unpin it.
+    """Pin a backup, so that the retention rules keep it, or unpin it.
 
-    :raises BackupNotFound: it is not in the listing.
+    :raises BackupNotFound: it is not in the backup list.
     """
     catalogs = get_catalogs()
     [backup] = find_backups(catalogs, [path])
@@ -151,9 +152,9 @@ def pin_backup(path: str, *, pinned: bool = True) -> None:
 
 
 def read_backup(path: str) -> tuple[StoredObject, Iterator[bytes]]:
-    """Return a backup and its stored bytes, as a stream; those of a media backup are the list of its files.
+    """Return a backup and its stored bytes as a stream; for a media backup these are its file list.
 
-    :raises BackupNotFound: it is not in the listing.
+    :raises BackupNotFound: it is not in the backup list.
     """
     catalogs = get_catalogs()
     [backup] = find_backups(catalogs, [path])
@@ -161,7 +162,7 @@ def read_backup(path: str) -> tuple[StoredObject, Iterator[bytes]]:
 
 
 def refresh() -> None:
-    """Have the next listing ask the remote again, whatever was remembered of it."""
+    """Discard the cached backup list, so that the remote is listed again."""
     forget_listing()
 
 

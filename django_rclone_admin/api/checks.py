@@ -1,4 +1,4 @@
-"""Checks of backups: carried out, chosen, and their records."""
+"""Checks backups, chooses backups to check, and lists the records."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .backups import list_backups
 from .media import list_media
 
 WITHIN = 30
-"""Days after which a check is old, where nobody says otherwise."""
+"""The default number of days after which a check is old."""
 
 
 def verify_backup(
@@ -31,14 +31,14 @@ def verify_backup(
     origin: Origin = API,
     progress: Progress | None = None,
 ) -> BackupRun:
-    """Check a backup, record the result beside it, and return the run.
+    """Check a backup, store the record next to it, and return the run.
 
-    :param path: name or path of the backup, as it is listed; or the backup itself, as a list has it.
+    :param path: name or path of the backup in the backup list; or the backup itself, from a list.
     :param level: ``checksum``, ``structure``, ``restore`` or ``site``; each includes those before it.
-    :raises CheckFailed: it did not pass.
-    :raises NotChecked: a level could not be carried out, and those before it were passed.
+    :raises CheckFailed: it failed.
+    :raises NotChecked: a level could not be carried out; the earlier ones have passed.
     :raises RunInProgress: another run reads a backup of this database.
-    :raises BackupError: the check could not go on; nothing was recorded.
+    :raises BackupError: the check was interrupted; nothing was recorded.
     """
     return run_now(_verify_run(path, level, origin), verify, progress)
 
@@ -48,7 +48,7 @@ def start_verify_backup(
 ) -> BackupRun:
     """Queue the check of a backup and return its run at once; see :func:`verify_backup`.
 
-    :param then: paths of further backups of the same database, which are checked afterwards by runs of their own.
+    :param then: paths of further backups of the same database, which are checked afterwards by separate runs.
     """
     run = _verify_run(path, level, origin)
     run.options = VerifyOptions(level=_level(level), then=list(then) or None).as_dict()
@@ -63,13 +63,13 @@ def choose_for_check(
     within: float = WITHIN,
     limit: int | None = None,
 ) -> list[StoredObject]:
-    """Return backups to check, those that matter most first.
+    """Return backups to check, the most important first.
 
-    :param which: ``latest`` of each database, ``all``, or ``due``: of each the newest that has not reached the level, and
-        then those that have not passed it for ``within`` days, the longest unchecked first.
+    :param which: ``latest`` of each database, ``all``, or ``due``: of each the newest that has not reached the level,
+        and then those that have not passed it for ``within`` days, the longest unchecked first.
     :param databases: only those of these aliases; ``media`` stands for the media files.
-    :param limit: at most so many.
-    :raises UsageError: an alias is not configured, and no backup is of it.
+    :param limit: the largest number to return.
+    :raises UsageError: an alias is not configured and has no backups.
     """
     wanted = _level(level)
     objects = [each for alias in databases for each in _list(alias)] if databases else _list(None)
@@ -87,15 +87,15 @@ def choose_for_check(
 def find_for_check(names: Collection[str]) -> list[StoredObject]:
     """Return the backups of these names or paths.
 
-    :raises BackupNotFound: one of them is not in the listing.
+    :raises BackupNotFound: one of them is not in the backup list.
     """
     return find_backups(get_catalogs(), names)
 
 
 def list_checks(path: str) -> list[Record]:
-    """Return the records of the checks of a backup that lie beside it, newest first.
+    """Return the check records stored next to a backup, newest first.
 
-    :raises BackupNotFound: the backup is not in the listing.
+    :raises BackupNotFound: the backup is not in the backup list.
     """
     catalogs = get_catalogs()
     [backup] = find_backups(catalogs, [path])
@@ -103,7 +103,7 @@ def list_checks(path: str) -> list[Record]:
 
 
 def _list(alias: str | None) -> list[StoredObject]:
-    """Return the backups of an alias, or of all of them and of the media files."""
+    """Return the backups of an alias, or of all aliases and of the media files."""
     if alias == "media":
         return list_media()
     return list_backups(alias) + ([] if alias else _list("media") if len(get_catalogs()) > 1 else [])
@@ -124,7 +124,7 @@ def _level(name: str) -> Level:
 def _verify_run(path: str | StoredObject, level: str, origin: Origin) -> BackupRun:
     backup = path if isinstance(path, StoredObject) else find_for_check([path])[0]
     if backup.state not in BACKUPS:
-        raise BackupNotFound(gettext_noop("%(name)s is no complete backup."), name=backup.name)
+        raise BackupNotFound(gettext_noop("%(name)s is not a complete backup."), name=backup.name)
     options = VerifyOptions(level=_level(level))
     return BackupRun(
         kind=Kind.VERIFY,

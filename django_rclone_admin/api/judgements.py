@@ -1,4 +1,4 @@
-"""The health of the site: looked at anew, or as it was at the last look."""
+"""The health of the site: evaluated from the remote now, or from the facts of the last look."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ..notifications import worker
 
 
 def health(databases: Iterable[str] = (), *, max_age_hours: float | None = None) -> Health:
-    """Look at the remote and at the run history, and say whether the site is safe.
+    """Look at the remote and the run history, and evaluate the health of the site.
 
-    A remote that does not answer is part of the answer. What was found is kept for :func:`last_health`.
+    A remote that does not answer is part of the result. The facts are stored for :func:`last_health`.
 
-    :param databases: judge these alone, such as ``["default", "media"]``; all of them without.
-    :param max_age_hours: takes the place of the limit in ``HEALTH``.
-    :raises UsageError: there is no such database.
+    :param databases: only these, such as ``["default", "media"]``; by default all.
+    :param max_age_hours: replaces the limit in ``HEALTH``.
+    :raises UsageError: a database is not configured.
     """
     limits = {} if max_age_hours is None else {"max_age_hours": max_age_hours}
     found = kept.check(only=_chosen(databases), **limits)
@@ -30,16 +30,16 @@ def health(databases: Iterable[str] = (), *, max_age_hours: float | None = None)
 
 
 def last_health(databases: Iterable[str] = ()) -> Health:
-    """Judge what the last look has found. It calls no rclone and makes one small query.
+    """Evaluate the facts of the last look. It calls no rclone and makes one small query.
 
     :param databases: as in :func:`health`.
-    :raises UsageError: there is no such database.
+    :raises UsageError: a database is not configured.
     """
     return kept.last_known(_chosen(databases))
 
 
 def is_monitor(authorization: str) -> bool:
-    """Whether an ``Authorization`` header has the token in ``HEALTH``. Without a token, none has."""
+    """Whether an ``Authorization`` header contains the token in ``HEALTH``. Without a token, always false."""
     scheme, _space, given = authorization.partition(" ")
     token = get_settings().health.get("token", "")
     is_same = constant_time_compare(given.strip(), token)

@@ -1,4 +1,4 @@
-"""Media: backed up, listed, restored."""
+"""Backs up, lists and restores media files."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ logger = logging.getLogger("django_rclone_admin")
 def list_media(*, everything: bool = False) -> list[StoredObject]:
     """Return the media backups on the remote, newest first.
 
-    :param everything: unfinished uploads and foreign objects too.
+    :param everything: also partial uploads and unknown files.
     :raises RemoteError: the remote can't be listed.
     """
     return [each for each in media_catalog(get_catalog()).objects() if everything or each.state in BACKUPS]
 
 
 def compare_media() -> Difference:
-    """Say what a media backup would change on the remote, and change nothing.
+    """Return what a media backup would change on the remote, without changing anything.
 
-    :raises UsageError: it would be refused.
+    :raises UsageError: the backup would be refused.
     """
     return compare_for_backup(get_catalog())
 
@@ -51,10 +51,10 @@ def backup_media(
 ) -> BackupRun:
     """Back up the media files and return the run.
 
-    :param full: compare every file with the mirror, and not with the last file list.
-    :param group: the same for all backups that are made together.
-    :raises UsageError: there are none while the backup has some, or too many would go.
-    :raises RunInProgress: another run holds the media.
+    :param full: compare every file with the mirror, not with the last file list.
+    :param group: shared by all backups that are made together.
+    :raises UsageError: the site has none while the backup has some, or too many would be removed.
+    :raises RunInProgress: another run locks the media files.
     """
     run = _run(Kind.MEDIA_BACKUP, label, origin)
     run.options = BackupOptions(full=full, group=group).as_dict()
@@ -71,9 +71,9 @@ def start_backup_media(
 ) -> BackupRun:
     """Queue a media backup and return its run at once.
 
-    :param clean: remove what the retention does not keep, once the backup has succeeded.
-    :param full: compare every file with the mirror, and not with the last file list.
-    :param group: the same for all backups that are started together.
+    :param clean: after a successful backup, remove backups by the retention rules.
+    :param full: compare every file with the mirror, not with the last file list.
+    :param group: shared by all backups that are started together.
     """
     run = _run(Kind.MEDIA_BACKUP, label, origin)
     run.options = BackupOptions(clean=clean, full=full, group=group).as_dict()
@@ -83,14 +83,14 @@ def start_backup_media(
 def plan_restore_media(
     name: str | None = None, *, files: Sequence[str] | None = None, timeout: float | None = None
 ) -> MediaPlan:
-    """Say what a media restore would do, and change nothing.
+    """Return what a media restore would do, without changing anything.
 
-    :param name: of a media backup; the latest by default.
+    :param name: name of a media backup; by default the latest.
     :param files: the paths of the only files to restore.
-    :param timeout: seconds that it may take.
-    :raises BackupNotFound: there is none of that name, or it has not these files.
+    :param timeout: time limit in seconds.
+    :raises BackupNotFound: no media backup has that name, or it lacks these files.
     :raises BackupDamaged: files of it are missing on the remote.
-    :raises Stalled: it took too long.
+    :raises Stalled: the time limit was exceeded.
     """
     with limited(timeout) as control:
         return plan_media_restore(get_catalog(control), name, files)
@@ -104,12 +104,12 @@ def restore_media(
     origin: Origin = API,
     progress: Progress | None = None,
 ) -> BackupRun:
-    """Bring media files back as they were at a backup, and return the run.
+    """Restore media files to their state at a media backup, and return the run.
 
-    :param name: of a media backup; the latest by default.
-    :param exact: also remove what is not in the backup.
+    :param name: name of a media backup; by default the latest.
+    :param exact: also remove files that the backup lacks.
     :param files: the paths of the only files to restore; nothing is removed then.
-    :raises BackupError: it failed; what had been overwritten was put back.
+    :raises BackupError: it failed; overwritten files were moved to their old places.
     """
     return run_now(_restore_run(name, exact, files, origin), restore_job, progress)
 
@@ -133,17 +133,18 @@ def _restore_run(name: str | None, exact: bool, files: Sequence[str] | None, ori
     backup = find_media(get_catalog(), name)
     run = _run(Kind.MEDIA_RESTORE, "", origin)
     run.path = backup.path if backup else ""
-    # Nothing is removed where single files were chosen.
+    # Nothing is removed if single files were chosen.
     options = MediaRestoreOptions(exact=exact and files is None, files=None if files is None else list(files))
     run.options = options.as_dict()
     return run
 
 
 def prune_media(*, dry_run: bool = False, made: Collection[str] = (), origin: Origin = API) -> list[Decision]:
-    """Remove the media backups that the retention does not keep, with the versions that only they need.
+    """Remove the media backups that the retention rules do not keep, with the file versions that only they need.
 
-    :param dry_run: decide, and change nothing.
-    :param made: paths of what was just made: it is kept, and all that was stored later, whatever the clock says.
+    :param dry_run: only decide.
+    :param made: paths of backups just made: they are kept, and so are all that were stored later, whatever the clock
+        says.
     """
     if dry_run:
         return decide_media(get_catalog(), made)
@@ -151,10 +152,10 @@ def prune_media(*, dry_run: bool = False, made: Collection[str] = (), origin: Or
 
 
 def prune_media_versions(*, wait: bool = True, origin: Origin = API) -> BackupRun | None:
-    """Remove the versions of files that no media backup needs any more.
+    """Remove the file versions that no media backup needs any more.
 
-    :param wait: do it here and now, instead of queueing it.
-    :returns: the run; ``None`` when another run holds the media, and the next clean-up will do it.
+    :param wait: do it before returning, instead of queueing it.
+    :returns: the run; ``None`` if another run locks the media files, so that the next clean-up will do it.
     """
     run = _run(Kind.PRUNE, "", origin)
     run.database = NAME
@@ -168,19 +169,19 @@ def prune_media_versions(*, wait: bool = True, origin: Origin = API) -> BackupRu
 def list_media_files(path: str) -> list[MediaFile]:
     """Return the files of a media backup, in the order of their paths.
 
-    :param path: of the backup, as it is listed.
-    :raises BackupNotFound: it is not in the listing.
-    :raises BackupDamaged: its list can't be read.
+    :param path: path of the backup in the backup list.
+    :raises BackupNotFound: it is not in the backup list.
+    :raises BackupDamaged: its file list can't be read.
     """
     return list_files(path)
 
 
 def open_media_file(path: str, file: str) -> tuple[MediaFile, Iterator[bytes]]:
-    """Return a file of a media backup and its bytes, as a stream.
+    """Return a file of a media backup and its bytes as a stream.
 
-    :param path: of the backup, as it is listed.
-    :param file: the path of the file, as it is in the list of the backup.
-    :raises BackupNotFound: the backup has no such file.
+    :param path: path of the backup in the backup list.
+    :param file: path of the file in the file list.
+    :raises BackupNotFound: the backup does not contain the file.
     :raises BackupDamaged: its bytes are missing on the remote.
     """
     return read_file(path, file)

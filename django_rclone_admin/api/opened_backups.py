@@ -1,4 +1,4 @@
-"""Opened backups: restored beside everything live, read-only, with a Django alias of their own."""
+"""Opened backups: restored into a separate place, read-only, with a Django alias of their own."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def open_backup(
     origin: Origin = API,
     progress: Progress | None = None,
 ) -> OpenedBackup:
-    """Restore a backup beside everything live, read-only, and return it with its alias.
+    """Restore a backup into a separate place, read-only, and return it with its alias.
 
-    :param path: name or path of a backup; without one, the latest of ``database``.
+    :param path: name or path of a backup; by default the latest of ``database``.
     :param database: the database that the backup must be of.
     :param hours: how long it stays; by default ``OPEN_HOURS``.
     :raises RunInProgress: another run reads backups of this database.
-    :raises BackupError: it failed, and nothing is left of it.
+    :raises BackupError: it failed, and left nothing behind.
     """
     run = _open_run(_find(path, database), hours, origin)
     run_now(run, carry_out_opening, progress)
@@ -67,7 +67,7 @@ def start_open_backup(
 
 @contextlib.contextmanager
 def opened(path: str | None = None, *, database: str | None = None, origin: Origin = API) -> Iterator[str]:
-    """Open a backup for the time of the block, and give its alias.
+    """Open a backup for the duration of the block, and give its alias.
 
     :raises BackupError: it can't be opened.
     """
@@ -81,7 +81,7 @@ def opened(path: str | None = None, *, database: str | None = None, origin: Orig
 
 
 def compare_opened_backup(opened: OpenedBackup) -> OpenedDifference:
-    """Say what differs between an opened backup and the live database now."""
+    """Return the differences between an opened backup and the current live database."""
     return compare(opened)
 
 
@@ -95,7 +95,7 @@ def why_not_live(opened: OpenedBackup) -> str:
 
 
 def makes_safety_backup() -> bool:
-    """Whether a restore backs up first what it overwrites, unless it is told otherwise; see ``SAFETY_BACKUP``."""
+    """Whether a restore makes a safety backup by default; see ``SAFETY_BACKUP``."""
     return get_settings().safety_backup
 
 
@@ -106,12 +106,12 @@ def put_live(
     origin: Origin = API,
     progress: Progress | None = None,
 ) -> BackupRun:
-    """Put an opened backup in the place of the live database, all of it or nothing, and return the run.
+    """Replace the live database with an opened backup, all-or-nothing, and return the run.
 
     It is a restore like any other: it makes a safety backup first, and can be undone.
 
     :raises RunInProgress: another run locks the database.
-    :raises BackupError: it failed, and the database is as it was.
+    :raises BackupError: it failed, and the database is unchanged.
     """
     return run_now(_live_run(opened, safety_backup, origin), carry_out_switch, progress)
 
@@ -119,12 +119,12 @@ def put_live(
 def start_put_live(
     opened: OpenedBackup, *, safety_backup: bool | None = None, origin: Origin = API
 ) -> BackupRun:
-    """Queue the same and return its run at once."""
+    """Queue :func:`put_live` and return its run at once."""
     return enqueue(_live_run(opened, safety_backup, origin))
 
 
 def keep_open(opened: OpenedBackup, hours: float | None = None) -> OpenedBackup:
-    """Have an opened backup stay longer: for ``hours`` from now on, by default ``OPEN_HOURS``."""
+    """Keep an opened backup longer: for ``hours`` from now on, by default ``OPEN_HOURS``."""
     wanted = _checked(hours)
     opened.expires_at = clock.now() + timedelta(hours=get_settings().open_hours if wanted is None else wanted)
     opened.save(update_fields=["expires_at"])
@@ -134,8 +134,8 @@ def keep_open(opened: OpenedBackup, hours: float | None = None) -> OpenedBackup:
 def close_backup(opened: OpenedBackup | str) -> None:
     """Remove an opened backup.
 
-    :param opened: itself, its alias, or its id.
-    :raises BackupNotFound: there is none.
+    :param opened: the object, its alias, or its id.
+    :raises BackupNotFound: it does not exist.
     :raises BackupError: its server does not answer.
     """
     found = get_opened_backup(opened) if isinstance(opened, str) else opened
@@ -150,30 +150,30 @@ def close_backup(opened: OpenedBackup | str) -> None:
 
 
 def list_opened_backups(*, everywhere: bool = True) -> list[OpenedBackup]:
-    """Return the opened backups, newest first, when what has expired is removed.
+    """Return the opened backups, newest first, after removing expired ones.
 
-    :param everywhere: also ask the servers of all databases what processes that died have left there.
+    :param everywhere: also search the servers of all databases for remains of killed processes.
     """
     closing.sweep(None if everywhere else ())
     return list(OpenedBackup.objects.staying()) if closing.has_table() else []
 
 
 def close_expired_backups() -> list[OpenedBackup]:
-    """Remove the opened backups that have expired, and what processes that died have left; return those."""
+    """Remove expired opened backups, and those that killed processes left behind; return them."""
     return closing.sweep()
 
 
 def get_opened_backup(name: str) -> OpenedBackup:
-    """Find an opened backup by its alias or its id, and make its alias known to this process.
+    """Find an opened backup by its alias or its id, and register its alias in this process.
 
-    :raises BackupNotFound: there is none, or it has expired.
+    :raises BackupNotFound: it does not exist, or has expired.
     """
     for each in OpenedBackup.objects.staying() if closing.has_table() else ():
         if name in (each.alias, str(each.pk), each.pk.hex) and not closing.is_over(each):
             return _use(each)
     raise BackupNotFound(
         gettext_noop("There is no opened backup “%(name)s”."),
-        hint=gettext_noop("“manage.py openbackup --list” shows what there is."),
+        hint=gettext_noop("“manage.py openbackup --list” lists the opened backups."),
         name=name,
     )
 
@@ -181,7 +181,7 @@ def get_opened_backup(name: str) -> OpenedBackup:
 def open_shell(opened: OpenedBackup) -> None:
     """Start the database's own client on an opened backup, and wait for its end.
 
-    :raises BackupError: there is no such client, or it failed.
+    :raises BackupError: the client is not installed, or failed.
     """
     _connector, places = find_places(opened.server)
     client = connections[aliases.register(opened, places)].client
@@ -199,14 +199,14 @@ def open_shell(opened: OpenedBackup) -> None:
             raise
         raise ProgramFailed(
             gettext_noop("%(program)s ended with %(status)s."),
-            hint=gettext_noop("What it said is above. Nothing can be written to an opened backup."),
+            hint=gettext_noop("Its messages are above. Nothing can be written to an opened backup."),
             program=client.executable_name,
             status=status,
         ) from error
 
 
 def _use(opened: OpenedBackup) -> OpenedBackup:
-    with contextlib.suppress(BackupError):  # its server does not answer now: so does whoever uses the alias
+    with contextlib.suppress(BackupError):  # its server does not answer now: using the alias reports that
         aliases.register(opened, find_places(opened.server)[1])
     return opened
 
@@ -227,7 +227,7 @@ def _find(path: str | None, database: str | None) -> StoredObject:
 
 
 def _open_run(backup: StoredObject, hours: float | None, origin: Origin) -> BackupRun:
-    """Return the run that opens a backup. Whether the backup can be opened is found out by the run."""
+    """Return the run that opens a backup. The run itself finds out whether that is possible."""
     return BackupRun(
         kind=Kind.OPEN,
         database=backup.database,
@@ -240,7 +240,7 @@ def _open_run(backup: StoredObject, hours: float | None, origin: Origin) -> Back
 def _checked(hours: float | None) -> float | None:
     if hours is not None and not 0 < hours < 24 * 3650:
         raise UsageError(
-            gettext_noop("“%(hours)s” is no number of hours that a backup can stay open."),
+            gettext_noop("“%(hours)s” is not a number of hours that a backup can stay open."),
             hint=gettext_noop("Give a positive number."),
             hours=hours,
         )

@@ -1,4 +1,4 @@
-"""All that the api is, in one list."""
+"""The list of everything that the api exports."""
 
 from ..connectors.registry import all_databases, databases_without_connector
 from ..core.catalog import State, StoredObject

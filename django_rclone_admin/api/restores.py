@@ -1,4 +1,4 @@
-"""Restores: planned, done, undone."""
+"""Plans, carries out and undoes restores."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def plan_restore(
     strategy: str | None = None,
     safety_backup: bool | None = None,
 ) -> RestorePlan:
-    """Say what a restore would do, and change nothing.
+    """Return what a restore would do, without changing anything.
 
-    :param path: name or path of a backup; without one, the latest of ``database``.
+    :param path: name or path of a backup; by default the latest of ``database``.
     :param database: the database that the backup must be of.
     :param to: another database to restore it into.
     :raises UsageError: the database is not configured.
-    :raises BackupNotFound: there is no such backup.
-    :raises RestoreRefused: it is of another database or engine.
+    :raises BackupNotFound: the backup is not in the backup list.
+    :raises RestoreRefused: the backup is of another database or engine.
     """
     for alias in (database, to):
         if alias is not None:
@@ -65,13 +65,13 @@ def restore_database(
     origin: Origin = API,
     progress: Progress | None = None,
 ) -> BackupRun:
-    """Restore a backup, all of it or nothing, and return the run.
+    """Restore a backup, all-or-nothing where the strategy allows it, and return the run.
 
-    :param path: name or path of the backup, as it is listed; or the backup itself, as a plan or a list has it.
-    :param to: the alias to restore into; by default the one it was taken from.
-    :param source: a local file, or an open binary stream, instead of ``path``; it needs ``to``.
-    :raises RunInProgress: another run holds the database.
-    :raises BackupError: it failed, and the database is as it was.
+    :param path: name or path of the backup in the backup list; or the backup itself, from a plan or a list.
+    :param to: the alias to restore into; by default that of the backup.
+    :param source: a local file, or an open binary stream, instead of ``path``; it requires ``to``.
+    :raises RunInProgress: another run locks the database.
+    :raises BackupError: it failed. The message and the hint say what has changed.
     """
     backup = None
     if source is None:
@@ -90,7 +90,7 @@ def start_restore_database(
 ) -> BackupRun:
     """Queue a restore and return its run at once.
 
-    :raises RunInProgress: another run holds the database.
+    :raises RunInProgress: another run locks the database.
     """
     backup = find_backup(get_catalog(), path)
     return enqueue(_restore_run(backup, to, _options(strategy, safety_backup, to), origin))
@@ -102,12 +102,12 @@ def undo_restore(
     origin: Origin = API,
     progress: Progress | None = None,
 ) -> BackupRun:
-    """Put back what the last restore of a database replaced, and return the run.
+    """Undo the last restore of a database, and return the run.
 
-    It is a restore like any other: doing it twice leads back again.
+    It is a restore like any other: undoing twice returns to the restored data.
 
-    :raises BackupNotFound: nothing was kept that could be put back.
-    :raises RunInProgress: another run holds the database.
+    :raises BackupNotFound: there is nothing to undo.
+    :raises RunInProgress: another run locks the database.
     """
     run, work = _undo_run(database, origin)
     return run_now(run, work, progress)
@@ -119,7 +119,7 @@ def start_undo_restore(database: str = "default", *, origin: Origin = API) -> Ba
 
 
 def is_undoable(run: BackupRun) -> bool:
-    """Whether this run is the last restore of its database, and what it replaced was kept."""
+    """Whether this run is the last restore of its database and the replaced data was kept."""
     if run.kind != Kind.DB_RESTORE or run.is_active:
         return False
     notes = UndoNotes.from_run(run)
@@ -127,25 +127,25 @@ def is_undoable(run: BackupRun) -> bool:
         return False
     try:
         return run == undo.last_restore(run.database)
-    except (BackupError, DatabaseError):  # its server is asked, and does not answer
+    except (BackupError, DatabaseError):  # the database server does not answer
         return False
 
 
 def is_undo(run: BackupRun) -> bool:
-    """Whether a run puts back what a restore has replaced."""
+    """Whether a run undoes a restore."""
     return run.kind == Kind.DB_RESTORE and RestoreOptions.from_run(run).undoes is not None
 
 
 def undone_run(run: BackupRun) -> BackupRun | None:
-    """Return the restore that an undo puts back, where the history knows it."""
+    """Return the restore that an undo reverts, if the history contains it."""
     number = RestoreOptions.from_run(run).undoes
     return BackupRun.objects.filter(pk=number).first() if number else None
 
 
 def is_tenant() -> bool:
-    """Whether a connection is in the schema of one tenant, whose staff must not see the backups of all.
+    """Whether a connection uses the schema of one tenant, whose staff must not see the backups of all.
 
-    django-tenants and its like set ``schema_name`` on the connection of the tenants for each request.
+    django-tenants and its like set ``schema_name`` on the connection for each request.
     """
     public = getattr(django_settings, "PUBLIC_SCHEMA_NAME", "public")
     schemas = {getattr(each, "schema_name", None) for each in connections.all(initialized_only=True)}
@@ -153,12 +153,12 @@ def is_tenant() -> bool:
 
 
 def may_restore() -> bool:
-    """Whether the settings let the admin restore at all; see ``ADMIN_RESTORE``."""
+    """Whether the settings allow restores in the admin; see ``ADMIN_RESTORE``."""
     return get_settings().admin_restore
 
 
 def holds_sessions(database: str) -> bool:
-    """Whether the sessions of signed-in people live in this database, so that its restore may sign them out."""
+    """Whether the sessions of logged-in users are stored in this database, so that a restore may log them out."""
     if not apps.is_installed("django.contrib.sessions") or "db" not in django_settings.SESSION_ENGINE:
         return False
     return router.db_for_write(apps.get_model("sessions", "Session")) == database
@@ -172,7 +172,7 @@ def _options(strategy: str | None, safety_backup: bool | None, to: str | None) -
 def _restore_run(
     backup: StoredObject | None, to: str | None, options: RestoreOptions, origin: Origin
 ) -> BackupRun:
-    """Return the run of a restore; without a backup, that of a local file or stream."""
+    """Return the run of a restore; without a backup, for a local file or stream."""
     database = to if to is not None else backup.database if backup else "default"
     chosen = dataclasses.replace(options, strategy=choose_strategy(database, options.strategy))
     return BackupRun(
@@ -185,8 +185,8 @@ def _restore_run(
 
 
 def _undo_run(database: str, origin: Origin) -> tuple[BackupRun, Callable[[Job], str]]:
-    """Find what the last restore kept: the replaced data itself on the server, else its safety backup."""
-    # Otherwise “nothing was kept” is all that there were to say of a server that is gone.
+    """Find what the last restore kept: the replaced data on the server, or else its safety backup."""
+    # Otherwise an unreachable server would be reported as “nothing to undo”.
     ask(get_connector(database))
     lock.release(database)
     last = undo.last_restore(database)
@@ -199,7 +199,7 @@ def _undo_run(database: str, origin: Origin) -> tuple[BackupRun, Callable[[Job],
     backup = (
         find_backup(get_catalog(), notes.safety) if notes.safety else _newest_safety_backup(database, last)
     )
-    # Who could not restore in another way can't undo in another way either.
+    # The same checks as for a restore with another strategy.
     strategy = RestoreOptions.from_run(last).strategy if last else None
     options = dataclasses.replace(_options(strategy, None, None), undoes=undone)
     run = _restore_run(backup, None, options, origin)
@@ -207,9 +207,10 @@ def _undo_run(database: str, origin: Origin) -> tuple[BackupRun, Callable[[Job],
 
 
 def _newest_safety_backup(database: str, last: BackupRun | None) -> StoredObject:
-    """Return what the remote alone knows of the last restore.
+    """Return the safety backup of the last restore, from the remote alone.
 
-    A new server has no history, but the remote knows. Where there is a history, an older one would be wrong.
+    A new server has no history, but the remote has the backup. Where a history exists, an older safety backup would be
+    wrong.
 
     :raises BackupNotFound: there is nothing to undo.
     """

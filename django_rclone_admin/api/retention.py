@@ -1,4 +1,4 @@
-"""The retention rules, and what they will remove."""
+"""The retention rules, and a preview of what they remove."""
 
 from __future__ import annotations
 
@@ -21,39 +21,39 @@ from .media import list_media
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionPreview:
-    """What the rules do with the backups of one database, or of the media files."""
+    """The effect of the rules on the backups of one database, or on the media backups."""
 
     database: str
     """Its alias, or ``media``."""
     decisions: list[Decision]
-    """On each backup, the newest first: what a clean-up would do now, and why."""
+    """On each backup, newest first: what a clean-up would do now, with reasons."""
     goes_at: dict[str, datetime]
-    """When each will be removed, by name, if backups go on coming; what stays for the time being is not in it."""
+    """When each will be removed, by name, if backups continue at this interval; those that stay are left out."""
     every: timedelta
-    """The usual time between two backups, by which that is reckoned."""
+    """The usual interval between two backups, used for the forecast."""
 
     @property
     def stored(self) -> int:
-        """Bytes of all of them."""
+        """Total size in bytes."""
         return sum(each.backup.total_size for each in self.decisions)
 
     @property
     def kept(self) -> int:
-        """Bytes of those that a clean-up would leave."""
+        """Total size in bytes after a clean-up."""
         return sum(each.backup.total_size for each in self.decisions if each.keep)
 
 
 def retention_rules() -> dict[str, float]:
-    """Return the rules by which backups are cleaned up: those of the settings that apply, by name."""
+    """Return the active retention rules of the settings, by name."""
     settings = get_settings()
     return {"last": settings.db_cleanup_keep, **settings.retention}
 
 
 def preview_retention(rules: Mapping[str, float] | None = None) -> list[RetentionPreview]:
-    """Say what a clean-up would remove now, and what later ones will; nothing is changed.
+    """Return what a clean-up would remove now, and what later ones will; nothing is changed.
 
-    :param rules: those to try; by default those of the settings.
-    :raises UsageError: they would keep nothing.
+    :param rules: rules to try; by default those of the settings.
+    :raises UsageError: the rules would keep nothing.
     :raises RemoteError: the remote can't be listed.
     """
     policy = RetentionPolicy(**(retention_rules() if rules is None else rules))  # type: ignore[arg-type]

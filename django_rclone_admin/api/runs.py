@@ -1,4 +1,4 @@
-"""Runs: cancelled, and closed when their process is gone."""
+"""Cancels runs, and closes stale ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..models.runs import BackupRun, Status
 
 
 def cancel(run: BackupRun) -> None:
-    """Ask a run to stop, on whichever machine it works; one that still waits ends at once."""
+    """Request that a run stops, on whichever machine it is running; a queued run ends at once."""
     now = clock.now()
     waiting = BackupRun.objects.filter(pk=run.pk, status=Status.QUEUED)
     if waiting.update(
@@ -29,19 +29,19 @@ def cancel(run: BackupRun) -> None:
 
 
 def has_lost_its_process(run: BackupRun) -> bool:
-    """Whether a run says that it works, but its process has ended or gives no heartbeat."""
+    """Whether a run is marked as active, but its process has ended or writes no heartbeat."""
     return run.status == Status.RUNNING and run.heartbeat_at is not None and stale.is_gone(run)
 
 
 def has_history() -> bool:
-    """Whether the table of the run history is there; it is not before ``manage.py migrate``."""
+    """Whether the table of the run history exists; before ``manage.py migrate`` it does not."""
     return history.has_table()
 
 
 def reap_stale() -> None:
-    """Mark the runs whose process is gone as interrupted, and free their locks.
+    """Mark stale runs as interrupted, and release their locks.
 
-    If a run has ended since the last call, in whichever process, the next backup list asks the remote again.
+    If a run has ended since the last call, in any process, the cached backup list is discarded.
     """
     stale.reap_stale()
     with contextlib.suppress(DatabaseError):

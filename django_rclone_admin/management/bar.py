@@ -14,16 +14,16 @@ from ..api import Progress
 from ..models import BackupRun
 
 EVERY = 0.25
-"""Seconds between two drawings. The clock of the bar goes on while no byte moves, and while a heartbeat waits."""
+"""Seconds between two redraws. The clock of the bar continues while no byte moves, and while a heartbeat waits."""
 LONGEST = 48
-"""Letters of the stage that are shown, so that there is room for the bar."""
+"""The longest shown stage text, which leaves room for the bar."""
 
 
 @contextlib.contextmanager
 def progress_bar(title: str) -> Iterator[Progress]:
-    """Show a bar while inside; give what is to be called with the run.
+    """Show a bar while inside; give a function to call with the run.
 
-    :param title: is shown until the run says what it does.
+    :param title: shown until the run has a stage.
     """
     with tqdm(desc=title, unit="B", unit_scale=True, leave=False, file=sys.stderr) as bar:
 

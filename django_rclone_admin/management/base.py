@@ -1,4 +1,4 @@
-"""What all commands share: options, exit codes, JSON, signals and the progress bar."""
+"""The base class of all commands: options, exit codes, JSON, signals and the progress bar."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Command(BaseCommand):
     exit_codes = staticmethod(exit_codes)
     """For ``--help``: returns the exit codes, and what each means."""
 
-    # A broken setting must say so with our exit code, and a restore must work on a site that is half set up.
+    # A broken setting must be reported with our exit code, and a restore must work on a partly configured site.
     requires_system_checks: list[str] = []
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
@@ -59,7 +59,7 @@ class Command(BaseCommand):
         )
 
     def work(self, **options: Any) -> object:
-        """Do it; what is returned is printed as the JSON document."""
+        """Do the work; the return value is printed as the JSON document."""
         raise NotImplementedError
 
     def run_from_argv(self, argv: list[str]) -> None:
@@ -84,7 +84,7 @@ class Command(BaseCommand):
                 code=1,
             )
         except api.Abandoned:
-            hint = _("The run history and the data say how far the work came: it was not waited for.")
+            hint = _("The work was not waited for. The run history and the data show its result.")
             self.fail(_("Cancelled."), hint, code=1)
         except KeyboardInterrupt:
             self.fail(
@@ -106,7 +106,7 @@ class Command(BaseCommand):
         raise CommandError(text, returncode=code)
 
     def say(self, text: str) -> None:
-        """Print lines for people. Names and notes in them come from the remote: none may steer the terminal."""
+        """Print lines for people. Names and notes may come from the remote, so control characters are removed."""
         if not self.as_json and self.verbosity > 0:
             self.stdout.write(wording.lines(text))
 
@@ -115,7 +115,7 @@ class Command(BaseCommand):
         return super().execute(*args, **options)
 
     def report(self, run: BackupRun) -> None:
-        """Print what a run has done, and how long it took."""
+        """Print the result of a run, and its duration."""
         seconds = run.duration.total_seconds() if run.duration else 0
         self.say(f"{run.database or _('media files')}: {run.message} ({seconds:.1f} s)")
         if self.verbosity > 1:
@@ -123,7 +123,7 @@ class Command(BaseCommand):
 
     @contextlib.contextmanager
     def progress(self, title: str) -> Iterator[Progress | None]:
-        """Show a bar on a terminal."""
+        """Show a progress bar on a terminal."""
         if self.as_json or self.verbosity == 0 or not sys.stderr.isatty():
             self.say(title)
             yield None
@@ -135,31 +135,31 @@ class Command(BaseCommand):
         """Ask on standard input.
 
         :raises Cancelled: the answer is not yes.
-        :raises UsageError: nobody can answer.
+        :raises UsageError: there is no terminal for an answer.
         """
-        # The prompt is for a person, so it does not go where a program may be reading.
+        # The prompt is for a person, so it does not go to standard output, which a program may read.
         self.stderr.write(f"{question} [y/N] ", ending="")
         self.stderr.flush()
         answer = _read_answer()
         if answer is None:
             self.stderr.write("")
             raise UsageError(
-                gettext_noop("There is no terminal on which this question could be answered."),
-                hint=gettext_noop("Nothing was changed. Add --noinput to go on without a question."),
+                gettext_noop("This question can't be answered without a terminal."),
+                hint=gettext_noop("Nothing was changed. Add --noinput to continue without a question."),
             )
         if answer.strip().lower() not in ("y", "yes"):
             raise Cancelled(gettext_noop("Cancelled."))
 
 
 def add_noinput(parser: CommandParser) -> None:
-    """Add the option that answers every question, with the destination that it has in Django's own commands."""
+    """Add the option that answers every question, with the same destination as in Django's own commands."""
     parser.add_argument(
         "--noinput", "--no-input", action="store_false", dest="interactive", help=_("Do not ask.")
     )
 
 
 def _read_answer() -> str | None:
-    """Return a line of standard input; ``None`` where there is neither a terminal nor anything in a pipe."""
+    """Return a line of standard input; ``None`` without a terminal and without data in a pipe."""
     try:
         answer = sys.stdin.readline()
         return answer if answer or sys.stdin.isatty() else None
@@ -167,25 +167,25 @@ def _read_answer() -> str | None:
         AttributeError,
         OSError,
         ValueError,
-    ):  # a daemon has none, or has closed it; pytest lets nobody read it
+    ):  # a daemon has closed it; pytest raises on reads
         return None
 
 
 def origin() -> Origin:
-    """Return what a run that a command starts says of its origin."""
+    """Return the origin of a run that a command starts."""
     try:
         user = getpass.getuser()
-    except (KeyError, OSError, ImportError):  # a container may run with a user number that has no name
+    except (KeyError, OSError, ImportError):  # a container may run with a user id that has no name
         user = ""
     return Origin(trigger=Trigger.COMMAND, requested_by=user)
 
 
 def refuse_together(options: dict[str, Any], *names: str) -> None:
-    """Refuse options that exclude each other.
+    """Refuse mutually exclusive options.
 
     :raises UsageError: more than one was given.
     """
-    # An empty text was given: “-d "$ALIAS"” with a variable that is not set must not count as nothing.
+    # An empty text counts as given: “-d "$ALIAS"” with an unset variable must not mean the default.
     given = [f"--{name.replace('_', '-')}" for name in names if options[name] not in (None, False, [])]
     if len(given) > 1:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""What ``--help`` shows below the options: what happens without arguments, examples, exit codes."""
+"""The text below the options in ``--help``: behaviour without arguments, examples, exit codes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WIDTH = 78
 
 
 class HelpFormatter(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Leaves the line breaks of the epilog as they are."""
+    """Keeps the line breaks of the epilog."""
 
 
 def epilog(
@@ -26,11 +26,11 @@ def epilog(
 ) -> str:
     """Return the text below the options.
 
-    :param name: of the command.
+    :param name: name of the command.
     :param details: what happens without arguments.
-    :param terms: tables, each a title and its rows of a word and its meaning.
-    :param examples: arguments, and what they do.
-    :param codes: the exit codes, and what each means.
+    :param terms: tables, each a title and rows of a word and its meaning.
+    :param examples: arguments, each with an explanation.
+    :param codes: the exit codes with their meanings.
     """
     parts = [textwrap.fill(details, WIDTH)] if details else []
     if examples:
@@ -41,7 +41,7 @@ def epilog(
 
 
 def exit_codes() -> list[tuple[str, str]]:
-    """Return the exit codes of most commands, and what each means."""
+    """Return the exit codes of most commands with their meanings."""
     return [
         ("0", _("Done.")),
         ("1", _("Failed, answered with “no”, or stopped by Ctrl-C or a signal.")),
@@ -51,7 +51,7 @@ def exit_codes() -> list[tuple[str, str]]:
 
 
 def monitor_exit_codes() -> list[tuple[str, str]]:
-    """Return the exit codes of the commands that end as monitoring plugins do."""
+    """Return the exit codes of the commands that follow monitoring plugins."""
     return [
         ("0", _("OK")),
         ("1", _("WARNING")),

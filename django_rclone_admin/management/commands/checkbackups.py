@@ -15,10 +15,10 @@ UNKNOWN = 3
 
 
 class Command(BaseCommand):
-    help = _("Say whether the site is safe, as a monitoring plugin does.")
+    help = _("Check the health of the backups, as a monitoring plugin.")
     details = _(
-        "Without arguments, all databases and the media files are judged. The first line has the state and performance "
-        "data, each further line what a rule has found. Wrong usage and wrong settings are UNKNOWN, too."
+        "Without arguments, all databases and the media files are evaluated. The first line has the state and performance "
+        "data, each further line the finding of a rule. Wrong usage and wrong settings are UNKNOWN, too."
     )
     exit_codes = staticmethod(monitor_exit_codes)
     examples = (
@@ -49,7 +49,7 @@ class Command(BaseCommand):
         try:
             super().run_from_argv(argv)
         except SystemExit as error:
-            # Wrong usage: to a monitor, 2 would be a critical state of the backups.
+            # Wrong usage: for a monitor, 2 would mean a critical state of the backups.
             if error.code and not self.has_judged:
                 sys.exit(UNKNOWN)
             raise
@@ -70,7 +70,7 @@ class Command(BaseCommand):
 
     def work(self, **options: Any) -> object:
         chosen = options["database"] or []
-        api.refresh()  # a monitor wants to know what is there now
+        api.refresh()  # a monitor needs the current state
         found = api.health([chosen] if isinstance(chosen, str) else chosen, max_age_hours=options["max_age"])
         self.has_judged, self.level = True, int(found.level)
         if not self.as_json:
@@ -78,7 +78,7 @@ class Command(BaseCommand):
         return health_document(found)
 
     def fail(self, sentence: str, hint: str, *, code: int) -> NoReturn:
-        """Say that nothing is known, where monitors read it."""
+        """Report an unknown state on the line that monitors read."""
         document = {"status": "fail", "level": "unknown", "error": sentence, "hint": hint}
         words = first_words("UNKNOWN", f"{sentence} {hint}")
         self.stdout.write(json.dumps(document, ensure_ascii=False) if self.as_json else words)

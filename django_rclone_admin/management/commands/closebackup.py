@@ -35,13 +35,13 @@ class Command(BaseCommand):
     def work(self, **options: Any) -> object:
         if sum(map(bool, (options["ids"], options["expired"], options["all"]))) != 1:
             raise UsageError(
-                gettext_noop("Say what to close: one or several ids, or --expired, or --all."),
+                gettext_noop("Name what to close: one or several ids, or --expired, or --all."),
                 hint=gettext_noop("“manage.py openbackup --list” shows what is open."),
             )
         if options["expired"]:
             closed = api.close_expired_backups()
         else:
-            # All are found before the first is closed: a misspelt id closes nothing.
+            # All are looked up before the first is closed: a misspelt id closes nothing.
             closed = (
                 api.list_opened_backups()
                 if options["all"]

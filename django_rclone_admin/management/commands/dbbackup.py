@@ -15,7 +15,7 @@ from ..base import origin, refuse_together
 class Command(BaseCommand):
     help = _("Back up databases to the remote.")
     details = _(
-        "Without arguments, the database “default” is backed up, and other databases are named that were not."
+        "Without arguments, the database “default” is backed up, and databases that were not backed up are named."
     )
     examples = (
         ("", _("Back up “default”.")),
@@ -62,7 +62,7 @@ class Command(BaseCommand):
                 runs.append(self._back_up(database, options, output))
             except Stopped:
                 raise
-            except BackupError as error:  # the other databases are still worth backing up
+            except BackupError as error:  # continue with the other databases
                 if len(databases) == 1:
                     raise
                 self.stderr.write(f"{database}: {error}")
@@ -88,7 +88,7 @@ class Command(BaseCommand):
         return run
 
     def _name_others(self, databases: list[str]) -> None:
-        """Name the databases that were left out, where nobody has chosen them by name."""
+        """Name the databases that were not backed up, unless databases were named on the command line."""
         if others := [each for each in api.all_databases() if each not in databases]:
             self.say(
                 _("Not backed up: %(databases)s. Add --all for all databases, or --database for one of them.")

@@ -24,12 +24,13 @@ class Command(BaseCommand):
         (
             _("Strategies:"),
             (
-                ("in_place", _("Empty the live database and fill it again. Others wait meanwhile.")),
+                (
+                    "in_place",
+                    _("Empty the live database and fill it again. Other connections wait meanwhile."),
+                ),
                 (
                     "swap",
-                    _(
-                        "Fill a second database beside the live one, then exchange the two. The old one is kept."
-                    ),
+                    _("Fill a new database, then exchange it with the live one. The old one is kept."),
                 ),
             ),
         ),
@@ -78,7 +79,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--look",
             action="store_true",
-            help=_("Open the backup beside the live database, say what differs, then ask whether to switch."),
+            help=_("Open the backup, show the differences, then ask whether to switch."),
         )
         parser.add_argument("--dry-run", action="store_true", help=_("Only say what would happen."))
         add_noinput(parser)
@@ -107,7 +108,7 @@ class Command(BaseCommand):
         return self._restore(path=plan.backup, **choice)
 
     def _look(self, plan: RestorePlan, *, interactive: bool, safety_backup: bool | None) -> object:
-        """Open the backup, say what differs, and switch if the answer is yes. Otherwise it is closed again."""
+        """Open the backup, show the differences, and switch if the answer is yes. Otherwise it is closed again."""
         if not interactive:
             raise UsageError(
                 gettext_noop("--look asks a question, so it can't be used with --noinput."),
@@ -134,7 +135,7 @@ class Command(BaseCommand):
 
     def _show_difference(self, opened: OpenedBackup) -> None:
         found = api.compare_opened_backup(opened)
-        self.say("  " + _("Open as %(alias)s. Nothing live was changed.") % {"alias": opened.alias})
+        self.say("  " + _("Open as %(alias)s. Live data was not changed.") % {"alias": opened.alias})
         for table in found.changed:
             now = _("gone") if table.is_gone else table.now
             values = {"name": table.name, "then": table.then, "now": now, "difference": table.difference}
@@ -143,7 +144,7 @@ class Command(BaseCommand):
             names = ", ".join(each.name for each in found.new)
             self.say("  " + _("Tables that will be dropped") + f": {names}")
         if not found.is_live_known:
-            self.say("  " + _("The live database could not be looked at."))
+            self.say("  " + _("The live database does not answer."))
         elif not (found.changed or found.new):
             self.say("  " + _("Each table has as many rows now as then."))
         count = {"count": found.added}
@@ -166,12 +167,12 @@ class Command(BaseCommand):
             raise UsageError(
                 gettext_noop("A restore from standard input needs --noinput."),
                 hint=gettext_noop(
-                    "Nothing was changed. Standard input can't answer a question and be the backup."
+                    "Nothing was changed. Standard input is the backup, so it can't answer a question."
                 ),
             )
         if name != "-" and not Path(name).is_file():
             raise UsageError(
-                gettext_noop("There is no file “%(name)s”."),
+                gettext_noop("The file “%(name)s” does not exist."),
                 hint=gettext_noop("For a backup on the remote, use --input-path instead of --input-file."),
                 name=name,
             )

@@ -20,12 +20,12 @@ class Command(BaseCommand):
             _("States:"),
             (
                 ("complete", _("The manifest is there, and the size is right.")),
-                ("legacy", _("There is no manifest: nothing can be checked beforehand.")),
+                ("legacy", _("The manifest is missing: nothing can be checked beforehand.")),
                 (
                     "damaged",
                     _("Empty, of another size than its manifest says, or with an unreadable manifest."),
                 ),
-                ("incomplete", _("An upload that is under way, or what is left of one; only with --all.")),
+                ("incomplete", _("An upload in flight, or the remains of one; only with --all.")),
                 ("foreign", _("An unknown file; only with --all.")),
             ),
         ),

@@ -9,10 +9,10 @@ from ..base import add_noinput, origin
 
 
 class Command(BaseCommand):
-    help = _("Bring media files back as they were at a media backup.")
+    help = _("Restore media files to their state at a media backup.")
     details = _(
-        "Without arguments, all files of the latest media backup are restored, after a question. Files that it does not "
-        "have stay. --dry-run changes nothing."
+        "Without arguments, all files of the latest media backup are restored, after a question. Files that it lacks "
+        "stay. --dry-run changes nothing."
     )
     examples = (
         ("--dry-run", _("Show how many files would change.")),
@@ -45,7 +45,7 @@ class Command(BaseCommand):
             "changed": len(found.changed),
             "removed": len(found.removed) if options["exact"] else 0,
         }
-        self.say(_("From: %(name)s") % {"name": counts["name"] or _("the mirror, which has no file list")})
+        self.say(_("From: %(name)s") % {"name": counts["name"] or _("the mirror, without a file list")})
         self.say(_("Files to add: %(added)d, to replace: %(changed)d, to remove: %(removed)d.") % counts)
         if options["dry_run"]:
             return counts

@@ -12,10 +12,10 @@ from ..base import origin, refuse_together
 
 
 class Command(BaseCommand):
-    help = _("Restore a backup beside the live database, read-only, to look at it.")
+    help = _("Restore a backup into a separate place, read-only, to look at it.")
     details = _(
-        "Without arguments, the latest complete backup of the database “default” is opened. Nothing live is changed. It is "
-        "removed by itself after OPEN_HOURS, or by “closebackup”."
+        "Without arguments, the latest complete backup of the database “default” is opened. Live data is not changed. It is "
+        "removed automatically after OPEN_HOURS, or by “closebackup”."
     )
     examples = (
         ("", _("Open the latest backup of “default”.")),

@@ -51,5 +51,5 @@ class Command(BaseCommand):
 
 
 def _databases() -> list[str]:
-    """Return all that have backups on the remote, also those that are not configured any more."""
+    """Return all databases that have backups on the remote, including those no longer configured."""
     return sorted({each.database for each in api.list_backups()})

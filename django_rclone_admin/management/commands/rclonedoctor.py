@@ -11,7 +11,7 @@ MARKS = {"passed": "ok", "warning": "WARNING", "failed": "FAILED", "not checked"
 
 
 class Command(BaseCommand):
-    help = _("Examine whether backups would work, and would come back.")
+    help = _("Examine whether backups and restores would work.")
     details = _(
         "Without arguments, everything is examined. A small probe is written to the remote, read back, renamed and removed."
     )
@@ -19,7 +19,7 @@ class Command(BaseCommand):
     examples = (
         ("", _("Examine everything.")),
         ("--notify", _("Also send a test message to everybody in NOTIFY.")),
-        ("--verbosity 0", _("Only the lines that need you, so that cron writes to you only then.")),
+        ("--verbosity 0", _("Only problems, so that cron sends a mail only for those.")),
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -47,7 +47,7 @@ class Command(BaseCommand):
         failed: list[Outcome] = []
 
         def tell(outcome: Outcome) -> None:
-            """Show an outcome at once, but for the first that failed: the command ends with that."""
+            """Print an outcome at once, except the first failure, with which the command ends."""
             if outcome.error:
                 failed.append(outcome)
             if failed[:1] != [outcome]:

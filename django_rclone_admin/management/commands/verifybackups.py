@@ -10,7 +10,7 @@ from ..base import origin, refuse_together
 
 
 class Command(BaseCommand):
-    help = _("Check backups, and record what was proven.")
+    help = _("Check backups, and record the results.")
     details = _(
         "Without arguments, the latest backup of each database and of the media files is checked up to the level “structure”. "
         "Each level includes those before it. A backup that fails one of the first three counts as damaged. "
@@ -27,14 +27,14 @@ class Command(BaseCommand):
                         "The whole backup is read as its loader would; tables and rows are counted. No server."
                     ),
                 ),
-                ("restore", _("It is restored beside the live database; rows and constraints are checked.")),
+                ("restore", _("It is opened on a database server; rows and constraints are checked.")),
                 ("site", _("Migrations, models, sequences and VERIFY_CHECKS are checked there.")),
             ),
         ),
     )
     examples = (
         ("", _("The latest backup of each database.")),
-        ("--due --level restore --limit 3", _("Every night: what needs it most.")),
+        ("--due --level restore --limit 3", _("Every night: the most urgent ones.")),
         ("default-2026-11-22-083020.dump.zst --level site", _("One backup.")),
     )
 
@@ -77,10 +77,10 @@ class Command(BaseCommand):
         if self.as_json:
             self.print_json(results)
         values = {"count": len(wrong), "total": len(results)}
-        self.as_json = False  # it is printed
+        self.as_json = False  # already printed
         self.fail(
             _("%(count)d of %(total)d backups did not pass.") % values,
-            _("“listbackups” shows which count as damaged; the records beside them say why."),
+            _("“listbackups” shows which count as damaged; their check records give the reasons."),
             code=1,
         )
         return None
