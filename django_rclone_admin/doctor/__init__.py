@@ -1,4 +1,4 @@
-"""The doctor: would backups of this site work, and would they come back? Each answer is one line."""
+"""The doctor: examines whether backups and restores of this site would work. Each result is one line."""
 
 from .examination import PARTS, Line, Part, examine, verdict
 

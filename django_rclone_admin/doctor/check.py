@@ -1,4 +1,4 @@
-"""One check of the doctor, and what all checks share."""
+"""The class of the doctor's checks, and the state that they share."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ..remote import get_catalogs, get_rclone
 
 
 class Site:
-    """The site that is examined. What several checks need is asked once."""
+    """The examined site. Values that several checks need are queried once."""
 
     def __init__(self, *, notify: bool = False) -> None:
         self.notify = notify
@@ -31,7 +31,7 @@ class Site:
         self.unreachable: set[str] = set()
         """Aliases whose databases do not answer."""
         self.trials: dict[str, dict[Step, BackupError | None]] = {}
-        """What became of the probe, by folder of the remote."""
+        """Results of the probe, by folder of the remote."""
 
     @functools.cached_property
     def rclone(self) -> Rclone:
@@ -40,7 +40,7 @@ class Site:
 
     @functools.cached_property
     def features(self) -> Features:
-        """What the remote can do."""
+        """The abilities of the remote."""
         return read_features(self.rclone)
 
     @functools.cached_property
@@ -57,7 +57,7 @@ class Site:
 
     @property
     def secrets(self) -> frozenset[str]:
-        """Every string of the configuration that no line may show."""
+        """Every string of the configuration that must not be shown."""
         found = set(self.rclone.secrets)
         for alias in all_databases():
             try:
@@ -69,21 +69,21 @@ class Site:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """A check with a name that never changes."""
+    """A check with a stable id."""
 
     id: str
     title: str
-    """What is checked, in a few words."""
+    """The subject of the check, in a few words."""
     look: Callable[[Site], Iterable[Finding]]
     needs: tuple[str, ...] = ()
-    """Checks of the same part without which it can't be made: where one of them failed, it is not checked."""
+    """Checks of the same part that must pass first; otherwise this one is not checked."""
 
 
 Look = Callable[[Site, Connector], Finding]
 
 
 def each_database(look: Look) -> Callable[[Site], Iterator[Finding]]:
-    """Return what looks at one database after another; one that can't be looked at does not hide the others."""
+    """Return a function that checks one database after another; an error of one does not hide the others."""
 
     def look_at_all(site: Site) -> Iterator[Finding]:
         for alias in filter(is_database, all_databases()):
@@ -101,7 +101,7 @@ def _look_at_one(look: Look, site: Site, alias: str) -> Finding:
         return findings.of_error(error)
     except (ImproperlyConfigured, Error) as error:
         return findings.failed(
-            gettext_noop("This could not be looked at: %(reason)s"),
+            gettext_noop("This could not be checked: %(reason)s"),
             hint=gettext_noop("Check the settings of the database, and that its server is running."),
             reason=" ".join(str(error).split()),
         )

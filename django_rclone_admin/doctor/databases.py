@@ -1,4 +1,4 @@
-"""The databases: reached, and what their connectors say of programs, rights and contents."""
+"""Checks of the databases: reachable, and the checks of their connectors."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ def _covered(site: Site) -> Iterator[Finding]:
     backed_up = all_databases()
     if unknown := [each for each in backed_up if not is_database(each)]:
         yield findings.failed(
-            gettext_noop("DATABASES in DJANGO_RCLONE names what is no database of this site: %(databases)s."),
+            gettext_noop(
+                "DATABASES in DJANGO_RCLONE names databases that this site does not have: %(databases)s."
+            ),
             hint=gettext_noop("Correct the name."),
             databases=", ".join(unknown),
         )

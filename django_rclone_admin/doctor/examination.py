@@ -1,4 +1,4 @@
-"""Makes the checks one after another. Each fails alone, and none ends in a traceback."""
+"""Executes the checks one after another. Each fails independently, and none ends in a traceback."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ logger = logging.getLogger("django_rclone_admin")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """Checks that belong together, and may build on each other."""
+    """A group of checks, which may depend on each other."""
 
     id: str
     title: str
@@ -42,19 +42,19 @@ PARTS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """What one check says, translated."""
+    """The result of one check, translated."""
 
     id: str
     title: str
-    """What is checked, in a few words."""
+    """The subject of the check, in a few words."""
     subject: str
-    """What it is about where the check looks at several: the alias of a database, a folder of the remote."""
+    """The examined part where a check covers several: the alias of a database, a folder of the remote."""
     outcome: str
     """One of :class:`~django_rclone_admin.core.findings.Outcome`."""
     sentence: str
     hint: str
     is_gap: bool
-    """Whether it was not checked although it should have been."""
+    """Whether it was skipped although it should have run."""
 
     @property
     def slug(self) -> str:
@@ -67,19 +67,19 @@ class Line:
         return gettext(self.outcome)
 
     def as_dict(self) -> dict[str, object]:
-        """Return what the JSON output shows."""
+        """Return the fields for the JSON output."""
         return asdict(self)
 
 
 def verdict(lines: Iterable[Line]) -> Level:
-    """Return what some lines come to. A check that should have been made, and was not, is no good sign."""
+    """Return the overall level. A check that was skipped although it should have run is at least a warning."""
     levels = {Outcome.FAILED.value: Level.CRITICAL, Outcome.WARNING.value: Level.WARNING}
     found = [Level.UNKNOWN if each.is_gap else levels.get(each.outcome, Level.OK) for each in lines]
     return worst(found, default=Level.UNKNOWN)
 
 
 def examine(part: str = "", *, notify: bool = False) -> Iterator[Line]:
-    """Make all checks, or those of one part, and give each line as soon as it is known.
+    """Execute all checks, or those of one part, and give each line as soon as it is known.
 
     It writes a probe to the remote, and removes it.
 
@@ -114,19 +114,19 @@ def _results(part: Part, site: Site) -> Iterator[tuple[Check, Finding]]:
 
 
 def _made(check: Check, site: Site) -> Iterator[Finding]:
-    """Make a check, whatever becomes of it."""
+    """Execute a check, and turn any error into a finding."""
     try:
         yield from check.look(site)
     except BackupError as error:
         yield findings.of_error(error)
-    except Error as error:  # each database is looked at by itself, so it is that of the history
+    except Error as error:  # databases are checked separately, so this is the history's
         yield findings.failed(
-            gettext_noop("The database of the run history can't be asked: %(reason)s"),
+            gettext_noop("The database of the run history does not answer: %(reason)s"),
             hint=gettext_noop("Check that the database server is running and that DATABASES is right."),
             reason=" ".join(str(error).split()),
         )
     except Exception as error:
-        logger.debug("The check %s could not be made.", check.id, exc_info=True)
+        logger.debug("The check %s failed unexpectedly.", check.id, exc_info=True)
         yield findings.unchecked(
             gettext_noop("This could not be checked: an unexpected %(kind)s."),
             hint=gettext_noop("The log of “django_rclone_admin” has the details, at the level DEBUG."),

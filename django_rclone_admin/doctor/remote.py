@@ -1,4 +1,4 @@
-"""rclone and the remote: found, reached, written to, and what it can't do."""
+"""Checks of rclone and the remote: installed, reachable, writable, and the limits of the storage."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from ..remote import find_rclone, has_media, in_parallel, unknown_remote
 from .check import Check, Site
 
 OLDEST = (1, 60)
-"""The oldest version of rclone that we are tested with."""
+"""The oldest tested version of rclone."""
 SKEW = timedelta(minutes=1)
-"""How far two clocks may differ before it is worth a word."""
+"""How far two clocks may differ without a warning."""
 
 
 def _program(site: Site) -> Iterator[Finding]:
     if find_rclone():
-        # Where it is found is nobody's secret, but on the page it would be one more path to read.
+        # Its path is not a secret, but it would only be noise on the page.
         yield findings.passed(gettext_noop("The program rclone was found."))
         return
     yield findings.failed(
@@ -43,7 +43,7 @@ def _version(site: Site) -> Iterator[Finding]:
     number = re.match(r"(\d+)\.(\d+)", version)
     if not number:
         yield findings.failed(
-            gettext_noop("The program in RCLONE_BINARY does not tell its version as rclone does."),
+            gettext_noop("The program in RCLONE_BINARY does not print a version like rclone."),
             hint=gettext_noop("Check that it is rclone itself and prints nothing of its own."),
         )
     elif (int(number[1]), int(number[2])) < OLDEST:
@@ -77,10 +77,10 @@ def _reached(site: Site) -> Iterator[Finding]:
 
 
 def _folders() -> list[str]:
-    """Return the folders that backups are written to; without those of media files where these are at work."""
+    """Return the folders that backups are written to, without those of media files during a media backup or restore."""
     settings = get_settings()
     is_at_work = history.has_table() and BackupRun.objects.active().filter(lock="media").exists()
-    has_trial = has_media() and not is_at_work  # a media backup would take the probe for a file to remove
+    has_trial = has_media() and not is_at_work  # a media backup would remove the probe as an unknown file
     media = [settings.media_versions_dir, settings.media_backup_dir] if has_trial else []
     return [each.strip("/") for each in (settings.db_backup_dir, *media)]
 
@@ -107,7 +107,7 @@ class Tried:
                 yield findings.of_error(error, subject=folder, hint=self.hint)
         if len(errors) < len(trials):
             yield findings.unchecked(
-                gettext_noop("No probe could be written to %(folders)s."),
+                gettext_noop("The probe could not be written to %(folders)s."),
                 folders=", ".join(each or "/" for each in trials if each not in errors),
                 is_gap=True,
             )
@@ -133,12 +133,12 @@ def _renames(site: Site) -> Iterator[Finding]:
 
 def _streams(site: Site) -> Iterator[Finding]:
     if site.features.can_stream:
-        yield findings.passed(gettext_noop("The storage takes uploads whose size is not known beforehand."))
+        yield findings.passed(gettext_noop("The storage accepts uploads whose size is not known beforehand."))
         return
     yield findings.warning(
-        gettext_noop("The storage takes no upload whose size is not known beforehand."),
+        gettext_noop("The storage does not accept uploads whose size is not known beforehand."),
         hint=gettext_noop(
-            "rclone gathers each backup in the folder for temporary files first: it needs room for the largest one."
+            "rclone collects each backup in the folder for temporary files first: it needs room for the largest one."
         ),
     )
 
@@ -146,14 +146,14 @@ def _streams(site: Site) -> Iterator[Finding]:
 def _hashes(site: Site) -> Iterator[Finding]:
     if site.features.hashes:
         yield findings.passed(
-            gettext_noop("The storage tells checksums (%(hashes)s), which rclone compares."),
+            gettext_noop("The storage provides checksums (%(hashes)s), which rclone compares."),
             hashes=", ".join(site.features.hashes[:3]),
         )
         return
     # The size is compared after each upload, and the SHA-256 in the manifest whenever a backup is read.
     yield findings.passed(
         gettext_noop(
-            "The storage tells no checksums. After an upload its size is compared; the SHA-256 of the manifest is compared "
+            "The storage does not provide checksums. After an upload its size is compared; the SHA-256 of the manifest is compared "
             "whenever the backup is read."
         )
     )
@@ -164,11 +164,11 @@ def _space(site: Site) -> Iterator[Finding]:
     needed = sum(each.total_size for each in site.newest.values())
     values = {"free": wording.size(free), "needed": wording.size(needed)}
     if free is None:
-        yield findings.unchecked(gettext_noop("The storage does not tell how much space is free."))
+        yield findings.unchecked(gettext_noop("The storage does not report how much space is free."))
     elif free < 2 * needed or not free:
         make = findings.failed if free < needed or not free else findings.warning
         yield make(
-            gettext_noop("The remote has %(free)s free, and the newest backups take %(needed)s."),
+            gettext_noop("The remote has %(free)s free, but the newest backups take %(needed)s."),
             hint=gettext_noop("Free some space, or lower the retention and run “manage.py prunebackups”."),
             **values,
         )
@@ -178,12 +178,12 @@ def _space(site: Site) -> Iterator[Finding]:
 
 def _parts(site: Site) -> Iterator[Finding]:
     if not site.features.is_bucket:
-        yield findings.passed(gettext_noop("The storage does not take uploads in parts that are counted."))
+        yield findings.passed(gettext_noop("The storage does not limit the number of parts of an upload."))
         return
     size = configured_part_size(site.rclone)
     if size is None:
         yield findings.passed(
-            gettext_noop("The size of the parts of an upload follows the size of the backup.")
+            gettext_noop("The part size of an upload is adapted to the size of the backup.")
         )
         return
     limit = size * MOST_PARTS
@@ -191,7 +191,7 @@ def _parts(site: Site) -> Iterator[Finding]:
     values = {"limit": wording.size(limit), "largest": wording.size(largest)}
     if 2 * largest < limit:
         yield findings.passed(
-            gettext_noop("The configured parts are enough for backups of %(limit)s."), **values
+            gettext_noop("The configured part size suffices for backups of %(limit)s."), **values
         )
         return
     make = findings.failed if largest >= limit else findings.warning
@@ -200,7 +200,7 @@ def _parts(site: Site) -> Iterator[Finding]:
             "With the configured chunk size an upload ends at %(limit)s; the largest backup has %(largest)s."
         ),
         hint=gettext_noop(
-            "Raise chunk_size of the remote, or leave it out: then it follows the size of the backup."
+            "Raise chunk_size of the remote, or remove it: then it is adapted to the size of the backup."
         ),
         **values,
     )
@@ -209,7 +209,7 @@ def _parts(site: Site) -> Iterator[Finding]:
 def _clock(site: Site) -> Iterator[Finding]:
     there = clock_of(site.rclone)
     if there is None:
-        yield findings.unchecked(gettext_noop("This kind of remote does not tell its time."))
+        yield findings.unchecked(gettext_noop("This kind of remote does not report its time."))
         return
     difference = abs(clock.now() - there)
     if difference < SKEW:
@@ -219,7 +219,7 @@ def _clock(site: Site) -> Iterator[Finding]:
     yield make(
         gettext_noop("The clocks of this machine and of the remote differ by %(time)s."),
         hint=gettext_noop(
-            "Set the clock, for instance by NTP. The names of backups carry its time, and some storages refuse a wrong one."
+            "Set the clock, for instance by NTP. The names of backups contain its time, and some storages refuse a wrong one."
         ),
         time=wording.span(difference),
     )
@@ -228,16 +228,16 @@ def _clock(site: Site) -> Iterator[Finding]:
 def _encryption(site: Site) -> Iterator[Finding]:
     if site.features.is_encrypted:
         yield findings.passed(
-            gettext_noop("rclone encrypts what it stores. Keep the passphrase outside of this site, too.")
+            gettext_noop("rclone encrypts what it stores. Keep the passphrase outside of this site, too."),
         )
     elif site.features.is_encrypted is None:
         yield findings.unchecked(
-            gettext_noop("The remote is made of others, and only those know whether they are encrypted.")
+            gettext_noop("The remote is composed of others; whether they are encrypted is unknown.")
         )
     else:
         yield findings.warning(
             gettext_noop(
-                "The remote is not encrypted by rclone: whoever can read the storage can read the backups."
+                "rclone does not encrypt this remote: anyone who can read the storage can read the backups."
             ),
             hint=gettext_noop(
                 "Put a crypt remote in front of it, unless the storage itself is encrypted and yours."

@@ -1,4 +1,4 @@
-"""The site: media files, temporary files, cache, executor, run history, schedules, messages."""
+"""Checks of the site: media files, temporary files, cache, executor, run history, schedules, messages."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ from ..schedules import last_pass, overdue
 from .check import Check, Site
 
 WALK_SECONDS = 15
-"""How long the media files are looked at. A site may have millions."""
+"""Time limit for reading media files. A site may have millions."""
 WAITING = timedelta(minutes=10)
-"""How long a run may wait for a worker before it is worth a word."""
+"""How long a run may wait for a worker without a warning."""
 SELDOM = timedelta(days=1)
-"""How long nobody may look at the schedules. A schedule that is late by then is found sooner."""
+"""How long the schedules may stay unattended. A late schedule is found sooner."""
 ANSWER_SECONDS = 15
-"""How long the executor has to do something that takes no time."""
+"""Time limit for the executor to execute a trivial callable."""
 LOCAL_CACHES = ("LocMemCache", "DummyCache")
-"""Caches of Django that each process has for itself."""
+"""Django's cache backends that are private to each process."""
 
 
 def _media_read(site: Site) -> Iterator[Finding]:
@@ -57,9 +57,7 @@ def _media_read(site: Site) -> Iterator[Finding]:
         return
     if not folder.is_dir():
         if not _has_media_backup(site):
-            yield findings.unchecked(
-                gettext_noop("There are no media files yet: their folder does not exist.")
-            )
+            yield findings.unchecked(gettext_noop("The media folder does not exist yet."))
             return
         yield findings.failed(
             gettext_noop("The media folder %(folder)s does not exist."),
@@ -71,15 +69,15 @@ def _media_read(site: Site) -> Iterator[Finding]:
 
 
 def _has_media_backup(site: Site) -> bool:
-    """Whether there were media files once."""
+    """Whether there is a media backup, so that media files must have existed."""
     try:
         return NAME in site.newest
-    except BackupError:  # then nobody knows, and the folder is missing all the same
+    except BackupError:  # unknown; the folder is missing nevertheless
         return True
 
 
 def _walked(folder: Path) -> Finding:
-    """Look at as many files as there is time for."""
+    """Read as many files as the time limit allows."""
     deadline, count = time.monotonic() + WALK_SECONDS, 0
     waiting = [str(folder)]
     while waiting and time.monotonic() < deadline:
@@ -103,7 +101,7 @@ def _walked(folder: Path) -> Finding:
 def _unreadable(path: str, reason: str) -> Finding:
     return findings.failed(
         gettext_noop("%(path)s among the media files can't be read: %(reason)s."),
-        hint=gettext_noop("Check its owner and permissions, or leave it out with MEDIA_EXCLUDE."),
+        hint=gettext_noop("Check its owner and permissions, or exclude it with MEDIA_EXCLUDE."),
         path=repr(path),
         reason=reason,
     )
@@ -112,7 +110,7 @@ def _unreadable(path: str, reason: str) -> Finding:
 def _media_write(site: Site) -> Iterator[Finding]:
     folder = media.get_folder() if has_media() else None
     if folder is None or not folder.exists():
-        yield findings.unchecked(gettext_noop("The media files are in no folder of this machine."))
+        yield findings.unchecked(gettext_noop("The media files are not in a folder of this machine."))
     elif not os.access(folder, os.W_OK | os.X_OK):
         yield findings.failed(
             gettext_noop("The media folder %(folder)s can't be written to, so no file could be restored."),
@@ -149,7 +147,7 @@ def _temporary(site: Site) -> Iterator[Finding]:
 
 
 def _copy_sizes() -> Iterator[int]:
-    """Give how many bytes a backup of each database takes; what can't be told of one is said of that elsewhere."""
+    """Give the size of a backup of each database in bytes; a database without a known size is reported elsewhere."""
     for alias in all_databases():
         with contextlib.suppress(BackupError, Error):
             yield get_connector(alias).copy_size()
@@ -162,7 +160,7 @@ def _cache(site: Site) -> Iterator[Finding]:
         cache.set(key, value, 60)
         found = cache.get(key)
         cache.delete(key)
-    except Exception as error:  # noqa: BLE001  (each backend has errors of its own)
+    except Exception as error:  # noqa: BLE001  (each backend raises its own errors)
         found = type(error).__name__
     if backend in LOCAL_CACHES:
         yield findings.warning(
@@ -176,9 +174,9 @@ def _cache(site: Site) -> Iterator[Finding]:
         )
     elif found != value:
         yield findings.failed(
-            gettext_noop("The cache (%(backend)s) does not keep what is put into it."),
+            gettext_noop("The cache (%(backend)s) does not keep stored values."),
             hint=gettext_noop(
-                "Check that the service behind CACHES is running, and that its table or folder is there."
+                "Check that the service behind CACHES is running, and that its table or folder exists."
             ),
             backend=backend,
         )
@@ -194,7 +192,7 @@ def _history(site: Site) -> Iterator[Finding]:
         yield findings.failed(
             gettext_noop("The run history of “%(database)s” lacks the migration %(name)s."),
             hint=gettext_noop(
-                "Run “manage.py migrate”. Until then, runs are not recorded, and lock out no others."
+                "Run “manage.py migrate”. Until then, runs are not recorded, and do not lock their databases."
             ),
             database=alias,
             name=waiting[0][0].name,
@@ -218,16 +216,14 @@ def _executor(site: Site) -> Iterator[Finding]:
     is_working = executor.is_working(ANSWER_SECONDS) if isinstance(executor, Answering) else None
     name = path.rpartition(".")[2]
     if is_working:
-        yield findings.passed(gettext_noop("The executor %(name)s does what it is given."), name=name)
+        yield findings.passed(gettext_noop("The executor %(name)s executes runs."), name=name)
     elif is_working is None:
-        yield findings.unchecked(
-            gettext_noop("The executor %(name)s can't be asked whether it works."), name=name
-        )
+        yield findings.unchecked(gettext_noop("The executor %(name)s can't be tested."), name=name)
     else:
         yield findings.failed(
-            gettext_noop("The executor %(name)s did not do within %(seconds)d seconds what it was given."),
+            gettext_noop("The executor %(name)s did not execute a test within %(seconds)d seconds."),
             hint=gettext_noop(
-                "Check that a worker of the task queue is running: until then, runs only wait."
+                "Check that a worker of the task queue is running: without one, runs wait for ever."
             ),
             name=name,
             seconds=ANSWER_SECONDS,
@@ -248,7 +244,7 @@ def _waiting(site: Site) -> Iterator[Finding]:
     elif run := silent.first():
         yield findings.warning(
             gettext_noop("A run has given no heartbeat since %(time)s: %(run)s."),
-            hint=gettext_noop("Its process is gone. The next run, or the backup list, closes it."),
+            hint=gettext_noop("Its process is dead. The next run, or the backup list, closes it."),
             time=wording.time(run.heartbeat_at),
             run=run,
         )
@@ -267,15 +263,15 @@ def _schedules(site: Site) -> Iterator[Finding]:
     for each in late:
         yield findings.failed("%(reason)s", hint=hint, subject=each.schedule.name, reason=each.reason)
     if last is None:
-        yield findings.warning(gettext_noop("Nobody has looked at the schedules yet."), hint=hint)
+        yield findings.warning(gettext_noop("“runschedules” has never run."), hint=hint)
     elif clock.now() - last > SELDOM:
         yield findings.warning(
-            gettext_noop("The schedules were looked at %(time)s for the last time."),
+            gettext_noop("“runschedules” last ran %(time)s."),
             hint=hint,
             time=wording.ago(last),
         )
     elif not late:
-        yield findings.passed(gettext_noop("The schedules were looked at %(time)s."), time=wording.ago(last))
+        yield findings.passed(gettext_noop("“runschedules” last ran %(time)s."), time=wording.ago(last))
 
 
 def _notify(site: Site) -> Iterator[Finding]:
@@ -283,12 +279,12 @@ def _notify(site: Site) -> Iterator[Finding]:
         yield findings.unchecked(gettext_noop("NOTIFY is not set."))
         return
     if not site.notify:
-        yield findings.unchecked(gettext_noop("No test message was asked for."))
+        yield findings.unchecked(gettext_noop("A test message was not requested."))
         return
     results = send_test()
     if not results:
         yield findings.warning(
-            gettext_noop("NOTIFY names nobody."),
+            gettext_noop("NOTIFY does not name any recipient."),
             hint=gettext_noop("Add “email”, “urls” or “ping_url” to NOTIFY."),
         )
     for each in results:

@@ -1,4 +1,4 @@
-"""Is the site safe? Facts are gathered and kept, rules judge them, and every place shows the same judgement."""
+"""The health of the site: facts are gathered and stored, rules evaluate them, and every place shows the same result."""
 
 from .facts import Day
 from .levels import Finding, Level, Rule

@@ -1,4 +1,4 @@
-"""After each run, the kept facts are brought up to date. That changes neither the run's time nor its outcome."""
+"""Updates the stored facts after each run, without affecting the run's time or outcome."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from . import kept
 logger = logging.getLogger("django_rclone_admin")
 
 PATIENCE = 5
-"""Seconds that a run waits at its end for the database of the history."""
+"""How long the end of a run waits for the database of the history."""
 
 
 def connect() -> None:
-    """Be told of the end of every run."""
+    """Connect to the signals for the end of every run."""
     for signal in (signals.run_finished, signals.run_failed):
         signal.connect(_note, dispatch_uid="django_rclone_admin.health", weak=False)
 
@@ -31,12 +31,12 @@ def _note(run: BackupRun, **kwargs: Any) -> None:
         return  # it has no row, because the history can't be written
     alias = history.database()
     if connections[alias].in_atomic_block:
-        kept.note_run(run)  # nobody else sees the row yet
+        kept.note_run(run)  # other connections don't see the row yet
         return
     thread = HistoryThread(alias)
     try:
         thread.submit(functools.partial(kept.note_run, run)).result(PATIENCE)
-    except Exception as error:  # noqa: BLE001  (whatever it is, the run has ended as it has)
-        logger.debug("The health of the site was not brought up to date: %s", error)
+    except Exception as error:  # noqa: BLE001  (no error may change the outcome of the run)
+        logger.debug("The health of the site was not updated: %s", error)
     finally:
         thread.close(0)

@@ -1,4 +1,4 @@
-"""What the rules look at. Facts are plain values, so that they can be kept as JSON and judged again later."""
+"""The input of the rules. Facts are plain values, so that they can be stored as JSON and evaluated again later."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from datetime import date, datetime
 from typing import Any, Self
 
 DAYS = 30
-"""How far back the strip of days and the trend of sizes go."""
+"""How far back the charts of days and sizes go."""
 
 
 class _Facts:
-    """Facts that become JSON and come back. What a newer version wrote, and this one does not know, is left out."""
+    """Facts that can be converted to JSON and back. Unknown fields, written by a newer version, are ignored."""
 
     __slots__ = ()
 
     def as_document(self) -> dict[str, Any]:
-        """Return them as values that JSON has."""
+        """Return the fields as JSON values."""
         return {each.name: _plain(getattr(self, each.name)) for each in dataclasses.fields(self)}  # type: ignore[arg-type]
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
-        """Return what :meth:`as_document` was made of.
+        """Return the facts that :meth:`as_document` was called on.
 
-        :raises TypeError, ValueError, KeyError, AttributeError: it is something else.
+        :raises TypeError, ValueError, KeyError, AttributeError: the document has another structure.
         """
         known = {each.name for each in dataclasses.fields(cls)}  # type: ignore[arg-type]
         return cls(**{key: _read(key, value) for key, value in document.items() if key in known})
@@ -33,11 +33,11 @@ class _Facts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Day(_Facts):
-    """One day of the strip."""
+    """One day of the chart."""
 
     day: date
     state: str
-    """``ok``: a backup was taken; ``failed``: one was tried, none succeeded; ``none``."""
+    """``ok``: a backup was made; ``failed``: one was tried, none succeeded; ``none``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,18 +48,18 @@ class BackupFacts(_Facts):
     path: str
     taken_at: datetime
     total_size: int
-    """Bytes; of a media backup those of all its files."""
+    """Bytes; for a media backup those of all its files."""
     state: str
     files: int | None = None
-    """Of a media backup."""
+    """For a media backup."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure(_Facts):
-    """The last runs of backups, where they did not succeed."""
+    """The last backup runs, if they failed."""
 
     failed_at: datetime
-    """When the newest of them was begun."""
+    """When the newest of them started."""
     count: int = 1
     """How many in a row."""
     message: str = ""
@@ -68,51 +68,51 @@ class Failure(_Facts):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartFacts(_Facts):
-    """What is known of the backups of one database, or of the media files."""
+    """The facts about the backups of one database, or of the media files."""
 
     database: str
     """Its alias, or ``media``."""
     kind: str = "database"
     vendor: str = ""
     last: BackupFacts | None = None
-    """The newest backup that a restore would take."""
+    """The newest backup that a restore would use by default."""
     is_listed: bool = True
-    """Whether the backup list was read for this; without, the run history alone was asked."""
+    """Whether the backup list was read; otherwise the facts come from the run history only."""
     size_before: int | None = None
-    """Bytes of the complete backup before the last one."""
+    """Size of the previous complete backup in bytes."""
     damaged: list[str] = field(default_factory=list)
     """Names of damaged backups among the newest."""
     is_newest_damaged: bool = False
     ahead: list[str] = field(default_factory=list)
     """Names of backups with a time in the future."""
     first_at: datetime | None = None
-    """When the oldest backup was taken that is known."""
+    """The time of the oldest known backup."""
     automatic_at: datetime | None = None
-    """When the last backup was taken that nobody started by hand in the admin."""
+    """The time of the last backup that was not started by hand in the admin."""
     failed_check: str = ""
-    """The level of a check that the last backup has failed, where it is a backup all the same."""
+    """The level of a check that the last backup has failed without being damaged."""
     proven_at: datetime | None = None
-    """When a backup was last checked with success."""
+    """The time of the last check that passed."""
     proven_level: str = ""
     proves: bool = True
-    """Whether a backup of it can be checked at all."""
+    """Whether its backups can be checked at all."""
     failure: Failure | None = None
     seconds: float | None = None
-    """How long its last successful run took."""
+    """Duration of its last successful run."""
     next_run_at: datetime | None = None
     """When the next schedule backs it up."""
     sizes: list[int] = field(default_factory=list)
-    """Bytes of its last backups, oldest first."""
+    """Sizes of its last backups in bytes, oldest first."""
     days: list[Day] = field(default_factory=list)
     count: int = 0
-    """How many backups of it there are."""
+    """The number of its backups."""
     stored: int = 0
-    """Bytes of all of them, as they are listed."""
+    """The total size of its backups in bytes, from the listing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFacts(_Facts):
-    """A run that waits or works."""
+    """A queued or running run."""
 
     id: str
     words: str
@@ -120,14 +120,14 @@ class RunFacts(_Facts):
     database: str
     status: str
     since_at: datetime
-    """When it was queued, or began."""
+    """When it was queued, or started."""
     is_gone: bool
-    """Whether its process has ended or gives no heartbeat."""
+    """Whether its process has ended or writes no heartbeat."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unfinished(_Facts):
-    """A schedule that did not do what it should have done."""
+    """A schedule that did not run as it should."""
 
     name: str
     due_at: datetime | None
@@ -137,7 +137,7 @@ class Unfinished(_Facts):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleFacts(_Facts):
-    """The schedules and who runs them."""
+    """The schedules, and whether ``runschedules`` runs."""
 
     enabled: int = 0
     """How many schedules are enabled."""
@@ -146,12 +146,12 @@ class ScheduleFacts(_Facts):
     overdue: list[Unfinished] = field(default_factory=list)
     """Those that were due and did not run."""
     failed: list[Unfinished] = field(default_factory=list)
-    """Those that failed the last time."""
+    """Those whose last run failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble(_Facts):
-    """Why the remote could not be asked."""
+    """Why the remote did not answer."""
 
     sentence: str
     hint: str
@@ -160,28 +160,28 @@ class Trouble(_Facts):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteFacts(_Facts):
-    """What is known of the whole site."""
+    """The facts about the whole site."""
 
     gathered_at: datetime
     place: str = ""
-    """Tells one configured remote from another, without saying what it is."""
+    """Identifies the configured remote without revealing it."""
     remote: str = ""
-    """The remote as people may see it."""
+    """The remote, as shown to people."""
     version: str = ""
     """Of rclone."""
     free: int | None = None
-    """Bytes free on the remote, where it can tell."""
+    """Free bytes on the remote, if it reports them."""
     trouble: Trouble | None = None
     history_problem: str = ""
-    """Why the run history can't be read; empty where it can."""
+    """Why the run history can't be read; empty if it can."""
     parts: list[PartFacts] = field(default_factory=list)
     runs: list[RunFacts] = field(default_factory=list)
     schedules: ScheduleFacts = field(default_factory=ScheduleFacts)
     uncovered: list[str] = field(default_factory=list)
-    """Databases and storages that nothing backs up, such as ``database analytics``."""
+    """Databases and storages that no backup covers, such as ``database analytics``."""
 
     def part(self, name: str) -> PartFacts | None:
-        """Return what is known of a database or of the media files."""
+        """Return the facts about a database or the media files."""
         return next((each for each in self.parts if each.database == name), None)
 
 

@@ -1,4 +1,4 @@
-"""Gathers the facts: of the remote by rclone, of runs by the history, of the rest by the settings."""
+"""Gathers the facts: about the remote by rclone, about runs from the history, and the rest from the settings."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from .limits import is_judged
 from .updates import BY_HAND, with_backup
 
 REMOTE_SECONDS = 300
-"""How long the version of rclone and the free space are remembered."""
+"""How long the version of rclone and the free space are cached."""
 
 
 def gather(known: SiteFacts | None) -> SiteFacts:
-    """Look at the remote and at the history. A remote that does not answer is a fact, not an error.
+    """Look at the remote and the history. An unreachable remote is a fact, not an error.
 
-    :param known: the facts of the last look, for what can't be asked now.
+    :param known: the facts of the last look, for values that can't be read now.
     """
     began_at, history = clock.now(), history_facts.read()
     try:
@@ -52,7 +52,7 @@ def gather(known: SiteFacts | None) -> SiteFacts:
 
 
 def gather_locally(known: SiteFacts | None, history: History | None = None) -> SiteFacts:
-    """Gather what can be known without the remote; the rest is as it was at the last look, or as the history has it."""
+    """Gather the facts that need no remote; the others come from the last look, or from the history."""
     history = history or history_facts.read()
     known = known if known and known.place == place() else None
     names = [*all_databases(), *([MEDIA] if _has_media([]) or (known and known.part(MEDIA)) else [])]
@@ -71,7 +71,7 @@ def gather_locally(known: SiteFacts | None, history: History | None = None) -> S
 
 
 def place() -> str:
-    """Return what tells the configured remote from another one."""
+    """Return a text that identifies the configured remote."""
     return hashlib.sha256(cache_key("health").encode()).hexdigest()[:16]
 
 
@@ -89,12 +89,12 @@ def _site(history: History, **values: object) -> SiteFacts:
 
 
 def _has_media(objects: Sequence[StoredObject]) -> bool:
-    """Whether media files are to be judged: there are some, here or on the remote, and the settings want it."""
+    """Whether media files are evaluated: they exist, here or on the remote, and the settings want it."""
     return is_judged(MEDIA, get_settings().health) and (bool(_media_backups(objects)) or has_media_files())
 
 
 def _media_backups(objects: Sequence[StoredObject]) -> list[StoredObject]:
-    # One without a manifest can't be restored.
+    # A media backup without a manifest can't be restored.
     return [each for each in objects if each.kind == "media" and each.taken_at and each.has_manifest]
 
 
@@ -112,7 +112,7 @@ def _of_listing(
 ) -> PartFacts:
     now = clock.now()
     in_time = [each for each in mine if not each.is_ahead(now)]
-    # The listing alone does not tell damaged backups, nor those that were made before a restore.
+    # The listing alone does not show damaged backups and safety backups.
     newest = with_manifests(in_time[:DAYS])
     last = latest(newest, name) or latest(in_time[DAYS:], name)
     good = [each for each in newest if not each.is_safety and each.state is not State.DAMAGED]
@@ -157,12 +157,12 @@ def _backup(stored: StoredObject) -> BackupFacts:
 
 
 def _failed_check(backup: StoredObject) -> str:
-    """Return the level of a check that the backup has failed and that does not make it damaged; else nothing."""
+    """Return the level of a failed check that does not make the backup damaged; empty if there is none."""
     return next((str(each.level) for each in backup.checks if each.outcome is Outcome.FAILED), "")
 
 
 def _with_history(part: PartFacts, history: History) -> PartFacts:
-    """Return the facts of a database with those that the history has."""
+    """Return the facts of a database, completed from the history."""
     ended = history.ended(part.database, part.kind)
     first = min((each for each in (part.first_at, history.first_at(part.database)) if each), default=None)
     return dataclasses.replace(
@@ -175,7 +175,7 @@ def _with_history(part: PartFacts, history: History) -> PartFacts:
 
 
 def _from_history(name: str, kind: str, history: History) -> PartFacts:
-    """Return what the history knows of the backups of a database, where the remote was never listed."""
+    """Return the facts about the backups of a database from the history, if the remote was never listed."""
     good = [each for each in history.ended(name, kind) if each.is_success and each.path]
     vendor = "" if kind == "media" else get_connector(name).vendor_name
     part = PartFacts(database=name, kind=kind, vendor=vendor, is_listed=False, count=len(good))
@@ -198,7 +198,7 @@ def _day(time: datetime | None) -> object:
 
 
 def _about_remote() -> tuple[str, int | None]:
-    """Return the version of rclone and the free bytes, by two calls of rclone every few minutes, however many ask."""
+    """Return the version of rclone and the free bytes, by two calls of rclone every few minutes for all callers."""
     key = cache_key("remote")
 
     def remembered() -> tuple[str, int | None] | None:

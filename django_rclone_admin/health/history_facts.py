@@ -1,4 +1,4 @@
-"""What the run history and the schedules tell about the health of the site."""
+"""Facts from the run history and the schedules for the health of the site."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Ended:
 
     @classmethod
     def of(cls, run: BackupRun) -> Ended:
-        """Return what matters of a run."""
+        """Return the facts of a run."""
         return cls(
             database=run.database or MEDIA,
             is_success=run.status == Status.SUCCEEDED,
@@ -56,12 +56,12 @@ class Ended:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """What the history knows."""
+    """The facts from the history."""
 
     problem: str = ""
-    """What to do where it can't be read; empty where it can."""
+    """The hint if it can't be read; empty otherwise."""
     runs: list[Ended] = field(default_factory=list)
-    """Backups of the last days that have ended, newest first."""
+    """Recently ended backups, newest first."""
     firsts: dict[str, datetime] = field(default_factory=dict)
     """When each database was first backed up."""
     active: list[RunFacts] = field(default_factory=list)
@@ -70,7 +70,7 @@ class History:
     """When the next schedule backs up each database."""
 
     def ended(self, name: str, kind: str) -> list[Ended]:
-        """Return the backups of a database, or of the media files, that have ended, newest first."""
+        """Return the recently ended backups of a database, or of the media files, newest first."""
         return [each for each in self.runs if each.database == (MEDIA if kind == "media" else name)]
 
     def first_at(self, name: str) -> datetime | None:
@@ -83,7 +83,7 @@ class History:
 
 
 def read() -> History:
-    """Return what the history knows; where it can't be read, why."""
+    """Return the facts from the history, or the reason why it can't be read."""
     try:
         if not history.has_table():
             return History(
@@ -102,10 +102,10 @@ def read() -> History:
 
 
 def failure(ended: Sequence[Ended], since: datetime | None) -> Failure | None:
-    """Return what is wrong with the last runs, where they did not succeed.
+    """Return the failure of the last runs, if they did not succeed.
 
     :param ended: newest first.
-    :param since: when the last good backup was taken: what failed before that is over.
+    :param since: the time of the last good backup: earlier failures are over.
     """
     later = [each for each in ended if since is None or each.created_at > since]
     count = next((index for index, each in enumerate(later) if each.is_success), len(later))
@@ -116,9 +116,9 @@ def failure(ended: Sequence[Ended], since: datetime | None) -> Failure | None:
 
 
 def _ended() -> list[Ended]:
-    """Return the backups of the last days that have ended.
+    """Return the recently ended backups.
 
-    What somebody cancelled was ended on purpose: that is no failure.
+    Cancelled runs are left out: they were ended on purpose.
     """
     since = clock.now() - timedelta(days=DAYS)
     runs = BackupRun.objects.filter(kind__in=KINDS.values(), created_at__gte=since)
@@ -128,7 +128,7 @@ def _ended() -> list[Ended]:
 
 def _firsts() -> dict[str, datetime]:
     succeeded = BackupRun.objects.filter(kind__in=KINDS.values(), status=Status.SUCCEEDED)
-    # The model's own order would make groups of single runs.
+    # The model's default ordering would group single runs.
     first = succeeded.order_by().values_list("database").annotate(Min("created_at"))
     return {database or MEDIA: time for database, time in first}
 
@@ -145,7 +145,7 @@ def _of_schedules(schedules: Sequence[BackupSchedule]) -> ScheduleFacts:
 
 
 def _next_runs(schedules: Sequence[BackupSchedule]) -> dict[str, datetime]:
-    """Return when each database, and the media files, are backed up next."""
+    """Return the next backup of each database, and of the media files."""
     found: dict[str, datetime] = {}
     for schedule in schedules:
         if schedule.action != Action.BACKUP or schedule.next_run_at is None:

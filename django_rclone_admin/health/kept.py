@@ -1,4 +1,4 @@
-"""The facts of the last look, kept in the database of the history, so that many may ask and nobody calls rclone."""
+"""Stores the facts of the last look in the database of the history, so that the health can be read without rclone."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ ROW = "site"
 
 
 def check(*, only: Sequence[str] = (), **limits: Any) -> Health:
-    """Look at the remote and at the history, keep what was found, and judge it.
+    """Look at the remote and the history, store the facts, and evaluate them.
 
-    :param only: judge these databases alone.
-    :param limits: limits that take the place of those in ``HEALTH``, this time.
+    :param only: evaluate only these databases.
+    :param limits: limits that replace those in ``HEALTH``, this time.
     """
     facts = gather(load())
     keep(facts)
@@ -45,16 +45,16 @@ def check(*, only: Sequence[str] = (), **limits: Any) -> Health:
 
 
 def last_known(only: Sequence[str] = ()) -> Health:
-    """Judge the facts of the last look. Calls no rclone: one small query.
+    """Evaluate the facts of the last look. Calls no rclone: one small query.
 
-    :param only: judge these databases alone.
+    :param only: evaluate only these databases.
     """
     facts = load()
     return unknown(_nothing_known(only)) if facts is None else judge(facts, only=only)
 
 
 def load() -> SiteFacts | None:
-    """Return the facts of the last look at the configured remote; ``None`` where there was none, or they can't be read."""
+    """Return the facts of the last look at the configured remote; ``None`` if there was none, or they can't be read."""
     try:
         with _own_step():
             document = (
@@ -65,15 +65,15 @@ def load() -> SiteFacts | None:
             )
         facts = SiteFacts.from_document(document) if document else None
     except (Error, TypeError, ValueError, KeyError, AttributeError) as error:
-        logger.debug("The kept health can't be read: %s", error)
+        logger.debug("The stored health can't be read: %s", error)
         return None
     return facts if facts and facts.place == place() else None
 
 
 def keep(facts: SiteFacts) -> None:
-    """Keep these facts, unless somebody has kept newer ones meanwhile.
+    """Store these facts, unless newer ones were stored meanwhile.
 
-    They are a copy of what can be asked again, so that a failure is no error.
+    They can be gathered again, so a failure is not an error.
     """
     outside_request(functools.partial(_keep, facts))
 
@@ -85,15 +85,15 @@ def _keep(facts: SiteFacts) -> None:
         with without_waiting(history.database()), _own_step():
             _row, is_new = rows.get_or_create(pk=ROW, defaults=values)
             if not is_new:
-                # What lies in the future is from a host with a wrong clock.
+                # A time in the future comes from a host with a wrong clock.
                 newer = Q(gathered_at__gt=facts.gathered_at, gathered_at__lt=clock.now() + AHEAD)
                 rows.filter(pk=ROW).exclude(newer).update(**values)
     except Error as error:
-        logger.debug("The health of the site could not be kept: %s", error)
+        logger.debug("The health of the site could not be stored: %s", error)
 
 
 def note_run(run: BackupRun) -> None:
-    """Bring the kept facts up to date after a run, by what the history knows. Calls no rclone."""
+    """Update the stored facts after a run, from the history. Calls no rclone."""
     known = load()
     facts = gather_locally(known)
     if run.status == Status.SUCCEEDED and run.kind in (Kind.DB_BACKUP, Kind.MEDIA_BACKUP) and run.path:
@@ -102,7 +102,7 @@ def note_run(run: BackupRun) -> None:
             with_backup(each, ended) if each.database == ended.database and not _has(each, run.path) else each
             for each in facts.parts
         ]
-        # The run has seen the remote.
+        # The run has read the remote.
         facts = dataclasses.replace(facts, parts=parts, trouble=None, gathered_at=clock.now())
     if run.kind == Kind.VERIFY:
         part_of = run.database or MEDIA
@@ -124,7 +124,7 @@ def _nothing_known(only: Sequence[str]) -> SiteFacts:
 
 @contextlib.contextmanager
 def _own_step() -> Iterator[None]:
-    """Keep a failing query from spoiling the transaction of whoever asks."""
+    """Keep a failed query from breaking the caller's transaction."""
     alias = history.database()
     if connections[alias].in_atomic_block:
         with transaction.atomic(using=alias):

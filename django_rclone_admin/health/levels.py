@@ -1,4 +1,4 @@
-"""The levels of a judgement, and what a rule finds."""
+"""The levels of health, the rules, and their findings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import IntEnum, StrEnum
 
 
 class Level(IntEnum):
-    """As monitoring plugins count."""
+    """The numbers of monitoring plugins."""
 
     OK = 0
     WARNING = 1
@@ -17,12 +17,12 @@ class Level(IntEnum):
 
     @property
     def slug(self) -> str:
-        """The name, for style sheets and JSON."""
+        """The name in style sheets and JSON."""
         return self.name.lower()
 
     @property
     def gravity(self) -> int:
-        """Its place in the order of gravity: what is known to be wrong outweighs what is not known."""
+        """The position in the order of gravity: a known problem outweighs an unknown state."""
         return (Level.OK, Level.WARNING, Level.UNKNOWN, Level.CRITICAL).index(self)
 
 
@@ -37,11 +37,11 @@ class Rule(StrEnum):
     UNREACHABLE = "unreachable"
     """The remote does not answer."""
     NO_RCLONE = "no_rclone"
-    """The rclone program is not there."""
+    """rclone is not installed."""
     NO_ANSWER = "no_answer"
-    """Nothing has judged the site yet."""
+    """The site was never evaluated."""
     OLD_ANSWER = "old_answer"
-    """The kept judgement is old, so nobody knows what is true now."""
+    """The stored facts are old, so the current state is unknown."""
     NO_HISTORY = "no_history"
     """The run history can't be read."""
     MISSING = "missing"
@@ -57,27 +57,27 @@ class Rule(StrEnum):
     FAILING = "failing"
     """The last runs did not succeed."""
     SHRUNK = "shrunk"
-    """The last backup is much smaller than the one before it."""
+    """The last backup is much smaller than the previous one."""
     NO_MANIFEST = "no_manifest"
     """The last backup can't be checked."""
     CHECK_FAILED = "check_failed"
-    """The last backup has failed a check of the site's own."""
+    """The last backup has failed one of the site's own checks."""
     UNPROVEN = "unproven"
-    """No backup was checked for too long."""
+    """The last check is too long ago."""
     STUCK = "stuck"
-    """A run waits or works for too long, or its process is gone."""
+    """A run is queued or running for too long, or its process is dead."""
     OVERDUE = "overdue"
     """A schedule was due and did not run."""
     SCHEDULE_FAILED = "schedule_failed"
-    """A schedule failed the last time."""
+    """The last run of a schedule failed."""
     NO_RUNNER = "no_runner"
-    """There are schedules, and nothing runs them."""
+    """Schedules exist, but ``runschedules`` does not run."""
     NO_SCHEDULE = "no_schedule"
-    """Nothing makes backups by itself."""
+    """There are no automatic backups."""
     LOW_SPACE = "low_space"
     """The remote is nearly full."""
     UNCOVERED = "uncovered"
-    """A database or a storage that nothing backs up."""
+    """A database or a storage that no backup covers."""
 
 
 OF_THE_SITE = frozenset(
@@ -91,21 +91,21 @@ OF_THE_SITE = frozenset(
         Rule.LOW_SPACE,
     }
 )
-"""Rules that concern every database, whichever of them is asked about."""
+"""Rules that concern every database, even if only some are evaluated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What a rule has found."""
+    """A problem that a rule has found."""
 
     rule: Rule
     level: Level
     subject: str = ""
-    """The alias of a database, ``media``, or the name of what it is about; empty where it is the whole site."""
+    """The alias of a database, ``media``, or the name of another subject; empty for the whole site."""
     sentence: str
     hint: str
 
     @property
     def key(self) -> str:
-        """Tells one problem from all others, in every process."""
+        """Identifies the problem, in every process."""
         return f"{self.rule}:{self.subject}"

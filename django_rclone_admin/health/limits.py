@@ -1,4 +1,4 @@
-"""The limits in ``HEALTH``: for all, and for single databases. Knows neither the settings nor Django."""
+"""The limits in ``HEALTH``: global ones, and those of single databases. Imports neither the settings nor Django."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteLimits:
-    """What ``HEALTH`` says of the whole site."""
+    """The options of ``HEALTH`` for the whole site."""
 
     max_answer_age_hours: float | None = 26
-    """How old the kept judgement may be."""
+    """How old the stored facts may be."""
     min_free: float | None = None
-    """Bytes free on the remote; by default twice what the last backups take."""
+    """The least free bytes on the remote; by default twice the size of the last backups."""
     token: str = dataclasses.field(default="", repr=False)
-    """Opens ``health/`` and ``metrics/``."""
+    """The token for ``health/`` and ``metrics/``."""
     ignore: tuple[str, ...] = ()
-    """Rules, or a rule and its subject, that are not to be reported."""
+    """Rules, or a rule and its subject, that are ignored."""
 
     @classmethod
     def of(cls, health: Mapping[str, Any]) -> Self:
-        """Return what ``HEALTH`` says."""
+        """Return the site options of a ``HEALTH`` dictionary."""
         values = {name: health[name] for name in SITE_NAMES if name in health}
         return cls(**{**values, "ignore": tuple(values.get("ignore", ()))})
 
@@ -57,14 +57,14 @@ NUMBERS = (*NAMES, "max_answer_age_hours", "min_free")
 
 
 def is_judged(part: str, health: Mapping[str, Any]) -> bool:
-    """Whether a database, or the media files, is to be judged at all."""
+    """Whether a database, or the media files, is evaluated at all."""
     return health.get(part) is not False
 
 
 def problems_of_health(health: Mapping[str, Any], aliases: Iterable[str]) -> list[tuple[str, str]]:
-    """Return what is wrong with ``HEALTH``, as pairs of a sentence and a hint.
+    """Return the problems of ``HEALTH``, as pairs of a message and a hint.
 
-    :param aliases: those of ``DATABASES``.
+    :param aliases: the aliases of ``DATABASES``.
     """
     parts, found = {*aliases, MEDIA}, []
     for key, value in health.items():
@@ -73,7 +73,7 @@ def problems_of_health(health: Mapping[str, Any], aliases: Iterable[str]) -> lis
         elif key == "token":
             if not isinstance(value, str) or not value.strip():
                 found.append(
-                    ("HEALTH[“token”] is empty or no text.", "Give a long, random text, or leave it out.")
+                    ("HEALTH[“token”] is empty or not text.", "Give a long, random text, or leave it out.")
                 )
         elif key == "ignore":
             found += _problems_of_ignored(value)

@@ -17,12 +17,12 @@ from .levels import Finding, Level, Rule
 from .limits import Limits
 
 FIRST_WORDS = 5
-"""How many names a sentence shows."""
+"""How many names a sentence contains."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """What a rule judges."""
+    """The input of a rule."""
 
     part: PartFacts
     limits: Limits
@@ -30,7 +30,7 @@ class Case:
 
     @property
     def command(self) -> str:
-        """The command line that backs this up."""
+        """The command line that backs up this database, or the media files."""
         if self.part.kind == "media":
             return "manage.py mediabackup"
         return f"manage.py dbbackup -d {self.part.database}"
@@ -46,10 +46,10 @@ def missing(case: Case) -> Finding | None:
         return None
     hint = _("Back it up now: “%(command)s”.") % {"command": case.command}
     if not case.part.is_listed:
-        sentence, level = _("No backup is known: the backup list was not read yet."), Level.UNKNOWN
+        sentence, level = _("The backups are unknown: the backup list was not read yet."), Level.UNKNOWN
         hint = _("Run “manage.py checkbackups”.")
     elif case.part.ahead:
-        sentence, level = _("There is no backup but such with a time in the future."), Level.CRITICAL
+        sentence, level = _("All backups have a time in the future."), Level.CRITICAL
     else:
         sentence, level = _("There is no backup."), Level.CRITICAL
     return case.finding(Rule.MISSING, level, sentence, hint)
@@ -64,7 +64,7 @@ def old(case: Case) -> Finding | None:
         Rule.OLD,
         Level.CRITICAL,
         _("The last backup is %(time)s old.") % {"time": timesince(last.taken_at, case.now)},
-        _("The limit is %(limit)s. Back it up now with “%(command)s”, and check why it was not done.")
+        _("The limit is %(limit)s. Back it up now with “%(command)s”, and check why that was not done.")
         % {"limit": wording.span(timedelta(hours=limit)), "command": case.command},
     )
 
@@ -80,7 +80,7 @@ def too_small(case: Case) -> Finding | None:
         Level.CRITICAL,
         _("The last backup is too small."),
         _(
-            "It has %(size)s; the limit is %(limit)s. Check what the database holds before older backups are removed."
+            "It has %(size)s; the limit is %(limit)s. Check the contents of the database before older backups are removed."
         )
         % {"size": wording.size(last.total_size), "limit": wording.size(int(limit))},
     )
@@ -113,7 +113,7 @@ def damaged(case: Case) -> Finding | None:
         sentence = ngettext(
             "%(count)d older backup is damaged.", "%(count)d older backups are damaged.", len(names)
         ) % {"count": len(names)}
-    hint = _("No restore takes it. Back up anew, then delete: %(names)s.") % {"names": _some(names)}
+    hint = _("It can't be restored. Back up anew, then delete: %(names)s.") % {"names": _some(names)}
     return case.finding(Rule.DAMAGED, Level.WARNING, sentence, hint)
 
 
@@ -130,15 +130,15 @@ def failing(case: Case) -> Finding | None:
 
 
 def shrunk(case: Case) -> Finding | None:
-    """The last backup is much smaller than the one before it."""
+    """The last backup is much smaller than the previous one."""
     last, before, limit = case.part.last, case.part.size_before, case.limits.max_size_drop_percent
     if last is None or not before or limit is None or last.total_size >= before * (1 - limit / 100):
         return None
     return case.finding(
         Rule.SHRUNK,
         Level.WARNING,
-        _("The last backup is much smaller than the one before it."),
-        _("It has %(size)s, the one before it %(before)s. Check that no data is missing.")
+        _("The last backup is much smaller than the previous one."),
+        _("It has %(size)s, the previous one %(before)s. Check that no data is missing.")
         % {"size": wording.size(last.total_size), "before": wording.size(before)},
     )
 
@@ -151,7 +151,7 @@ def no_manifest(case: Case) -> Finding | None:
     return case.finding(
         Rule.NO_MANIFEST,
         Level.WARNING,
-        _("The last backup can't be checked: it has no manifest."),
+        _("The last backup can't be checked: its manifest is missing."),
         _("Make one with this package: “%(command)s”.") % {"command": case.command},
     )
 
@@ -164,12 +164,12 @@ def check_failed(case: Case) -> Finding | None:
         Rule.CHECK_FAILED,
         Level.WARNING,
         _("The last backup failed its check of the level “%(level)s”.") % {"level": case.part.failed_check},
-        _("The record of the check says why. Check the data and VERIFY_CHECKS, then back up anew."),
+        _("The record of the check gives the reason. Check the data and VERIFY_CHECKS, then back up anew."),
     )
 
 
 def unproven(case: Case) -> Finding | None:
-    """No backup was checked for too long. A young site has as long as the limit for its first check."""
+    """The last check is too long ago. A new site has as long as the limit for its first check."""
     part, limit = case.part, case.limits.max_verified_age_days
     since = part.proven_at or part.first_at
     if part.last is None or not part.proves or limit is None or since is None:
@@ -184,7 +184,7 @@ def unproven(case: Case) -> Finding | None:
         Rule.UNPROVEN,
         Level.WARNING,
         sentence,
-        _("Check the newest with “manage.py verifybackups --due”, and have a schedule do it."),
+        _("Check the newest with “manage.py verifybackups --due”, and let a schedule do it."),
     )
 
 
@@ -200,7 +200,7 @@ PART_RULES: Sequence[Callable[[Case], Finding | None]] = (
     check_failed,
     unproven,
 )
-"""In the order in which people should hear of them, among those of one level."""
+"""The order in which findings of one level are shown."""
 
 
 def _some(names: Sequence[str]) -> str:

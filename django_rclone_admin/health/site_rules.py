@@ -16,7 +16,7 @@ from .levels import Finding, Level, Rule
 from .limits import Limits, SiteLimits
 
 PASS_AFTER = timedelta(hours=1)
-"""How long ``runschedules`` may stay away."""
+"""How long ``runschedules`` may be absent."""
 QUEUED_FOR = timedelta(hours=1)
 """How long a run may wait for a worker."""
 CRON_LINE = "*/5 * * * *  cd {folder} && {python} manage.py runschedules"
@@ -24,19 +24,19 @@ CRON_LINE = "*/5 * * * *  cd {folder} && {python} manage.py runschedules"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """What a rule judges."""
+    """The input of a rule."""
 
     facts: SiteFacts
     limits: SiteLimits
     health: dict[str, object]
-    """``HEALTH`` of the settings, for limits of single databases."""
+    """The setting ``HEALTH``, for the limits of single databases."""
     now: datetime
     cron_line: str
-    """What has to be in a crontab for the schedules to run."""
+    """The line of a crontab that runs the schedules."""
 
 
 def unreachable(site: Site) -> Iterator[Finding]:
-    """The remote does not answer, or the rclone program is not there."""
+    """The remote does not answer, or rclone is not installed."""
     trouble = site.facts.trouble
     if trouble is not None:
         yield Finding(
@@ -48,13 +48,13 @@ def unreachable(site: Site) -> Iterator[Finding]:
 
 
 def old_answer(site: Site) -> Iterator[Finding]:
-    """The kept judgement is old."""
+    """The stored facts are old."""
     limit, gathered_at = site.limits.max_answer_age_hours, site.facts.gathered_at
     is_ahead = gathered_at - site.now > AHEAD
     if is_ahead or (limit is not None and site.now - gathered_at > timedelta(hours=limit)):
         sentence = _("The last look at the backups was %(time)s ago.")
         if is_ahead:
-            sentence = _("The last look at the backups was by a clock that is wrong.")
+            sentence = _("The last look at the backups has a time in the future: a clock was wrong.")
         yield Finding(
             rule=Rule.OLD_ANSWER,
             level=Level.UNKNOWN,
@@ -69,13 +69,13 @@ def no_history(site: Site) -> Iterator[Finding]:
         yield Finding(
             rule=Rule.NO_HISTORY,
             level=Level.WARNING,
-            sentence=_("The run history can't be read, so failed runs and schedules are not judged."),
+            sentence=_("The run history can't be read, so failed runs and schedules are not evaluated."),
             hint=site.facts.history_problem,
         )
 
 
 def stuck(site: Site) -> Iterator[Finding]:
-    """A run waits or works for too long, or its process is gone."""
+    """A run is queued or running for too long, or its process is dead."""
     for run in site.facts.runs:
         limit = Limits.of(run.database, site.health).max_run_hours
         if sentence := _why_stuck(run, limit, site.now):
@@ -109,12 +109,12 @@ def overdue(site: Site) -> Iterator[Finding]:
             level=Level.CRITICAL,
             subject=each.name,
             sentence=each.reason,
-            hint=_("Check that “manage.py runschedules” runs and what the run history says."),
+            hint=_("Check that “manage.py runschedules” runs, and look at the run history."),
         )
 
 
 def schedule_failed(site: Site) -> Iterator[Finding]:
-    """A schedule failed the last time."""
+    """The last run of a schedule failed."""
     for each in site.facts.schedules.failed:
         yield Finding(
             rule=Rule.SCHEDULE_FAILED,
@@ -122,20 +122,18 @@ def schedule_failed(site: Site) -> Iterator[Finding]:
             subject=each.name,
             sentence=_("The schedule “%(name)s” failed: %(reason)s")
             % {"name": each.name, "reason": each.reason},
-            hint=_("See the run history. It is over when the schedule succeeds the next time."),
+            hint=_("See the run history. The problem is over when the schedule succeeds."),
         )
 
 
 def no_runner(site: Site) -> Iterator[Finding]:
-    """There are schedules, and nothing runs them."""
+    """Schedules exist, but ``runschedules`` does not run."""
     schedules = site.facts.schedules
     passed_at = schedules.passed_at
     if schedules.enabled and (passed_at is None or site.now - passed_at > PASS_AFTER):
-        sentence = _("Nothing runs the schedules.")
+        sentence = _("“runschedules” does not run.")
         if passed_at:
-            sentence = _("The schedules were last looked at %(time)s ago.") % {
-                "time": timesince(passed_at, site.now)
-            }
+            sentence = _("“runschedules” last ran %(time)s ago.") % {"time": timesince(passed_at, site.now)}
         yield Finding(
             rule=Rule.NO_RUNNER,
             level=Level.CRITICAL,
@@ -145,7 +143,7 @@ def no_runner(site: Site) -> Iterator[Finding]:
 
 
 def no_schedule(site: Site) -> Iterator[Finding]:
-    """Nothing makes backups by itself: there is no schedule, and no recent backup that a program has started."""
+    """No automatic backups: the site has neither a schedule nor a recent backup started by a program."""
     if site.facts.schedules.enabled or not site.facts.parts:
         return
     for each in site.facts.parts:
@@ -156,7 +154,7 @@ def no_schedule(site: Site) -> Iterator[Finding]:
     yield Finding(
         rule=Rule.NO_SCHEDULE,
         level=Level.WARNING,
-        sentence=_("Nothing makes backups by itself: there is no schedule."),
+        sentence=_("There are no automatic backups: the site has no schedule."),
         hint=_("Add a schedule in the admin, or have cron call “manage.py dbbackup --all”."),
     )
 
@@ -166,7 +164,7 @@ def low_space(site: Site) -> Iterator[Finding]:
     free, limit = site.facts.free, site.limits.min_free
     if free is None or site.facts.trouble:
         return
-    # The mirror of media files grows by what changes, so its size says nothing of the next run.
+    # The mirror of media files grows only by changes, so its size does not predict that of the next run.
     need = sum(each.last.total_size for each in site.facts.parts if each.kind != "media" and each.last)
     if free < need or free < (2 * need if limit is None else limit):
         yield Finding(
@@ -179,16 +177,18 @@ def low_space(site: Site) -> Iterator[Finding]:
 
 
 def uncovered(site: Site) -> Iterator[Finding]:
-    """A database or a storage that nothing backs up."""
+    """A database or a storage that no backup covers."""
     for each in site.facts.uncovered:
         kind, _space, name = each.partition(" ")
         if kind == "database":
-            sentence = _("Nothing backs up the database “%(name)s”: its engine has no connector.") % {
+            sentence = _("The database “%(name)s” is not backed up: its engine has no connector.") % {
                 "name": name
             }
             hint = _("Name one in CONNECTORS or CONNECTOR_MAPPING, or list the others in DATABASES.")
         else:
-            sentence = _("Nothing backs up the files of the storage “%(name)s” in STORAGES.") % {"name": name}
+            sentence = _("The files of the storage “%(name)s” in STORAGES are not backed up.") % {
+                "name": name
+            }
             hint = _(
                 "Put it below MEDIA_ROOT, back it up otherwise, or set HEALTH[“ignore”] to [“%(key)s”]."
             ) % {"key": f"{Rule.UNCOVERED}:{name}"}
@@ -207,4 +207,4 @@ SITE_RULES: Sequence[Callable[[Site], Iterator[Finding]]] = (
     no_schedule,
     no_history,
 )
-"""In the order in which people should hear of them, among those of one level."""
+"""The order in which findings of one level are shown."""

@@ -1,4 +1,4 @@
-"""What a run that has ended changes in the facts, without a further look at the remote."""
+"""Updates the facts after a run has ended, without another look at the remote."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from .facts import DAYS, BackupFacts, Day, PartFacts
 from .history_facts import Ended
 
 BY_HAND = (Trigger.ADMIN, Trigger.SAFETY)
-"""Triggers of backups that nobody may rely on to come again."""
+"""Triggers of backups that will not recur automatically."""
 
 
 def with_backup(part: PartFacts, run: Ended) -> PartFacts:
-    """Return the facts of a database with a backup that was made since."""
+    """Return the facts of a database after a new backup."""
     if run.trigger == Trigger.SAFETY or not run.path:
         return part
     size = run.size or 0
     if part.kind == "media" and part.last:
-        size = part.last.total_size  # the run tells the size of the file list alone
+        size = part.last.total_size  # the run has only the size of the file list
     last = BackupFacts(
         name=run.path.rpartition("/")[2],
         path=run.path,
@@ -62,5 +62,5 @@ def with_check(part: PartFacts, run: BackupRun) -> PartFacts:
     if Level(options.reached) not in DAMAGING:
         return dataclasses.replace(part, failed_check=options.reached) if is_last else part
     damaged = [name, *(each for each in part.damaged if each != name)]
-    # Which backup is the last good one now, only a look at the remote can tell.
+    # Only a look at the remote can tell which backup is the last good one now.
     return dataclasses.replace(part, damaged=damaged, is_newest_damaged=part.is_newest_damaged or is_last)

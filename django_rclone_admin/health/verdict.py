@@ -1,4 +1,4 @@
-"""The judgement: what the rules make of the facts. Panel, command, JSON, metrics and mail all show this."""
+"""Evaluates the facts by the rules. Panel, command, JSON, metrics and mail all show this result."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from .site_rules import CRON_LINE, SITE_RULES, Site
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseHealth:
-    """How safe one database is, or the media files."""
+    """The health of one database, or of the media files."""
 
     level: Level
     reason: str
-    """The gravest finding; empty where there is none."""
+    """The gravest finding; empty if there is none."""
     facts: PartFacts
     limits: Limits = field(default_factory=Limits)
     findings: list[Finding] = field(default_factory=list)
-    """All of them, the gravest first."""
+    """All findings, the gravest first."""
 
     @property
     def database(self) -> str:
@@ -50,17 +50,17 @@ class DatabaseHealth:
 
     @property
     def last(self) -> BackupFacts | None:
-        """The newest backup that a restore would take."""
+        """The newest backup that a restore would use by default."""
         return self.facts.last
 
     @property
     def sizes(self) -> list[int]:
-        """Bytes of its last backups, oldest first."""
+        """Sizes of its last backups in bytes, oldest first."""
         return self.facts.sizes
 
     @property
     def days(self) -> list[Day]:
-        """The strip of days."""
+        """The recent days, for the chart."""
         return self.facts.days
 
     @property
@@ -71,7 +71,7 @@ class DatabaseHealth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """How safe the site is."""
+    """The health of the site."""
 
     level: Level
     sentence: str
@@ -80,37 +80,37 @@ class Health:
     facts: SiteFacts
     databases: list[DatabaseHealth] = field(default_factory=list)
     media: DatabaseHealth | None = None
-    """``None`` where there are no media files to lose."""
+    """``None`` if the site has no media files."""
     findings: list[Finding] = field(default_factory=list)
-    """Everything that a rule found, the gravest first."""
+    """All findings, the gravest first."""
     is_known: bool = True
-    """Whether anybody has looked at the backups yet."""
+    """Whether there has been a look at the backups."""
 
     @property
     def parts(self) -> list[DatabaseHealth]:
-        """All that was judged."""
+        """All evaluated databases, and the media files."""
         return [*self.databases, *([self.media] if self.media else [])]
 
     @property
     def of_site(self) -> list[Finding]:
-        """What was found about the whole site and is not in the headline already."""
+        """Findings about the whole site that the headline does not show."""
         own = {each.key for part in self.parts for each in part.findings}
         said = (Rule.UNREACHABLE, Rule.NO_RCLONE)
         return [each for each in self.findings if each.key not in own and each.rule not in said]
 
     @property
     def remote(self) -> str:
-        """The remote as people may see it."""
+        """The remote, as shown to people."""
         return self.facts.remote
 
     @property
     def version(self) -> str:
-        """Of rclone; empty where it was not asked."""
+        """The version of rclone; empty if unknown."""
         return self.facts.version
 
     @property
     def free(self) -> int | None:
-        """Bytes free on the remote, where it can tell."""
+        """Free bytes on the remote, if it reports them."""
         return self.facts.free
 
     @property
@@ -126,10 +126,10 @@ def judge(
     now: datetime | None = None,
     **limits: Any,
 ) -> Health:
-    """Return what the rules make of these facts. Asks nobody.
+    """Return the evaluation of these facts. It does no I/O.
 
-    :param only: judge these databases alone, and what concerns each of them.
-    :param limits: limits that take the place of those in ``HEALTH``.
+    :param only: evaluate only these databases, and the rules that concern each of them.
+    :param limits: limits that replace those in ``HEALTH``.
     """
     health = get_settings().health
     now = now or clock.now()
@@ -164,11 +164,11 @@ def judge(
 
 
 def unknown(facts: SiteFacts) -> Health:
-    """Return the judgement where nothing was ever looked at."""
+    """Return the health of a site that was never looked at."""
     finding = Finding(
         rule=Rule.NO_ANSWER,
         level=Level.UNKNOWN,
-        sentence=_("The backups have not been judged yet."),
+        sentence=_("The backups have not been evaluated yet."),
         hint=_("Run “manage.py checkbackups”, and have it or “manage.py runschedules” run regularly."),
     )
     return Health(
@@ -207,14 +207,14 @@ def _is_ignored(finding: Finding, ignored: Sequence[str]) -> bool:
 
 
 def _by_gravity(findings: Sequence[Finding]) -> list[Finding]:
-    """Return the gravest first, and else in the order of the rules."""
+    """Return the gravest first; within a level, keep the order of the rules."""
     return sorted(findings, key=lambda each: -each.level.gravity)
 
 
 def _headline(
     facts: SiteFacts, level: Level, parts: Sequence[DatabaseHealth], found: Sequence[Finding]
 ) -> tuple[str, str, str]:
-    """Return the sentence, the detail and the hint of the whole."""
+    """Return the overall sentence, detail and hint."""
     if facts.trouble and any(each.rule in (Rule.UNREACHABLE, Rule.NO_RCLONE) for each in found):
         missing = facts.trouble.is_rclone_missing
         sentence = _("rclone is not installed.") if missing else _("The remote does not answer.")
@@ -224,7 +224,7 @@ def _headline(
     if not parts and not found:
         return _("There is no database to back up."), "", ""
     bad = [each for each in parts if each.level is not Level.OK]
-    # A warning about the site does not hide what is in danger.
+    # A warning about the site does not hide databases at risk.
     of_site = [each for each in found if each.level.gravity >= level.gravity]
     detail = [f"{each.name}: {each.reason}" for each in bad] + [each.sentence for each in of_site]
     sentence = {Level.CRITICAL: _("Action needed."), Level.UNKNOWN: _("Not known.")}.get(

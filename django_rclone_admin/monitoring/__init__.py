@@ -1,1 +1,1 @@
-"""The judgement in the languages of monitors: plugin words, JSON and metrics. It is made elsewhere."""
+"""The health of the site in the formats of monitors: plugin output, JSON and metrics."""

@@ -1,4 +1,4 @@
-"""The judgement as JSON, in the shape of the draft "Health Check Response Format for HTTP APIs" (draft-inadarei)."""
+"""The health as JSON, in the format of the draft "Health Check Response Format for HTTP APIs" (draft-inadarei)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CONTENT_TYPE = "application/health+json"
 
 
 def health_document(health: Health) -> dict[str, Any]:
-    """Return the document. What is not known is a failure: nobody may take silence for health."""
+    """Return the document. An unknown state is a failure, so that silence is not taken for health."""
     checks = {f"{each.database}:age": [_age(each, health)] for each in health.parts}
     for each in health.findings:
         checks.setdefault(f"{each.subject or 'site'}:{each.rule}", []).append(

@@ -1,4 +1,4 @@
-"""The judgement as OpenMetrics, for Prometheus and its like. What has never happened is 0."""
+"""The health as OpenMetrics, for Prometheus and its like. A value of 0 means never."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ OF_PARTS: Mapping[str, tuple[str, Callable[[DatabaseHealth], Value]]] = {
     "stored_bytes": ("Bytes of all its backups, as they are listed.", lambda part: part.facts.stored),
     "stored_count": ("How many backups of it there are.", lambda part: part.facts.count),
     "failed_runs": (
-        "How many of its last runs failed, one after the other.",
+        "How many of its last runs failed in a row.",
         lambda part: part.facts.failure.count if part.facts.failure else 0,
     ),
     "level": (
-        "The judgement: 0 ok, 1 warning, 2 critical, 3 unknown.",
+        "The health: 0 ok, 1 warning, 2 critical, 3 unknown.",
         lambda part: int(part.level),
     ),
 }
@@ -57,10 +57,10 @@ def _lines(health: Health) -> Iterator[str]:
     for name, (explanation, value) in OF_PARTS.items():
         samples = {_labels(database=each.database, kind=each.kind): value(each) for each in health.parts}
         yield from _family(name, explanation, samples)
-    yield from _family("site_level", "The judgement of the whole site.", {"": int(health.level)})
+    yield from _family("site_level", "The health of the whole site.", {"": int(health.level)})
     yield from _family(
         "answer_timestamp_seconds",
-        "When somebody last looked at the backups; 0 where nobody did.",
+        "When the backups were last looked at; 0 if never.",
         {"": _stamp(health.gathered_at) if health.is_known else 0},
     )
     is_up = health.is_known and health.facts.trouble is None
@@ -71,7 +71,7 @@ def _lines(health: Health) -> Iterator[str]:
         _labels(rule=str(each.rule), subject=each.subject, level=each.level.slug): 1
         for each in health.findings
     }
-    yield from _family("problem", "1 for each rule that has found something.", problems)
+    yield from _family("problem", "1 for each rule that has found a problem.", problems)
 
 
 def _family(name: str, explanation: str, samples: Mapping[str, Value]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The words of monitoring plugins: one line with the state and performance data, then a line for each finding.
+"""The output of monitoring plugins: one line with the state and performance data, then a line for each finding.
 
 See the development guidelines of the Monitoring Plugins project.
 """
@@ -16,7 +16,7 @@ NAME = "BACKUPS"
 
 
 def plugin_output(health: Health) -> str:
-    """Return what a monitoring plugin prints."""
+    """Return the output of a monitoring plugin."""
     summary = " ".join(filter(None, (health.sentence, health.detail)))
     first = f"{first_words(health.level.name, summary)} | {' '.join(_performance(health))}".rstrip(" |")
     lines = [
@@ -29,12 +29,12 @@ def plugin_output(health: Health) -> str:
 
 
 def first_words(state: str, text: str) -> str:
-    """Return the state and a sentence, as monitors expect them at the beginning."""
+    """Return the state and a sentence, in the form that monitors expect at the beginning."""
     return f"{NAME} {state} - {_fit(text)}"
 
 
 def _fit(text: str) -> str:
-    """Return a text that no monitor takes for performance data, in one line."""
+    """Return a text on one line, without the separator of performance data."""
     return " ".join(wording.lines(text).split()).replace("|", "/")
 
 

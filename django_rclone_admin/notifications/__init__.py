@@ -1,4 +1,5 @@
-"""People and monitors are told: once per problem and once when it is over. A broken channel never breaks a run."""
+"""Notifications to people and monitors: once per problem and once when it is over. A broken channel never breaks a
+run."""
 
 from .sending import Result, send_test
 from .worker import finish_before_exit

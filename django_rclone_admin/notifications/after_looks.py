@@ -1,4 +1,4 @@
-"""After each look at the health, and after each run: what is new and what is over, told by one process of all."""
+"""After each look at the health, and after each run: one of all processes announces new and solved problems."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from .sending import options, send
 logger = logging.getLogger("django_rclone_admin")
 
 DATABASE_SECONDS = 5
-"""How long the database of the history may take to say who tells people."""
+"""Time limit for claiming notices in the database of the history."""
 ALONE_SECONDS = 3600
-"""How long a problem is not told again where only Django's cache can say that it was."""
+"""How long a problem is not announced again where only Django's cache remembers the announcement."""
 RULES = frozenset(str(each) for each in Rule)
 DIGEST = "digest"
 BACKUPS = (Kind.DB_BACKUP, Kind.MEDIA_BACKUP)
 
 
 def tell(run: BackupRun | None = None) -> None:
-    """Tell people what is new and what is over.
+    """Announce new and solved problems.
 
-    :param run: one that has ended just now.
+    :param run: a run that has just ended.
     """
     claimed = call_all({"claims": lambda: _claim(run)}, seconds=DATABASE_SECONDS)["claims"]
     if isinstance(claimed, BaseException):
-        logger.debug("The database of the history does not say who tells people: %r", claimed)
+        logger.debug("Notices can't be claimed in the database of the history: %r", claimed)
         _tell_alone(run)
         return
     health, problems, over, is_digest_due = claimed
@@ -50,7 +50,7 @@ def tell(run: BackupRun | None = None) -> None:
 
 
 def _claim(run: BackupRun | None) -> tuple[Health | None, list[Problem], list[Over], bool]:
-    """Return what this process is to tell. Asks the database of the history only."""
+    """Return what this process has to announce. Queries only the database of the history."""
     health = kept.last_known()
     known = health if health.is_known else None
     problems = _problems(known, run)
@@ -64,7 +64,7 @@ def _problems(health: Health | None, run: BackupRun | None) -> list[Problem]:
     found = [
         Problem(key=each.key, level=each.level, subject=each.subject, sentence=each.sentence, hint=each.hint)
         for each in (health.findings if health else [])
-        # What is not known is no problem of its own: what is known to be wrong is told.
+        # An unknown state is not announced as a problem; known problems are.
         if each.level in (Level.WARNING, Level.CRITICAL)
     ]
     if run is not None and _has_failed(run):
@@ -86,7 +86,7 @@ def _problem_of(run: BackupRun) -> Problem:
 
 
 def _key_of(run: BackupRun) -> str:
-    """Return the key of the problem that runs of this kind fail; of backups, health has a rule of its own."""
+    """Return the key of the problem that runs of this kind fail; health has its own rule for backups."""
     rule = str(Rule.FAILING) if run.kind in BACKUPS else f"failed_{run.kind}"
     return f"{rule}:{run.database or 'media'}"
 
@@ -96,7 +96,7 @@ def _has_failed(run: BackupRun) -> bool:
 
 
 def _judged(health: Health | None, run: BackupRun | None) -> frozenset[str]:
-    """Return which kinds of problems are known to be there or not: without facts, only what the run itself tells."""
+    """Return the kinds of problems that were evaluated: without facts, only those that the run itself shows."""
     rules = RULES if health else frozenset()
     if run is not None and run.status == Status.SUCCEEDED and run.kind not in BACKUPS:
         rules |= {_key_of(run).partition(":")[0]}
@@ -126,7 +126,7 @@ def _send_claimed(message: Message, problems: Sequence[Problem], over: Sequence[
         else:
             claims.release([*keys, *(each.key for each in over)])
     except Error as error:
-        logger.debug("That people were told could not be noted: %s", error)
+        logger.debug("The announcement could not be recorded: %s", error)
 
 
 def _send_digest(health: Health) -> None:
@@ -137,7 +137,7 @@ def _send_digest(health: Health) -> None:
 
 
 def _tell_alone(run: BackupRun | None) -> None:
-    """Tell of a failed run where the database of the history is down; Django's cache may say that it was told."""
+    """Announce a failed run while the database of the history is down; Django's cache prevents repetitions."""
     if run is None or not _has_failed(run) or not _is_wanted(_key_of(run)):
         return
     problem = _problem_of(run)

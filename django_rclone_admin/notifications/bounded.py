@@ -1,4 +1,4 @@
-"""Calls that may hang, made in threads of their own: whoever waits does so for a limited time."""
+"""Calls that may hang, made in separate threads, so that the caller waits for a limited time."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ from ..exceptions import BackupError, gettext_noop
 Call = Callable[[], Any]
 
 _threads: dict[str, threading.Thread] = {}
-"""The last thread of each channel. It may hang still."""
+"""The last thread of each channel, which may still hang."""
 
 
 class TooSlow(BackupError):
-    """A call did not come back in time."""
+    """A call did not return in time."""
 
     default_hint = gettext_noop("Check that the service answers.")
 
 
 def call_all(calls: Mapping[str, Call], *, seconds: float) -> dict[str, Any]:
-    """Make calls beside each other; return what each has returned, or the exception that it has raised, by its name.
+    """Make calls in parallel; return the result of each, or the exception that it raised, by name.
 
-    A call is not made while an earlier one of its name still hangs: a dead mail server gets one thread, not one a message.
+    A call is skipped while an earlier one of its name still hangs: a dead mail server blocks one thread, not one per
+    message.
 
-    :param seconds: how long to wait for all of them.
+    :param seconds: time limit for all calls together.
     """
     end = time.monotonic() + seconds
     futures = {name: _start(name, call) for name, call in calls.items()}
@@ -54,7 +55,7 @@ def _start(name: str, call: Call) -> Future[Any] | None:
 def _carry_out(future: Future[Any], call: Call) -> None:
     try:
         result = call()
-    except BaseException as error:  # noqa: BLE001  (returned to whoever waits)
+    except BaseException as error:  # noqa: BLE001  (returned to the waiting caller)
         result = error
     finally:
         connections.close_all()
@@ -67,4 +68,4 @@ def _outcome(future: Future[Any] | None, end: float, seconds: float) -> Any:
     try:
         return future.result(max(0, end - time.monotonic()))
     except TimeoutError:
-        return TooSlow(gettext_noop("There was no answer within %(seconds)d seconds."), seconds=seconds)
+        return TooSlow(gettext_noop("No answer came within %(seconds)d seconds."), seconds=seconds)

@@ -1,6 +1,6 @@
-"""The channels: e-mail, Apprise and the dead-man ping. Each call may hang; :mod:`.bounded` sees to that.
+"""The channels: e-mail, Apprise and the dead-man ping. Each call may hang; :mod:`.bounded` limits its time.
 
-What a channel raises may hold an address with a secret, so that only the kind of an error is told.
+The text of an error may contain an address with a secret, so only the kind of an error is reported.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ class ChannelError(BackupError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """What people are told."""
+    """A message to people."""
 
     subject: str
     body: str
 
     @property
     def title(self) -> str:
-        """The subject as one short line: a line break in it would be another header."""
+        """The subject on one short line: a line break would start another header."""
         line = " ".join(self.subject.split())
         return line if len(line) <= SUBJECT_CHARACTERS else f"{line[: SUBJECT_CHARACTERS - 1]}…"
 
@@ -45,11 +45,11 @@ def send_email(message: Message, recipients: Sequence[str] | None) -> None:
     """Send an e-mail, with the subject prefix and the sender that Django uses for ``ADMINS``.
 
     :param recipients: addresses, or ``None`` for ``ADMINS``.
-    :raises BackupError: it was not accepted.
+    :raises BackupError: the mail server did not accept it.
     """
     if recipients is None and not django_settings.ADMINS:
         raise UsageError(
-            gettext_noop("There is nobody to send e-mail to: ADMINS is empty."),
+            gettext_noop("E-mail has no recipients: ADMINS is empty."),
             hint=gettext_noop("Name people in ADMINS, or addresses in NOTIFY[“email”]."),
         )
     try:
@@ -58,7 +58,7 @@ def send_email(message: Message, recipients: Sequence[str] | None) -> None:
             return
         subject = f"{django_settings.EMAIL_SUBJECT_PREFIX}{message.title}"
         EmailMessage(subject, message.body, django_settings.SERVER_EMAIL, list(recipients)).send()
-    except Exception as error:  # noqa: BLE001  (each service raises errors of its own)
+    except Exception as error:  # noqa: BLE001  (each service raises its own errors)
         raise ChannelError(
             gettext_noop("The e-mail could not be sent: %(error)s."), error=type(error).__name__
         ) from None
@@ -67,7 +67,7 @@ def send_email(message: Message, recipients: Sequence[str] | None) -> None:
 def send_apprise(message: Message, urls: Sequence[str]) -> None:
     """Send a message through Apprise.
 
-    :raises BackupError: Apprise is not installed, or one of its services did not take it.
+    :raises BackupError: Apprise is not installed, or one of its services failed.
     """
     try:
         import apprise  # an extra, and slow to import
@@ -80,7 +80,7 @@ def send_apprise(message: Message, urls: Sequence[str]) -> None:
         services = apprise.Apprise()
         are_known = [services.add(each) for each in urls]
         was_sent = services.notify(title=message.title, body=message.body)
-    except Exception as error:  # noqa: BLE001  (each service raises errors of its own)
+    except Exception as error:  # noqa: BLE001  (each service raises its own errors)
         raise ChannelError(
             gettext_noop("Apprise could not send the message: %(error)s."), error=type(error).__name__
         ) from None
@@ -89,16 +89,16 @@ def send_apprise(message: Message, urls: Sequence[str]) -> None:
 
 
 def ping(address: str, run_id: str, outcome: str = "") -> None:
-    """Call the address of a dead-man's switch.
+    """Request the address of a dead-man's switch.
 
-    :param run_id: sent as ``rid``, so that the monitor can tell runs apart.
-    :param outcome: ``start``, ``fail``, or nothing for a success.
-    :raises ChannelError: the monitor did not answer, or not well.
+    :param run_id: sent as ``rid``, so that the monitor can distinguish runs.
+    :param outcome: ``start``, ``fail``, or empty for a success.
+    :raises ChannelError: the monitor did not answer, or reported an error.
     """
     parts = urlsplit(address)
     path = f"{parts.path.rstrip('/')}/{outcome}" if outcome else parts.path
     query = "&".join(filter(None, (parts.query, urlencode({"rid": run_id}))))
-    request = urllib.request.Request(  # noqa: S310  (the settings check lets only http and https through)
+    request = urllib.request.Request(  # noqa: S310  (the settings check allows only http and https)
         urlunsplit((parts.scheme, parts.netloc, path, query, "")),
         headers={"User-Agent": "django-rclone-admin"},
     )
@@ -110,7 +110,7 @@ def ping(address: str, run_id: str, outcome: str = "") -> None:
         raise ChannelError(
             gettext_noop("The monitor answered with status %(status)d."), status=error.code
         ) from None
-    except Exception as error:  # noqa: BLE001  (each service raises errors of its own)
+    except Exception as error:  # noqa: BLE001  (each service raises its own errors)
         raise ChannelError(
             gettext_noop("The monitor could not be pinged: %(error)s."), error=type(error).__name__
         ) from None

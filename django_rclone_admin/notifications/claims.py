@@ -1,4 +1,4 @@
-"""Who tells people of a problem: one of all processes on all hosts, by a claim in the database of the history."""
+"""Decides which of all processes on all hosts announces a problem, by a claim in the database of the history."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ..jobs import history
 from ..models.health import Notice
 
 LEASE = timedelta(minutes=5)
-"""How long a claim holds whose owner says nothing: it may have died before the message was sent."""
+"""How long a claim is valid without a confirmation: its owner may have died before it sent the message."""
 KEY_CHARACTERS = 150
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """Something that people are to know."""
+    """A problem to announce."""
 
     key: str
     level: Level
@@ -33,11 +33,11 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Over:
-    """Something that people were told of, and that is over."""
+    """An announced problem that is over."""
 
     key: str
     sentence: str
-    """As it was told."""
+    """The announced text."""
     since: datetime
 
     @property
@@ -47,16 +47,16 @@ class Over:
 
 
 def claim_new(problems: Iterable[Problem]) -> list[Problem]:
-    """Return those of these problems that this process is to tell: nobody has, or they have become worse."""
+    """Return the problems that this process has to announce: new ones, and those that have become worse."""
     known = {each.key: each for each in _rows()}
     return [each for each in problems if _claim(each, known.get(_key(each.key)))]
 
 
 def claim_over(problems: Collection[Problem], *, among: Collection[str]) -> list[Over]:
-    """Return what this process is to call over: people were told of it, and it is no problem any more.
+    """Return the announced problems that are over and that this process has to announce as solved.
 
-    :param problems: all that there are now.
-    :param among: what a key begins with, before the colon, that is to be looked at.
+    :param problems: all current problems.
+    :param among: the key prefixes, before the colon, to consider.
     """
     there = {_key(each.key) for each in problems}
     over = []
@@ -64,14 +64,14 @@ def claim_over(problems: Collection[Problem], *, among: Collection[str]) -> list
         if row.key in there or row.key.partition(":")[0] not in among or not _is_free(row):
             continue
         if row.told_at is None:
-            _same(row).delete()  # it was over before anybody was told
+            _same(row).delete()  # it was over before it was announced
         elif _same(row).update(claimed_at=clock.now()):
             over.append(Over(key=row.key, sentence=row.sentence, since=row.since))
     return over
 
 
 def claim_daily(key: str) -> bool:
-    """Whether this process is to send what is sent once a day."""
+    """Whether this process has to send the daily message."""
     now = clock.now()
     row = _rows().filter(pk=key).first()
     if row is None:
@@ -81,17 +81,17 @@ def claim_daily(key: str) -> bool:
 
 
 def told(keys: Iterable[str]) -> None:
-    """Note that people were told."""
+    """Record that the problems were announced."""
     _rows().filter(pk__in=map(_key, keys)).update(told_at=clock.now(), claimed_at=None)
 
 
 def release(keys: Iterable[str]) -> None:
-    """Give claims back: the message could not be sent, and somebody else may try."""
+    """Release claims: the message could not be sent, and another process may try."""
     _rows().filter(pk__in=map(_key, keys)).update(claimed_at=None)
 
 
 def forget(over: Iterable[Over]) -> None:
-    """Note that people were told that it is over."""
+    """Record that the end of the problems was announced."""
     _rows().filter(pk__in=[each.key for each in over]).delete()
 
 
@@ -122,7 +122,7 @@ def _is_free(row: Notice) -> bool:
 
 
 def _same(row: Notice) -> QuerySet[Notice]:
-    """Return the row, if nobody has changed it since: that makes an UPDATE of it a claim."""
+    """Return the row unless it has changed since it was read: an UPDATE of this queryset works as a claim."""
     unchanged: Mapping[str, object] = {
         "level": row.level,
         "told_at": row.told_at,

@@ -1,4 +1,4 @@
-"""Sends a message through every channel that ``NOTIFY`` names, each for a limited time."""
+"""Sends a message through every channel in ``NOTIFY``, each with a time limit."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from .channels import ChannelError, Message, ping, send_apprise, send_email
 logger = logging.getLogger("django_rclone_admin")
 
 SECONDS = 20
-"""How long all channels together may take."""
+"""Time limit for all channels together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What became of a message on one channel."""
+    """The result of sending a message through one channel."""
 
     channel: str
     """``email``, ``apprise`` or ``ping``."""
     is_sent: bool
     sentence: str = ""
-    """Why it was not sent. It holds no address."""
+    """Why it was not sent. It contains no address."""
     hint: str = ""
     error: BackupError | None = None
-    """The same, not translated."""
+    """The same, untranslated."""
 
 
 def options() -> NotifyOptions:
-    """Return what ``NOTIFY`` says."""
+    """Return the options in ``NOTIFY``."""
     return NotifyOptions.of(get_settings().notify)
 
 
 def send(message: Message) -> list[Result]:
-    """Send a message to people; return what became of it on each channel."""
+    """Send a message to people; return the result of each channel."""
     return _results(call_all(_to_people(message), seconds=SECONDS))
 
 
@@ -80,5 +80,5 @@ def _results(outcomes: dict[str, object]) -> list[Result]:
 
 
 def _unexpected(error: BaseException) -> ChannelError:
-    """Return an error that tells no more than the kind of another one, whose text may hold an address."""
+    """Return an error that names only the kind of another one, whose text may contain an address."""
     return ChannelError(gettext_noop("The message could not be sent: %(error)s."), error=type(error).__name__)

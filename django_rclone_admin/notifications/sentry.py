@@ -1,4 +1,4 @@
-"""Check-ins for Sentry, where its SDK is set up. A monitor of Sentry takes its times from the schedule of the run."""
+"""Check-ins for Sentry, if its SDK is set up. The schedule of the run defines the times of Sentry's monitor."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ MARGIN_MINUTES = 60
 
 
 def is_set_up() -> bool:
-    """Whether the project has set Sentry up. Its SDK is never imported for this."""
+    """Whether the project has set Sentry up. Never imports the SDK itself."""
     sdk = sys.modules.get("sentry_sdk")
     return sdk is not None and bool(sdk.get_client().is_active())
 
 
 def check_in(run: BackupRun, status: str) -> None:
-    """Tell Sentry where a run stands.
+    """Send the state of a run to Sentry.
 
     :param status: ``in_progress``, ``ok`` or ``error``.
     """
-    from sentry_sdk.crons import capture_checkin  # an SDK of the project
+    from sentry_sdk.crons import capture_checkin  # installed by the project
 
     capture_checkin(
         monitor_slug=f"backup-{run.database or 'media'}".lower().replace("_", "-"),
@@ -35,7 +35,7 @@ def check_in(run: BackupRun, status: str) -> None:
 
 
 def _config(run: BackupRun) -> Any:
-    """Return the times of a monitor; ``None`` where no schedule makes this backup, so that Sentry keeps its own."""
+    """Return the times of a monitor; ``None`` if no schedule makes this backup, so that Sentry keeps its own."""
     if run.trigger != Trigger.SCHEDULE:
         return None
     for schedule in BackupSchedule.objects.filter(enabled=True, action=Action.BACKUP):

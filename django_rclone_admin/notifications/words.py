@@ -1,4 +1,5 @@
-"""What people read: the verdict in the subject, then what is wrong, what to do, and how each database stands."""
+"""The texts of messages: the verdict in the subject, then the problems, the remedies, and the state of each
+database."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ VERDICTS = {
 
 
 def about_changes(problems: Sequence[Problem], over: Sequence[Over], health: Health | None) -> Message:
-    """Return the message about new problems and those that are over."""
+    """Return the message about new and solved problems."""
     parts = []
     if problems:
         parts.append(_("New:") + "\n" + "\n".join(_problem(each) for each in problems))
@@ -39,7 +40,7 @@ def about_changes(problems: Sequence[Problem], over: Sequence[Over], health: Hea
 
 
 def about_success(run: BackupRun, health: Health | None) -> Message:
-    """Return the message about a backup that was made."""
+    """Return the message about a successful backup."""
     what = _("%(kind)s succeeded") % {"kind": run.get_kind_display()}
     return Message(
         subject=f"{_verdict(health, [])} – {_name(run.database or 'media')}: {what}",
@@ -48,7 +49,7 @@ def about_success(run: BackupRun, health: Health | None) -> Message:
 
 
 def digest(health: Health) -> Message:
-    """Return the message that is sent once a day."""
+    """Return the daily message."""
     findings = [
         _problem(
             Problem(
@@ -99,7 +100,7 @@ def _problem(problem: Problem) -> str:
 def _state(health: Health | None) -> list[str]:
     """Return a paragraph for each database, and one for the media files."""
     if health is None:
-        return [_("How the other backups stand is not known: the run history can't be read.")]
+        return [_("The state of the other backups is unknown: the run history can't be read.")]
     return [wording.lines("\n".join(_part(each))) for each in health.parts]
 
 
@@ -129,4 +130,4 @@ def _part(part: DatabaseHealth) -> list[str]:
 def _change(size: int, before: int | None) -> str:
     if not before:
         return ""
-    return _(" (%(change)+.0f %% against the one before)") % {"change": (size / before - 1) * 100}
+    return _(" (%(change)+.0f %% against the previous one)") % {"change": (size / before - 1) * 100}

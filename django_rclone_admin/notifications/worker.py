@@ -1,4 +1,4 @@
-"""The thread in which everybody is told, so that no run waits for a mail server."""
+"""A thread that sends notifications, so that no run waits for a mail server."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ from .sending import options
 logger = logging.getLogger("django_rclone_admin")
 
 EXIT_SECONDS = 10
-"""How long the end of a process waits for messages that are on their way."""
+"""How long the end of a process waits for pending messages."""
 PING_SECONDS = 8
-"""How long a monitor may take."""
+"""Time limit for a monitor."""
 
 
 class Worker:
-    """Does one thing after the other, in the order in which they were asked for."""
+    """Executes tasks one after the other, in the order of their submission."""
 
     def __init__(self) -> None:
         self.clear()
 
     def clear(self) -> None:
-        """Forget everything: after a fork, the thread is in the process that we come from."""
+        """Forget all tasks: after a fork, the thread is in the parent process."""
         self._tasks: queue.Queue[Callable[[], object]] = queue.Queue()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
     def add(self, task: Callable[[], object]) -> None:
-        """Have something done, and return at once."""
+        """Submit a task, and return at once."""
         with self._lock:
             self._tasks.put(task)
             if self._thread is None or not self._thread.is_alive():
@@ -54,7 +54,7 @@ class Worker:
                 self._thread.start()
 
     def finish(self, seconds: float = EXIT_SECONDS) -> bool:
-        """Wait until all is done, for a limited time; false when it was not."""
+        """Wait until all tasks are done, with a time limit; false if it was exceeded."""
         end = time.monotonic() + seconds
         with self._tasks.all_tasks_done:
             while self._tasks.unfinished_tasks:
@@ -70,7 +70,7 @@ class Worker:
             try:
                 task()
             except Exception as error:
-                logger.warning("Somebody could not be told of the backups: %s", type(error).__name__)
+                logger.warning("A notification about the backups failed: %s", type(error).__name__)
                 logger.debug("The reason:", exc_info=error)
             finally:
                 connections.close_all()
@@ -87,7 +87,7 @@ def _exit_by() -> float:
 
 
 def finish_before_exit() -> None:
-    """Wait for what is on its way, before this process ends; however often it is called, not longer than its limit."""
+    """Wait for pending messages before this process ends; the time limit holds for all calls together."""
     worker.finish(max(0, _exit_by() - time.monotonic()))
 
 
@@ -95,14 +95,14 @@ atexit.register(finish_before_exit)
 
 
 def connect() -> None:
-    """Be told of the beginning and the end of every run."""
+    """Connect to the signals for the beginning and the end of every run."""
     signals.run_started.connect(_started, dispatch_uid="django_rclone_admin.notify", weak=False)
     for signal in (signals.run_finished, signals.run_failed):
         signal.connect(_ended, dispatch_uid="django_rclone_admin.notify", weak=False)
 
 
 def look_again() -> None:
-    """Tell what is new after somebody has looked at the health."""
+    """Announce what has changed after a look at the health."""
     if _is_configured():
         worker.add(tell)
 
@@ -125,18 +125,18 @@ def _ended(run: BackupRun, **kwargs: Any) -> None:
 def _is_configured() -> bool:
     try:
         chosen = options()
-    except Exception:  # noqa: BLE001  (wrong settings: whoever uses them says so)
+    except Exception:  # noqa: BLE001  (wrong settings are reported where they are used)
         return False
     return chosen.is_set
 
 
 def _is_watched(run: BackupRun) -> bool:
-    """Whether monitors wait for such runs: backups, but not those that a restore makes for itself."""
+    """Whether monitors expect such runs: backups, except safety backups."""
     return _is_configured() and run.kind in BACKUPS and run.trigger != Trigger.SAFETY
 
 
 def _ping(address: str, run: BackupRun, outcome: str) -> None:
-    """Ping a monitor. One that watches several databases is not to hear of a success while another of them fails."""
+    """Ping a monitor. One that covers several databases must not receive a success while another database fails."""
     if not outcome and isinstance(options().ping_url, str):
         others = [each for each in last_known().parts if each.database != (run.database or "media")]
         if any(each.facts.failure for each in others):

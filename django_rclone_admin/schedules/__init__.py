@@ -1,4 +1,4 @@
-"""Schedules: which are due, who takes one, and how it is carried out."""
+"""Schedules: which are due, which process claims one, and how it is carried out."""
 
 from .due import Overdue, last_pass, overdue
 

@@ -1,4 +1,4 @@
-"""Which schedules are due, and the claim: of all passes on all hosts, one carries a schedule out."""
+"""Finds due schedules and claims them: of all passes on all hosts, one carries a schedule out."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from ..models.runs import BackupRun
 from ..models.schedules import BackupSchedule, this_process
 
 SILENT_AFTER = timedelta(minutes=5)
-"""How long a pass that waits may give no sign of life. It gives one each minute, by its own clock."""
+"""After this time without a heartbeat, a claim is lost. A pass writes one each minute, by its own clock."""
 OVERDUE_AFTER = timedelta(minutes=15)
-"""How late a schedule may start before that is a matter for health: cron and timers need not look each minute."""
+"""How late a schedule may start before health reports it: cron and timers need not run every minute."""
 WRONG_CLOCK = timedelta(hours=1)
-"""A note that lies further ahead than this was taken by a clock that was wrong."""
+"""A recorded time further in the future than this comes from a wrong clock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overdue:
-    """A schedule whose time has passed, and nobody has carried it out."""
+    """A schedule whose time has passed without a run."""
 
     schedule: BackupSchedule
     due_at: datetime
@@ -33,15 +33,15 @@ class Overdue:
 
 
 def last_pass() -> datetime | None:
-    """Return when ``runschedules`` looked at the schedules last; ``None`` where it never did, or there are none."""
+    """Return when ``runschedules`` last looked at the schedules; ``None`` if never, or without schedules."""
     found: datetime | None = BackupSchedule.objects.aggregate(last=models.Max("seen_at"))["last"]
     return found
 
 
 def overdue(now: datetime | None = None) -> list[Overdue]:
-    """Return the schedules that should have run and did not, each with the reason.
+    """Return the schedules that should have run but did not, each with the reason.
 
-    :param now: the time by which they are judged.
+    :param now: the time of the evaluation.
     """
     now = now or clock.now()
     judged = (_judge(schedule, now) for schedule in BackupSchedule.objects.filter(enabled=True))
@@ -59,7 +59,7 @@ def _judge(schedule: BackupSchedule, now: datetime) -> Overdue | None:
         reason = _("The schedule “%(name)s” can't run: %(reason)s") % values
         return Overdue(schedule=schedule, due_at=schedule.last_due_at or now, reason=reason)
     if is_lost(schedule, now):
-        reason = _("The schedule “%(name)s” was begun, and its process has ended before it did.") % values
+        reason = _("The schedule “%(name)s” was started, but its process ended too early.") % values
         return Overdue(schedule=schedule, due_at=schedule.last_due_at or now, reason=reason)
     if at is None or now - at < OVERDUE_AFTER or schedule.claimed_at:
         return None
@@ -69,11 +69,11 @@ def _judge(schedule: BackupSchedule, now: datetime) -> Overdue | None:
 
 
 def owed(schedule: BackupSchedule, now: datetime) -> datetime | None:
-    """Return the time for which a schedule is to run now, or ``None``.
+    """Return the time for which a schedule must run now, or ``None``.
 
-    However many of its times were missed, it is the last of them.
+    If several of its times were missed, it is the last of them.
 
-    :raises UsageError: it has no times.
+    :raises UsageError: its times are invalid.
     """
     at = schedule.last_time(now) if schedule.enabled else None
     if at is None:
@@ -85,18 +85,19 @@ def owed(schedule: BackupSchedule, now: datetime) -> datetime | None:
 
 
 def _is_of_wrong_clock(schedule: BackupSchedule, done: datetime, now: datetime) -> bool:
-    """Whether a time was dealt with that is still to come: it would keep the schedule from running until then."""
+    """Whether the last handled time is in the future, because of a wrong clock: it would block the schedule until
+    then."""
     coming = schedule.next_times(now, 1)
     return done > now + WRONG_CLOCK and bool(coming) and done > coming[0]
 
 
 def is_too_late(schedule: BackupSchedule, at: datetime, now: datetime) -> bool:
-    """Whether its time is longer ago than it may start late."""
+    """Whether its time is longer ago than ``start_within``."""
     return bool(schedule.start_within) and now - at > timedelta(minutes=schedule.start_within)
 
 
 def is_lost(schedule: BackupSchedule, now: datetime) -> bool:
-    """Whether somebody has claimed a schedule, and is gone."""
+    """Whether a schedule was claimed by a process that is dead."""
     if schedule.claimed_at is None:
         return False
     holder = schedule.process
@@ -110,40 +111,40 @@ def is_lost(schedule: BackupSchedule, now: datetime) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A schedule that this process alone carries out, for one of its times."""
+    """A schedule that this process has claimed, for one of its times."""
 
     schedule: BackupSchedule
     at: datetime
     before: datetime | None
-    """The time that was dealt with before; ``None`` where that is not known."""
+    """The previously handled time; ``None`` if unknown."""
 
     def _mine(self) -> models.QuerySet[BackupSchedule]:
         return BackupSchedule.objects.filter(pk=self.schedule.pk, claimed_by=this_process())
 
     def beat(self) -> None:
-        """Give a sign of life."""
+        """Write a heartbeat."""
         self._mine().update(claimed_at=clock.now())
 
     def note_run(self, run: BackupRun) -> None:
-        """Note a run that has begun for it."""
+        """Record a run that was started for it."""
         self._mine().update(claimed_at=clock.now(), last_run=run.pk)
 
     def end(self, problem: str = "", run: BackupRun | None = None) -> None:
-        """Note how it went.
+        """Record the result.
 
-        :param run: the one that tells most.
+        :param run: the most important run.
         """
         values: dict[str, Any] = {"last_run": run.pk} if run else {}
         self._mine().update(claimed_at=None, claimed_by="", problem=problem, **values)
 
     def give_back(self) -> None:
-        """Leave it to the next pass, unless somebody has changed its times meanwhile."""
+        """Release it for the next pass, unless its times have been changed meanwhile."""
         self._mine().filter(last_due_at=self.at).update(last_due_at=self.before)
         self.end()
 
 
 def claim(schedule: BackupSchedule, at: datetime) -> Claim | None:
-    """Take a schedule for one of its times; ``None`` when somebody else was first, or has changed it meanwhile."""
+    """Claim a schedule for one of its times; ``None`` if another process was faster, or the schedule has changed."""
     taken = _update(
         schedule, last_due_at=at, last_run=None, claimed_at=clock.now(), claimed_by=this_process(), problem=""
     )
@@ -151,12 +152,12 @@ def claim(schedule: BackupSchedule, at: datetime) -> Claim | None:
 
 
 def skip(schedule: BackupSchedule, at: datetime, problem: str = "") -> bool:
-    """Take one of its times as done without a run."""
+    """Mark one of its times as handled without a run."""
     return _update(schedule, last_due_at=at, problem=problem)
 
 
 def retake(schedule: BackupSchedule) -> Claim | None:
-    """Take a schedule over from somebody who is gone, for the same time; see :func:`claim`."""
+    """Take a schedule over from a dead process, for the same time; see :func:`claim`."""
     at = schedule.last_due_at
     if at is None:
         return None
@@ -165,7 +166,8 @@ def retake(schedule: BackupSchedule) -> Claim | None:
 
 
 def _update(schedule: BackupSchedule, **values: Any) -> bool:
-    """Change a schedule, unless it is not as it was read any more: one statement, so only one of many succeeds."""
+    """Change a schedule, unless it has changed since it was read: one statement, so only one of many processes
+    succeeds."""
     row = BackupSchedule.objects.filter(
         pk=schedule.pk,
         last_due_at=schedule.last_due_at,

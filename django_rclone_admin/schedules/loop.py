@@ -1,4 +1,4 @@
-"""Stay, and carry out schedules as their times come."""
+"""A service that carries out schedules at their times."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from .passes import Outcome, begin_pass, due_keys, run_one
 logger = logging.getLogger("django_rclone_admin")
 
 AT_ONCE = 4
-"""How many schedules are carried out at the same time: a check of hours must not keep the hourly backup waiting."""
+"""How many schedules are carried out at the same time: a check of hours must not delay the hourly backup."""
 LOOK_AGAIN = 30.0
-"""Seconds after which the schedules are read again at the latest: somebody may have edited one."""
+"""The longest time until the schedules are read again, because they may have been edited."""
 JUDGE_AGAIN = 300.0
-"""Seconds after which the health of the site is looked at again."""
+"""Seconds between two looks at the health of the site."""
 
 
 class Loop:
-    """One process that stays. Any number of them may, on any number of hosts.
+    """A service process. Any number of them may run, on any number of hosts.
 
     :param tell: called with each outcome, from the threads of the work.
     :param complain: called with a sentence when the database of the schedules stops answering.
@@ -45,7 +45,7 @@ class Loop:
         self._judged_at = float("-inf")
 
     def run(self) -> None:
-        """Work until a signal ends it; the runs that are at work then are stopped, and left to the next pass."""
+        """Work until a signal ends the service; active runs are stopped then, and left to the next pass."""
         previous = {number: signal.signal(number, _end) for number in (signal.SIGTERM, signal.SIGINT)}
         executor = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="schedule")
         try:
@@ -54,7 +54,7 @@ class Loop:
                 self._stop.wait(self._pause())
         except KeyboardInterrupt:
             for number in previous:
-                signal.signal(number, signal.SIG_IGN)  # the end is under way
+                signal.signal(number, signal.SIG_IGN)  # the service is already ending
         finally:
             self._stop.set()
             api.stop_all(Interrupted(gettext_noop("The process that worked on it was shut down.")))
@@ -83,7 +83,7 @@ class Loop:
             self._health = executor.submit(self._judge)
 
     def _judge(self) -> None:
-        """Look at the health of the site, which may take as long as the remote does."""
+        """Evaluate the health of the site, which may take as long as the remote does."""
         try:
             api.health()
         except Exception:
@@ -101,13 +101,13 @@ class Loop:
         else:
             if outcome and self._refused.get(key) != outcome.sentence:
                 self._tell(outcome)
-            # What can't run at all is said once, not every half minute.
+            # A schedule that can't run at all is reported once, not every half minute.
             self._refused[key] = outcome.sentence if outcome and outcome.at is None else ""
         finally:
             connections.close_all()
 
     def _pause(self) -> float:
-        """Return the seconds until the next time of a schedule, and not more than until the next look."""
+        """Return the seconds until the next time of a schedule, at most until the next look."""
         try:
             times = [each.next_time() for each in BackupSchedule.objects.filter(enabled=True)]
         except DatabaseError:

@@ -1,4 +1,4 @@
-"""A pass over the schedules: what ``runschedules`` does, once or again and again."""
+"""A pass over the schedules: the work of ``runschedules``, once or repeatedly."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ logger = logging.getLogger("django_rclone_admin")
 
 
 class Result(StrEnum):
-    """What came of a schedule in a pass."""
+    """The result of a schedule in a pass."""
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -32,7 +32,7 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """A schedule that was due, or could not be judged, and what came of it."""
+    """A schedule that was due, or could not be evaluated, with its result."""
 
     schedule: BackupSchedule
     at: datetime | None
@@ -43,7 +43,7 @@ class Outcome:
     error: BackupError | None = None
 
     def as_dict(self) -> dict[str, object]:
-        """Return what the JSON output shows."""
+        """Return the fields for the JSON output."""
         return {
             "schedule": self.schedule.name,
             "action": self.schedule.action,
@@ -66,10 +66,10 @@ class Preview:
 
 
 def run_pass(tell: Callable[[Outcome], None], stop: threading.Event) -> list[Outcome]:
-    """Carry out every schedule that is due, one after another, and then look at the health of the site.
+    """Carry out every due schedule, one after another, and then look at the health of the site.
 
     :param tell: called with each outcome as soon as it is known.
-    :raises Interrupted: the process is going down; what was not finished is left to the next pass.
+    :raises Interrupted: this process is ending; unfinished work is left to the next pass.
     """
     begin_pass()
     outcomes = []
@@ -82,7 +82,7 @@ def run_pass(tell: Callable[[Outcome], None], stop: threading.Event) -> list[Out
 
 
 def begin_pass() -> None:
-    """Note that somebody looks at the schedules, and close the runs whose process is gone.
+    """Record that a pass looks at the schedules, and close stale runs.
 
     :raises ImproperlyConfigured: the settings are wrong.
     """
@@ -93,7 +93,7 @@ def begin_pass() -> None:
 
 
 def due_keys() -> list[int]:
-    """Return the keys of the schedules that a pass has to look at, those that are due for the longest time first."""
+    """Return the keys of the schedules that a pass has to look at, those due for the longest time first."""
     now = clock.now()
     found = [
         (at or now, schedule.pk)
@@ -105,7 +105,7 @@ def due_keys() -> list[int]:
 
 
 def previews() -> Iterator[Preview]:
-    """Say what a pass would do now, and change nothing."""
+    """Give what a pass would do now, without changing anything."""
     now = clock.now()
     for schedule in BackupSchedule.objects.all():
         try:
@@ -121,10 +121,10 @@ def previews() -> Iterator[Preview]:
 
 
 def run_one(key: int, stop: threading.Event) -> Outcome | None:
-    """Carry out a schedule if it is still due and nobody else has taken it.
+    """Carry out a schedule if it is still due and unclaimed.
 
-    :returns: ``None`` where there was nothing to do.
-    :raises Interrupted: the process is going down.
+    :returns: ``None`` if there was nothing to do.
+    :raises Interrupted: this process is ending.
     """
     schedule = BackupSchedule.objects.filter(pk=key).first()
     if schedule is None:
@@ -142,18 +142,18 @@ def run_one(key: int, stop: threading.Event) -> Outcome | None:
 
 
 def _needs(schedule: BackupSchedule, now: datetime) -> tuple[bool, datetime | None]:
-    """Whether a pass has something to do with a schedule, and the time for which it is to run."""
+    """Whether a pass has to handle a schedule, and the time for which it must run."""
     try:
         at = owed(schedule, now)
         is_free = schedule.claimed_at is None or is_lost(schedule, now)
-        # A pause, or the switch, moves its times along, so that its end makes up for nothing.
+        # A paused or disabled schedule keeps up with its times, so that no run is caught up afterwards.
         return (is_free and bool(at)) or is_lost(schedule, now) or _passes_by(schedule, now) is not None, at
     except BackupError:
         return schedule.enabled, None
 
 
 def _passes_by(schedule: BackupSchedule, now: datetime) -> datetime | None:
-    """Return the last time that has come while the schedule was off or paused, if it is not noted yet."""
+    """Return the last time that passed while the schedule was disabled or paused, if it is not recorded yet."""
     is_resting = not schedule.enabled or (schedule.paused_until and schedule.paused_until > now)
     at = schedule.last_time(now) if is_resting else None
     return at if at and (schedule.last_due_at is None or at > schedule.last_due_at) else None
@@ -162,14 +162,14 @@ def _passes_by(schedule: BackupSchedule, now: datetime) -> datetime | None:
 def _take(schedule: BackupSchedule, now: datetime) -> tuple[datetime | None, Claim | None]:
     """Claim a schedule.
 
-    :returns: its time, if that is skipped, and the claim, if there is one.
+    :returns: its time, if that is skipped, and the claim, if any.
     """
     at, gone = owed(schedule, now), is_lost(schedule, now)
     if passed := _passes_by(schedule, now):
         skip(schedule, passed, schedule.problem)
         return None, None
     if schedule.claimed_at and not gone:
-        return None, None  # at work; a time that comes meanwhile is taken afterwards
+        return None, None  # already running; the next time is handled afterwards
     if gone and at is None:
         return None, _take_over(schedule, now)
     if at is None:
@@ -180,9 +180,9 @@ def _take(schedule: BackupSchedule, now: datetime) -> tuple[datetime | None, Cla
 
 
 def _take_over(schedule: BackupSchedule, now: datetime) -> Claim | None:
-    """Do what somebody who is gone has not begun; what has a run is in the history, and over."""
+    """Take over what a dead process has not started; if it started a run, the schedule's time counts as handled."""
     at = schedule.last_due_at
-    logger.info("The schedule “%s” was begun by a process that is gone: %s", schedule, schedule.claimed_by)
+    logger.info("The schedule “%s” was claimed by a process that is dead: %s", schedule, schedule.claimed_by)
     found = retake(schedule)
     if found is None:
         return None
@@ -200,8 +200,8 @@ def _carry_out(found: Claim, stop: threading.Event) -> Outcome:
         raise
     try:
         found.end(report.problem, report.telling)
-    except DatabaseError as error:  # the next pass sees that this process is gone
-        logger.warning("The end of a schedule could not be noted: %s", error)
+    except DatabaseError as error:  # the next pass detects that this process is dead
+        logger.warning("The end of a schedule could not be recorded: %s", error)
     return _outcome(found, report)
 
 
@@ -219,12 +219,12 @@ def _outcome(found: Claim, report: Report) -> Outcome:
 
 
 def _refuse(schedule: BackupSchedule, error: BackupError) -> Outcome:
-    """Note at a schedule why it can't run. The others go on."""
+    """Record at a schedule why it can't run. The others continue."""
     sentence = wording.describe(error)[0]
     try:
         BackupSchedule.objects.filter(pk=schedule.pk).update(problem=sentence, next_run_at=None)
     except DatabaseError as failure:
-        logger.warning("A problem of a schedule could not be noted: %s", failure)
+        logger.warning("A problem of a schedule could not be recorded: %s", failure)
     return Outcome(schedule=schedule, at=None, result=Result.FAILED, sentence=sentence, error=error)
 
 

@@ -1,4 +1,4 @@
-"""A schedule carried out now, by the executor; and the schedules that a fresh site is offered."""
+"""Starts a schedule immediately, through the executor; and suggests schedules for a new site."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ..models.schedules import Action, BackupSchedule
 from .work import level_of, to_check
 
 RETENTION = {"last": 3, "daily": 7, "weekly": 4, "monthly": 6}
-"""What the offer advises to keep. The rules belong to the settings: each clean-up goes by the same."""
+"""The retention rules that the suggestion recommends. Rules belong to the settings and hold for every clean-up."""
 
 
 def start(schedule: BackupSchedule, origin: Origin) -> list[BackupRun]:
-    """Queue what a schedule does, and return the runs. Its own times stay as they are.
+    """Queue the actions of a schedule, and return the runs. Its own times stay unchanged.
 
-    A clean-up is done before this returns: it has nothing to wait for.
+    A clean-up is done before this returns, because it does not wait for anything.
 
-    :raises RunInProgress: another run locks one of the databases; those before it have been queued.
+    :raises RunInProgress: another run locks one of the databases; earlier ones have been queued.
     :raises BackupError: it can't be carried out.
     """
     databases = schedule.databases or api.all_databases()
@@ -51,7 +51,7 @@ def start(schedule: BackupSchedule, origin: Origin) -> list[BackupRun]:
 
 
 def offered() -> list[BackupSchedule]:
-    """Return the schedules that a fresh site is offered, not yet saved."""
+    """Return the suggested schedules of a new site, unsaved."""
     zone = timezone.get_default_timezone_name()
     return [
         BackupSchedule(name=_("Every night"), cron="0 2 * * *", time_zone=zone, clean=True),

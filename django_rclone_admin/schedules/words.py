@@ -1,4 +1,4 @@
-"""Cron expressions in words, such as “every night at 02:00”, and the ready-made ones."""
+"""Describes cron expressions in words, such as “every night at 02:00”, and lists the presets."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ PRESETS = (
     "0 2 * * 1-5",
     "0 3 1 * *",
 )
-"""What a form offers; each reads well in words."""
+"""The presets of a form; each has a short description."""
 
 NIGHT = range(6)
-"""The hours in which a day is called a night."""
+"""The hours that count as night."""
 MOST_TIMES = 6
-"""How many times of a day are named one by one."""
+"""How many times of a day are listed one by one."""
 NAMES = {name: number for number, name in enumerate(["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"])}
 MONTH_NAMES = {
     name: number
@@ -33,7 +33,7 @@ MONTH_NAMES = {
 
 
 def in_words(expression: str) -> str:
-    """Return what an expression says, for people. What has no simple words is shown as it is.
+    """Return an expression in words. An expression that is too complex is shown unchanged.
 
     :param expression: one that :class:`~django_rclone_admin.cron.Cron` accepts.
     """
@@ -51,7 +51,7 @@ def in_words(expression: str) -> str:
 def _numbers(text: str, names: dict[str, int] | None = None) -> list[int]:
     """Return the numbers of a field without steps.
 
-    :raises ValueError: it says more than that.
+    :raises ValueError: the field is more complex.
     """
     found: list[int] = []
     for part in text.split(","):
@@ -102,7 +102,7 @@ def _times_of_an_hour(minute: str) -> str:
 
 def _days(day: str, weekday: str, *, is_night: bool | None) -> str:
     if day == "*" and weekday == "*":
-        # “every 15 minutes” says it all.
+        # “every 15 minutes” needs no days.
         return "" if is_night is None else _("every night") if is_night else _("every day")
     dates, names = _dates(day), _weekdays(weekday)
     if dates and names:

@@ -1,4 +1,4 @@
-"""What a schedule does, step by step: one database after another, then the media files."""
+"""Carries out a schedule step by step: one database after another, then the media files."""
 
 from __future__ import annotations
 
@@ -19,46 +19,46 @@ from .due import Claim
 logger = logging.getLogger("django_rclone_admin")
 
 LOCK_PATIENCE = 15 * 60.0
-"""Seconds to wait for the end of another run that locks a database."""
+"""How long to wait for another run that locks a database."""
 LOOK_AGAIN = 10.0
-"""Seconds between two looks at such a lock."""
+"""Seconds between two checks of such a lock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A part of the work that succeeds or fails by itself."""
+    """A part of the work that succeeds or fails independently."""
 
     name: str
-    """Of the database, or ``media``."""
+    """The alias of a database, or ``media``."""
     work: Callable[[], object]
 
 
 @dataclass(slots=True, kw_only=True)
 class Report:
-    """How the work of a schedule went."""
+    """The results of a schedule."""
 
     runs: list[BackupRun] = field(default_factory=list)
     errors: list[tuple[str, BackupError]] = field(default_factory=list)
-    """What failed, each with the name of its step; without one, it is all of the work."""
+    """The errors, each with the name of its step; without a name, the whole schedule failed."""
 
     @property
     def problem(self) -> str:
-        """All errors in one text; empty where there are none."""
+        """All errors in one text; empty if there were none."""
         lines = ((name, wording.describe(error)[0]) for name, error in self.errors)
         return "\n".join(f"{name}: {sentence}" if name else sentence for name, sentence in lines)
 
     @property
     def telling(self) -> BackupRun | None:
-        """The run to look at: the first that did not succeed, else the first."""
+        """The most important run: the first that failed, else the first."""
         failed = [run for run in self.runs if run.status != Status.SUCCEEDED]
         return next(iter([*failed, *self.runs]), None)
 
 
 def work(claim: Claim, stop: threading.Event) -> Report:
-    """Carry out a schedule that this process has claimed. One step that fails does not stop the others.
+    """Carry out a schedule that this process has claimed. A failed step does not stop the others.
 
     :param stop: ends a wait for a lock.
-    :raises Interrupted: the process is going down.
+    :raises Interrupted: this process is ending.
     """
     report = Report()
     with _noting_runs(claim, report.runs):
@@ -80,9 +80,9 @@ def work(claim: Claim, stop: threading.Event) -> Report:
 
 
 def steps(schedule: BackupSchedule) -> list[Step]:
-    """Return the parts of the work of a schedule.
+    """Return the steps of a schedule.
 
-    :raises UsageError: its action or its list of databases is none.
+    :raises UsageError: its action or its list of databases is invalid.
     :raises RemoteError: the remote can't be listed.
     """
     chosen = schedule.databases
@@ -93,7 +93,7 @@ def steps(schedule: BackupSchedule) -> list[Step]:
         )
     if schedule.action not in STEPS:
         raise UsageError(
-            gettext_noop("“%(action)s” is no action of a schedule."),
+            gettext_noop("“%(action)s” is not an action of a schedule."),
             hint=gettext_noop("Choose the action anew, on the page of the schedule."),
             action=schedule.action,
         )
@@ -112,13 +112,13 @@ def _backups(schedule: BackupSchedule, chosen: list[str]) -> list[Step]:
         _afterwards(schedule, run, lambda: api.prune_media(made=[run.path], origin=origin))
 
     found = [_of(alias, database) for alias in dict.fromkeys(chosen or api.all_databases())]
-    # A site that never had media files has nothing to back up; one whose files are gone has a problem.
+    # A site that never had media files has nothing to back up; missing files after an earlier backup are a problem.
     has_media = schedule.media and (api.has_media_files() or (api.has_media() and bool(api.list_media())))
     return [*found, *([Step(name="media", work=media)] if has_media else [])]
 
 
 def _afterwards(schedule: BackupSchedule, run: BackupRun, clean: Callable[[], object]) -> None:
-    """Check a backup that was made, and clean up, as the schedule says. After a check that failed, nothing is removed."""
+    """Check a new backup, and clean up, as the schedule says. After a failed check, nothing is removed."""
     unchecked: NotChecked | None = None
     if schedule.level:
         try:
@@ -133,7 +133,7 @@ def _afterwards(schedule: BackupSchedule, run: BackupRun, clean: Callable[[], ob
 
 def _prunes(schedule: BackupSchedule, chosen: list[str]) -> list[Step]:
     origin = _origin(schedule)
-    # As “prunebackups”: also of those that are not configured any more.
+    # Like “prunebackups”: also databases that are no longer configured.
     databases = chosen or sorted({each.database for each in api.list_backups()})
     found = [_of(alias, lambda alias: api.prune(alias, origin=origin)) for alias in databases]
     has_media = schedule.media and api.has_media() and bool(api.list_media())
@@ -155,7 +155,7 @@ def level_of(schedule: BackupSchedule) -> str:
 
 
 def to_check(schedule: BackupSchedule, chosen: list[str]) -> dict[str, api.StoredObject]:
-    """Return of each database the backup that needs a check most; the others have their turn the next times."""
+    """Return the backup of each database that needs a check most; the others follow at later times."""
     found: dict[str, api.StoredObject] = {}
     for each in api.choose_for_check("due", level=level_of(schedule)):
         is_wanted = schedule.media if each.kind == "media" else not chosen or each.database in chosen
@@ -180,7 +180,7 @@ def _origin(schedule: BackupSchedule) -> Origin:
 
 
 def _attempt(todo: list[Step], report: Report) -> list[tuple[Step, BackupError]]:
-    """Try each step, and return those that wait for the end of another run, with what they wait for."""
+    """Try each step; return those that wait for another run, with the reason."""
     waiting: list[tuple[Step, BackupError]] = []
     for step in todo:
         try:
@@ -200,7 +200,7 @@ def _attempt(todo: list[Step], report: Report) -> list[tuple[Step, BackupError]]
 
 
 def _is_of_a_person(report: Report) -> bool:
-    """Whether somebody has cancelled the run that was at work, and not this process."""
+    """Whether a person has cancelled the current run, rather than this process."""
     if not report.runs:
         return False
     asked = BackupRun.objects.filter(pk=report.runs[-1].pk, cancel_requested_at__isnull=False)
@@ -208,17 +208,17 @@ def _is_of_a_person(report: Report) -> bool:
 
 
 def unexpected(error: Exception) -> BackupError:
-    """Return an error that is not ours as one of ours."""
+    """Return an error of another package as a :class:`BackupError`."""
     return BackupError(
         gettext_noop("It failed with an unexpected error: %(reason)s"),
-        hint=gettext_noop("The log of the site has more."),
+        hint=gettext_noop("The log of the site has more details."),
         reason=" ".join(str(error).split()) or type(error).__name__,
     )
 
 
 @contextlib.contextmanager
 def _noting_runs(claim: Claim, runs: list[BackupRun]) -> Iterator[None]:
-    """Gather the runs that this thread begins, and note them at the schedule."""
+    """Collect the runs that this thread starts, and record them at the schedule."""
     here = threading.get_ident()
 
     def note(run: BackupRun, **values: object) -> None:

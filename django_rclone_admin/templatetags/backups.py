@@ -1,4 +1,4 @@
-"""What the templates say and draw: times, sizes, and two small charts as SVG, without any style or script inside."""
+"""Template filters: times, sizes, and two small charts as SVG, without inline styles or scripts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ register.filter("when", wording.when)
 
 @register.simple_tag
 def trend(sizes: Sequence[int]) -> str:
-    """Draw the sizes of the last backups, oldest first, as a line above its axis."""
+    """Draw the sizes of the last backups, oldest first, as a line above an axis."""
     if len(sizes) < 2:
         return ""
     top, step = max(sizes) or 1, WIDTH / (len(sizes) - 1)
@@ -56,9 +56,9 @@ def trend(sizes: Sequence[int]) -> str:
 
 @register.simple_tag
 def strip(days: Sequence[Day]) -> str:
-    """Draw one small box a day above their axis; a legend where there is more than one kind.
+    """Draw one small box a day above an axis, with a legend if there is more than one kind.
 
-    The days before the first backup, or the first try, are no failures: the site had no backups yet.
+    Days before the first backup, or the first attempt, are not failures.
     """
     words = {
         "ok": _("backed up"),
@@ -97,8 +97,8 @@ def strip(days: Sequence[Day]) -> str:
 
 @register.filter
 def stored(facts: PartFacts) -> str:
-    """Say how much of a database, or of the media files, is on the remote."""
+    """Return the size of a database's backups, or of the media backups, on the remote."""
     count = ngettext("%(count)d backup", "%(count)d backups", facts.count) % {"count": facts.count}
-    if facts.kind == "media":  # most of their files are in many backups
+    if facts.kind == "media":  # most of their files belong to many backups
         return count
     return _("%(size)s in %(backups)s") % {"size": wording.size(facts.stored), "backups": count}

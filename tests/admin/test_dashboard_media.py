@@ -122,7 +122,7 @@ def test_the_media_files_have_a_card_when_there_is_something_to_lose(admin_clien
     backups.put_media(timezone.now(), {"a": bytes(10)})
     api.refresh()
     assert "needs attention just now 10 bytes · 1 file" in card(admin_client)
-    assert "much smaller than the one before" in card(admin_client)
+    assert "much smaller than the previous one" in card(admin_client)
     backups.put_media(timezone.now() + timedelta(minutes=1), {})
     api.refresh()
     assert "too small" not in card(admin_client)

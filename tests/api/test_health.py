@@ -73,14 +73,14 @@ def test_damaged_backup_is_no_backup(backups):
 def test_backup_that_shrank_deserves_a_look(backups):
     put(backups, 2 * HOUR, size=1000)
     put(backups, size=499)
-    assert judge() == (Level.WARNING, "The last backup is much smaller than the one before it.")
+    assert judge() == (Level.WARNING, "The last backup is much smaller than the previous one.")
     backups.configure(HEALTH={"max_size_drop_percent": 60})
     assert judge() == (Level.OK, "")
 
 
 def test_backup_without_a_manifest_deserves_a_look(backups):
     put(backups, manifest=False)
-    assert judge() == (Level.WARNING, "The last backup can't be checked: it has no manifest.")
+    assert judge() == (Level.WARNING, "The last backup can't be checked: its manifest is missing.")
 
 
 @pytest.mark.parametrize("status", [Status.FAILED, Status.INTERRUPTED])

@@ -38,7 +38,7 @@ def test_wrong_settings_are_named_before_anything_is_done(shop, values, expected
         (("dbbackup", "--output-path", "/dev/null/x"), "can't be written: Not a directory"),
         (("dbrestore", "--noinput", "--to", "nope"), "There is no database “nope”"),
         (("dbrestore", "--input-path", "a", "--input-file", "b"), "can't be used together"),
-        (("dbrestore", "--input-file", "/dev/null/x"), "There is no file “/dev/null/x”"),
+        (("dbrestore", "--input-file", "/dev/null/x"), "The file “/dev/null/x” does not exist"),
         (("dbrestore", "--input-file", "-"), "standard input needs --noinput"),
         (("dbrestore", "--noinput", "--strategy", "magic"), "The strategy “magic” is not available"),
         (("listbackups", "--media", "--database", "default"), "can't be used together"),

@@ -96,7 +96,7 @@ def test_closed_one_can_not_be_put_live(books, before):
     live = books.rows()
     opened = api.open_backup(database=ALIAS)
     api.close_backup(opened)
-    with pytest.raises(BackupNotFound, match="not there any more"):
+    with pytest.raises(BackupNotFound, match="no longer exists"):
         api.put_live(opened)
     assert books.rows() == live
 

@@ -92,11 +92,11 @@ def test_mail_says_how_each_database_stands_and_what_to_do(backups, mails):
     look()
     [body] = mails.bodies
     for words in (
-        "- default: The last backup is much smaller than the one before it.",
-        "What to do: It has 400 bytes, the one before it 1000 bytes.",
+        "- default: The last backup is much smaller than the previous one.",
+        "What to do: It has 400 bytes, the previous one 1000 bytes.",
         "default (SQLite): need",
         "Last good backup: ",
-        "Size: 400 bytes (-60 % against the one before)",
+        "Size: 400 bytes (-60 % against the previous one)",
         "Duration: –",
         "Proven: never",
         "Next: not scheduled",

@@ -36,7 +36,7 @@ def test_check_for_django_health_check_says_what_is_wrong(site):
 
     from django_rclone_admin.health_check import Backups
 
-    with pytest.raises(ServiceUnavailable, match="not been judged"):
+    with pytest.raises(ServiceUnavailable, match="not been evaluated"):
         Backups().run()
     api.health()
     Backups().run()
@@ -53,7 +53,7 @@ def index(client: Client) -> str:
 
 
 def test_index_of_the_admin_says_it_where_backups_are_not_green(site, admin_client, tmp_path):
-    assert "not been judged yet" in index(admin_client)
+    assert "not been evaluated yet" in index(admin_client)
     api.health()
     assert "See the backups" not in index(admin_client)
     site.configure(HEALTH={"max_age_hours": 1})

@@ -243,7 +243,7 @@ BROKEN = {
     "text": ({"databases": "analytics"}, "The list of databases of this schedule can't be read."),
     "mapping": ({"databases": {"analytics": 1}}, "The list of databases of this schedule can't be read."),
     "numbers": ({"databases": [5, None]}, "The list of databases of this schedule can't be read."),
-    "action": ({"action": "dance"}, "“dance” is no action of a schedule."),
+    "action": ({"action": "dance"}, "“dance” is not an action of a schedule."),
 }
 
 
@@ -397,7 +397,7 @@ def test_pass_on_another_host_that_went_silent_is_taken_over(now):
     run_pass()
     assert (count(), schedules.overdue()) == (0, [])
     now(TWO + 6 * MINUTE)
-    assert "its process has ended" in schedules.overdue()[0].reason
+    assert "its process ended too early" in schedules.overdue()[0].reason
     run_pass()
     run_pass()
     schedule.refresh_from_db()

@@ -75,7 +75,7 @@ def test_host_that_is_killed_between_claim_and_run_is_noticed_by_the_next_pass(s
         "-c",
         f"from django_rclone_admin.schedules import overdue; {reasons}",
     )
-    assert "The schedule “nightly” was begun, and its process has ended before it did." in told
+    assert "The schedule “nightly” was started, but its process ended too early." in told
     [outcome] = document(shop, "runschedules")
     assert outcome["result"] == "succeeded"
     assert document(shop, "runschedules") == []
