@@ -68,7 +68,7 @@ def _is_test_run() -> bool:
 
 
 def _is_empty(alias: str) -> bool:
-    """Whether the database has no data yet, so that a first migration is about to create every table."""
+    """Whether the database is still empty, so that a first migration is about to create every table."""
     connection = connections[alias]
     if MigrationRecorder(connection).applied_migrations():
         return False

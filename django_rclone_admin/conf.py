@@ -120,7 +120,7 @@ class Settings:
 
 
 LEVELS = {"zstd": (-7, 22), "gzip": (0, 9), None: (-7, 22)}
-"""The lowest and the highest level of each compression; without compression, the level has no effect."""
+"""The lowest and the highest level of each compression; without compression, the level is ignored."""
 
 FIELDS = {item.name.upper(): item for item in dataclasses.fields(Settings)}
 POLICY_KEYS = {item.name for item in dataclasses.fields(RetentionPolicy)}

@@ -107,7 +107,7 @@ class ProcessExecutor:
     def submit(self, work: Callable[[str], object], run_id: str) -> None:
         python = find_python()
         if python is None:
-            raise FileNotFoundError("There is no Python interpreter in the environment of this process.")
+            raise FileNotFoundError("The environment of this process lacks a Python interpreter.")
         settings_module = os.environ.get("DJANGO_SETTINGS_MODULE", settings.SETTINGS_MODULE)
         path = os.pathsep.join(each or str(Path.cwd()) for each in sys.path)
         command = Command(

@@ -167,7 +167,7 @@ def _read(catalog: Catalog, backup: StoredObject, sink: Sink) -> None:
 
 
 def find_media(catalog: Catalog, name: str | None) -> StoredObject | None:
-    """Return the media backup of this name or path, or the latest one; ``None`` when the remote has no list at all.
+    """Return the media backup of this name or path, or the latest one; ``None`` for a remote without any list.
 
     :raises BackupNotFound: no media backup has that name.
     """

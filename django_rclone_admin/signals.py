@@ -1,7 +1,7 @@
 """The signals. Each also carries ``run``, the :class:`~django_rclone_admin.models.BackupRun`.
 
 A receiver of a ``pre_*`` signal may veto by raising: the run then fails with that message and changes nothing. All
-other signals are sent robustly: an error in a receiver is logged and has no other effect.
+other signals are sent robustly: an error in a receiver is only logged.
 """
 
 from django.dispatch import Signal

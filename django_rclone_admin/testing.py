@@ -78,7 +78,7 @@ class ConnectorConformance:
 
     def test_dump_that_fails_stores_nothing(self, subject: Subject, tmp_path: Path) -> None:
         if subject.failing is None:
-            pytest.skip("this connector has no dump program")
+            pytest.skip("this connector uses no dump program")
         with pytest.raises(BackupError):
             _dump(subject.failing, tmp_path)
         assert list(tmp_path.glob("*.dump")) == []

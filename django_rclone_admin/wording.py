@@ -181,7 +181,7 @@ def span(time: timedelta) -> str:
 
 
 def _own_language() -> AbstractContextManager[object]:
-    """Return a context in which Django uses the language of our own texts: English where we have no catalogue."""
+    """Return a context in which Django uses the language of our own texts: English without a catalogue."""
     language = to_locale(get_language() or "en")
     if any((LOCALES / name).is_dir() for name in (language, language.partition("_")[0])):
         return nullcontext()

@@ -63,7 +63,7 @@ class BackupColumns(Pages):
 
     @admin.display(description=_("actions"))
     def shown_actions(self, backup: Backup) -> str:
-        may: frozenset[str] = backup.may  # type: ignore[attr-defined]
+        may: frozenset[str] = backup.permitted_verbs  # type: ignore[attr-defined]
         restore = ""
         if backup.is_restorable and "restore" in may:
             address = self.address("backup_restore", path=backup.path)

@@ -21,7 +21,7 @@ def note_on_rows(request: HttpRequest, rows: Sequence[Any]) -> None:
     verbs = frozenset(verb for verb in VERBS if has_permission(request, verb))
     before = _predecessors(rows)
     for row in rows:
-        row.may = verbs
+        row.permitted_verbs = verbs
         row.change = _change(row, before.get(row.path))
 
 

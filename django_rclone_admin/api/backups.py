@@ -29,7 +29,7 @@ def list_backups(database: str | None = None, *, everything: bool = False) -> li
 
     :param database: only those of this alias, which need not be configured any more.
     :param everything: also partial uploads and unknown files.
-    :raises UsageError: the alias is not configured and has no backups.
+    :raises UsageError: the alias is neither configured nor that of any backup.
     :raises RemoteError: the remote can't be listed.
     """
     objects = get_catalog().objects()
@@ -45,7 +45,7 @@ def find_latest(database: str | None = None) -> StoredObject:
 
     :param database: by default “default”.
     :raises UsageError: the database is not configured.
-    :raises BackupNotFound: it has no such backup.
+    :raises BackupNotFound: it lacks such a backup.
     """
     wanted = "default" if database is None else database
     get_connector(wanted)

@@ -69,7 +69,7 @@ def choose_for_check(
         and then those that have not passed it for ``within`` days, the longest unchecked first.
     :param databases: only those of these aliases; ``media`` stands for the media files.
     :param limit: the largest number to return.
-    :raises UsageError: an alias is not configured and has no backups.
+    :raises UsageError: an alias is neither configured nor that of any backup.
     """
     wanted = _level(level)
     objects = [each for alias in databases for each in _list(alias)] if databases else _list(None)

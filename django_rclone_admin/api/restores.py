@@ -209,7 +209,7 @@ def _undo_run(database: str, origin: Origin) -> tuple[BackupRun, Callable[[Job],
 def _newest_safety_backup(database: str, last: BackupRun | None) -> StoredObject:
     """Return the safety backup of the last restore, from the remote alone.
 
-    A new server has no history, but the remote has the backup. Where a history exists, an older safety backup would be
+    A new server lacks the history, but the remote has the backup. Where a history exists, an older safety backup would be
     wrong.
 
     :raises BackupNotFound: there is nothing to undo.

@@ -1,4 +1,4 @@
-"""MongoDB, by mongodump and mongorestore. Not all-or-nothing: MongoDB has no transaction of that size."""
+"""MongoDB, by mongodump and mongorestore. Not all-or-nothing: MongoDB does not support transactions of that size."""
 
 from __future__ import annotations
 
@@ -225,7 +225,7 @@ def secret(settings: Mapping[str, Any]) -> str:
 
 
 def address(settings: Mapping[str, Any]) -> list[str]:
-    """Return the arguments that name the server and the user, if there is no complete address."""
+    """Return the arguments that name the server and the user, in the absence of a complete address."""
     client, options = _client(settings), settings.get("OPTIONS") or {}
     values = {
         "host": "" if uri(settings) else settings.get("HOST") or client.get("host"),

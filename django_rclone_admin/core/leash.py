@@ -72,7 +72,7 @@ class Leash:
     def __init__(self, seconds: float, may_go_on: Callable[[], bool]) -> None:
         self.seconds, self._may_go_on = seconds, may_go_on
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._tell, name="leash", daemon=True)
+        self._thread = threading.Thread(target=self._show_life, name="leash", daemon=True)
 
     def __enter__(self) -> Self:
         self.pipe, self._ours = os.pipe()
@@ -88,7 +88,7 @@ class Leash:
         os.close(self._ours)
         os.close(self.pipe)
 
-    def _tell(self) -> None:
+    def _show_life(self) -> None:
         while not self._done.wait(self.seconds / 6):
             if self._may_go_on():
                 with contextlib.suppress(OSError):  # the program has ended, or is frozen itself

@@ -239,7 +239,7 @@ class ManifestReader:
         self._read(self._rest)
 
     def _read(self, line: bytes) -> None:
-        # A truncated line has no line end: it must not consume the next manifest.
+        # A truncated line lacks its line end: it must not consume the next manifest.
         first, *others = line.split(BEGINNING)
         for part in (first, *(BEGINNING + each for each in others)):
             if not part:

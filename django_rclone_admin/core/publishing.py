@@ -85,7 +85,7 @@ class Upload:
             self._take_back(path, Stored.of(manifest))
             raise
         there = {path: manifest.size, path + MANIFEST: len(data)}
-        # A failed look at the remote is no reason to repeat the whole backup.
+        # A failed look at the remote does not justify another backup.
         control = self.catalog.rclone.control or Control()
         retry(lambda _number: self._see(there, renamed=path), control, lambda _error, _pause: None)
         for each, stored in {**self.left}.items():

@@ -140,7 +140,7 @@ def read_beside(rclone: Rclone, backup: StoredObject) -> list[Record]:
 
     rclone.read_many(backup.sibling("").rstrip("/"), [name for name, _mark in backup.records], take)
     records = []
-    # A truncated record has no line end: it must not consume the next one.
+    # A truncated record lacks its line end: it must not consume the next one.
     for line in bytes(found).split(BEGINNING)[1:]:
         with contextlib.suppress(BackupDamaged):
             records.append(Record.from_bytes(BEGINNING + line))
@@ -149,11 +149,11 @@ def read_beside(rclone: Rclone, backup: StoredObject) -> list[Record]:
 
 
 def store(
-    rclone: Rclone, backup: StoredObject, records: Sequence[Record], tell: Callable[[BackupError], None]
+    rclone: Rclone, backup: StoredObject, records: Sequence[Record], on_failure: Callable[[BackupError], None]
 ) -> list[Record]:
     """Add records to the chain, store them next to the backup, and remove those that newer records replace.
 
-    :param tell: called with the reason when a record can't be removed; the others are left for a later check.
+    :param on_failure: called with the reason when a record can't be removed; the others are left for a later check.
     :returns: the records as stored, each with the digest of the previous one.
     """
     stored, unneeded = _add_to_chain(rclone, records)
@@ -166,7 +166,7 @@ def store(
         for path in unneeded:
             rclone.delete(path)
     except RemoteError as error:
-        tell(error)
+        on_failure(error)
     return stored
 
 

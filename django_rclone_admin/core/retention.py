@@ -189,7 +189,7 @@ def _keep_enough(
 ) -> None:
     """Keep the newest complete backup regardless of the rules, and at least the policy's minimum number.
 
-    Backups with a time in the future count only where there are no others.
+    Backups with a time in the future count only in the absence of others.
     """
     complete = [each for each in ordered if each.state is State.COMPLETE]
     complete = [each for each in complete if not each.is_ahead(now)] or complete

@@ -22,7 +22,7 @@ T = TypeVar("T")
 def retry(
     attempt: Callable[[int], T],
     control: Control,
-    tell: Callable[[BackupError, float], None],
+    on_retry: Callable[[BackupError, float], None],
     *,
     on: Kinds = PASSING,
 ) -> T:
@@ -30,7 +30,7 @@ def retry(
 
     :param attempt: does all of the work; its argument counts from 0. Bytes that it counted are subtracted if it fails.
     :param control: can also end the pauses.
-    :param tell: called with the error of the last attempt and the seconds before the next.
+    :param on_retry: called with the error of the last attempt and the seconds before the next.
     :param on: errors that justify a retry, except those that are permanent.
     :raises BackupError: that of the last attempt.
     """
@@ -43,7 +43,7 @@ def retry(
                 raise
             control.check()
             seconds = pause if isinstance(error, PASSING) else 0
-            tell(error, seconds)
+            on_retry(error, seconds)
         control.sleep(seconds)
         control.bytes_done = bytes_before
     return attempt(len(WAITS))

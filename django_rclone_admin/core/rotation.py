@@ -10,7 +10,7 @@ from .check_marks import LEVELS, Level
 
 
 def highest(backup: StoredObject, level: Level) -> Level:
-    """Return the highest level at which a backup can be checked: for media files, the last level has no meaning."""
+    """Return the highest level at which a backup can be checked: for media files, the last level is meaningless."""
     return Level.RESTORE if backup.kind == "media" and level is LEVELS[-1] else level
 
 

@@ -129,12 +129,12 @@ def sweep(
     objects: Iterable[StoredObject],
     is_over: Callable[[str], bool | None],
     now: datetime,
-    tell: Callable[[BackupError], None],
+    on_failure: Callable[[BackupError], None],
 ) -> int:
     """Remove the uploads in flight of finished runs.
 
     :param is_over: whether a run has ended, by its id; ``None`` if the run is unknown.
-    :param tell: called with the reason when an upload can't be removed; the others are left for a later sweep.
+    :param on_failure: called with the reason when an upload can't be removed; the others are left for a later sweep.
     :returns: how many were removed.
     """
     count = 0
@@ -149,7 +149,7 @@ def sweep(
         try:
             catalog.rclone.delete(each.path)
         except RemoteError as error:
-            tell(error)
+            on_failure(error)
             break
         count += 1
     return count

@@ -47,7 +47,7 @@ class Source(Protocol):
 
 
 class Sink(Protocol):
-    """Where bytes go. Written data has no effect until ``commit``."""
+    """Where bytes go. Written data takes effect only with ``commit``."""
 
     def open(self) -> None: ...
 

@@ -28,7 +28,7 @@ def connect() -> None:
 
 def _note(run: BackupRun, **kwargs: Any) -> None:
     if run._state.adding:
-        return  # it has no row, because the history can't be written
+        return  # its row is missing, because the history can't be written
     alias = history.database()
     if connections[alias].in_atomic_block:
         kept.note_run(run)  # other connections don't see the row yet

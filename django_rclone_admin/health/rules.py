@@ -41,7 +41,7 @@ class Case:
 
 
 def missing(case: Case) -> Finding | None:
-    """There is no backup."""
+    """The database was never backed up, or its backups are gone."""
     if case.part.last is not None:
         return None
     hint = _("Back it up now: “%(command)s”.") % {"command": case.command}

@@ -80,7 +80,7 @@ class Health:
     facts: SiteFacts
     databases: list[DatabaseHealth] = field(default_factory=list)
     media: DatabaseHealth | None = None
-    """``None`` if the site has no media files."""
+    """``None`` for a site without media files."""
     findings: list[Finding] = field(default_factory=list)
     """All findings, the gravest first."""
     is_known: bool = True

@@ -87,7 +87,7 @@ class Heart:
     def confirm(self) -> None:
         """Write a heartbeat and wait for the result.
 
-        :raises BackupError: the run is no longer active, or the history does not answer.
+        :raises BackupError: the run was closed, or the history does not answer.
         """
         if not self._is_watched:
             return

@@ -113,14 +113,14 @@ class Job:
     def retrying(self, attempt: Callable[[int], T], *, on: Kinds = PASSING) -> T:
         """Retry an attempt after temporary errors of the remote; see :func:`~django_rclone_admin.core.retry.retry`."""
 
-        def tell(error: BackupError, pause: float) -> None:
+        def note_retry(error: BackupError, pause: float) -> None:
             values = {"seconds": pause, "error": wording.describe(error)[0]}
             if pause:
                 self.stage(_("Trying again in %(seconds)d seconds after: %(error)s") % values)
             else:
                 self.note(_("Trying again after: %(error)s") % values)
 
-        return retry(attempt, self.control, tell, on=on)
+        return retry(attempt, self.control, note_retry, on=on)
 
     def send_vetoable(self, signal: Signal, **values: object) -> None:
         """Send a signal whose receivers may veto.

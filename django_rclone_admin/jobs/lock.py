@@ -97,7 +97,7 @@ def enqueue(run: BackupRun, executor: Executor) -> None:
 
 
 def begin_queued(run_id: str) -> bool:
-    """Mark a queued run as running; false if the run does not exist, or is no longer queued."""
+    """Mark a queued run as running; false if the run does not exist, or has left the queue."""
     try:
         uuid.UUID(run_id)
     except ValueError:

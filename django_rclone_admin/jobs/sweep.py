@@ -32,11 +32,11 @@ def sweep_uploads(job: Job, catalog: Catalog, objects: Sequence[StoredObject]) -
         except DatabaseError:
             return None
 
-    def tell(error: BackupError) -> None:
+    def note_failure(error: BackupError) -> None:
         values = {"error": wording.describe(error)[0]}
         job.note(_("An unfinished upload of an earlier run could not be removed: %(error)s") % values)
 
-    if count := sweep(catalog, objects, is_over, clock.now(), tell):
+    if count := sweep(catalog, objects, is_over, clock.now(), note_failure):
         job.note(_("Removed %(count)d partial uploads of earlier runs.") % {"count": count})
 
 

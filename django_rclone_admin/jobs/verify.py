@@ -49,7 +49,7 @@ def verify(job: Job) -> str:
     if check.proven and check.proven is not reached:
         records.insert(0, _record(check, started, check.proven, Outcome.PASSED, None))
     job.stage(_("Writing the record"))
-    store(job.catalog.rclone, backup, records, lambda failure: _tell(job, failure))
+    store(job.catalog.rclone, backup, records, lambda failure: _note_kept_record(job, failure))
     job.run.size, job.run.sha256 = check.size, check.sha256
     _note_result(job.run, reached, outcome, records[-1].reason)
     for note in check.notes:
@@ -141,6 +141,6 @@ def _note_result(run: BackupRun, level: Level, outcome: Outcome, reason: str) ->
     ).as_dict()
 
 
-def _tell(job: Job, error: BackupError) -> None:
+def _note_kept_record(job: Job, error: BackupError) -> None:
     values = {"error": wording.describe(error)[0]}
     job.note(_("An older check record could not be removed: %(error)s") % values)

@@ -135,7 +135,7 @@ class Command(BaseCommand):
         """Ask on standard input.
 
         :raises Cancelled: the answer is not yes.
-        :raises UsageError: there is no terminal for an answer.
+        :raises UsageError: the question needs a terminal.
         """
         # The prompt is for a person, so it does not go to standard output, which a program may read.
         self.stderr.write(f"{question} [y/N] ", ending="")
@@ -175,7 +175,7 @@ def origin() -> Origin:
     """Return the origin of a run that a command starts."""
     try:
         user = getpass.getuser()
-    except (KeyError, OSError, ImportError):  # a container may run with a user id that has no name
+    except (KeyError, OSError, ImportError):  # a container may run with a user id without a name
         user = ""
     return Origin(trigger=Trigger.COMMAND, requested_by=user)
 

@@ -102,7 +102,7 @@ class BackupRunQuerySet(models.QuerySet["BackupRun"]):
     def stale(self) -> BackupRunQuerySet:
         """Return active runs without a heartbeat for ``STALE_AFTER`` seconds, and those that no worker has taken.
 
-        A run in a task queue has no heartbeat: it becomes stale after ``UNTAKEN_AFTER``.
+        A run in a task queue writes no heartbeat: it becomes stale after ``UNTAKEN_AFTER``.
         """
         active = self.active().defer("log")
         return self.filter(pk__in=[run.pk for run in active if run.is_silent(self.db)])
@@ -117,7 +117,7 @@ class BackupRun(models.Model):
     """One run: a backup, a restore, a check, a clean-up, an opening or a copy.
 
     The column ``lock`` is unique while the run is active and NULL afterwards, so that on every database engine at most
-    one run works on a database at any moment. There are no foreign keys: this table must survive every restore.
+    one run works on a database at any moment. The table uses no foreign keys: this table must survive every restore.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

@@ -30,7 +30,7 @@ DIGEST = "digest"
 BACKUPS = (Kind.DB_BACKUP, Kind.MEDIA_BACKUP)
 
 
-def tell(run: BackupRun | None = None) -> None:
+def announce_changes(run: BackupRun | None = None) -> None:
     """Announce new and solved problems.
 
     :param run: a run that has just ended.
@@ -38,7 +38,7 @@ def tell(run: BackupRun | None = None) -> None:
     claimed = call_all({"claims": lambda: _claim(run)}, seconds=DATABASE_SECONDS)["claims"]
     if isinstance(claimed, BaseException):
         logger.debug("Notices can't be claimed in the database of the history: %r", claimed)
-        _tell_alone(run)
+        _announce_alone(run)
         return
     health, problems, over, is_digest_due = claimed
     if problems or over:
@@ -136,7 +136,7 @@ def _send_digest(health: Health) -> None:
         claims.release([DIGEST])
 
 
-def _tell_alone(run: BackupRun | None) -> None:
+def _announce_alone(run: BackupRun | None) -> None:
     """Announce a failed run while the database of the history is down; Django's cache prevents repetitions."""
     if run is None or not _has_failed(run) or not _is_wanted(_key_of(run)):
         return

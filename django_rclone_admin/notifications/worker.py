@@ -20,7 +20,7 @@ from ..exceptions import BackupError
 from ..health.kept import last_known
 from ..models.runs import BackupRun, Status, Trigger
 from . import sentry
-from .after_looks import BACKUPS, tell
+from .after_looks import BACKUPS, announce_changes
 from .bounded import Call, call_all
 from .channels import ping
 from .sending import options
@@ -104,7 +104,7 @@ def connect() -> None:
 def look_again() -> None:
     """Announce what has changed after a look at the health."""
     if _is_configured():
-        worker.add(tell)
+        worker.add(announce_changes)
 
 
 def _started(run: BackupRun, **kwargs: Any) -> None:
@@ -119,7 +119,7 @@ def _ended(run: BackupRun, **kwargs: Any) -> None:
         is_good = run.status == Status.SUCCEEDED
         outcome, status = ("", "ok") if is_good else ("fail", "error")
         worker.add(functools.partial(_call_monitors, run, outcome, status))
-    worker.add(functools.partial(tell, run))
+    worker.add(functools.partial(announce_changes, run))
 
 
 def _is_configured() -> bool:

@@ -31,12 +31,12 @@ JUDGE_AGAIN = 300.0
 class Loop:
     """A service process. Any number of them may run, on any number of hosts.
 
-    :param tell: called with each outcome, from the threads of the work.
+    :param report: called with each outcome, from the threads of the work.
     :param complain: called with a sentence when the database of the schedules stops answering.
     """
 
-    def __init__(self, tell: Callable[[Outcome], None], complain: Callable[[str], None]) -> None:
-        self._tell, self._complain = tell, complain
+    def __init__(self, report: Callable[[Outcome], None], complain: Callable[[str], None]) -> None:
+        self._report, self._complain = report, complain
         self._stop = threading.Event()
         self._working: dict[int, Future[None]] = {}
         self._refused: dict[int, str] = {}
@@ -100,7 +100,7 @@ class Loop:
             logger.exception("A schedule failed.")
         else:
             if outcome and self._refused.get(key) != outcome.sentence:
-                self._tell(outcome)
+                self._report(outcome)
             # A schedule that can't run at all is reported once, not every half minute.
             self._refused[key] = outcome.sentence if outcome and outcome.at is None else ""
         finally:

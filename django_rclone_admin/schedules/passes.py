@@ -65,17 +65,17 @@ class Preview:
     error: BackupError | None = None
 
 
-def run_pass(tell: Callable[[Outcome], None], stop: threading.Event) -> list[Outcome]:
+def run_pass(report: Callable[[Outcome], None], stop: threading.Event) -> list[Outcome]:
     """Carry out every due schedule, one after another, and then look at the health of the site.
 
-    :param tell: called with each outcome as soon as it is known.
+    :param report: called with each outcome as soon as it is known.
     :raises Interrupted: this process is ending; unfinished work is left to the next pass.
     """
     begin_pass()
     outcomes = []
     for key in due_keys():
         if outcome := run_one(key, stop):
-            tell(outcome)
+            report(outcome)
             outcomes.append(outcome)
     api.health()
     return outcomes

@@ -133,7 +133,7 @@ def _afterwards(schedule: BackupSchedule, run: BackupRun, clean: Callable[[], ob
 
 def _prunes(schedule: BackupSchedule, chosen: list[str]) -> list[Step]:
     origin = _origin(schedule)
-    # Like “prunebackups”: also databases that are no longer configured.
+    # Like “prunebackups”: including databases that were removed from the settings.
     databases = chosen or sorted({each.database for each in api.list_backups()})
     found = [_of(alias, lambda alias: api.prune(alias, origin=origin)) for alias in databases]
     has_media = schedule.media and api.has_media() and bool(api.list_media())

@@ -23,7 +23,7 @@ def test_of_two_that_differ_in_capitals_the_right_one_is_typed(monkeypatch):
 def test_restore_of_media_says_that_nothing_is_kept_to_undo_it(admin_client, backups):
     path = backups.put_media()
     page = get(admin_client, url("backup_restore"), path=path)
-    assert "Once the restore has succeeded, nothing is kept to undo it." in page.text
+    assert "A successful media restore can't be undone" in page.text
     assert "Back up the media files first" in page.text
     assert url("backup_run_now") in page.links()
 

@@ -86,7 +86,7 @@ def test_the_list_is_searched_sorted_and_paged(admin_client, backups):
     assert "5 files (of 250 files" in page.text
     assert page.text.index("odd/0249.jpg") < page.text.index("odd/0241.jpg")
     assert "odd/0249" in get(admin_client, url("backup_files", path), p="3").text
-    assert "No path has" in get(admin_client, url("backup_files", path), q="nothing<b>").text
+    assert "No path contains" in get(admin_client, url("backup_files", path), q="nothing<b>").text
     for query in (
         {"p": "99"}, {"p": "x"}, {"p": "-1"}, {"p": ""}, {"o": "-time"}, {"o": "nonsense"}, {"q": "%_'\"\\"}, {"o": "--size"},
     ):  # fmt: skip

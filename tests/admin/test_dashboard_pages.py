@@ -361,7 +361,7 @@ def test_the_confirmation_says_what_a_restore_would_do(admin_client, backups):
     for fact in (
         "Restore default?", path.removeprefix("db/"), "before the move", "SQLite 3.44", "SHA-256 recorded",
         "Tables that will be dropped shop_order", "The backup is ahead of the code: gone.0009_away", "The code is ahead:",
-        "auth.0001_initial", "The current data is backed up and kept for 7 days", "All or nothing",
+        "auth.0001_initial", "The current data is backed up and kept for 7 days", "All-or-nothing",
         "everyone may be logged out, you too", "Type “default” to confirm",
     ):  # fmt: skip
         assert fact in text, fact

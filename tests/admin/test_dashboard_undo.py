@@ -31,7 +31,7 @@ def test_page_says_what_comes_back_and_asks_for_the_name(admin_client, run):
     assert "Type “default” to confirm" in page.text
     assert run.path in page.text
     assert f"The safety backup {run.options['safety']}" in page.text
-    assert "Everything written since the restore." in page.text
+    assert "All changes since the restore." in page.text
     assert page.forbidden == []
     assert BackupRun.objects.count() == 1
 

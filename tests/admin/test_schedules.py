@@ -41,13 +41,13 @@ def filled(**values: Any) -> dict[str, Any]:
 
 def test_fresh_site_is_offered_its_schedules_by_one_click(admin_client, backups):
     page = read_page(admin_client.get(url("changelist")))
-    assert "Nothing is backed up by itself yet." in page.text
+    assert "There are no automatic backups yet." in page.text
     assert '"RETENTION": {"last": 3, "daily": 7, "weekly": 4, "monthly": 6}' in page.text
     page = read_page(admin_client.post(url("offer"), follow=True))
     assert "Two schedules were added." in page.text
     assert "every night at 02:00" in page.text
     assert "Sundays at 04:00" in page.text
-    assert "Nothing is backed up" not in page.text
+    assert "no automatic backups" not in page.text
     assert [(each.action, each.clean) for each in BackupSchedule.objects.all()] == [
         ("backup", True),
         ("verify", False),

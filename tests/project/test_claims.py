@@ -37,11 +37,9 @@ KNOWN = {
     "pg_restore did not end as expected, so nothing was committed": "the COMMIT is ours, and was not sent",
     "There are no media files, but the backup has": "refused before the first file was copied",
     # -- what will be, before anything begins ---------------------------------------------------------------------------
-    "Once the restore has succeeded, nothing is kept to undo it.": "a restore of media files keeps nothing for an undo",
     "What the retention rules of the settings remove, and when.": "the page is a preview, and takes nothing but GET",
     # -- the fence ------------------------------------------------------------------------------------------------------
     "It changed nothing after that.": "the fence is asked before each step that can't be taken back",
-    "Once the restore has succeeded, nothing is kept": "said of what will be, before a restore of media files",
     # -- all or nothing -------------------------------------------------------------------------------------------------
     "The database is as it was before": "a database restore that failed and has no “unfinished” mark",
     "Finished databases are kept. The unfinished one changed nothing.": "no run was at work when Ctrl-C was pressed",

@@ -190,7 +190,7 @@ def difference(old: Iterable[Definition], new: Iterable[Definition]) -> bytes:
         for each in after.values()
         if each in changed or (each.kind == "PACKAGE BODY" and each.name in packages)
     ]
-    # A view without its tables has no columns, so a placeholder can't be created either.
+    # The columns of a view without its tables are unknown, so a placeholder can't be created either.
     views = [each for each in changed if each.kind == "VIEW" and each.columns]
     gone = [each.drop for key, each in before.items() if key not in after]
     return b"".join(

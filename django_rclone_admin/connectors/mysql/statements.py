@@ -17,7 +17,7 @@ MANY = 64
 """Bytes that suffice to recognise any value except strings and hexadecimal numbers."""
 
 SANDBOX = re.compile(rb"/\*M?!\d+\\-[^*\n]*\*/")
-"""The line by which newer MariaDB programs switch their client to sandbox mode. It has no delimiter."""
+"""The line by which newer MariaDB programs switch their client to sandbox mode. It lacks a delimiter."""
 COMMENT = re.compile(rb"--(?=[\x00-\x20])[^\n]*+|#[^\n]*+|/\*(?!M?!)(?:[^*]++|\*(?!/))*+\*/")
 COMMENT_MARK = re.compile(rb"--|#|/\*(?!M?!)|/\Z|/\*M?\Z|-\Z")
 DELIMITER = re.compile(rb"DELIMITER[ \t]+(\S+)[^\n]*", re.IGNORECASE)

@@ -232,7 +232,7 @@ def _has_happened(server: Server, done: Completed, incoming: str, outgoing: str)
 
 
 def _tidy(server: Server, done_with: str, kept: str, control: Control | None = None) -> None:
-    """Drop what is no longer needed. The exchange has happened, so failures and stops are ignored here."""
+    """Drop the remains. The exchange has happened, so failures and stops are ignored here."""
     try:
         server.drop(done_with)
         if control:

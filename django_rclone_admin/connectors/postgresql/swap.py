@@ -120,7 +120,7 @@ class History:
         with self._server.cursor(source) as cursor:
             cursor.execute(f"SELECT * FROM {quote(table)} LIMIT 0")
             names = [column[0] for column in cursor.description]
-            # A queued run has no heartbeat. The other tables lack that column, and are small.
+            # A queued run writes no heartbeat. The other tables lack that column, and are small.
             recent = "WHERE heartbeat_at >= %s OR created_at >= %s" if "heartbeat_at" in names else ""
             times = [self._copied_at] * recent.count("%s")
             cursor.execute(f"SELECT * FROM {quote(table)} {recent}", times)

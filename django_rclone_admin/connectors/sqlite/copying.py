@@ -93,7 +93,7 @@ class Copier:
 
         The copy itself locks them out too, but only after our last read of the live file.
         """
-        self._persist(lambda: live.execute("BEGIN EXCLUSIVE"))
+        self._retry_while_locked(lambda: live.execute("BEGIN EXCLUSIVE"))
         if live.execute("PRAGMA journal_mode").fetchone() == ("wal",):
             live.execute("ROLLBACK")
             return False
@@ -122,7 +122,7 @@ class Copier:
                 # Another connection wrote between our check and our lock. The copy includes changes of its source.
                 prepare_now()
 
-        self._persist(prepare_now)
+        self._retry_while_locked(prepare_now)
         self._put(source, live, begin_now)
 
     def _put(self, source: sqlite3.Connection, live: sqlite3.Connection, begin: Callable[[], None]) -> None:
@@ -148,13 +148,15 @@ class Copier:
         """Hold a read transaction: otherwise a copy in several steps restarts whenever another connection writes."""
         connection.execute("BEGIN")
         try:
-            self._persist(lambda: connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone())
+            self._retry_while_locked(
+                lambda: connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+            )
             yield
         finally:
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
 
-    def _persist(self, attempt: Callable[[], object]) -> None:
+    def _retry_while_locked(self, attempt: Callable[[], object]) -> None:
         """Retry until other connections release their locks."""
         patience = self._patience()
         while True:

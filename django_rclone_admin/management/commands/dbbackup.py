@@ -74,14 +74,14 @@ class Command(BaseCommand):
         return runs[0].as_dict() if len(runs) == 1 else [run.as_dict() for run in runs]
 
     def _back_up(self, database: str, options: dict[str, Any], output: Any) -> BackupRun:
-        who = origin()
+        requester = origin()
         with self.progress(_("Backing up “%(database)s”") % {"database": database}) as progress:
             run = api.backup_database(
-                database, label=options["label"], output=output, progress=progress, origin=who
+                database, label=options["label"], output=output, progress=progress, origin=requester
             )
         self.report(run)
         if options["clean"]:
-            decisions = api.prune(database, made=[run.path], origin=who)
+            decisions = api.prune(database, made=[run.path], origin=requester)
             self.say(
                 _("Removed %(count)d old backups.") % {"count": sum(not each.keep for each in decisions)}
             )

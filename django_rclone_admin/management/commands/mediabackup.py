@@ -42,14 +42,14 @@ class Command(BaseCommand):
         refuse_together(options, "dry_run", "clean")
         if options["dry_run"]:
             return self._compare()
-        who = origin()
+        requester = origin()
         with self.progress(_("Backing up the media files")) as progress:
             run = api.backup_media(
-                label=options["label"], full=options["full"], progress=progress, origin=who
+                label=options["label"], full=options["full"], progress=progress, origin=requester
             )
         self.report(run)
         if options["clean"]:
-            decisions = api.prune_media(made=[run.path], origin=who)
+            decisions = api.prune_media(made=[run.path], origin=requester)
             self.say(
                 _("Removed %(count)d old backups.") % {"count": sum(not each.keep for each in decisions)}
             )

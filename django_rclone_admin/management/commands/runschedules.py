@@ -42,23 +42,23 @@ class Command(BaseCommand):
             return [self._preview(each) for each in previews()]
         if options["loop"]:
             self.say(_("Waiting for the times of the schedules."))
-            Loop(self._tell, self._complain).run()
+            Loop(self._print_outcome, self._complain).run()
             return None
         failed: list[Outcome] = []
 
-        def tell(outcome: Outcome) -> None:
+        def print_unless_first_failure(outcome: Outcome) -> None:
             """Print an outcome at once, except the first failure, with which the command ends."""
             if outcome.error:
                 failed.append(outcome)
             if failed[:1] != [outcome]:
-                self._tell(outcome)
+                self._print_outcome(outcome)
 
-        outcomes = run_pass(tell, threading.Event())
+        outcomes = run_pass(print_unless_first_failure, threading.Event())
         if failed:
             raise _error(failed[0])
         return [each.as_dict() for each in outcomes]
 
-    def _tell(self, outcome: Outcome) -> None:
+    def _print_outcome(self, outcome: Outcome) -> None:
         line = f"{outcome.schedule}: {outcome.sentence}"
         if outcome.result is Result.FAILED:
             self.stderr.write(wording.lines(line))
