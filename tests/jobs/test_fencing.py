@@ -81,7 +81,7 @@ def hold(tmp_path: Path, rclone_binary: str) -> Callable[..., Held]:
 
 
 def take_over(shop: Shop, rclone_binary: str, *arguments: str) -> Result:
-    """Run a command as soon as the frozen run may be taken for dead; it has to succeed."""
+    """Run a command as soon as the frozen run may be taken for dead, but not earlier; it has to succeed."""
     shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = rclone_binary
     frozen_at = monotonic()
 
@@ -90,7 +90,10 @@ def take_over(shop: Shop, rclone_binary: str, *arguments: str) -> Result:
         assert result.code in (0, 3), result.err
         return result if result.code == 0 else None
 
-    result = wait_for(attempt, 60)
+    result = attempt()
+    if result is None:
+        wait_for(lambda: monotonic() - frozen_at > STALE_AFTER - 1)
+        result = wait_for(attempt, 60)
     assert monotonic() - frozen_at > STALE_AFTER - 1.5  # it had beaten until it was frozen
     return result
 

@@ -30,13 +30,28 @@ def take_turns(items: Iterable[pytest.Item]) -> None:
     each run the same.
     """
     groups: dict[tuple[str, ...], list[pytest.Item]] = defaultdict(list)
+    places: dict[tuple[str, str], list[Any]] = defaultdict(list)
     for item in items:
         if marker := item.get_closest_marker("in_turns"):
-            parameters = item.callspec.indices  # type: ignore[attr-defined]
+            parameters: dict[str, Any] = item.callspec.params  # type: ignore[attr-defined]
             assert set(marker.args) <= set(parameters), f"{item.nodeid} has no such parameters: {marker.args}"
-            others = (f"{name}{number}" for name, number in parameters.items() if name not in marker.args)
-            groups[item.nodeid.partition("[")[0], *others].append(item)
+            test = item.nodeid.partition("[")[0]
+            others = (
+                f"{name}{_place(value, places[test, name])}"
+                for name, value in parameters.items()
+                if name not in marker.args
+            )
+            groups[test, *others].append(item)
     for key, group in groups.items():
         turn = crc32(" ".join(key).encode()) % len(group)
         for item in (*group[:turn], *group[turn + 1 :]):
             item.add_marker(pytest.mark.soak)
+
+
+def _place(value: Any, values: list[Any]) -> int:
+    """Return which value of its parameter this is; ``values`` are those that were seen until now."""
+    for number, each in enumerate(values):
+        if each is value:
+            return number
+    values.append(value)
+    return len(values) - 1
