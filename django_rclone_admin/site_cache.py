@@ -11,7 +11,9 @@ from typing import Any
 
 from django.core.cache import DEFAULT_CACHE_ALIAS, cache, caches
 from django.core.cache.backends.db import BaseDatabaseCache
-from django.db import connections, router, transaction
+from django.db import router
+
+from .savepoints import savepoint
 
 logger = logging.getLogger("django_rclone_admin")
 
@@ -58,8 +60,7 @@ def _savepoint() -> AbstractContextManager[Any]:
     backend = caches[DEFAULT_CACHE_ALIAS]
     if not isinstance(backend, BaseDatabaseCache):
         return nullcontext()
-    alias = router.db_for_write(backend.cache_model_class)
-    return transaction.atomic(using=alias) if connections[alias].in_atomic_block else nullcontext()
+    return savepoint(router.db_for_write(backend.cache_model_class))
 
 
 site_cache = SiteCache()

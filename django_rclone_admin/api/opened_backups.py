@@ -15,7 +15,7 @@ from ..connectors.registry import get_connector
 from ..core import identity
 from ..core.catalog import StoredObject
 from ..exceptions import BackupError, BackupNotFound, ProgramFailed, ProgramMissing, UsageError, gettext_noop
-from ..jobs import aliases, closing
+from ..jobs import aliases, closing, history
 from ..jobs.comparing import OpenedDifference, compare
 from ..jobs.dispatch import enqueue, run_now
 from ..jobs.job import Progress
@@ -155,7 +155,7 @@ def list_opened_backups(*, everywhere: bool = True) -> list[OpenedBackup]:
     :param everywhere: also search the servers of all databases for remains of killed processes.
     """
     closing.sweep(None if everywhere else ())
-    return list(OpenedBackup.objects.staying()) if closing.has_table() else []
+    return list(OpenedBackup.objects.staying()) if history.has_table(OpenedBackup) else []
 
 
 def close_expired_backups() -> list[OpenedBackup]:
@@ -168,7 +168,7 @@ def get_opened_backup(name: str) -> OpenedBackup:
 
     :raises BackupNotFound: it does not exist, or has expired.
     """
-    for each in OpenedBackup.objects.staying() if closing.has_table() else ():
+    for each in OpenedBackup.objects.staying() if history.has_table(OpenedBackup) else ():
         if name in (each.alias, str(each.pk), each.pk.hex) and not closing.is_over(each):
             return _use(each)
     raise BackupNotFound(

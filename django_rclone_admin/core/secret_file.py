@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .command import Command
 from .temporary import explained, private_folder, remove_folder
-from .transfer import CommandSink, CommandSource
+from .transfer import CommandSink, CommandSource, ProgramStream
 
 
 class SecretFile:
@@ -42,37 +42,27 @@ Make = Callable[[Path | None], Command]
 """Returns the command for the path of the file."""
 
 
-class SecretSource(CommandSource):
+class SecretProgram(ProgramStream):
+    """A program that reads a secret from a file; the source and the sink below say which stream is used."""
+
+    def __init__(self, make: Make, content: str) -> None:
+        super().__init__(make(None))
+        self._make, self._file = make, SecretFile(content)
+
+    def open(self) -> None:
+        self.command = self._make(self._file.open())
+        super().open()
+
+    def close(self) -> None:
+        try:
+            super().close()
+        finally:
+            self._file.close()
+
+
+class SecretSource(SecretProgram, CommandSource):
     """The standard output of a program that reads a secret from a file."""
 
-    def __init__(self, make: Make, content: str) -> None:
-        super().__init__(make(None))
-        self._make, self._file = make, SecretFile(content)
 
-    def open(self) -> None:
-        self.command = self._make(self._file.open())
-        super().open()
-
-    def close(self) -> None:
-        try:
-            super().close()
-        finally:
-            self._file.close()
-
-
-class SecretSink(CommandSink):
+class SecretSink(SecretProgram, CommandSink):
     """The standard input of a program that reads a secret from a file."""
-
-    def __init__(self, make: Make, content: str) -> None:
-        super().__init__(make(None))
-        self._make, self._file = make, SecretFile(content)
-
-    def open(self) -> None:
-        self.command = self._make(self._file.open())
-        super().open()
-
-    def close(self) -> None:
-        try:
-            super().close()
-        finally:
-            self._file.close()

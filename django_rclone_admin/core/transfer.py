@@ -148,16 +148,35 @@ def _flush(stages: Sequence[Stage]) -> Iterable[bytes]:
         yield from _through(stages[index + 1 :], stage.finish())
 
 
-class CommandSource:
+class ProgramStream:
+    """The part that the source and the sink of a program share."""
+
+    def __init__(self, command: Command) -> None:
+        self.command = command
+        self._process: Process | None = None
+
+    def open(self) -> None:
+        """Start the program."""
+        raise NotImplementedError
+
+    def abort(self) -> None:
+        if self._process:
+            self._process.kill()
+
+    def close(self) -> None:
+        if self._process:
+            self._process.close()
+
+
+class CommandSource(ProgramStream):
     """The standard output of a program; it succeeded if the program exits with 0.
 
     :param bound: the program ends with the thread that opens this, so that thread must read it to the end.
     """
 
     def __init__(self, command: Command, *, bound: bool = True) -> None:
-        self.command = command
+        super().__init__(command)
         self._bound = bound
-        self._process: Process | None = None
 
     def open(self) -> None:
         self._process = Process(self.command, stdout=True, bound=self._bound)
@@ -170,16 +189,8 @@ class CommandSource:
         assert self._process is not None
         self._process.check()
 
-    def abort(self) -> None:
-        if self._process:
-            self._process.kill()
 
-    def close(self) -> None:
-        if self._process:
-            self._process.close()
-
-
-class CommandSink:
+class CommandSink(ProgramStream):
     """The standard input of a program; it committed if the program exits with 0.
 
     :param prologue: bytes sent before the data.
@@ -196,10 +207,9 @@ class CommandSink:
         epilogue: bytes = b"",
         control: Control | None = None,
     ) -> None:
-        self.command = command
+        super().__init__(command)
         self._control = control
         self._prologue, self._epilogue = prologue, epilogue
-        self._process: Process | None = None
         self._said: list[bytes] = []
         self._reader: threading.Thread | None = None
         self._heard = threading.Event()
@@ -231,15 +241,11 @@ class CommandSink:
         self._process.check(self._control)
         self._join()
 
-    def abort(self) -> None:
-        if self._process:
-            self._process.kill()
-
     def close(self) -> None:
         if self._process:
             self._process.kill()  # before its input is closed: end-of-file would mean "commit"
             self._join()
-            self._process.close()
+        super().close()
 
     def _join(self) -> None:
         if self._reader:

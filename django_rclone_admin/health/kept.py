@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from django.db import Error, connections, transaction
+from django.db import Error
 from django.db.models import Q
 
 from .. import clock
@@ -21,6 +20,7 @@ from ..jobs import history
 from ..jobs.stale import outside_request, without_waiting
 from ..models.health import SiteHealth
 from ..models.runs import BackupRun, Kind, Status
+from ..savepoints import savepoint
 from .facts import PartFacts, SiteFacts
 from .gather import gather, gather_locally, place
 from .history_facts import Ended
@@ -56,7 +56,7 @@ def last_known(only: Sequence[str] = ()) -> Health:
 def load() -> SiteFacts | None:
     """Return the facts of the last look at the configured remote; ``None`` if there was none, or they can't be read."""
     try:
-        with _own_step():
+        with savepoint(history.database()):
             document = (
                 SiteHealth.objects.using(history.database())
                 .filter(pk=ROW)
@@ -82,7 +82,7 @@ def _keep(facts: SiteFacts) -> None:
     values = {"facts": facts.as_document(), "gathered_at": facts.gathered_at}
     rows = SiteHealth.objects.using(history.database())
     try:
-        with without_waiting(history.database()), _own_step():
+        with without_waiting(history.database()), savepoint(history.database()):
             _row, is_new = rows.get_or_create(pk=ROW, defaults=values)
             if not is_new:
                 # A time in the future comes from a host with a wrong clock.
@@ -120,14 +120,3 @@ def _nothing_known(only: Sequence[str]) -> SiteFacts:
     names = [each for each in all_databases() if is_judged(each, health) and (not only or each in only)]
     parts = [PartFacts(database=each, is_listed=False) for each in names]
     return SiteFacts(gathered_at=clock.now(), place=place(), parts=parts)
-
-
-@contextlib.contextmanager
-def _own_step() -> Iterator[None]:
-    """Keep a failed query from breaking the caller's transaction."""
-    alias = history.database()
-    if connections[alias].in_atomic_block:
-        with transaction.atomic(using=alias):
-            yield
-    else:
-        yield

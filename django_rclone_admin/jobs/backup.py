@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Collection
 from pathlib import Path
 from typing import IO
 
-import django
 from django.db import connections
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils.translation import gettext as _
 
-from .. import __version__, clock, signals, wording
+from .. import clock, signals, wording
 from ..conf import get_settings
 from ..connectors.base import Connector, Contents, Facts
 from ..connectors.registry import connector_path, get_connector
@@ -28,7 +26,7 @@ from ..models.runs import Trigger
 from . import history
 from .facts import ask
 from .job import Job
-from .options import BackupOptions
+from .manifests import make_manifest
 from .sweep import sweep_uploads
 
 LARGE = 1 << 30
@@ -158,32 +156,20 @@ def _manifest(
     name: str,
     stored: Stored,
 ) -> Manifest:
-    run = job.run
-    return Manifest(
-        name=name,
-        database=run.database,
+    return make_manifest(
+        job.run,
+        upload,
+        name,
+        stored,
         engine=connector.engine,
-        connector=connector_path(run.database) or "",
-        taken_at=upload.taken_at,
-        finished_at=clock.now(),
-        size=stored.size,
-        raw_size=stored.raw_size,
-        sha256=stored.sha256,
-        compression=upload.compression,
+        connector=connector_path(job.run.database) or "",
         server_version=facts.server_version,
         tool_version=facts.tool_version,
-        django_version=django.get_version(),
-        package_version=__version__,
-        migrations=applied_migrations(run.database),
+        migrations=applied_migrations(job.run.database),
         tables=contents.objects.get("tables", facts.tables),
         rows=contents.rows,
         rows_exact=bool(contents.rows),
         contents={kind: names for kind, names in contents.objects.items() if kind != "tables"},
         left_out=contents.left_out,
         warnings=contents.warnings,
-        label=run.label,
-        trigger=run.trigger,
-        run=str(run.pk),
-        host=socket.gethostname(),
-        group=BackupOptions.from_run(run).group,
     )

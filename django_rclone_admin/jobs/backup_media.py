@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import io
-import socket
 from concurrent.futures import ThreadPoolExecutor
 
-import django
 from django.utils.translation import gettext as _
 
-from .. import __version__, clock, signals, wording
+from .. import signals, wording
 from ..conf import get_settings
 from ..core import file_lists
 from ..core.catalog import Catalog
 from ..core.compression import ZSTD
 from ..core.file_lists import Difference, MediaFile
 from ..core.files import FileSource
-from ..core.manifest import Manifest
 from ..core.publishing import Upload
 from ..media import get_mirror, last_list, local_files, media_in
 from ..remote import media_catalog
 from .job import Job
+from .manifests import make_manifest
 from .mirroring import Before, Mirrored, list_of, update_mirror
 from .options import BackupOptions
 from .sweep import sweep_uploads
@@ -79,24 +77,13 @@ def _store_list(job: Job, catalog: Catalog, mirrored: Mirrored) -> None:
     lines = b"".join(map(MediaFile.to_line, files)) or b"\n"
     name, stored = upload.send(FileSource(io.BytesIO(lines)), job.control)
     upload.seal(
-        Manifest(
-            name=name,
-            database=file_lists.NAME,
+        make_manifest(
+            run,
+            upload,
+            name,
+            stored,
             engine="media",
             connector="rclone",
-            taken_at=taken_at,
-            finished_at=clock.now(),
-            size=stored.size,
-            raw_size=stored.raw_size,
-            sha256=stored.sha256,
-            compression=ZSTD,
-            django_version=django.get_version(),
-            package_version=__version__,
-            label=run.label,
-            trigger=run.trigger,
-            run=str(run.pk),
-            host=socket.gethostname(),
-            group=BackupOptions.from_run(run).group,
             files=len(files),
             trusted=mirrored.trusted,
             files_size=size,

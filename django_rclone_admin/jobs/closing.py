@@ -47,7 +47,7 @@ def close(opened: OpenedBackup) -> None:
             alias=opened.alias,
             reason=" ".join(str(error).split()),
         ) from error
-    if has_table():
+    if history.has_table(OpenedBackup):
         OpenedBackup.objects.filter(pk=opened.pk).delete()
 
 
@@ -58,7 +58,7 @@ def sweep(servers: Iterable[str] | None = None) -> list[OpenedBackup]:
 
     :param servers: aliases whose servers are searched for places without a row; by default all that may have some.
     """
-    if not has_table():
+    if not history.has_table(OpenedBackup):
         return []
     closed = [each for each in OpenedBackup.objects.all() if is_over(each) and _try(close, each)]
     usual = dict.fromkeys([*all_databases(), *get_settings().open_on.values()])
@@ -100,12 +100,3 @@ def is_over(opened: OpenedBackup) -> bool:
         return True
     process = Identity.parse(opened.process)
     return process is not None and bool(process.is_dead())
-
-
-def has_table() -> bool:
-    """Whether opened backups can be recorded."""
-    alias = history.database()
-    try:
-        return OpenedBackup._meta.db_table in connections[alias].introspection.table_names()
-    except Exception:  # noqa: BLE001  (as for the history)
-        return False

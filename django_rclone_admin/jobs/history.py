@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from django.db import InterfaceError, OperationalError, connections, router
+from django.db import InterfaceError, OperationalError, connections, models, router
 
 from ..core.store import Stored
 from ..models.runs import BackupRun, Kind, Status
@@ -20,16 +20,16 @@ def database() -> str:
     return router.db_for_write(BackupRun)
 
 
-def has_table(alias: str | None = None) -> bool:
-    """Whether runs can be recorded. They can't on a new server, where work must be possible nevertheless."""
+def has_table(model: type[models.Model] = BackupRun) -> bool:
+    """Whether the table of a model exists, in the database of the history. On a new server, runs work without it."""
     try:
-        return _is_in(alias or database())
+        return _is_in(database(), model)
     except Exception:  # noqa: BLE001  (not only database errors, see below)
         return False
 
 
-def _is_in(alias: str) -> bool:
-    return BackupRun._meta.db_table in connections[alias].introspection.table_names()
+def _is_in(alias: str, model: type[models.Model] = BackupRun) -> bool:
+    return model._meta.db_table in connections[alias].introspection.table_names()
 
 
 def will_record(run: BackupRun) -> bool:

@@ -17,7 +17,7 @@ from ..exceptions import BackupDamaged
 from ..media import get_mirror, is_usable, later_versions, read_list
 from ..remote import media_catalog
 from .job import Job
-from .prune import decide_by_settings
+from .prune import Pruning, decide_by_settings
 from .reading import being_read
 from .sweep import sweep_records
 
@@ -30,15 +30,8 @@ def decide_media(catalog: Catalog, made: Collection[str] = ()) -> list[Decision]
     return decide_by_settings(media_catalog(catalog).objects(), made)
 
 
-class MediaPruning:
-    """The work of a clean-up of the media backups. ``decisions`` contains its decision on each.
-
-    :param made: paths of backups just made.
-    """
-
-    def __init__(self, made: Collection[str] = ()) -> None:
-        self._made = made
-        self.decisions: list[Decision] = []
+class MediaPruning(Pruning):
+    """The work of a clean-up of the media backups."""
 
     def __call__(self, job: Job) -> str:
         job.stage(_("Looking at the remote"))

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from tests.support import programs
-from tests.support.databases import HISTORY
 from tests.support.faults import assert_failed, nothing_changes
 from tests.support.programs import UPLOAD
 from tests.support.site import Shop
+from tests.support.tables import HISTORY
 
 LISTENER = """
 import json, os

@@ -2,21 +2,16 @@
 
 import gzip
 import json
-import os
-import pty
 import re
-import termios
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from datetime import datetime
 
 from tests.support import programs
 from tests.support.commands import RUN_FIELDS, document, done
-from tests.support.databases import HISTORY
 from tests.support.faults import add_noise
 from tests.support.programs import UPLOAD
 from tests.support.site import Shop
+from tests.support.tables import HISTORY
+from tests.support.terminals import terminal
 from tests.support.waiting import wait_for
 
 
@@ -100,40 +95,18 @@ def test_dump_goes_to_a_file_or_to_standard_output(shop, tmp_path):
     assert shop.rows() == wanted
 
 
-@contextmanager
-def terminal() -> Iterator[tuple[int, bytearray]]:
-    """Open a terminal; give the end for a program, and what that has shown so far."""
-    theirs, ours = pty.openpty()
-    termios.tcsetwinsize(ours, (25, 120))
-    shown = bytearray()
-
-    def watch() -> None:
-        with suppress(OSError):  # nobody has the other end any more
-            while data := os.read(theirs, 4096):
-                shown.extend(data)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        yield ours, shown
-    finally:
-        os.close(ours)
-        watcher.join()
-        os.close(theirs)
-
-
 def test_progress_is_shown_on_a_terminal(shop, tmp_path, rclone_binary):
     add_noise(shop)
     held = programs.hold_input(tmp_path / "bin", "rclone", rclone_binary, after=300_000, when=UPLOAD)
     shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(held.program)
-    with terminal() as (ours, shown):
+    with terminal() as (ours, screen):
         process = shop.start("dbbackup", stderr=ours)
         held.wait()
         try:
             wait_for(
                 lambda: (
-                    re.search(rb"(Dumping and u|U)ploading", shown)
-                    and re.search(rb"\d+(\.\d+)?[kM]B?", shown)
+                    re.search(rb"(Dumping and u|U)ploading", screen.shown)
+                    and re.search(rb"\d+(\.\d+)?[kM]B?", screen.shown)
                 )
             )
         finally:

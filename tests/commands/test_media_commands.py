@@ -12,7 +12,7 @@ import pytest
 
 from django_rclone_admin.core.compression import ZSTD, Compressor
 from tests.site import settings as site_settings
-from tests.support import databases, programs
+from tests.support import programs, tables
 from tests.support.faults import assert_failed
 from tests.support.matrix import sampled
 from tests.support.site import Result, Shop
@@ -76,7 +76,7 @@ def listed(shop: Shop, *options: str) -> list[dict[str, object]]:
 
 def runs(shop: Shop) -> list[tuple[str, str, str]]:
     """Return kind, status and lock of all runs, the oldest first."""
-    return shop.execute(f"SELECT kind, status, lock FROM {databases.HISTORY} ORDER BY created_at")
+    return shop.execute(f"SELECT kind, status, lock FROM {tables.HISTORY} ORDER BY created_at")
 
 
 COPY = r"\b(sync|copy)\b"
@@ -562,7 +562,7 @@ def test_versions_stay_as_long_as_a_kept_backup_is_damaged(shop, media):
 
 
 def test_no_media_command_is_stopped_by_a_missing_history(shop, media):
-    shop.execute(f"DROP TABLE {databases.HISTORY}")
+    shop.execute(f"DROP TABLE {tables.HISTORY}")
     assert shop.manage("mediabackup").code == 0
     (media / "a.jpg").unlink()
     assert restore(shop).code == 0

@@ -1,12 +1,8 @@
 """The bar on a terminal: it lives while nothing moves, and says what is going on."""
 
-import os
-import pty
 import re
-import termios
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import pytest
 
@@ -14,59 +10,14 @@ from tests.support import programs
 from tests.support.commands import done
 from tests.support.faults import add_noise
 from tests.support.programs import DOWNLOAD, UPLOAD
+from tests.support.terminals import Screen, terminal
 from tests.support.waiting import wait_for
-
-
-class Screen:
-    """What a program has shown on a terminal so far."""
-
-    def __init__(self) -> None:
-        self._shown = bytearray()
-
-    def add(self, data: bytes) -> None:
-        self._shown += data
-
-    @property
-    def frames(self) -> list[str]:
-        """Every state of the line with the bar, oldest first."""
-        text = bytes(self._shown).decode(errors="replace")
-        return [each.strip() for each in re.split(r"[\r\n]", text) if each.strip()]
-
-    def seconds(self, stage: str = "") -> list[int]:
-        """The different seconds that were shown with a stage, or with any."""
-        found = [
-            re.search(r"\[(\d+):(\d+)[<,]", frame)
-            for frame in self.frames
-            if frame.startswith(f"{stage}: " if stage else "")
-        ]
-        return sorted({int(each[1]) * 60 + int(each[2]) for each in found if each})
 
 
 @pytest.fixture
 def screen() -> Iterator[tuple[int, Screen]]:
-    with _terminal() as found:
+    with terminal() as found:
         yield found
-
-
-@contextmanager
-def _terminal() -> Iterator[tuple[int, Screen]]:
-    theirs, ours = pty.openpty()
-    termios.tcsetwinsize(ours, (25, 120))
-    screen = Screen()
-
-    def watch() -> None:
-        with suppress(OSError):  # nobody has the other end any more
-            while data := os.read(theirs, 4096):
-                screen.add(data)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        yield ours, screen
-    finally:
-        os.close(ours)
-        watcher.join()
-        os.close(theirs)
 
 
 @contextmanager

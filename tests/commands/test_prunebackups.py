@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import document, done
-from tests.support.databases import HISTORY
 from tests.support.faults import assert_failed, nothing_changes
 from tests.support.site import Shop
+from tests.support.tables import HISTORY
 
 
 @pytest.fixture

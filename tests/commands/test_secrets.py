@@ -9,12 +9,12 @@ from urllib.parse import quote
 import pytest
 
 from tests.support import leaks
-from tests.support.databases import HISTORY
 from tests.support.postgresql import PASSWORD as DATABASE_PASSWORD
 from tests.support.remotes import PASSWORD as REMOTE_PASSWORD
 from tests.support.remotes import USER, Remote, obscured
 from tests.support.site import Result, Shop
 from tests.support.storage import WRONG_PASSWORD
+from tests.support.tables import HISTORY
 
 TOKEN = "t0ken-of-a-proxy"
 

@@ -15,9 +15,9 @@ from django_rclone_admin.connectors.postgresql.postgis import PgDumpGisConnector
 from django_rclone_admin.connectors.sqlite.connector import SqliteBackupConnector, SqliteConnector
 from django_rclone_admin.testing import ConnectorConformance, Subject
 from tests.support import databases, programs
-from tests.support.databases import HISTORY
 from tests.support.postgresql import PostgreSQLServer
 from tests.support.servers import missing
+from tests.support.tables import HISTORY
 
 ALIAS = "conformance"
 

@@ -9,7 +9,7 @@ import pytest
 from tests.support import programs
 from tests.support.faults import add_noise, assert_failed, nothing_changes
 from tests.support.mysql import PASSWORD
-from tests.support.mysql_shop import back_up_and_change, open_shop, restore, use_programs
+from tests.support.mysql_shop import restore, use_programs
 from tests.support.programs import DOWNLOAD
 from tests.support.servers import free_port
 from tests.support.waiting import wait_for
@@ -18,24 +18,11 @@ pytestmark = pytest.mark.mysql
 
 
 @pytest.fixture
-def shop(make_shop, mysql_server):
-    with open_shop(make_shop, mysql_server, SAFETY_BACKUP=False) as shop:
-        yield shop
-
-
-@pytest.fixture
-def backed_up(shop):
-    """The shop, with a backup, and changed since then so that a restore would be seen."""
-    back_up_and_change(shop)
-    return shop
-
-
-@pytest.fixture
-def dump(shop, tmp_path):
-    """A dump in a local file, of the shop before it was changed."""
+def dump(mysql_shop, tmp_path):
+    """A dump in a local file, of the mysql_shop before it was changed."""
     path = tmp_path / "dump.sql"
-    assert shop.manage("dbbackup", f"--output-path={path}").code == 0
-    shop.execute("DELETE FROM shop_orderline")
+    assert mysql_shop.manage("dbbackup", f"--output-path={path}").code == 0
+    mysql_shop.execute("DELETE FROM shop_orderline")
     return path
 
 
@@ -43,33 +30,33 @@ def dump(shop, tmp_path):
 
 
 @pytest.mark.parametrize("status", [-signal.SIGKILL, 1, 0], ids=["killed", "fails", "lies"])
-def test_backup_leaves_nothing_when_the_dump_ends_half_way(shop, tmp_path, mysql_server, status):
+def test_backup_leaves_nothing_when_the_dump_ends_half_way(mysql_shop, tmp_path, mysql_server, status):
     real = mysql_server.bin_dir / "mariadb-dump"
     use_programs(
-        shop,
+        mysql_shop,
         programs.cut_output(
             tmp_path / "bin", "mariadb-dump", real, after=9000, status=status, when="single-transaction"
         ),
     )
-    with nothing_changes(shop):
-        assert_failed(shop.manage("dbbackup"), "^mariadb-dump")
+    with nothing_changes(mysql_shop):
+        assert_failed(mysql_shop.manage("dbbackup"), "^mariadb-dump")
 
 
-def test_backup_refuses_arguments_without_which_its_end_can_not_be_known(shop):
-    shop.settings["DJANGO_RCLONE"]["CONNECTOR_OPTIONS"] = {"default": {"DUMP_ARGS": ["--compact"]}}
-    with nothing_changes(shop):
-        assert_failed(shop.manage("dbbackup"), "DUMP_ARGS of “default” has .*: --compact", code=2)
+def test_backup_refuses_arguments_without_which_its_end_can_not_be_known(mysql_shop):
+    mysql_shop.settings["DJANGO_RCLONE"]["CONNECTOR_OPTIONS"] = {"default": {"DUMP_ARGS": ["--compact"]}}
+    with nothing_changes(mysql_shop):
+        assert_failed(mysql_shop.manage("dbbackup"), "DUMP_ARGS of “default” has .*: --compact", code=2)
 
 
 @pytest.mark.in_turns("end")
 @pytest.mark.parametrize("end", ["byte", "half", "line", "last"])
-def test_restore_changes_nothing_when_the_text_is_cut(shop, dump, end):
+def test_restore_changes_nothing_when_the_text_is_cut(mysql_shop, dump, end):
     text = dump.read_bytes()
     *lines, _last = text.splitlines(keepends=True)
     cut = {"byte": 1, "half": len(text) // 2, "line": len(b"".join(lines)), "last": len(text) - 1}[end]
     dump.write_bytes(text[:cut])
-    with nothing_changes(shop):
-        assert_failed(restore(shop, f"--input-file={dump}"), "is not SQL text|is cut off")
+    with nothing_changes(mysql_shop):
+        assert_failed(restore(mysql_shop, f"--input-file={dump}"), "is not SQL text|is cut off")
 
 
 @pytest.mark.parametrize(
@@ -81,21 +68,21 @@ def test_restore_changes_nothing_when_the_text_is_cut(shop, dump, end):
         ("\\! touch /tmp/never", "no dump program writes|cut off"),
     ],
 )
-def test_restore_changes_nothing_when_the_last_statement_fails(shop, dump, statement, expected):
+def test_restore_changes_nothing_when_the_last_statement_fails(mysql_shop, dump, statement, expected):
     head, mark, tail = dump.read_bytes().rpartition(b"-- Dump completed")
     dump.write_bytes(head + statement.encode() + b"\n" + mark + tail)
-    with nothing_changes(shop):
-        assert_failed(restore(shop, f"--input-file={dump}"), expected)
+    with nothing_changes(mysql_shop):
+        assert_failed(restore(mysql_shop, f"--input-file={dump}"), expected)
 
 
 # -- servers and rights -------------------------------------------------------------------------------------------------
 
 
-def test_wrong_password_is_said_and_not_shown(backed_up):
-    entry = backed_up.settings["DATABASES"]["default"]
+def test_wrong_password_is_said_and_not_shown(changed_mysql_shop):
+    entry = changed_mysql_shop.settings["DATABASES"]["default"]
     entry["PASSWORD"] = "closed-on-sundays"
     for command in (["dbbackup"], ["dbrestore", "--noinput"]):
-        result = backed_up.manage(*command)
+        result = changed_mysql_shop.manage(*command)
         assert result.code == 1
         assert "Access denied" in result.err
         assert "Hint: " in result.err
@@ -103,50 +90,50 @@ def test_wrong_password_is_said_and_not_shown(backed_up):
     entry["PASSWORD"] = PASSWORD
 
 
-def test_a_server_that_is_gone_is_said(backed_up):
-    entry = backed_up.settings["DATABASES"]["default"]
+def test_a_server_that_is_gone_is_said(changed_mysql_shop):
+    entry = changed_mysql_shop.settings["DATABASES"]["default"]
     port, entry["PORT"] = entry["PORT"], free_port()
-    result = backed_up.manage("dbbackup")
+    result = changed_mysql_shop.manage("dbbackup")
     assert result.code == 1
     assert "Can't connect" in result.err
     entry["PORT"] = port
 
 
-def test_user_who_may_not_create_a_schema_is_told_what_to_do(backed_up, mysql_server):
-    name = backed_up.name
+def test_user_who_may_not_create_a_schema_is_told_what_to_do(changed_mysql_shop, mysql_server):
+    name = changed_mysql_shop.name
     mysql_server.administer(
         "CREATE OR REPLACE USER narrow IDENTIFIED BY 'n'", rf"GRANT ALL ON `{name}`.* TO narrow"
     )
-    entry = backed_up.settings["DATABASES"]["default"]
-    backed_up.settings["DATABASES"]["default"] = entry | {"USER": "narrow", "PASSWORD": "n"}
-    with nothing_changes(backed_up):
-        result = restore(backed_up)
+    entry = changed_mysql_shop.settings["DATABASES"]["default"]
+    changed_mysql_shop.settings["DATABASES"]["default"] = entry | {"USER": "narrow", "PASSWORD": "n"}
+    with nothing_changes(changed_mysql_shop):
+        result = restore(changed_mysql_shop)
         assert_failed(result, "may not create the schema")
     assert "--strategy in_place" in result.err
     assert f"GRANT ALL ON `{name.replace('_', chr(92) + '_')}\\_dra\\_%`" in result.err
 
 
-def test_nothing_changes_where_we_may_not_put_back_what_belongs_to_another(backed_up, mysql_server):
-    name = backed_up.name
+def test_nothing_changes_where_we_may_not_put_back_what_belongs_to_another(changed_mysql_shop, mysql_server):
+    name = changed_mysql_shop.name
     mysql_server.administer(
         f"CREATE TRIGGER `{name}`.roots BEFORE DELETE ON `{name}`.shop_product FOR EACH ROW SET @x = 1"
     )
     before = mysql_server.text(name)
-    assert_failed(restore(backed_up), "1227")
+    assert_failed(restore(changed_mysql_shop), "1227")
     assert mysql_server.text(name) == before
 
 
-def test_password_is_in_no_argument_list(backed_up, tmp_path, rclone_binary):
-    add_noise(backed_up)
-    assert backed_up.manage("dbbackup").code == 0
+def test_password_is_in_no_argument_list(changed_mysql_shop, tmp_path, rclone_binary):
+    add_noise(changed_mysql_shop)
+    assert changed_mysql_shop.manage("dbbackup").code == 0
     held = programs.hold_output(tmp_path / "bin", "rclone", rclone_binary, after=500_000, when=DOWNLOAD)
-    backed_up.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(held.program)
-    process = backed_up.start("dbrestore", "--noinput")
+    changed_mysql_shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(held.program)
+    process = changed_mysql_shop.start("dbrestore", "--noinput")
     held.wait()
     wait_for(lambda: any("--binary-mode" in line for line in _command_lines()))
     assert not [line for line in _command_lines() if PASSWORD in line]
     held.release()
-    assert backed_up.finish(process).code == 0
+    assert changed_mysql_shop.finish(process).code == 0
 
 
 def _command_lines():

@@ -13,63 +13,52 @@ import pymysql
 import pytest
 
 from tests.support import leaks, programs
-from tests.support.databases import HISTORY
 from tests.support.faults import add_noise, assert_failed, nothing_changes
 from tests.support.mysql_shop import (
     LOADING,
     OTHERS,
     OURS,
-    back_up_and_change,
-    open_shop,
     restore,
     use_programs,
 )
 from tests.support.programs import DOWNLOAD
+from tests.support.tables import HISTORY
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.mysql
 
 
-@pytest.fixture
-def shop(make_shop, mysql_server):
-    with open_shop(make_shop, mysql_server, SAFETY_BACKUP=False) as shop:
-        yield shop
-
-
-@pytest.fixture
-def backed_up(shop):
-    """The shop, with a backup, and changed since then so that a restore would be seen."""
-    back_up_and_change(shop)
-    return shop
-
-
-def test_restore_changes_nothing_when_its_client_is_killed(backed_up, tmp_path, mysql_server):
+def test_restore_changes_nothing_when_its_client_is_killed(changed_mysql_shop, tmp_path, mysql_server):
     real = mysql_server.bin_dir / "mariadb"
-    use_programs(backed_up, programs.cut_input(tmp_path / "bin", "mariadb", real, after=20_000, when=LOADING))
-    before = mysql_server.text(backed_up.name)
-    with nothing_changes(backed_up):
-        assert_failed(restore(backed_up), "^mariadb was killed")
-    assert mysql_server.text(backed_up.name) == before
+    use_programs(
+        changed_mysql_shop, programs.cut_input(tmp_path / "bin", "mariadb", real, after=20_000, when=LOADING)
+    )
+    before = mysql_server.text(changed_mysql_shop.name)
+    with nothing_changes(changed_mysql_shop):
+        assert_failed(restore(changed_mysql_shop), "^mariadb was killed")
+    assert mysql_server.text(changed_mysql_shop.name) == before
 
 
-def test_next_restore_removes_what_a_killed_one_left(backed_up, tmp_path, rclone_binary, mysql_server):
-    add_noise(backed_up, 60_000)
-    assert backed_up.manage("dbbackup").code == 0
-    wanted = mysql_server.text(backed_up.name)
-    backed_up.execute("DELETE FROM noise")
-    wrecked = mysql_server.text(backed_up.name)
+def test_next_restore_removes_what_a_killed_one_left(
+    changed_mysql_shop, tmp_path, rclone_binary, mysql_server
+):
+    add_noise(changed_mysql_shop, 60_000)
+    assert changed_mysql_shop.manage("dbbackup").code == 0
+    wanted = mysql_server.text(changed_mysql_shop.name)
+    changed_mysql_shop.execute("DELETE FROM noise")
+    wrecked = mysql_server.text(changed_mysql_shop.name)
     held = programs.hold_output(tmp_path / "bin", "rclone", rclone_binary, after=1_500_000, when=DOWNLOAD)
-    backed_up.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(held.program)
-    process = backed_up.start("dbrestore", "--noinput")
+    changed_mysql_shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(held.program)
+    process = changed_mysql_shop.start("dbrestore", "--noinput")
     held.wait()
-    wait_for(lambda: len(mysql_server.schemas(f"{backed_up.name}_dra_")) == 1)
-    assert backed_up.kill(process).code == -signal.SIGKILL
-    assert mysql_server.text(backed_up.name) == wrecked
-    assert len(mysql_server.schemas(f"{backed_up.name}_dra_")) == 1
+    wait_for(lambda: len(mysql_server.schemas(f"{changed_mysql_shop.name}_dra_")) == 1)
+    assert changed_mysql_shop.kill(process).code == -signal.SIGKILL
+    assert mysql_server.text(changed_mysql_shop.name) == wrecked
+    assert len(mysql_server.schemas(f"{changed_mysql_shop.name}_dra_")) == 1
 
-    backed_up.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = rclone_binary
-    assert restore(backed_up).code == 0
-    assert mysql_server.text(backed_up.name) == wanted
+    changed_mysql_shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = rclone_binary
+    assert restore(changed_mysql_shop).code == 0
+    assert mysql_server.text(changed_mysql_shop.name) == wanted
 
 
 CUT = """
@@ -86,14 +75,16 @@ if {ours!r} in arguments and not os.path.exists(script):
 
 
 @pytest.mark.slow
-def test_client_that_dies_on_the_way_through_the_exchange(backed_up, tmp_path, mysql_server):
+def test_client_that_dies_on_the_way_through_the_exchange(changed_mysql_shop, tmp_path, mysql_server):
     """Before the tables changed places it is all taken back, and from then on it is finished."""
-    name, real = backed_up.name, mysql_server.bin_dir / "mariadb"
+    name, real = changed_mysql_shop.name, mysql_server.bin_dir / "mariadb"
 
     def killed_after(lines):
         folder = tmp_path / f"after{lines}"
-        use_programs(backed_up, programs.wrapper(folder, "mariadb", real, CUT.format(ours=OURS, lines=lines)))
-        return restore(backed_up), (folder / "mariadb.script").read_text().splitlines()
+        use_programs(
+            changed_mysql_shop, programs.wrapper(folder, "mariadb", real, CUT.format(ours=OURS, lines=lines))
+        )
+        return restore(changed_mysql_shop), (folder / "mariadb.script").read_text().splitlines()
 
     before = mysql_server.text(name)
     result, script = killed_after(0)
@@ -111,7 +102,7 @@ def test_client_that_dies_on_the_way_through_the_exchange(backed_up, tmp_path, m
         result, _script = killed_after(lines)
         assert result.code == 0, result.err
         after.append(mysql_server.text(name))
-        undone = backed_up.manage("dbrestore", "--undo", "--noinput")
+        undone = changed_mysql_shop.manage("dbrestore", "--undo", "--noinput")
         assert undone.code == 0, undone.err
         assert mysql_server.text(name) == before
     assert after == after[:1] * 3
@@ -130,31 +121,33 @@ if {ours!r} in arguments:
 
 
 def test_restore_that_comes_to_no_good_end_after_the_exchange_says_so_and_can_be_undone(
-    backed_up, tmp_path, mysql_server
+    changed_mysql_shop, tmp_path, mysql_server
 ):
-    name, real = backed_up.name, mysql_server.bin_dir / "mariadb"
+    name, real = changed_mysql_shop.name, mysql_server.bin_dir / "mariadb"
     before = mysql_server.text(name)
-    use_programs(backed_up, programs.wrapper(tmp_path / "bin", "mariadb", real, CUT_ALWAYS.format(ours=OURS)))
-    assert_failed(restore(backed_up), "The tables are those of the backup, but not every view")
+    use_programs(
+        changed_mysql_shop, programs.wrapper(tmp_path / "bin", "mariadb", real, CUT_ALWAYS.format(ours=OURS))
+    )
+    assert_failed(restore(changed_mysql_shop), "The tables are those of the backup, but not every view")
     query = f"SELECT status, hint, options FROM {HISTORY} WHERE kind = 'db_restore'"
-    [(status, hint, options)] = backed_up.execute(query)
+    [(status, hint, options)] = changed_mysql_shop.execute(query)
     assert (status, json.loads(options)["unfinished"]) == ("failed", True)
     assert "or undo the restore with “--undo”" in hint
-    use_programs(backed_up, real)
-    undone = backed_up.manage("dbrestore", "--undo", "--noinput")
+    use_programs(changed_mysql_shop, real)
+    undone = changed_mysql_shop.manage("dbrestore", "--undo", "--noinput")
     assert undone.code == 0, undone.err
     assert mysql_server.text(name) == before
 
 
-def test_what_a_killed_client_waits_for_does_not_happen_later(backed_up, mysql_server):
-    name = backed_up.name
+def test_what_a_killed_client_waits_for_does_not_happen_later(changed_mysql_shop, mysql_server):
+    name = changed_mysql_shop.name
     before = mysql_server.text(name)
     with closing(mysql_server.superuser_connection()) as connection, connection.cursor() as cursor:
         cursor.execute("BEGIN")
         cursor.execute(f"SELECT * FROM `{name}`.shop_product LIMIT 1")
-        process = backed_up.start("dbrestore", "--noinput")
+        process = changed_mysql_shop.start("dbrestore", "--noinput")
         wait_for(lambda: _waiting(mysql_server, name))
-        assert_failed(_kill("mariadb", process, backed_up, mysql_server), "mariadb was killed")
+        assert_failed(_kill("mariadb", process, changed_mysql_shop, mysql_server), "mariadb was killed")
         assert _waiting(mysql_server, name) == 0
     assert mysql_server.text(name) == before
 
@@ -170,23 +163,26 @@ def _waiting(server, name):
 
 
 @pytest.mark.slow
-def test_kills_at_any_moment(backed_up, mysql_server):
-    name, seen = backed_up.name, {"before": 0, "after": 0}
+def test_kills_at_any_moment(changed_mysql_shop, mysql_server):
+    name, seen = changed_mysql_shop.name, {"before": 0, "after": 0}
     started = monotonic()
-    assert restore(backed_up).code == 0
+    assert restore(changed_mysql_shop).code == 0
     lasts = monotonic() - started
     after = mysql_server.text(name)
     for number in range(10):
         if mysql_server.text(name) == after:
             for statement in OTHERS:
-                backed_up.execute(statement)
-        backed_up.execute(f"UPDATE shop_product SET price = {number}")
+                changed_mysql_shop.execute(statement)
+        changed_mysql_shop.execute(f"UPDATE shop_product SET price = {number}")
         before = mysql_server.text(name)
-        process = backed_up.start("dbrestore", "--noinput")
+        process = changed_mysql_shop.start("dbrestore", "--noinput")
         with suppress(subprocess.TimeoutExpired):
             process.wait(random.uniform(0.3, 1.0) * lasts)
         result = _kill(
-            ("ourselves", "rclone", "mariadb", "connection")[number % 4], process, backed_up, mysql_server
+            ("ourselves", "rclone", "mariadb", "connection")[number % 4],
+            process,
+            changed_mysql_shop,
+            mysql_server,
         )
         now = mysql_server.text(name)
         assert now in (before, after)
@@ -194,18 +190,18 @@ def test_kills_at_any_moment(backed_up, mysql_server):
             assert (now == after) is (result.code == 0)
         seen["after" if now == after else "before"] += 1
     assert sum(seen.values()) == 10
-    assert restore(backed_up).code == 0
+    assert restore(changed_mysql_shop).code == 0
     assert mysql_server.text(name) == after
 
 
-def _kill(victim, process, shop, server):
+def _kill(victim, process, mysql_shop, server):
     """Kill one of those that take part in a restore, and return the result of our process."""
     if victim == "ourselves":
-        return shop.kill(process)  # its programs come to their end
+        return mysql_shop.kill(process)  # its programs come to their end
     if victim == "connection":
         with closing(server.superuser_connection()) as connection, connection.cursor() as cursor:
             cursor.execute(
-                "SELECT ID FROM information_schema.PROCESSLIST WHERE DB LIKE %s", [f"{shop.name}_dra%"]
+                "SELECT ID FROM information_schema.PROCESSLIST WHERE DB LIKE %s", [f"{mysql_shop.name}_dra%"]
             )
             for (number,) in cursor.fetchall():
                 with suppress(pymysql.Error):  # it has ended by itself
@@ -214,4 +210,4 @@ def _kill(victim, process, shop, server):
         with suppress(OSError):
             if Path(f"/proc/{pid}/comm").read_text().strip() == victim:
                 os.kill(pid, signal.SIGKILL)
-    return shop.finish(process)
+    return mysql_shop.finish(process)

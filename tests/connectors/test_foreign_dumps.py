@@ -10,8 +10,8 @@ import pytest
 
 from django_rclone_admin.connectors.postgresql.contents import Archive, Choice
 from django_rclone_admin.core.command import Command
-from tests.support.databases import HISTORY
 from tests.support.faults import add_noise
+from tests.support.tables import HISTORY
 
 STRATEGIES = ("in_place", "swap")
 

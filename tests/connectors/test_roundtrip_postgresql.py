@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.databases import HEALTH, HISTORY, OPENED
 from tests.support.postgresql import PostgreSQLServer, connect
 from tests.support.site import Shop
+from tests.support.tables import HEALTH, HISTORY, OPENED
 
 EVERYTHING = r"""
 CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy; or "not"');

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.databases import TRAVELS_NOT
 from tests.support.programs import UPLOAD, hold_input
 from tests.support.servers import missing
 from tests.support.site import Shop
+from tests.support.tables import TRAVELS_NOT
 
 TEXT_CONNECTOR = "django_rclone_admin.connectors.sqlite.SqliteConnector"
 

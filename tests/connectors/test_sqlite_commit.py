@@ -18,8 +18,8 @@ from django_rclone_admin.core.control import Control
 from django_rclone_admin.core.files import FileSource
 from django_rclone_admin.core.transfer import transfer
 from django_rclone_admin.exceptions import Cancelled, ProgramFailed
-from tests.support.databases import HISTORY
 from tests.support.sqlite import connected, dump, execute, load, query
+from tests.support.tables import HISTORY
 
 MODES = pytest.mark.parametrize("mode", ["DELETE", "WAL"])
 

@@ -2,8 +2,8 @@
 
 import json
 
-from tests.support.databases import HISTORY, TRAVELS_NOT
 from tests.support.site import Shop
+from tests.support.tables import HISTORY, TRAVELS_NOT
 
 
 def succeed(shop: Shop, *arguments: str):

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from django_rclone_admin.connectors.postgresql.server import NAME_BYTES, name_beside
-from tests.support import databases, programs
+from tests.support import databases, programs, tables
 from tests.support.faults import add_noise, assert_failed, nothing_changes
 from tests.support.postgresql import PostgreSQLServer, connect
 from tests.support.programs import DOWNLOAD
@@ -157,9 +157,9 @@ def test_history_is_complete_and_the_site_goes_on_until_the_swap(shop, before, t
         [backup, running] = history(shop)
         assert (running["status"], running["message"]) == ("running", "Finishing the restore")
         client.execute(
-            f"INSERT INTO {databases.HISTORY} SELECT (jsonb_populate_record(runs,"
+            f"INSERT INTO {tables.HISTORY} SELECT (jsonb_populate_record(runs,"
             " jsonb_build_object('id', gen_random_uuid(), 'label', 'late', 'heartbeat_at', now()))).*"
-            f" FROM {databases.HISTORY} AS runs WHERE kind = 'db_backup'"
+            f" FROM {tables.HISTORY} AS runs WHERE kind = 'db_backup'"
         )
         held.release()
         assert shop.finish(process).code == 0
@@ -176,7 +176,7 @@ def test_history_is_complete_and_the_site_goes_on_until_the_swap(shop, before, t
 
 
 def test_database_without_a_history_is_swapped_too(shop):
-    shop.execute("DROP TABLE IF EXISTS " + databases.HISTORY, "analytics")
+    shop.execute("DROP TABLE IF EXISTS " + tables.HISTORY, "analytics")
     wanted, others = shop.rows("analytics"), shop.rows()
     succeed(shop, "dbbackup", "--database=analytics")
     shop.execute("DELETE FROM analytics_pageview", "analytics")

@@ -11,8 +11,8 @@ from django.db.migrations import Migration
 from django_rclone_admin import before_migrate
 from django_rclone_admin.models import BackupRun
 from tests.support.commands import document, done
-from tests.support.databases import HISTORY
 from tests.support.site import Shop
+from tests.support.tables import HISTORY
 
 APP = "django_rclone_admin"
 

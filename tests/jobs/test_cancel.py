@@ -7,9 +7,10 @@ import pytest
 from django.utils.dateparse import parse_datetime
 
 from tests.support import leaks, programs
-from tests.support.databases import HISTORY, connection
+from tests.support.databases import connection
 from tests.support.faults import add_noise, assert_failed, nothing_changes
 from tests.support.programs import DOWNLOAD, UPLOAD
+from tests.support.tables import HISTORY
 from tests.support.waiting import patience, wait_for
 
 CANCEL = """

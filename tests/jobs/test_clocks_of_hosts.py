@@ -11,12 +11,12 @@ import pytest
 
 from tests.support import programs
 from tests.support.clocks import host
-from tests.support.databases import HISTORY
 from tests.support.faults import add_noise, assert_failed
 from tests.support.matrix import sampled
 from tests.support.programs import UPLOAD, Held
 from tests.support.servers import missing
 from tests.support.site import Shop
+from tests.support.tables import HISTORY
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.slow

@@ -5,7 +5,7 @@ from signal import SIGINT, SIGKILL, SIGTERM
 
 import pytest
 
-from tests.support import databases, programs
+from tests.support import programs, tables
 from tests.support.faults import add_noise, assert_failed, nothing_changes
 from tests.support.programs import DOWNLOAD, UPLOAD, Held
 from tests.support.servers import LIBC
@@ -62,7 +62,7 @@ def end(shop: Shop, held: Held, number: int, *arguments: str) -> Result:
 
 def runs(shop: Shop) -> list[tuple[str, str, str]]:
     """Return kind, status and lock of all runs, the oldest first."""
-    return shop.execute(f"SELECT kind, status, lock FROM {databases.HISTORY} ORDER BY created_at")
+    return shop.execute(f"SELECT kind, status, lock FROM {tables.HISTORY} ORDER BY created_at")
 
 
 @told_to_end

@@ -12,10 +12,10 @@ import psycopg
 import pytest
 
 from tests.support import databases, leaks, programs
-from tests.support.databases import HISTORY
 from tests.support.faults import assert_failed
 from tests.support.programs import DOWNLOAD, UPLOAD, Held
 from tests.support.site import Result, Shop
+from tests.support.tables import HISTORY
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.slow

@@ -11,12 +11,12 @@ from time import monotonic
 import pytest
 
 from tests.support import databases, leaks, postgresql, programs
-from tests.support.databases import HISTORY
 from tests.support.faults import add_noise
 from tests.support.postgresql import PostgreSQLServer
 from tests.support.programs import UPLOAD, Held
 from tests.support.servers import missing
 from tests.support.site import Result, Shop
+from tests.support.tables import HISTORY
 from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgresql]

@@ -8,9 +8,9 @@ from itertools import pairwise
 import pytest
 
 from tests.support import programs
-from tests.support.databases import HISTORY
 from tests.support.faults import assert_failed
 from tests.support.programs import UPLOAD, Held
+from tests.support.tables import HISTORY
 from tests.support.waiting import wait_for
 
 on_both_engines = pytest.mark.parametrize("shop", ["sqlite", "postgresql"], indirect=True)

@@ -5,8 +5,9 @@ from subprocess import PIPE
 import pytest
 
 from tests.support import web
-from tests.support.databases import HISTORY, connection
+from tests.support.databases import connection
 from tests.support.site import Shop
+from tests.support.tables import HISTORY
 from tests.support.waiting import wait_for
 from tests.support.web import Member, WebServer
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from django_rclone_admin import api
-from tests.support import databases
+from tests.support import databases, tables
 from tests.support.mysql import MariaDBServer
 from tests.support.opened import ALIAS
 from tests.support.postgresql import connect
@@ -56,7 +56,7 @@ def kill_at_random(shop: Shop, chance: random.Random, request: Any, times: int) 
         # A server may still be creating what was asked for: then the look after that finds it.
         wait_for(lambda: is_swept(shop, request))
     assert shop.rows() == live
-    [(count,)] = shop.execute(f"SELECT COUNT(*) FROM {databases.OPENED}")
+    [(count,)] = shop.execute(f"SELECT COUNT(*) FROM {tables.OPENED}")
     assert count == 0
 
 

@@ -5,8 +5,8 @@ import shutil
 import pytest
 
 from tests.support import leaks
-from tests.support.databases import HISTORY
 from tests.support.site import Shop
+from tests.support.tables import HISTORY
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.slow

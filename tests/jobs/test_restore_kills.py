@@ -12,10 +12,10 @@ from time import monotonic
 import pytest
 
 from tests.support import leaks
-from tests.support.databases import HISTORY
 from tests.support.faults import add_noise
 from tests.support.site import Shop
 from tests.support.swaps import history
+from tests.support.tables import HISTORY
 from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.soak]

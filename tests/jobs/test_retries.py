@@ -22,10 +22,10 @@ from django_rclone_admin.exceptions import (
 )
 from django_rclone_admin.models import BackupRun, Status
 from tests.support import programs
-from tests.support.databases import HISTORY
 from tests.support.faults import NOISE, add_noise, assert_failed, nothing_changes
 from tests.support.programs import UPLOAD
 from tests.support.storage import StorageServer
+from tests.support.tables import HISTORY
 from tests.support.waiting import ends_within, wait_for
 
 REFUSED = "dial tcp 127.0.0.1:9: connect: connection refused"

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import databases
-from tests.support.databases import HISTORY
+from django_rclone_admin.models.staying import STAYING
+from tests.support import databases, tables
 from tests.support.site import Shop
+from tests.support.tables import HISTORY
 
 on_both_engines = pytest.mark.parametrize("shop", ["sqlite", "postgresql"], indirect=True)
 
@@ -17,13 +18,13 @@ def history(shop: Shop) -> list[tuple[str, str, str]]:
     return shop.execute(f"SELECT kind, status, message FROM {HISTORY} ORDER BY created_at")
 
 
-OURS = ("django_migrations", databases.SCHEDULES)
+OURS = ("django_migrations", tables.SCHEDULES)
 """Tables that differ after the restore of a backup that is older than the app."""
 
 
 def forget_the_app(shop: Shop) -> None:
     """Take the app out of the database, as it was before its first ``migrate``."""
-    for table in (*databases.TRAVELS_NOT, databases.SCHEDULES):
+    for table in (*tables.TRAVELS_NOT, tables.SCHEDULES):
         shop.execute(f"DROP TABLE {table}")
     shop.execute("DELETE FROM django_migrations WHERE app = 'django_rclone_admin'")
 
@@ -33,6 +34,10 @@ def restored(shop: Shop, *arguments: str) -> str:
     result = shop.manage("dbrestore", "--noinput", *arguments)
     assert result.code == 0, result.err
     return result.out + result.err
+
+
+def test_tables_of_this_server_are_those_that_the_tests_know():
+    assert {each._meta.db_table for each in STAYING} == set(tables.TRAVELS_NOT)
 
 
 @pytest.mark.in_turns("shop")

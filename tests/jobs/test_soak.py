@@ -22,9 +22,9 @@ import pytest
 from django_rclone_admin.core.compression import Decompressor
 from tests.support import leaks
 from tests.support.clocks import host
-from tests.support.databases import HISTORY
 from tests.support.faults import add_noise
 from tests.support.site import Shop
+from tests.support.tables import HISTORY
 from tests.support.waiting import patience, wait_for
 
 WORKER = """

@@ -11,10 +11,10 @@ from django_rclone_admin.core.rclone import Rclone
 from django_rclone_admin.core.transfer import CommandSink, transfer
 from django_rclone_admin.exceptions import Stalled
 from tests.support import programs
-from tests.support.databases import HISTORY
 from tests.support.faults import add_noise, assert_failed, nothing_changes
 from tests.support.programs import DOWNLOAD, UPLOAD
 from tests.support.storage import StorageServer
+from tests.support.tables import HISTORY
 
 LIMIT = 2
 MEGABYTE = 1 << 20

@@ -9,13 +9,13 @@ from signal import SIGKILL, SIGTERM
 import pytest
 
 from tests.support import leaks, programs, queues, web
-from tests.support.databases import HISTORY
 from tests.support.executors import NAMES
 from tests.support.faults import add_noise
 from tests.support.matrix import sampled
 from tests.support.programs import UPLOAD, Held
 from tests.support.queues import OTHER_HOST, QUEUES, Worker
 from tests.support.site import Shop
+from tests.support.tables import HISTORY
 from tests.support.waiting import wait_for
 from tests.support.web import Member, WebServer
 

@@ -5,8 +5,8 @@ import signal
 import pytest
 
 from tests.support import leaks, programs
-from tests.support.databases import HISTORY
 from tests.support.swaps import history
+from tests.support.tables import HISTORY
 
 pytestmark = pytest.mark.slow
 

@@ -10,9 +10,9 @@ from django.utils import timezone
 from django_rclone_admin import api
 from django_rclone_admin.exceptions import BackupError
 from django_rclone_admin.models import BackupRun, Status
-from tests.support.databases import HISTORY
 from tests.support.executors import NAMES
 from tests.support.site import Shop
+from tests.support.tables import HISTORY
 from tests.support.waiting import wait_for
 
 QUEUE = """

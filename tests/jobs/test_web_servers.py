@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from tests.support import leaks, programs, web
-from tests.support.databases import HISTORY
 from tests.support.faults import add_noise
 from tests.support.matrix import sampled
 from tests.support.programs import UPLOAD, Held
 from tests.support.site import Shop
+from tests.support.tables import HISTORY
 from tests.support.waiting import ends_within, wait_for
 from tests.support.web import Member, WebServer
 

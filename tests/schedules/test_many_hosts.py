@@ -13,9 +13,9 @@ from django_rclone_admin.models import BackupRun, BackupSchedule, Kind
 from django_rclone_admin.schedules import loop
 from tests.support import programs
 from tests.support.commands import document, done
-from tests.support.databases import HISTORY
 from tests.support.programs import UPLOAD
 from tests.support.site import Shop
+from tests.support.tables import HISTORY
 from tests.support.waiting import wait_for
 
 SCHEDULES = "django_rclone_admin_backupschedule"

@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from tests.support.tables import TRAVELS_NOT
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 HOME = REPOSITORY / "var" / "demo"
 
@@ -35,14 +37,8 @@ DAMAGE = (
 )
 """What goes wrong: alias, what a person would say, SQL."""
 
-# These tell what happened to the databases. They outlive a restore instead of going back in time with it.
-HISTORY = (
-    "django_migrations",
-    "django_rclone_admin_backuprun",
-    "django_rclone_admin_notice",
-    "django_rclone_admin_openedbackup",
-    "django_rclone_admin_sitehealth",
-)
+HISTORY = ("django_migrations", *TRAVELS_NOT)
+"""Tables that tell what happened to the databases. A restore leaves them as they are."""
 
 Rows = dict[str, dict[object, str]]
 """Digest of each row by its primary key, by table; and of each media file by its path."""

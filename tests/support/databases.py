@@ -7,20 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support import mysql, postgresql
-
-HISTORY = "django_rclone_admin_backuprun"
-"""The table of the run history, which a restore leaves alone."""
-OPENED = "django_rclone_admin_openedbackup"
-"""The other one: what is opened has a row there."""
-HEALTH = "django_rclone_admin_sitehealth"
-"""The kept answer about the health of the site, written anew whenever somebody looks."""
-
-NOTICE = "django_rclone_admin_notice"
-"""What somebody was told already, which is in no backup either."""
-
-TRAVELS_NOT = (HISTORY, OPENED, HEALTH, NOTICE)
-SCHEDULES = "django_rclone_admin_backupschedule"
-"""The table of the app that is in backups as those of the site are."""
+from tests.support.tables import TRAVELS_NOT
 
 Rows = dict[str, list[tuple[Any, ...]]]
 """All rows of each table, in one order."""

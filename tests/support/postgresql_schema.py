@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.support.databases import HEALTH, HISTORY, OPENED
+from tests.support.tables import HEALTH, HISTORY, OPENED
 
 LINES = r"""
 BEGIN;

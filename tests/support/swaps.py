@@ -3,7 +3,7 @@
 from contextlib import closing
 from typing import Any
 
-from tests.support import databases
+from tests.support import databases, tables
 from tests.support.postgresql import connect
 from tests.support.site import Shop
 
@@ -29,5 +29,5 @@ def rows_of(shop: Shop, database: str) -> databases.Rows:
 def history(shop: Shop) -> list[dict[str, Any]]:
     """Return all runs, the oldest first, with what matters of them."""
     names = ("id", "kind", "status", "lock", "path", "message", "log", "options", "bytes_done", "trigger")
-    found = shop.execute(f"SELECT {', '.join(names)} FROM {databases.HISTORY} ORDER BY created_at")
+    found = shop.execute(f"SELECT {', '.join(names)} FROM {tables.HISTORY} ORDER BY created_at")
     return [dict(zip(names, row, strict=True)) for row in found]
