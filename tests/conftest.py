@@ -24,7 +24,7 @@ from tests.support.mysql import MariaDBServer
 from tests.support.opened import ALIAS, Books
 from tests.support.opened import books as open_books
 from tests.support.postgresql import PostgreSQLServer
-from tests.support.remotes import SHORT_GO, Remote, find_rclone
+from tests.support.remotes import NO_AUTHORITIES, SHORT_GO, Remote, find_rclone
 from tests.support.servers import missing
 from tests.support.shops import Shops
 from tests.support.site import Shop, start_environment
@@ -73,7 +73,7 @@ def own_environment(homes: Iterator[str]) -> Iterator[None]:
     before = dict(os.environ)
     for name in filter(FOREIGN.match, before):
         del os.environ[name]
-    os.environ.update(HOME=next(homes), LANG="C.UTF-8", **SHORT_GO)
+    os.environ.update(HOME=next(homes), LANG="C.UTF-8", **SHORT_GO, **NO_AUTHORITIES)
     yield
     os.environ.clear()
     os.environ.update(before)

@@ -15,7 +15,7 @@ import pytest
 
 from tests.support import databases, leaks
 from tests.support.forking import REPOSITORY, ForkedProcess, ForkServer
-from tests.support.remotes import SHORT_GO, Remote
+from tests.support.remotes import NO_AUTHORITIES, SHORT_GO, Remote
 from tests.support.waiting import patience
 
 
@@ -64,6 +64,7 @@ class Shop:
         self.temporary.mkdir(parents=True, exist_ok=True)
         self.environment = start_environment() | {
             **SHORT_GO,
+            **NO_AUTHORITIES,
             "HOME": str(home),
             "PATH": path,
             "SHOP_HOME": str(home),
