@@ -199,7 +199,7 @@ def _undo_run(database: str, origin: Origin) -> tuple[BackupRun, Callable[[Job],
     backup = (
         find_backup(get_catalog(), notes.safety) if notes.safety else _newest_safety_backup(database, last)
     )
-    # The same checks as for a restore with another strategy.
+    # The strategy of that restore is used again: another one may not be possible here.
     strategy = RestoreOptions.from_run(last).strategy if last else None
     options = dataclasses.replace(_options(strategy, None, None), undoes=undone)
     run = _restore_run(backup, None, options, origin)

@@ -78,7 +78,7 @@ class Habits:
 
 
 def _steps(folder: str) -> Iterable[tuple[str, str]]:
-    """Give each folder on the way up, with the one that it is in."""
+    """Give each folder on the way up, with its parent."""
     way = [folder, *_above(folder)]
     return itertools.pairwise(way)
 

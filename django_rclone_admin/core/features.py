@@ -23,7 +23,7 @@ UNITS = {"": 1 << 10, "k": 1 << 10, "m": MIB, "g": 1 << 30, "t": 1 << 40}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Features:
-    """What the storage itself can do. rclone emulates some of the rest."""
+    """The abilities of the storage itself, without those that rclone emulates."""
 
     can_rename: bool
     can_copy: bool

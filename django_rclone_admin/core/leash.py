@@ -39,7 +39,7 @@ for stream in range(3):
     os.close(stream)
 watched = [woken, pipe]
 while True:
-    # Where the whole machine was asleep, all wake up together: then the others have a moment to say so.
+    # After the whole machine slept, all processes wake up together: the writer gets a moment more.
     found = select.select(watched, [], [], seconds)[0] or select.select(watched, [], [], seconds and seconds / 3)[0]
     ended, status = os.waitpid(child, os.WNOHANG)
     if ended:
@@ -53,7 +53,7 @@ while True:
     if woken in found:
         os.read(woken, 4096)
     if pipe in found and not os.read(pipe, 4096):
-        watched, seconds = [woken], None  # whoever writes there has ended, and soon we are told to
+        watched, seconds = [woken], None  # the writer has ended, and SIGTERM follows
 os.kill(child, signal.SIGKILL)
 os.waitpid(child, 0)
 os._exit(ENDED)

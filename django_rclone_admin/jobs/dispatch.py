@@ -56,7 +56,7 @@ def run_now(run: BackupRun, work: Callable[[Job], str], progress: Progress | Non
 
 
 def _will_record(run: BackupRun) -> bool:
-    """Whether the run will be recorded. If it can't begin, its failure is announced to listeners."""
+    """Whether the run will be recorded. If it can't begin, ``run_failed`` is sent."""
     try:
         return history.will_record(run)
     except BackupError as error:

@@ -106,7 +106,7 @@ def undo_by_kept(job: Job) -> str:
 
 
 def _possible(job: Job, connector: Connector, strategy: str) -> str:
-    """Return the strategy, or a possible one instead with a note. In place is tried in any case."""
+    """Return the strategy, or a possible one instead with a note. If none is possible, in place is tried."""
     reason = connector.why_not(strategy)
     if not reason:
         return strategy

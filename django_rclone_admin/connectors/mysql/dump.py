@@ -64,7 +64,7 @@ class DumpPlan:
         self.packet = self._before.packet
 
     def dumps(self) -> list[list[str]]:
-        """Return the arguments of each dump program: first for tables without their rows, then for all other rows."""
+        """Return the arguments of each dump program: first for tables whose rows are excluded, then for everything else."""
         tables = self._before.objects.get("tables", ())
         empty = [name for name in self._excluded if name in tables]
         ignored = [*self._connector.history_tables, *self._excluded]

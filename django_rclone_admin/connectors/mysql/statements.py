@@ -247,7 +247,7 @@ class Splitter:
         return at
 
     def _end_of_value(self, at: int) -> int:
-        """Return the end of a long value that began earlier; ``_inside`` says whether it ends here."""
+        """Return the end of the available part of a long value; ``_inside`` is ``rows`` if the value itself ends there."""
         text = self._buffer
         at = _end(STRING if self._inside == "string" else HEXADECIMAL, text, at)
         if at == len(text) or text[at : at + 1] == b"\\":

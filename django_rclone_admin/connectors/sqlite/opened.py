@@ -66,7 +66,7 @@ class Places:
 
     def settings(self, place: str) -> dict[str, Any]:
         live = self._connector.live
-        # The site's init command may write, and a transaction may not begin as a writing one.
+        # The site's init command may write, and an IMMEDIATE transaction needs write access.
         refused = ("init_command", "transaction_mode", "isolation_level")
         options = {key: value for key, value in live.get("OPTIONS", {}).items() if key not in refused}
         return {**live, "NAME": f"file:{quoted(place)}?mode=ro", "OPTIONS": options}
