@@ -240,6 +240,7 @@ def test_a_remote_that_is_down_is_said_on_the_page(open_site):
 # -- media --------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.in_turns("java_script_enabled")
 @pytest.mark.parametrize("java_script_enabled", [True, False], ids=["script", "no-script"])
 def test_media_are_backed_up_looked_through_and_restored(open_site, java_script_enabled):
     shop, visit = open_site("sqlite")
@@ -391,6 +392,7 @@ looker.user_permissions.set(Permission.objects.filter(codename__in=["view_backup
     expect(page.get_by_text("1 run")).to_be_visible()
 
 
+@pytest.mark.in_turns("scheme")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious_on_any_page(open_site, scheme):
     axe = Axe()

@@ -4,6 +4,7 @@ from contextlib import ExitStack, closing
 
 import pytest
 
+from tests.support.matrix import sampled
 from tests.support.pgbouncer import PgBouncer
 from tests.support.postgresql import connect
 from tests.support.postgresql_schema import AS_SUPERUSER, KINDS, NEWER, WITH_THEM, dump
@@ -25,15 +26,20 @@ def restored(shop: Shop, strategy: str) -> None:
 
 @pytest.mark.parametrize(
     "database, strategy, pooler",
-    [
+    sampled(
+        [
+            ("postgresql", "in_place", ""),
+            ("postgresql", "swap", ""),
+            ("postgresql18", "in_place", ""),
+            ("postgresql18", "swap", ""),
+            ("postgresql", "in_place", "session"),
+            ("postgresql", "in_place", "transaction"),
+            ("postgresql", "swap", "transaction"),
+        ],
         ("postgresql", "in_place", ""),
-        ("postgresql", "swap", ""),
-        ("postgresql18", "in_place", ""),
         ("postgresql18", "swap", ""),
-        ("postgresql", "in_place", "session"),
-        ("postgresql", "in_place", "transaction"),
         ("postgresql", "swap", "transaction"),
-    ],
+    ),
 )
 def test_every_kind_of_an_ordinary_owner_comes_back_to_the_letter(
     make_shop, request, database, strategy, pooler

@@ -98,6 +98,7 @@ class TestHealth:
         assert (health.level, health.last) == (Level.CRITICAL, None)
 
 
+@pytest.mark.in_turns("value")
 @pytest.mark.in_turns("field")
 @pytest.mark.parametrize("field", ["taken_at", "finished_at"])
 @pytest.mark.parametrize(

@@ -151,6 +151,7 @@ def test_run_that_dies_while_it_copies_is_made_good_by_the_next(site, tmp_path, 
     assert site.read() == wanted
 
 
+@pytest.mark.in_turns("taken_at")
 @pytest.mark.parametrize(
     "taken_at",
     ["0001-01-01T00:00:00+00:00", "9999-12-31T23:59:59.999999+00:00", "0001-01-01T00:00:00+14:00",

@@ -46,6 +46,7 @@ def spoilt(media: Media) -> str:
     return name
 
 
+@pytest.mark.in_turns("name")
 @pytest.mark.parametrize("name", ["added", "deep/1/added", "changed", "elsewhere"])
 def test_upload_during_a_restore_that_fails_stays(media_site, tmp_path, name):
     spoilt(media_site)
@@ -57,6 +58,7 @@ def test_upload_during_a_restore_that_fails_stays(media_site, tmp_path, name):
     assert leftovers(media_site) == []
 
 
+@pytest.mark.in_turns("name")
 @pytest.mark.parametrize("name", ["added", "deep/1/added", "changed"])
 def test_upload_under_a_path_that_is_restored_is_kept(media_site, tmp_path, name):
     spoilt(media_site)

@@ -37,6 +37,7 @@ def runs(shop: Shop) -> list[tuple[str, str]]:
     return shop.execute(f"SELECT kind, status FROM {HISTORY} WHERE trigger = 'schedule' ORDER BY created_at")
 
 
+@pytest.mark.in_turns("shop")
 @pytest.mark.parametrize("shop", ["sqlite", "postgresql"], indirect=True)
 @pytest.mark.parametrize("hosts", [2, 8])
 def test_of_many_hosts_that_look_at_once_one_runs_it(shop, hosts):
