@@ -1,5 +1,4 @@
 from django.apps import AppConfig
-from django.db.models.signals import pre_migrate
 from django.utils.translation import gettext_lazy as _
 
 
@@ -11,12 +10,8 @@ class RcloneAdminConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import before_migrate, checks  # noqa: F401  (registers the checks)
-        from .health import after_runs  # needs the models
+        from . import checks, receivers  # noqa: F401  (registers the checks)
         from .jobs import shutdown
-        from .notifications import worker
 
-        after_runs.connect()
-        worker.connect()
+        receivers.connect(self)
         shutdown.watch_signals()
-        pre_migrate.connect(before_migrate.back_up, sender=self)

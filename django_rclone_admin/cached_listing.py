@@ -13,7 +13,6 @@ from .conf import get_settings
 from .core.answers import Entry
 from .core.catalog import Catalog, StoredObject, judge
 from .core.manifest import Manifest, ThinManifest
-from .core.rclone import at
 from .exceptions import BackupError
 from .remote import get_catalogs, has_media, in_parallel, inspect
 from .single_flight import once, only_one
@@ -101,9 +100,7 @@ def _list(catalogs: Sequence[Catalog]) -> list[list[Entry]]:
     if len(catalogs) == 1:
         return [catalogs[0].rclone.entries(catalogs[0].folder)]
     rclone = catalogs[0].rclone
-    found = in_parallel(
-        [functools.partial(rclone.list, at(each.folder), recursive=False) for each in catalogs]
-    )
+    found = in_parallel([functools.partial(rclone.list_folder, each.folder) for each in catalogs])
     if not any(found):
         rclone.entries("")  # raises for a wrong passphrase, with which no folder has its name
     return [entries or [] for entries in found]

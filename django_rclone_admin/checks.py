@@ -12,8 +12,8 @@ from django.db import connections
 
 from .conf import NAME, get_settings, problems
 from .connectors.registry import connector_path
-from .core.file_lists import NAME as MEDIA
-from .remote import find_rclone, unknown_remote
+from .core.naming import MEDIA
+from .rclone_program import find_rclone, unknown_remote
 
 
 @register("django_rclone_admin")

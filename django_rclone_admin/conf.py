@@ -13,9 +13,9 @@ from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
+from .core.check_marks import FOLDER as CHECKS
 from .core.flags import find_problem
 from .core.naming import Naming
-from .core.records import FOLDER as CHECKS
 from .core.retention import RetentionPolicy
 from .exceptions import UsageError, gettext_noop
 from .health.limits import problems_of_health

@@ -11,14 +11,16 @@ from django.conf import settings as django_settings
 
 from .conf import get_settings
 from .core import file_lists, name_forms
-from .core.catalog import Catalog, State, StoredObject, latest
+from .core.catalog import Catalog, StoredObject, latest
 from .core.compression import Decompressor, Limit, Meter, Stage
 from .core.file_lists import MediaFile
 from .core.files import FileSource, StreamSink
 from .core.list_sink import ListSink
 from .core.local_files import LocalFiles, scan
 from .core.mirror import LISTING_SECONDS, Mirror
+from .core.naming import MEDIA
 from .core.rclone import at
+from .core.states import State
 from .core.transfer import Sink, transfer
 from .exceptions import BackupDamaged, BackupNotFound, LocalFileError, UsageError, gettext_noop
 from .remote import media_catalog
@@ -204,7 +206,7 @@ def get_time(backup: StoredObject) -> datetime | None:
 
 def last_list(lists: Sequence[StoredObject]) -> StoredObject | None:
     """Return the latest usable list."""
-    return latest(_usable(lists), file_lists.NAME)
+    return latest(_usable(lists), MEDIA)
 
 
 def find_places(

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from .core.file_lists import NAME as MEDIA
+from .core.naming import MEDIA
 from .suggestions import suggestion
 
 

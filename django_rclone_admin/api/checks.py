@@ -6,10 +6,11 @@ from collections.abc import Collection
 from datetime import timedelta
 
 from .. import clock
-from ..core.catalog import BACKUPS, StoredObject, latest
+from ..core.catalog import StoredObject, latest
 from ..core.check_marks import LEVELS, Level
 from ..core.records import Record, read_beside
 from ..core.rotation import due
+from ..core.states import BACKUPS
 from ..exceptions import BackupNotFound, UsageError, gettext_noop
 from ..jobs.dispatch import enqueue, run_now
 from ..jobs.job import Progress

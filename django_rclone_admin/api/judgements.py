@@ -8,7 +8,7 @@ from django.utils.crypto import constant_time_compare
 
 from ..conf import get_settings
 from ..connectors.registry import is_database, no_database
-from ..core.file_lists import NAME as MEDIA
+from ..core.naming import MEDIA
 from ..health import kept
 from ..health.verdict import Health
 from ..notifications import worker

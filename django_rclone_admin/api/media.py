@@ -6,9 +6,11 @@ import logging
 from collections.abc import Collection, Iterator, Sequence
 
 from ..cached_file_lists import limited, list_files, read_file
-from ..core.catalog import BACKUPS, StoredObject
-from ..core.file_lists import NAME, Difference, MediaFile
+from ..core.catalog import StoredObject
+from ..core.file_lists import Difference, MediaFile
+from ..core.naming import MEDIA
 from ..core.retention import Decision
+from ..core.states import BACKUPS
 from ..jobs.backup_media import back_up_media, compare_for_backup
 from ..jobs.dispatch import clean_up_media, enqueue, run_now
 from ..jobs.job import Progress
@@ -158,7 +160,7 @@ def prune_media_versions(*, wait: bool = True, origin: Origin = API) -> BackupRu
     :returns: the run; ``None`` if another run locks the media files, so that the next clean-up will do it.
     """
     run = _run(Kind.PRUNE, "", origin)
-    run.database = NAME
+    run.database = MEDIA
     try:
         return run_now(run, prune_versions) if wait else enqueue(run)
     except RunInProgress as error:

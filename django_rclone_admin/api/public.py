@@ -1,18 +1,20 @@
 """The list of everything that the api exports."""
 
 from ..connectors.registry import all_databases, databases_without_connector
-from ..core.catalog import State, StoredObject
+from ..core.catalog import StoredObject
 from ..core.check_marks import LEVELS
 from ..core.file_lists import Difference, MediaFile
 from ..core.records import Record
 from ..core.retention import Decision
+from ..core.states import State
 from ..doctor import PARTS, Line, Part, examine, verdict
 from ..health.coverage import has_media_files
 from ..health.levels import Level
 from ..health.verdict import DatabaseHealth, Health
+from ..jobs.at_work import stop_all
 from ..jobs.comparing import OpenedDifference
 from ..jobs.dispatch import carry_out_queued
-from ..jobs.job import Progress, stop_all
+from ..jobs.job import Progress
 from ..jobs.lock import RunInProgress
 from ..jobs.plan import RestorePlan
 from ..jobs.restore_media import MediaPlan

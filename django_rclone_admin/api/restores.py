@@ -14,7 +14,8 @@ from django.db import DatabaseError, connections, router
 
 from ..conf import get_settings
 from ..connectors.registry import get_connector
-from ..core.catalog import State, StoredObject
+from ..core.catalog import StoredObject
+from ..core.states import State
 from ..exceptions import BackupError, BackupNotFound, gettext_noop
 from ..jobs import lock, undo
 from ..jobs.dispatch import enqueue, run_now

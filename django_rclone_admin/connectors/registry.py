@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
@@ -12,7 +13,9 @@ from django.utils.module_loading import import_string
 
 from ..conf import get_settings
 from ..exceptions import UsageError, gettext_noop
-from .base import Connector
+
+if TYPE_CHECKING:  # the system checks ask for paths alone
+    from .base import Connector
 
 _PACKAGE = "django_rclone_admin.connectors"
 POSTGRESQL = f"{_PACKAGE}.postgresql.PgDumpConnector"

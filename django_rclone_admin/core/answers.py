@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 from datetime import datetime
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ..exceptions import RemoteDenied, RemoteError, gettext_noop
-from .programs import Completed
+
+if TYPE_CHECKING:
+    from .programs import Completed
 
 T = TypeVar("T")
 

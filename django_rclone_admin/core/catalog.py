@@ -6,33 +6,17 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from . import check_marks
 from .answers import Entry, read_stamp
 from .check_marks import AHEAD, CheckMark
 from .manifest import MANIFEST_BYTES, Manifest, ManifestReader
 from .naming import MANIFEST, PIN, Naming, ParsedName, partial_run
-from .rclone import Rclone
+from .states import RESTORABLE, State
 
-
-class State(StrEnum):
-    """The state of an object in a backup folder."""
-
-    COMPLETE = "complete"
-    """Its manifest exists and names its size."""
-    LEGACY = "legacy"
-    """It has a backup's name but no manifest: nothing can be checked beforehand."""
-    DAMAGED = "damaged"
-    """It is empty, its size differs from the manifest, the manifest can't be read, or it failed a check."""
-    INCOMPLETE = "incomplete"
-    """An upload in flight, or the remains of one. Never a backup."""
-    FOREIGN = "foreign"
-    """An unknown file: its name is not one of ours."""
-
-
-RESTORABLE = (State.COMPLETE, State.LEGACY)
-BACKUPS = (State.COMPLETE, State.LEGACY, State.DAMAGED)
+if TYPE_CHECKING:  # who only looks at what a catalog gave does not pay for the client
+    from .rclone import Rclone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,8 @@ from enum import StrEnum
 AHEAD = timedelta(minutes=10)
 """How far the clocks of two hosts may differ before a time counts as wrong."""
 STAMP = "%Y%m%dT%H%M%SZ"
+FOLDER = "checks"
+"""The folder of all records on the remote, with a subfolder for each year."""
 SEPARATOR = ".check."
 """The part that follows the name of a backup in the names of its records."""
 
@@ -149,6 +151,8 @@ def proofs(marks: Iterable[CheckMark]) -> tuple[CheckMark, ...]:
 
 def _standing(marks: Iterable[CheckMark], outcome: Outcome) -> tuple[CheckMark, ...]:
     marks = tuple(marks)
+    if not marks:  # most of a hundred thousand backups have none
+        return ()
     found = [
         each
         for each in marks

@@ -27,8 +27,6 @@ from ..exceptions import (
 from .answers import Entry, read_stamp
 from .manifest import LIMIT
 
-NAME = "media"
-"""Stands in the names of file lists where other backups have the alias of a database."""
 LEFTOVER = re.compile(r"\.[0-9a-z]{8}\.partial$", re.IGNORECASE)
 """rclone's name for a file during the copy. A file of that name afterwards was left by a run that died."""
 OUTSIDE = re.compile(r"(^|/)\.{0,2}(/|$)")

@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import pairwise
 from statistics import median
 
-from .catalog import RESTORABLE, StoredObject
+from .catalog import StoredObject
 from .retention import RetentionPolicy, decide
+from .states import RESTORABLE
 
 AHEAD = timedelta(days=400)
 """How far the forecast looks ahead."""

@@ -13,6 +13,9 @@ from .check_marks import SEPARATOR as CHECK
 MANIFEST, PIN, PARTIAL = ".manifest.json", ".keep", ".partial-"
 """The suffixes of the objects that belong to a backup."""
 
+MEDIA = "media"
+"""Stands in the names of file lists where other backups have the alias of a database."""
+
 UNITS = {
     "%Y": ("year", 4),
     "%m": ("month", 2),

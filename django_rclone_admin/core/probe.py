@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from ..exceptions import BackupError, RemoteError, gettext_noop
-from .rclone import Rclone, at
+from .rclone import Rclone
 
 PREFIX = ".django-rclone-admin-probe-"
 OURS = re.compile(re.escape(PREFIX) + r"(\d{14})-[0-9a-f]{8}(-renamed)?")
@@ -74,7 +74,7 @@ def _remove(rclone: Rclone, folder: str, path: str) -> None:
     own = {path.rpartition("/")[2], f"{path.rpartition('/')[2]}-renamed"}
     for name in sorted(own):
         rclone.delete("/".join(filter(None, (folder, name))))
-    there = {each.name for each in rclone.list(at(folder), recursive=False) or []}
+    there = {each.name for each in rclone.list_folder(folder) or []}
     for name in there - own:
         if (left := OURS.fullmatch(name)) and _age(left[1]) > LEFT_AFTER:
             rclone.delete("/".join(filter(None, (folder, name))))

@@ -22,7 +22,7 @@ from .control import Control
 from .manifest import Manifest, ManifestReader
 from .naming import MANIFEST, PARTIAL, partial
 from .patience import look_until
-from .rclone import NameTaken, Rclone, at
+from .rclone import NameTaken, Rclone
 from .retry import retry
 from .store import Stored, digest, pour
 from .transfer import CommandSink, Source
@@ -153,7 +153,7 @@ class Upload:
     # -- verification -------------------------------------------------------------------------------------------------
 
     def _list(self) -> list[Entry]:
-        return self.catalog.rclone.list(at(self.catalog.folder), recursive=False) or []
+        return self.catalog.rclone.list_folder(self.catalog.folder) or []
 
     def _see(self, expected: Mapping[str, int], *, renamed: str = "") -> list[Entry]:
         """Wait until the folder has objects of these sizes, by path; return its entries.

@@ -86,6 +86,10 @@ class Rclone:
         done = self.call(["lsjson", "--no-mimetype", "--no-modtime", "-vv"], at(""))
         return {each.name for each in listed(done) or []}
 
+    def list_folder(self, folder: str) -> list[Entry] | None:
+        """Return the objects of a folder, without those of its subfolders, or ``None`` when it is not there."""
+        return self.list(at(folder), recursive=False)
+
     def list(self, place: str, *, recursive: bool, filters: Sequence[str] = ()) -> list[Entry] | None:
         """Return the objects of any place that rclone knows, or ``None`` when it does not exist."""
         depth = ["--recursive"] if recursive else []
@@ -177,7 +181,7 @@ class Rclone:
 
     def _is_listed(self, path: str) -> bool:
         folder, _slash, name = path.rpartition("/")
-        return name in {entry.name for entry in self.list(at(folder), recursive=False) or []}
+        return name in {entry.name for entry in self.list_folder(folder) or []}
 
     def free(self) -> int | None:
         """Return the free bytes on the remote, or ``None`` if the storage does not report them."""

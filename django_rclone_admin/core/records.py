@@ -19,15 +19,13 @@ from typing import Any
 from ..exceptions import BackupDamaged, BackupError, RemoteError, gettext_noop
 from .answers import Entry
 from .catalog import StoredObject
-from .check_marks import AHEAD, STAMP, CheckMark, Level, Outcome, read_stamp
+from .check_marks import AHEAD, FOLDER, STAMP, CheckMark, Level, Outcome, read_stamp
 from .manifest import BEGINNING
 from .printable import printable
 from .rclone import Rclone
 from .rclone import at as in_remote
 
 FORMAT = 1
-FOLDER = "checks"
-"""The folder of the chain on the remote, with a subfolder for each year."""
 KEPT = timedelta(days=400)
 """How long the chain keeps a record."""
 RECORD_BYTES = 16 << 20

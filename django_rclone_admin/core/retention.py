@@ -9,9 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
+from typing import TYPE_CHECKING
 
 from ..exceptions import UsageError, gettext_noop
-from .catalog import RESTORABLE, State, StoredObject
+from .states import RESTORABLE, State
+
+if TYPE_CHECKING:
+    from .catalog import StoredObject
 
 SAFETY_PERIOD = timedelta(days=7)
 """How long a safety backup is kept, so that the restore can be undone."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from .catalog import RESTORABLE, StoredObject
+from .catalog import StoredObject
 from .check_marks import LEVELS, Level
+from .states import RESTORABLE
 
 
 def highest(backup: StoredObject, level: Level) -> Level:

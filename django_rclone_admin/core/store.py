@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ..exceptions import BackupError, EmptyDump, RemoteError, gettext_noop
-from .catalog import Catalog, State, StoredObject
+from .catalog import Catalog, StoredObject
 from .command import Command
 from .compression import Compressor, Counter, Meter, Stage
 from .control import Control
 from .manifest import Manifest
 from .naming import MANIFEST, PIN, partial_run
 from .programs import run
+from .states import State
 from .transfer import CommandSource, Sink, Source, transfer
 
 UNKNOWN_PARTIAL_AGE = timedelta(days=1)

@@ -13,11 +13,12 @@ from ..cached_listing import PAGE_TIMEOUT
 from ..connectors.base import Connector
 from ..connectors.registry import all_databases, get_connector, is_database
 from ..core import findings
-from ..core.catalog import BACKUPS, StoredObject
+from ..core.catalog import StoredObject
 from ..core.features import Features, read_features
 from ..core.findings import Finding
 from ..core.probe import Step
 from ..core.rclone import Rclone
+from ..core.states import BACKUPS
 from ..exceptions import BackupError, gettext_noop
 from ..remote import get_catalogs, get_rclone
 

@@ -18,7 +18,8 @@ from ..core.probe import Step, probe
 from ..exceptions import BackupError, gettext_noop
 from ..jobs import history
 from ..models.runs import BackupRun
-from ..remote import find_rclone, has_media, in_parallel, unknown_remote
+from ..rclone_program import find_rclone, unknown_remote
+from ..remote import has_media, in_parallel
 from .check import Check, Site
 
 OLDEST = (1, 60)

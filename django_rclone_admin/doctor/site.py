@@ -21,8 +21,8 @@ from .. import clock, media, wording
 from ..conf import get_settings
 from ..connectors.registry import all_databases, get_connector
 from ..core import findings, temporary
-from ..core.file_lists import NAME
 from ..core.findings import Finding
+from ..core.naming import MEDIA
 from ..exceptions import BackupError, gettext_noop
 from ..executors import Answering, get_executor
 from ..jobs import history
@@ -71,7 +71,7 @@ def _media_read(site: Site) -> Iterator[Finding]:
 def _has_media_backup(site: Site) -> bool:
     """Whether there is a media backup, so that media files must have existed."""
     try:
-        return NAME in site.newest
+        return MEDIA in site.newest
     except BackupError:  # unknown; the folder is missing nevertheless
         return True
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import functools
 import logging
-from typing import Any
 
 from django.db import connections
 
-from .. import signals
 from ..jobs import history
 from ..jobs.history_thread import HistoryThread
 from ..models.runs import BackupRun
@@ -20,13 +18,8 @@ PATIENCE = 5
 """How long the end of a run waits for the database of the history."""
 
 
-def connect() -> None:
-    """Connect to the signals for the end of every run."""
-    for signal in (signals.run_finished, signals.run_failed):
-        signal.connect(_note, dispatch_uid="django_rclone_admin.health", weak=False)
-
-
-def _note(run: BackupRun, **kwargs: Any) -> None:
+def note_end(run: BackupRun) -> None:
+    """Update the stored facts after a run."""
     if run._state.adding:
         return  # its row is missing, because the history can't be written
     alias = history.database()

@@ -13,11 +13,13 @@ from .. import clock, wording
 from ..cached_listing import PAGE_TIMEOUT, cache_key, cached_objects, with_manifests
 from ..conf import get_settings
 from ..connectors.registry import all_databases, get_connector
-from ..core.catalog import State, StoredObject, latest
+from ..core.catalog import StoredObject, latest
 from ..core.check_marks import Outcome
-from ..core.file_lists import NAME as MEDIA
+from ..core.naming import MEDIA
+from ..core.states import State
 from ..exceptions import BackupError, ProgramMissing
-from ..remote import find_rclone, get_rclone
+from ..rclone_program import find_rclone
+from ..remote import get_rclone
 from ..single_flight import once
 from ..site_cache import site_cache
 from . import history_facts

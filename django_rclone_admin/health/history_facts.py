@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from .. import clock
 from ..connectors.registry import all_databases
-from ..core.file_lists import NAME as MEDIA
+from ..core.naming import MEDIA
 from ..jobs import history, stale
 from ..models.runs import ACTIVE, BackupRun, Kind, Status
 from ..models.schedules import Action, BackupSchedule

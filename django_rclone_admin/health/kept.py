@@ -15,7 +15,7 @@ from .. import clock
 from ..conf import get_settings
 from ..connectors.registry import all_databases
 from ..core.check_marks import AHEAD
-from ..core.file_lists import NAME as MEDIA
+from ..core.naming import MEDIA
 from ..jobs import history
 from ..jobs.stale import outside_request, without_waiting
 from ..models.health import SiteHealth

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from ..core.file_lists import NAME as MEDIA
+from ..core.naming import MEDIA
 from ..suggestions import suggestion
 from .levels import Rule
 

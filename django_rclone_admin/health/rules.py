@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from .. import wording
-from ..core.catalog import State
+from ..core.states import State
 from .facts import PartFacts
 from .levels import Finding, Level, Rule
 from .limits import Limits

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from django.utils import timezone
 
 from .. import clock
-from ..core.catalog import State
 from ..core.check_marks import DAMAGING, Level, Outcome
+from ..core.states import State
 from ..jobs.options import VerifyOptions
 from ..models.runs import BackupRun, Trigger
 from .facts import DAYS, BackupFacts, Day, PartFacts

@@ -14,6 +14,7 @@ from ..core.catalog import Catalog
 from ..core.compression import ZSTD
 from ..core.file_lists import Difference, MediaFile
 from ..core.files import FileSource
+from ..core.naming import MEDIA
 from ..core.publishing import Upload
 from ..media import get_mirror, last_list, local_files, media_in
 from ..remote import media_catalog
@@ -66,7 +67,7 @@ def _store_list(job: Job, catalog: Catalog, mirrored: Mirrored) -> None:
     size = sum(each.size for each in files)
     upload = Upload(
         catalog=catalog,
-        database=file_lists.NAME,
+        database=MEDIA,
         taken_at=taken_at,
         extension="jsonl",
         compression=ZSTD,

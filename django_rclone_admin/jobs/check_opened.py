@@ -10,8 +10,8 @@ from django.utils.translation import gettext as _
 
 from ..connectors.base import Connector
 from ..connectors.registry import get_connector
-from ..core.catalog import State
 from ..core.check_marks import Level
+from ..core.states import State
 from ..exceptions import (
     BackupError,
     CheckFailed,

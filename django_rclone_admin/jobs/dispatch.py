@@ -10,17 +10,18 @@ from django.db import transaction
 from django.utils.translation import gettext
 
 from .. import signals, wording
-from ..core.file_lists import NAME as MEDIA
+from ..core.naming import MEDIA
 from ..core.retention import Decision
 from ..exceptions import BackupError, Stopped, gettext_noop
 from ..executors import Executor, ProcessExecutor, get_executor
 from ..models.runs import BackupRun, Kind, Origin, Status
-from . import history, lock, shutdown, stale
+from . import history, lock, stale
 from .backup import back_up
 from .backup_media import back_up_media
 from .job import Job, Progress, carry_out
 from .opening import open_backup
 from .options import BackupOptions, RestoreOptions, UndoOptions, VerifyOptions
+from .process_exit import watch_exit
 from .prune import Pruning
 from .prune_media import MediaPruning, prune_versions
 from .put_live import put_live
@@ -83,7 +84,7 @@ def _submit(run: BackupRun, executor: Executor) -> None:
     if isinstance(executor, ProcessExecutor):
         executor.ended = _process_ended
     if executor.in_process:
-        shutdown.watch_exit()
+        watch_exit()
         waiting.add(str(run.pk))
     try:
         executor.submit(carry_out_queued, str(run.pk))

@@ -22,6 +22,7 @@ from ..models import beats
 from ..models.runs import BackupRun, Kind, Status
 from ..remote import get_catalog
 from . import history
+from .at_work import running
 from .connections import interruptible
 from .heart import Heart
 
@@ -29,10 +30,6 @@ logger = logging.getLogger("django_rclone_admin")
 
 T = TypeVar("T")
 Progress = Callable[[BackupRun], None]
-
-running: dict[str, Control] = {}
-"""The controls of the runs of this process, by run id."""
-
 
 CHANGED: dict[str, str] = {
     Kind.MEDIA_BACKUP: gettext_noop(
@@ -241,11 +238,3 @@ def _fail(job: Job, error: BaseException) -> None:
     job.count()
     job.save()
     job.send_robust(signals.run_failed, exception=error)
-
-
-def stop_all(error: BackupError) -> bool:
-    """Stop every run of this process with this error; false if there is none. Safe in a signal handler."""
-    controls = list(running.values())
-    for control in controls:
-        control.stop(error)
-    return bool(controls)

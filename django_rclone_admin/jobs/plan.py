@@ -11,9 +11,10 @@ from .. import clock
 from ..conf import get_settings
 from ..connectors.base import Connector, Facts
 from ..connectors.registry import get_connector
-from ..core.catalog import State, StoredObject
+from ..core.catalog import StoredObject
 from ..core.check_marks import CheckMark
 from ..core.engines import engine_name
+from ..core.states import State
 from ..exceptions import BackupDamaged, BackupNotFound, RestoreRefused, UsageError, gettext_noop
 from . import history
 from .facts import ask

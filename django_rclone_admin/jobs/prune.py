@@ -9,8 +9,9 @@ from django.utils.translation import gettext as _
 
 from .. import clock
 from ..conf import get_settings
-from ..core.catalog import BACKUPS, StoredObject
+from ..core.catalog import StoredObject
 from ..core.retention import Decision, decide
+from ..core.states import BACKUPS
 from ..core.store import remove
 from ..exceptions import BackupError
 from .job import Job

@@ -7,8 +7,6 @@ them, and then proceeds as usual.
 from __future__ import annotations
 
 import contextlib
-import functools
-import os
 import signal
 import socket
 import threading
@@ -16,11 +14,8 @@ import time
 from collections.abc import Iterator
 from types import FrameType
 
-from django.db import connections
-
 from ..exceptions import Cancelled, Interrupted, Stopped, gettext_noop
-from .job import running, stop_all
-from .waiting import waiting
+from .at_work import running, stop_all, waiting
 
 SECONDS = 9.0
 """How long the process waits for its runs; servers kill a worker that takes much longer."""
@@ -36,25 +31,6 @@ SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 class Abandoned(KeyboardInterrupt):
     """A second Ctrl-C: the command did not wait for the work."""
-
-
-@functools.cache  # only the first call has an effect
-def watch_exit() -> None:
-    """Stop the runs of this process when its main thread ends.
-
-    ``atexit`` is too late: from Python 3.12 on no thread can be started then, and cleaning up needs some. But threads
-    that are not daemons are joined earlier.
-    """
-    threading.Thread(target=_await_exit, name="exit of the process").start()
-
-
-def _await_exit() -> None:
-    threading.main_thread().join()
-    try:
-        waiting.give_up()
-        stop_and_wait()
-    finally:
-        connections.close_all()
 
 
 def stop_and_wait() -> None:
@@ -152,8 +128,3 @@ def _stop(number: int) -> bool:
 
 def _abandon(number: int, frame: FrameType | None) -> None:
     raise Abandoned
-
-
-# In a forked process: the runs belong to the parent, and its threads don't exist here.
-os.register_at_fork(after_in_child=running.clear)
-os.register_at_fork(after_in_child=watch_exit.cache_clear)

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from ..models import beats
 from ..models.runs import BackupRun, BackupRunQuerySet, Status
-from . import history, stale
+from . import at_work, history, stale
 
 logger = logging.getLogger("django_rclone_admin")
 
@@ -28,30 +28,31 @@ class Waiting:
 
     def clear(self) -> None:
         """Forget all runs: after a fork they wait in the parent process."""
-        self._ids: set[str] = set()
+        at_work.waiting.clear()
         self._keeper: threading.Thread | None = None
         self._lock = threading.Lock()
 
     def add(self, run_id: str) -> None:
         """Start writing heartbeats for a queued run."""
         with self._lock:
-            self._ids.add(run_id)
+            at_work.waiting.add(run_id)
             if self._keeper is None:
                 self._keeper = threading.Thread(target=self._beat, name="waiting runs", daemon=True)
                 self._keeper.start()
 
     def __bool__(self) -> bool:
-        return bool(self._ids)
+        return bool(at_work.waiting)
 
     def remove(self, run_id: str) -> None:
         """Stop writing: the run has ended, or will not start. A started run writes its own heartbeats."""
         with self._lock:
-            self._ids.discard(run_id)
+            at_work.waiting.discard(run_id)
 
     def give_up(self) -> None:
         """At the end of the process, close every waiting run as not started, so that no other process starts it."""
         with self._lock:
-            left, self._ids = list(self._ids), set()
+            left = list(at_work.waiting)
+            at_work.waiting.clear()
         if not left:
             return
         try:
@@ -65,10 +66,10 @@ class Waiting:
             while True:
                 time.sleep(BEAT)
                 with self._lock:
-                    if not self._ids:
+                    if not at_work.waiting:
                         self._keeper = None
                         return
-                    waiting = list(self._ids)
+                    waiting = list(at_work.waiting)
                 _write_beat(waiting)
         finally:
             connections.close_all()

@@ -9,9 +9,9 @@ from django.db import NotSupportedError, models
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from ..core.catalog import State
 from ..core.check_marks import Level
 from ..core.retention import SAFETY_PERIOD
+from ..core.states import State
 from .fields import ListedDateTimeField
 from .queryset import BackupQuerySet
 from .runs import Trigger

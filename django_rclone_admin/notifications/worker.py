@@ -11,11 +11,9 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 from django.db import connections
 
-from .. import signals
 from ..exceptions import BackupError
 from ..health.kept import last_known
 from ..models.runs import BackupRun, Status, Trigger
@@ -94,25 +92,20 @@ def finish_before_exit() -> None:
 atexit.register(finish_before_exit)
 
 
-def connect() -> None:
-    """Connect to the signals for the beginning and the end of every run."""
-    signals.run_started.connect(_started, dispatch_uid="django_rclone_admin.notify", weak=False)
-    for signal in (signals.run_finished, signals.run_failed):
-        signal.connect(_ended, dispatch_uid="django_rclone_admin.notify", weak=False)
-
-
 def look_again() -> None:
     """Announce what has changed after a look at the health."""
     if _is_configured():
         worker.add(announce_changes)
 
 
-def _started(run: BackupRun, **kwargs: Any) -> None:
+def note_start(run: BackupRun) -> None:
+    """Tell monitors that a run has begun."""
     if _is_watched(run):
         worker.add(functools.partial(_call_monitors, copy.copy(run), "start", "in_progress"))
 
 
-def _ended(run: BackupRun, **kwargs: Any) -> None:
+def note_end(run: BackupRun) -> None:
+    """Tell monitors and people how a run has ended."""
     if not _is_configured():
         return
     if _is_watched(run):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from django import template
 from django.utils.formats import date_format
@@ -11,7 +12,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from .. import wording
-from ..health.facts import Day, PartFacts
+
+if TYPE_CHECKING:
+    from ..health.facts import Day, PartFacts
 
 register = template.Library()
 

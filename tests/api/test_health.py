@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from django_rclone_admin import api
 from django_rclone_admin.conf import problems
-from django_rclone_admin.health import Level
+from django_rclone_admin.health.levels import Level
 from django_rclone_admin.models import BackupRun, Kind, Status
 from tests.support.backups import Backups
 

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from django_rclone_admin.core.answers import Entry
-from django_rclone_admin.core.catalog import State, latest
+from django_rclone_admin.core.catalog import latest
 from django_rclone_admin.core.manifest import Manifest
+from django_rclone_admin.core.states import State
 from django_rclone_admin.exceptions import RemoteDenied, RemoteError
 from tests.support.engine import NAMING, local_catalog, local_rclone
 from tests.support.programs import wrapper

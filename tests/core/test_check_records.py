@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from django_rclone_admin.core import records, store
-from django_rclone_admin.core.catalog import State, latest
+from django_rclone_admin.core.catalog import latest
 from django_rclone_admin.core.check_marks import CheckMark, Level, Outcome, failures, parse, proofs
 from django_rclone_admin.core.manifest import Manifest
 from django_rclone_admin.core.records import Record
 from django_rclone_admin.core.retention import RetentionPolicy, decide
+from django_rclone_admin.core.states import State
 from django_rclone_admin.exceptions import BackupDamaged
 from tests.support.engine import NAMING
 

@@ -19,7 +19,8 @@ folder, binary, raw, says, line = pathlib.Path(sys.argv[1]), sys.argv[2], int(sy
 settings.configure(DJANGO_RCLONE={"REMOTE": str(folder), "RCLONE_BINARY": binary})
 django.setup()
 from django_rclone_admin import media, remote
-from django_rclone_admin.core.catalog import State, StoredObject
+from django_rclone_admin.core.catalog import StoredObject
+from django_rclone_admin.core.states import State
 from django_rclone_admin.core.compression import Compressor
 from django_rclone_admin.core.manifest import Manifest
 from django_rclone_admin.exceptions import BackupDamaged

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from django_rclone_admin.core.catalog import State, StoredObject
+from django_rclone_admin.core.catalog import StoredObject
 from django_rclone_admin.core.forecast import forecast, rhythm
 from django_rclone_admin.core.retention import RetentionPolicy
+from django_rclone_admin.core.states import State
 
 NOW = datetime(2026, 11, 26, 3, 0, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -4,11 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from django_rclone_admin.core.catalog import State, latest
+from django_rclone_admin.core.catalog import latest
 from django_rclone_admin.core.control import Control
 from django_rclone_admin.core.manifest import Manifest
 from django_rclone_admin.core.naming import Naming
 from django_rclone_admin.core.publishing import Upload
+from django_rclone_admin.core.states import State
 from django_rclone_admin.core.store import digest, remove, set_pin, sweep
 from django_rclone_admin.core.transfer import CommandSource
 from django_rclone_admin.exceptions import BackupError, EmptyDump, ProgramFailed, Stalled

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from django_rclone_admin.core import patience
-from django_rclone_admin.core.catalog import State
 from django_rclone_admin.core.control import Control
 from django_rclone_admin.core.manifest import Manifest
 from django_rclone_admin.core.publishing import Upload
+from django_rclone_admin.core.states import State
 from django_rclone_admin.core.transfer import CommandSource
 from django_rclone_admin.exceptions import BackupError
 from tests.support.engine import SOURCE, local_catalog, python

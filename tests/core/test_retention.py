@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_rclone_admin.core.catalog import State, StoredObject
+from django_rclone_admin.core.catalog import StoredObject
 from django_rclone_admin.core.manifest import Manifest
 from django_rclone_admin.core.retention import SAFETY_PERIOD, RetentionPolicy, decide
+from django_rclone_admin.core.states import State
 from django_rclone_admin.exceptions import UsageError
 from tests.support.engine import NAMING
 

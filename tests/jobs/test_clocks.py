@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from django_rclone_admin import api
-from django_rclone_admin.health import Level
+from django_rclone_admin.health.levels import Level
 from tests.support.backups import DAY, manifest_of
 from tests.support.commands import document, done
 

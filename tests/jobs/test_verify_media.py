@@ -3,7 +3,7 @@
 import pytest
 
 from django_rclone_admin import api
-from django_rclone_admin.core import records
+from django_rclone_admin.core import check_marks
 from django_rclone_admin.exceptions import BackupDamaged, CheckFailed
 from django_rclone_admin.jobs import check_media
 
@@ -109,7 +109,7 @@ def test_records_are_no_media(media_site):
     name = media_site.back_up()
     check(name)
     before = [
-        each for each in media_site.remote.names() if ".check." in each or each.startswith(records.FOLDER)
+        each for each in media_site.remote.names() if ".check." in each or each.startswith(check_marks.FOLDER)
     ]
     media_site.write({"a.txt": b"changed"})
 

@@ -17,9 +17,9 @@ from django.dispatch import Signal
 
 from django_rclone_admin import api, conf, exceptions, executors, models, signals
 from django_rclone_admin.connectors.base import OPTIONS
-from django_rclone_admin.core.catalog import State
 from django_rclone_admin.core.manifest import Manifest
 from django_rclone_admin.core.retention import RetentionPolicy
+from django_rclone_admin.core.states import State
 from django_rclone_admin.exceptions import BackupError
 from django_rclone_admin.health.levels import Rule
 from django_rclone_admin.health.limits import Limits, SiteLimits
