@@ -279,10 +279,7 @@ class Server:
             raise interruption
 
     def run_to_end(self, schema: str, script: bytes) -> tuple[Completed, BaseException | None]:
-        """Execute a script of statements by the client program, which stops at the first error.
-
-        It continues if this process is interrupted; the interruption is returned.
-        """
+        """Execute a script by the client program to its end, even if this process is interrupted; see ``run_script``."""
         return run_script(self._connector.script(schema), script)
 
     def drop_quietly(self, schema: str) -> None:
