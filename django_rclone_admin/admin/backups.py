@@ -15,8 +15,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.utils.translation import gettext, ngettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST
 
 from .. import api, wording
@@ -87,12 +87,12 @@ class BackupAdmin(BackupColumns, Restores, Opens, Files, Checks, Doctor, Deletin
             },
         ),
         (
-            _("Origin"),
+            gettext_lazy("Origin"),
             {"fields": ("trigger", "shown_run", "host", "shown_engine", "tool_version")},
         ),
-        (_("Bytes"), {"fields": ("shown_raw_size", "compression", "sha256", "path")}),
+        (gettext_lazy("Bytes"), {"fields": ("shown_raw_size", "compression", "sha256", "path")}),
         (
-            _("Content"),
+            gettext_lazy("Content"),
             {
                 "fields": (
                     "shown_tables",
@@ -109,8 +109,11 @@ class BackupAdmin(BackupColumns, Restores, Opens, Files, Checks, Doctor, Deletin
     )
     media_fieldsets = (
         fieldsets[0],
-        (_("Origin"), {"fields": ("trigger", "shown_run", "host", "django_version", "package_version")}),
-        (_("List of the files"), {"fields": ("shown_raw_size", "compression", "sha256", "path")}),
+        (
+            gettext_lazy("Origin"),
+            {"fields": ("trigger", "shown_run", "host", "django_version", "package_version")},
+        ),
+        (gettext_lazy("List of the files"), {"fields": ("shown_raw_size", "compression", "sha256", "path")}),
     )
 
     # -- permissions ------------------------------------------------------------------------------------------------
@@ -135,7 +138,7 @@ class BackupAdmin(BackupColumns, Restores, Opens, Files, Checks, Doctor, Deletin
         """List all backups, or none when the remote does not answer; then the page says so."""
         sees_runs = self.has_history(request) and has_permission(request, "view", "backuprun")
         context = {
-            "title": _("Backups"),
+            "title": gettext_lazy("Backups"),
             "may_run": has_permission(request, "run"),
             "everything": {"databases": api.all_databases(), "media": api.has_media_files()},
             "may_see_runs": has_permission(request, "view", "backuprun"),
@@ -190,11 +193,11 @@ class BackupAdmin(BackupColumns, Restores, Opens, Files, Checks, Doctor, Deletin
 
     # -- actions ----------------------------------------------------------------------------------------------------
 
-    @admin.action(description=_("Pin selected"), permissions=["pin"])
+    @admin.action(description=gettext_lazy("Pin selected"), permissions=["pin"])
     def pin_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         self._set_pins(request, list(queryset), pinned=True)
 
-    @admin.action(description=_("Unpin selected"), permissions=["pin"])
+    @admin.action(description=gettext_lazy("Unpin selected"), permissions=["pin"])
     def unpin_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         self._set_pins(request, list(queryset), pinned=False)
 
@@ -202,7 +205,7 @@ class BackupAdmin(BackupColumns, Restores, Opens, Files, Checks, Doctor, Deletin
         try:
             for each in backups:
                 api.pin_backup(each.path, pinned=pinned)
-                self.log_change(request, each, gettext("Pinned.") if pinned else gettext("Unpinned."))
+                self.log_change(request, each, _("Pinned.") if pinned else _("Unpinned."))
         except BackupError as error:
             show_error(request, error)
             return
@@ -248,14 +251,14 @@ class BackupAdmin(BackupColumns, Restores, Opens, Files, Checks, Doctor, Deletin
         require_permission(request, "run")
         form = RunBackupForm(request.POST if request.method == "POST" else None)
         if not form.is_valid():
-            return self.page(request, "run_now", {"title": _("Back up now"), "form": form})
+            return self.page(request, "run_now", {"title": gettext_lazy("Back up now"), "form": form})
         options = {key: form.cleaned_data[key] for key in ("label", "clean")}
         options["origin"] = origin_of(request)
         starts: list[tuple[str, Callable[..., BackupRun]]] = [
             (database, functools.partial(api.start_backup_database, database)) for database in form.chosen
         ]
         if form.cleaned_data.get("media"):
-            starts.append((gettext("media files"), api.start_backup_media))
+            starts.append((_("media files"), api.start_backup_media))
         options["group"] = str(uuid.uuid4()) if len(starts) > 1 else ""
         runs = [run for name, start in starts if (run := self._start(request, name, start, options))]
         if len(runs) == 1 and has_permission(request, "view", "backuprun"):
@@ -274,7 +277,7 @@ class BackupAdmin(BackupColumns, Restores, Opens, Files, Checks, Doctor, Deletin
         except BackupError as error:
             show_error(request, error)
             return None
-        message = gettext("Backup of “%(database)s” started.") % {"database": name}
+        message = _("Backup of “%(database)s” started.") % {"database": name}
         self.log_change(request, run, message)
         messages.success(request, message)
         return run
@@ -290,7 +293,7 @@ class BackupAdmin(BackupColumns, Restores, Opens, Files, Checks, Doctor, Deletin
         require_permission(request, "view")
         health = api.health()
         if "HX-Request" not in request.headers:  # a link followed without JavaScript
-            return self.page(request, "health", {"title": _("Health"), "health": health})
+            return self.page(request, "health", {"title": gettext_lazy("Health"), "health": health})
         request.current_app = self.admin_site.name
         return TemplateResponse(request, f"admin/{APP}/includes/health.html", {"health": health})
 
@@ -300,7 +303,7 @@ class BackupAdmin(BackupColumns, Restores, Opens, Files, Checks, Doctor, Deletin
         require_permission(request, "download")
         backup = get_backup_or_404(object_id)
         stored, stream = api.read_backup(backup.path)
-        self.log_change(request, backup, gettext("Downloaded."))
+        self.log_change(request, backup, _("Downloaded."))
         return download(request, stored.name, stored.size, stream)
 
     @shows_errors

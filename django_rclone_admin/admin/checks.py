@@ -10,8 +10,8 @@ from django.contrib.admin.utils import quote
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html, format_html_join
-from django.utils.translation import gettext, ngettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 
 from .. import api, wording
 from ..exceptions import BackupError
@@ -39,12 +39,12 @@ class Checks(Pages):
     def has_verify_permission(self, request: HttpRequest) -> bool:
         return has_permission(request, "verify")
 
-    @admin.display(description=_("proven"), ordering="proven_at")
+    @admin.display(description=gettext_lazy("proven"), ordering="proven_at")
     def shown_proven(self, backup: Backup) -> str:
         if failed := next((each for each in backup.checks if each["level"] == backup.failed), None):
             return result(failed)
         if not backup.proven:
-            return format_html('<span class="dra-quiet">{}</span>', gettext("never checked"))
+            return format_html('<span class="dra-quiet">{}</span>', _("never checked"))
         return format_html(
             '<span class="dra-nowrap" title="{}">✓ {} <span class="dra-quiet">{}</span></span>',
             wording.time(backup.proven_at),
@@ -52,7 +52,7 @@ class Checks(Pages):
             wording.ago(backup.proven_at),
         )
 
-    @admin.display(description=_("checks"))
+    @admin.display(description=gettext_lazy("checks"))
     def shown_checks(self, backup: Backup) -> str:
         if not backup.checks:
             return "–"
@@ -60,10 +60,10 @@ class Checks(Pages):
             '{} <a href="{}">{}</a>',
             format_html_join(" ", "{}", ((result(each),) for each in backup.checks)),
             self.address("backup_checks", quote(backup.pk)),
-            gettext("Show the records"),
+            _("Show the records"),
         )
 
-    @admin.action(description=_("Check selected"), permissions=["verify"])
+    @admin.action(description=gettext_lazy("Check selected"), permissions=["verify"])
     def verify_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
         backups = list(queryset)
         runs = self._start_checks(request, backups, "structure")
@@ -100,7 +100,7 @@ class Checks(Pages):
                 continue
             runs.append(run)
             for each in (first, *others):
-                self.log_change(request, each, gettext("Check started."))
+                self.log_change(request, each, _("Check started."))
         return runs
 
     @shows_errors
@@ -109,7 +109,7 @@ class Checks(Pages):
         require_permission(request, "view")
         backup = get_backup_or_404(object_id)
         context = {
-            "title": gettext("Checks of %(name)s") % {"name": backup.name},
+            "title": _("Checks of %(name)s") % {"name": backup.name},
             "backup": backup,
             "records": [_Shown(each) for each in api.list_checks(backup.path)],
         }

@@ -10,8 +10,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from .. import api
 from .pages import APP, Pages, require_permission
@@ -31,7 +31,7 @@ class Doctor(Pages):
         On a POST by htmx, the response contains a placeholder for each part, which then requests its own result.
         """
         require_permission(request, "view")
-        context: dict[str, Any] = {"title": gettext("Doctor"), "parts": [], "subtitle": None}
+        context: dict[str, Any] = {"title": _("Doctor"), "parts": [], "subtitle": None}
         if request.method != "POST":
             return self.page(request, "doctor", context)
         if wanted := request.POST.get("part"):
@@ -42,13 +42,14 @@ class Doctor(Pages):
         LogEntry.objects.create(
             user_id=str(request.user.pk),
             content_type_id=ContentType.objects.get_for_model(self.model, for_concrete_model=False).pk,
-            object_repr=gettext("Doctor"),
+            object_repr=_("Doctor"),
             action_flag=CHANGE,
-            change_message=gettext("Examined."),
+            change_message=_("Examined."),
         )
         if "HX-Request" in request.headers:
             return self._part(
-                request, {"waiting": [{"id": each.id, "title": _(each.title)} for each in api.PARTS]}
+                request,
+                {"waiting": [{"id": each.id, "title": gettext_lazy(each.title)} for each in api.PARTS]},
             )
         context["parts"] = [self._examined(each) for each in api.PARTS]
         return self.page(request, "doctor", context)
@@ -63,4 +64,4 @@ class Doctor(Pages):
             lines, problem = list(api.examine(part.id)), ""
         except ImproperlyConfigured as error:
             lines, problem = [], str(error)
-        return {"id": part.id, "title": _(part.title), "lines": lines, "problem": problem}
+        return {"id": part.id, "title": gettext_lazy(part.title), "lines": lines, "problem": problem}

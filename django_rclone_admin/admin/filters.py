@@ -7,8 +7,8 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from .. import api, wording
 from ..models import Backup, Trigger
@@ -20,7 +20,7 @@ NEWEST = 100
 class DatabaseFilter(admin.SimpleListFilter):
     """By database: those that are configured and those that have backups. Media files are another kind."""
 
-    title = _("database")
+    title = gettext_lazy("database")
     parameter_name = "database"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -51,7 +51,7 @@ class _FieldFilter(admin.SimpleListFilter):
 class KindFilter(_FieldFilter):
     """Databases or media files, if both have backups."""
 
-    title = _("kind")
+    title = gettext_lazy("kind")
     parameter_name = "kind__exact"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -62,7 +62,7 @@ class KindFilter(_FieldFilter):
 class StateFilter(_FieldFilter):
     """By state. In a long list the states are unknown until all manifests are read, so all states are offered."""
 
-    title = _("state")
+    title = gettext_lazy("state")
     parameter_name = "state__exact"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -74,12 +74,12 @@ class StateFilter(_FieldFilter):
 class ProvenFilter(admin.SimpleListFilter):
     """By the highest level of checks that has passed. The backup list alone tells it."""
 
-    title = _("proven")
+    title = gettext_lazy("proven")
     parameter_name = "proven"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         levels = [(str(level), wording.level(level)) for level in reversed(api.LEVELS)]
-        return [*levels, ("failed", gettext("a check failed")), ("never", gettext("never checked"))]
+        return [*levels, ("failed", _("a check failed")), ("never", _("never checked"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         match self.value():
@@ -96,7 +96,7 @@ class ProvenFilter(admin.SimpleListFilter):
 class SafetyFilter(admin.SimpleListFilter):
     """Hides safety backups by default: they are needed only after a restore, whose page offers an undo."""
 
-    title = _("safety backups")
+    title = gettext_lazy("safety backups")
     parameter_name = "safety"
 
     def __init__(self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any) -> None:
@@ -105,12 +105,10 @@ class SafetyFilter(admin.SimpleListFilter):
         super().__init__(request, params, model, model_admin)
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("shown", gettext("Shown"))] if self.paths else []
+        return [("shown", _("Shown"))] if self.paths else []
 
     def choices(self, changelist: Any) -> Any:
-        for choice, label in zip(
-            super().choices(changelist), (gettext("Hidden"), gettext("Shown")), strict=True
-        ):
+        for choice, label in zip(super().choices(changelist), (_("Hidden"), _("Shown")), strict=True):
             yield {**choice, "display": label}
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:

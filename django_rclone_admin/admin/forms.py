@@ -6,7 +6,7 @@ from typing import Any
 
 from django import forms
 from django.db import connections
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_lazy
 
 from .. import api
 
@@ -16,19 +16,22 @@ class RunBackupForm(forms.Form):
     ticked."""
 
     databases = forms.MultipleChoiceField(
-        label=_("Databases"),
+        label=gettext_lazy("Databases"),
         widget=forms.CheckboxSelectMultiple,
         required=False,
     )
-    media = forms.BooleanField(label=_("Media files"), required=False, initial=True)  # type: ignore[assignment]
+    media = forms.BooleanField(label=gettext_lazy("Media files"), required=False, initial=True)  # type: ignore[assignment]
     label = forms.CharField(
-        label=_("Label"), required=False, max_length=200, help_text=_("A note that is kept with the backup.")
+        label=gettext_lazy("Label"),
+        required=False,
+        max_length=200,
+        help_text=gettext_lazy("A note that is kept with the backup."),
     )
     # Django removes fields from the class, so the form's own method of this name remains.
     clean = forms.BooleanField(  # type: ignore[assignment]
-        label=_("Clean up afterwards"),
+        label=gettext_lazy("Clean up afterwards"),
         required=False,
-        help_text=_("After the backup, remove old backups by the retention rules."),
+        help_text=gettext_lazy("After the backup, remove old backups by the retention rules."),
     )
 
     is_choice = forms.BooleanField(required=False, widget=forms.HiddenInput, initial=True)
@@ -46,7 +49,7 @@ class RunBackupForm(forms.Form):
     def clean_is_choice(self) -> bool:
         nothing = not (self.cleaned_data.get("databases") or self.cleaned_data.get("media"))
         if self.cleaned_data["is_choice"] and nothing:
-            raise forms.ValidationError(_("Tick at least one."))
+            raise forms.ValidationError(gettext_lazy("Tick at least one."))
         return bool(self.cleaned_data["is_choice"])
 
     @property
@@ -60,7 +63,7 @@ class RunBackupForm(forms.Form):
 class RestoreForm(forms.Form):
     """The typed alias of the database; case-insensitive, unless two aliases differ only in case."""
 
-    wrong_word = _("Type “%(database)s” to confirm.")
+    wrong_word = gettext_lazy("Type “%(database)s” to confirm.")
 
     confirm = forms.CharField(
         strip=True,
@@ -72,7 +75,7 @@ class RestoreForm(forms.Form):
     def __init__(self, *args: Any, target: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.target = target
-        self.fields["confirm"].label = _("Type “%(database)s” to confirm") % {"database": target}
+        self.fields["confirm"].label = gettext_lazy("Type “%(database)s” to confirm") % {"database": target}
 
     def clean_confirm(self) -> str:
         typed: str = self.cleaned_data["confirm"]
@@ -86,9 +89,9 @@ class RestoreForm(forms.Form):
 class RestoreMediaForm(RestoreForm):
     """The typed word “media”, and whether files that the backup lacks are removed."""
 
-    wrong_word = _("Type “%(database)s” to confirm.")
+    wrong_word = gettext_lazy("Type “%(database)s” to confirm.")
     exact = forms.BooleanField(
-        label=_("Also remove the files that are not in the backup"),
+        label=gettext_lazy("Also remove the files that are not in the backup"),
         required=False,
-        help_text=_("If unticked, these files stay. Excluded files always stay."),
+        help_text=gettext_lazy("If unticked, these files stay. Excluded files always stay."),
     )

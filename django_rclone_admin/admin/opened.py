@@ -9,8 +9,8 @@ from django.contrib.admin.utils import unquote
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
 from .. import api, wording
@@ -59,10 +59,10 @@ class Opens(Pages):
             if error.run and has_permission(request, "view", "backuprun"):
                 return self.go(RUN, error.run.pk)
             return self.go(DETAIL, object_id)
-        self.log_change(request, run, gettext("Opening of %(path)s started.") % {"path": backup.path})
+        self.log_change(request, run, _("Opening of %(path)s started.") % {"path": backup.path})
         if has_permission(request, "view", "backuprun"):
             return self.go(RUN, run.pk)
-        messages.success(request, gettext("The backup is being opened."))
+        messages.success(request, _("The backup is being opened."))
         return self.go(OPENED_LIST)
 
 
@@ -75,15 +75,15 @@ class OpenedBackupAdmin(Pages):
     actions = None
     show_full_result_count = False
 
-    @admin.display(description=_("backup"))
+    @admin.display(description=gettext_lazy("backup"))
     def shown_what(self, opened: OpenedBackup) -> str:
         return _title(opened)
 
-    @admin.display(description=_("opened"), ordering="opened_at")
+    @admin.display(description=gettext_lazy("opened"), ordering="opened_at")
     def shown_opened(self, opened: OpenedBackup) -> str:
         return moment(opened.opened_at)
 
-    @admin.display(description=_("closes"), ordering="expires_at")
+    @admin.display(description=gettext_lazy("closes"), ordering="expires_at")
     def shown_until(self, opened: OpenedBackup) -> str:
         return format_html('<span class="dra-nowrap">{}</span>', wording.time(opened.expires_at))
 
@@ -110,7 +110,9 @@ class OpenedBackupAdmin(Pages):
     ) -> HttpResponse:
         require_permission(request, "open")
         self.has_history(request)
-        return super().changelist_view(request, {"title": _("Opened backups"), **(extra_context or {})})
+        return super().changelist_view(
+            request, {"title": gettext_lazy("Opened backups"), **(extra_context or {})}
+        )
 
     def get_urls(self) -> list[Any]:
         return [
@@ -148,14 +150,14 @@ class OpenedBackupAdmin(Pages):
         if opened is None:
             return self.go(OPENED_LIST)
         try:
-            self.log_change(request, opened, gettext("Closed."))
+            self.log_change(request, opened, _("Closed."))
             api.close_backup(opened)
         except BackupError as error:
             show_error(request, error)
             return self.go(OPENED, opened_id)
         messages.success(
             request,
-            gettext("The opened backup of “%(database)s” was closed.") % {"database": opened.database},
+            _("The opened backup of “%(database)s” was closed.") % {"database": opened.database},
         )
         return self.go(OPENED_LIST if OpenedBackup.objects.staying().exists() else LIST)
 
@@ -164,9 +166,9 @@ class OpenedBackupAdmin(Pages):
         require_permission(request, "open")
         if opened := self._find(request, opened_id):
             api.keep_open(opened)
-            self.log_change(request, opened, gettext("Kept open."))
+            self.log_change(request, opened, _("Kept open."))
             values = {"time": wording.time(opened.expires_at)}
-            messages.success(request, gettext("It stays open until %(time)s.") % values)
+            messages.success(request, _("It stays open until %(time)s.") % values)
             return self.go(OPENED, opened_id)
         return self.go(OPENED_LIST)
 
@@ -183,7 +185,7 @@ class OpenedBackupAdmin(Pages):
         if form.is_valid():
             return self._put_live(request, opened)
         context = {
-            "title": gettext("Put this backup live as %(database)s?") % {"database": opened.database},
+            "title": _("Put this backup live as %(database)s?") % {"database": opened.database},
             "opened": opened,
             "form": form,
             "found": api.compare_opened_backup(opened),
@@ -198,10 +200,10 @@ class OpenedBackupAdmin(Pages):
         except BackupError as error:
             show_error(request, error)
             return self.go(OPENED, opened.pk)
-        self.log_change(request, run, gettext("Putting %(path)s live started.") % {"path": opened.path})
+        self.log_change(request, run, _("Putting %(path)s live started.") % {"path": opened.path})
         if has_permission(request, "view", "backuprun"):
             return self.go(RUN, run.pk, key=key_of(run))
-        messages.success(request, gettext("The restore has started."))
+        messages.success(request, _("The restore has started."))
         return self.go(LIST)
 
     def _find(self, request: HttpRequest, opened_id: Any) -> OpenedBackup | None:
@@ -223,4 +225,4 @@ def _checks(opened: OpenedBackup) -> list[str]:
 
 def _title(opened: OpenedBackup) -> str:
     when = wording.time(opened.taken_at) if opened.taken_at else str(opened)
-    return gettext("%(database)s, as of %(time)s") % {"database": opened.database, "time": when}
+    return _("%(database)s, as of %(time)s") % {"database": opened.database, "time": when}

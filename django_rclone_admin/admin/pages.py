@@ -18,7 +18,7 @@ from django.template.response import SimpleTemplateResponse, TemplateResponse
 from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_lazy
 
 from .. import api, wording
 from ..exceptions import BackupError, BackupNotFound
@@ -186,7 +186,9 @@ class Pages(ModelAdmin):
     def has_history(self, request: HttpRequest) -> bool:
         """Whether the run history exists; if so, close stale runs, otherwise the page says why it is empty."""
         if not api.has_history():
-            messages.warning(request, _("The run history does not exist yet. Run “manage.py migrate”."))
+            messages.warning(
+                request, gettext_lazy("The run history does not exist yet. Run “manage.py migrate”.")
+            )
             return False
         api.reap_stale()
         return True

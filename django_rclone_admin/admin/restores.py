@@ -7,8 +7,8 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from .. import api, wording
 from ..exceptions import BackupDamaged, BackupError, gettext_noop
@@ -31,12 +31,12 @@ class Restores(Pages):
     def has_restore_permission(self, request: HttpRequest) -> bool:
         return has_permission(request, "restore")
 
-    @admin.action(description=_("Restore selected"), permissions=["restore"])
+    @admin.action(description=gettext_lazy("Restore selected"), permissions=["restore"])
     def restore_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
         chosen = list(queryset)
         if len(chosen) != 1:
             self.message_user(
-                request, _("Choose one backup: a restore replaces one database."), messages.ERROR
+                request, gettext_lazy("Choose one backup: a restore replaces one database."), messages.ERROR
             )
             return None
         return self.go("backup_restore", path=chosen[0].path)
@@ -55,7 +55,7 @@ class Restores(Pages):
             run = api.start_restore_database(plan.backup.path, **choices.arguments, origin=origin_of(request))
             return self._watch(request, run, plan.backup.path)
         context = {
-            "title": gettext("Restore %(database)s?") % {"database": plan.target},
+            "title": _("Restore %(database)s?") % {"database": plan.target},
             "plan": plan,
             "form": form,
             "choices": choices.fields,
@@ -85,7 +85,7 @@ class Restores(Pages):
             exact = form.cleaned_data.get("exact", False)
             run = api.start_restore_media(backup.path, exact=exact, files=files, origin=origin_of(request))
             return self._watch(request, run, f"{backup.path}: {file}" if file else backup.path)
-        title = gettext("Restore %(name)s?") % {"name": file} if file else gettext("Restore the media files?")
+        title = _("Restore %(name)s?") % {"name": file} if file else _("Restore the media files?")
         context = {
             "title": title,
             "backup": backup,
@@ -103,8 +103,8 @@ class Restores(Pages):
 
     def _watch(self, request: HttpRequest, run: BackupRun, what: str) -> HttpResponse:
         """Log that a restore has started, and redirect to its page."""
-        self.log_change(request, run, gettext("Restore of %(path)s started.") % {"path": what})
+        self.log_change(request, run, _("Restore of %(path)s started.") % {"path": what})
         if has_permission(request, "view", "backuprun"):
             return self.go(RUN, run.pk, key=key_of(run))
-        messages.success(request, gettext("The restore has started."))
+        messages.success(request, _("The restore has started."))
         return self.go(LIST)

@@ -6,8 +6,8 @@ from typing import Any
 
 from django import forms
 from django.http import HttpRequest, HttpResponse
-from django.utils.translation import gettext, pgettext_lazy
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from .. import api, wording
 from ..exceptions import UsageError
@@ -23,14 +23,16 @@ def _count(label: Any) -> forms.IntegerField:
 class RulesForm(forms.Form):
     """Rules to try, by their names in the settings; an empty one is inactive."""
 
-    last = _count(_("last"))
+    last = _count(gettext_lazy("last"))
     hourly = _count(pgettext_lazy("backups", "hourly"))
     daily = _count(pgettext_lazy("backups", "daily"))
     weekly = _count(pgettext_lazy("backups", "weekly"))
     monthly = _count(pgettext_lazy("backups", "monthly"))
     yearly = _count(pgettext_lazy("backups", "yearly"))
-    within_days = forms.FloatField(label=_("within days"), required=False, min_value=0, max_value=MOST)
-    min_keep = _count(_("at least"))
+    within_days = forms.FloatField(
+        label=gettext_lazy("within days"), required=False, min_value=0, max_value=MOST
+    )
+    min_keep = _count(gettext_lazy("at least"))
 
     @property
     def rules(self) -> dict[str, float]:
@@ -59,7 +61,7 @@ class RetentionPage(Pages):
                 form.add_error(None, " ".join(wording.describe(error)))
         before = api.preview_retention()
         context = {
-            "title": _("Clean-up preview"),
+            "title": gettext_lazy("Clean-up preview"),
             "form": form or RulesForm(initial=rules),
             "parts": [_part(each, _find(tried, each.database)) for each in before],
             "is_tried": tried is not None,
@@ -94,10 +96,10 @@ def _part(before: api.RetentionPreview, after: api.RetentionPreview | None) -> d
 def _fate(preview: api.RetentionPreview, decision: api.Decision) -> dict[str, Any]:
     """Return what will happen to a backup, with reasons."""
     moment = preview.goes_at.get(decision.backup.name)
-    reasons = ", ".join(map(gettext, decision.reasons))
+    reasons = ", ".join(map(_, decision.reasons))
     if not decision.keep:
-        return {"verdict": gettext("removed by the next clean-up"), "reasons": reasons, "keep": False}
+        return {"verdict": _("removed by the next clean-up"), "reasons": reasons, "keep": False}
     if moment is None:
-        return {"verdict": gettext("stays"), "reasons": reasons, "keep": True}
-    verdict = gettext("removed about %(day)s, unless backups stop or it is pinned")
+        return {"verdict": _("stays"), "reasons": reasons, "keep": True}
+    verdict = _("removed about %(day)s, unless backups stop or it is pinned")
     return {"verdict": verdict % {"day": wording.day(moment)}, "reasons": reasons, "keep": True}

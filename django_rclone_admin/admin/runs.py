@@ -14,8 +14,8 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path, reverse
 from django.utils.html import format_html
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
@@ -74,27 +74,27 @@ class BackupRunAdmin(Pages):
     date_hierarchy = "created_at"
     actions = None
 
-    @admin.display(description=_("run"), ordering="kind")
+    @admin.display(description=gettext_lazy("run"), ordering="kind")
     def shown_what(self, run: BackupRun) -> str:
         return str(run.get_kind_display())
 
-    @admin.display(description=_("status"), ordering="status")
+    @admin.display(description=gettext_lazy("status"), ordering="status")
     def shown_status(self, run: BackupRun) -> str:
         return badge(run.status, run.get_status_display())
 
-    @admin.display(description=_("started"), ordering="created_at")
+    @admin.display(description=gettext_lazy("started"), ordering="created_at")
     def shown_start(self, run: BackupRun) -> str:
         return moment(run.started_at or run.created_at)
 
-    @admin.display(description=_("duration"))
+    @admin.display(description=gettext_lazy("duration"))
     def shown_duration(self, run: BackupRun) -> str:
         return wording.duration(run.duration)
 
-    @admin.display(description=_("size"), ordering="size")
+    @admin.display(description=gettext_lazy("size"), ordering="size")
     def shown_size(self, run: BackupRun) -> str:
         return format_html('<span class="dra-number">{}</span>', wording.size(run.size))
 
-    @admin.display(description=_("who"), ordering="requested_by")
+    @admin.display(description=gettext_lazy("who"), ordering="requested_by")
     def shown_who(self, run: BackupRun) -> str:
         return (
             f"{run.requested_by} ({run.get_trigger_display()})"
@@ -113,7 +113,9 @@ class BackupRunAdmin(Pages):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         self.has_history(request)
-        return super().changelist_view(request, {"title": _("Run history"), **(extra_context or {})})
+        return super().changelist_view(
+            request, {"title": gettext_lazy("Run history"), **(extra_context or {})}
+        )
 
     def change_view(
         self,
@@ -204,10 +206,10 @@ class BackupRunAdmin(Pages):
         run = get_object_or_404(BackupRun, pk=run_id)
         if run.is_active:
             api.cancel(run)
-            self.log_change(request, run, gettext("Cancelled."))
-            messages.info(request, gettext("Stopping the run."))
+            self.log_change(request, run, _("Cancelled."))
+            messages.info(request, _("Stopping the run."))
         else:
-            messages.info(request, gettext("The run had already finished."))
+            messages.info(request, _("The run had already finished."))
         return self.go(RUN, run_id)
 
     def retry_view(self, request: HttpRequest, run_id: Any) -> HttpResponse:
@@ -238,7 +240,7 @@ class BackupRunAdmin(Pages):
             show_error(request, error)
             return self.go(RUN, run_id)
         is_good = run.status == Status.SUCCEEDED
-        self.log_change(request, again, gettext("Run again.") if is_good else gettext("Tried again."))
+        self.log_change(request, again, _("Run again.") if is_good else _("Tried again."))
         return self.go(RUN, again.pk)
 
     def undo_view(self, request: HttpRequest, run_id: Any) -> HttpResponse:
@@ -246,16 +248,16 @@ class BackupRunAdmin(Pages):
         require_permission(request, "restore")
         run = get_object_or_404(BackupRun, pk=run_id)
         if not api.is_undoable(run):
-            messages.error(request, gettext("Only the last restore of a database can be undone."))
+            messages.error(request, _("Only the last restore of a database can be undone."))
             return self.go(RUN, run_id)
         form = RestoreForm(request.POST if request.method == "POST" else None, target=run.database)
         if form.is_valid():
             return self._undo(request, run)
         context = {
             "title": (
-                gettext("Go back to the restored data of %(database)s?")
+                _("Go back to the restored data of %(database)s?")
                 if api.is_undo(run)
-                else gettext("Undo the restore of %(database)s?")
+                else _("Undo the restore of %(database)s?")
             )
             % {"database": run.database},
             "run": run,
@@ -270,7 +272,7 @@ class BackupRunAdmin(Pages):
         except BackupError as error:
             show_error(request, error)
             return self.go(RUN, run.pk)
-        self.log_change(request, undo, gettext("Undo of a restore started."))
+        self.log_change(request, undo, _("Undo of a restore started."))
         return self.go(RUN, undo.pk, key=key_of(undo))
 
     def _progress(self, request: HttpRequest, run: BackupRun) -> dict[str, Any]:

@@ -8,45 +8,45 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_lazy
 
 from .. import api
 from ..models import BackupSchedule
 from ..schedules.words import PRESETS, in_words
 
 LEVELS = (
-    ("", _("no check")),
-    ("checksum", _("every stored byte")),
-    ("structure", _("the whole archive")),
-    ("restore", _("a test restore")),
-    ("site", _("a test restore, read with Django")),
+    ("", gettext_lazy("no check")),
+    ("checksum", gettext_lazy("every stored byte")),
+    ("structure", gettext_lazy("the whole archive")),
+    ("restore", gettext_lazy("a test restore")),
+    ("site", gettext_lazy("a test restore, read with Django")),
 )
 
 
 class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
     """Preset times or an expression, and databases to tick."""
 
-    preset = forms.ChoiceField(label=_("when"), required=False)
+    preset = forms.ChoiceField(label=gettext_lazy("when"), required=False)
     cron = forms.CharField(
-        label=_("cron expression"),
+        label=gettext_lazy("cron expression"),
         required=False,
         max_length=100,
-        help_text=_(
+        help_text=gettext_lazy(
             "Minute, hour, day of the month, month, day of the week: “0 2 * * *” is 02:00 every day."
         ),
     )
-    time_zone = forms.ChoiceField(label=_("time zone"))
+    time_zone = forms.ChoiceField(label=gettext_lazy("time zone"))
     databases = forms.MultipleChoiceField(
-        label=_("databases"),
+        label=gettext_lazy("databases"),
         required=False,
         widget=forms.CheckboxSelectMultiple,
-        help_text=_("None ticked: all databases, also those that are added later."),
+        help_text=gettext_lazy("None ticked: all databases, also those that are added later."),
     )
     level = forms.ChoiceField(
-        label=_("check"),
+        label=gettext_lazy("check"),
         required=False,
         choices=LEVELS,
-        help_text=_("Of each backup, after it was made; or of checks."),
+        help_text=gettext_lazy("Of each backup, after it was made; or of checks."),
     )
 
     class Meta:
@@ -86,7 +86,10 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
         databases = dict.fromkeys([*api.all_databases(), *(each for each in chosen if isinstance(each, str))])
         zones = {*zoneinfo.available_timezones(), schedule.time_zone, timezone.get_default_timezone_name()}
         choices: dict[str, list[tuple[str, Any]]] = {
-            "preset": [*((each, in_words(each)) for each in PRESETS), ("", _("by the expression below"))],
+            "preset": [
+                *((each, in_words(each)) for each in PRESETS),
+                ("", gettext_lazy("by the expression below")),
+            ],
             "databases": [(each, each) for each in databases],
             "time_zone": [(each, each) for each in sorted(zones)],
         }

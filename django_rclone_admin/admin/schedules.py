@@ -14,8 +14,8 @@ from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.utils.formats import date_format
 from django.utils.html import format_html
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
 from .. import api, clock, wording
@@ -60,10 +60,10 @@ class BackupScheduleAdmin(Pages):
     show_full_result_count = False
     fieldsets = (
         (None, {"fields": ("name", "action", "enabled")}),
-        (_("When"), {"fields": ("preset", "cron", "time_zone", "shown_preview")}),
-        (_("What"), {"fields": ("databases", "media", "clean", "level")}),
-        (_("Pause"), {"fields": ("paused_until", "paused_reason")}),
-        (_("Start"), {"fields": ("start_within", "spread"), "classes": ["collapse"]}),
+        (gettext_lazy("When"), {"fields": ("preset", "cron", "time_zone", "shown_preview")}),
+        (gettext_lazy("What"), {"fields": ("databases", "media", "clean", "level")}),
+        (gettext_lazy("Pause"), {"fields": ("paused_until", "paused_reason")}),
+        (gettext_lazy("Start"), {"fields": ("start_within", "spread"), "classes": ["collapse"]}),
     )
 
     # -- permissions: Django's own four --------------------------------------------------------------------------------
@@ -77,38 +77,38 @@ class BackupScheduleAdmin(Pages):
     # -- columns
     # --------------------------------------------------------------------------------------------------------
 
-    @admin.display(description=_("what"), ordering="action")
+    @admin.display(description=gettext_lazy("what"), ordering="action")
     def shown_action(self, schedule: BackupSchedule) -> str:
-        parts = ", ".join(map(str, schedule.databases)) if schedule.databases else gettext("all databases")
+        parts = ", ".join(map(str, schedule.databases)) if schedule.databases else _("all databases")
         if schedule.media:
-            parts = gettext("%(databases)s and media files") % {"databases": parts}
+            parts = _("%(databases)s and media files") % {"databases": parts}
         return format_html('{} <span class="dra-quiet">{}</span>', schedule.get_action_display(), parts)
 
-    @admin.display(description=_("when"))
+    @admin.display(description=gettext_lazy("when"))
     def shown_times(self, schedule: BackupSchedule) -> str:
         try:
             words = in_words(schedule.times.expression)
         except BackupError:
-            return format_html('{} <span class="dra-bad">{}</span>', schedule.cron, _("no times"))
+            return format_html('{} <span class="dra-bad">{}</span>', schedule.cron, gettext_lazy("no times"))
         return format_html('{} <span class="dra-quiet">{}</span>', words, schedule.time_zone)
 
-    @admin.display(description=_("next run"), ordering="next_run_at")
+    @admin.display(description=gettext_lazy("next run"), ordering="next_run_at")
     def shown_next(self, schedule: BackupSchedule) -> str:
         if not schedule.enabled:
-            return badge("cancelled", _("off"))
+            return badge("cancelled", gettext_lazy("off"))
         if schedule.is_paused:
-            until = gettext("paused until %(time)s") % {"time": wording.time(schedule.paused_until)}
+            until = _("paused until %(time)s") % {"time": wording.time(schedule.paused_until)}
             reason = format_html(' <span class="dra-quiet">{}</span>', schedule.paused_reason)
             return format_html("{}{}", badge("warning", until), reason)
         coming = schedule.next_time()
         return "–" if coming is None else wording.time(coming)
 
-    @admin.display(description=_("last result"))
+    @admin.display(description=gettext_lazy("last result"))
     def shown_result(self, schedule: BackupSchedule | None) -> str:
         if schedule is None:
             return "–"
         if schedule.claimed_at:
-            return badge("running", _("running"))
+            return badge("running", gettext_lazy("running"))
         run: BackupRun | None = getattr(schedule, "shown_run", None)
         found = (
             "–"
@@ -124,7 +124,7 @@ class BackupScheduleAdmin(Pages):
             return found
         return format_html('{} <span class="dra-hint dra-bad">{}</span>', found, schedule.problem)
 
-    @admin.display(description=_("these times"))
+    @admin.display(description=gettext_lazy("these times"))
     def shown_preview(self, schedule: BackupSchedule | None) -> str:
         first = schedule or BackupSchedule(**_initial())
         return render_to_string(f"admin/{APP}/{MODEL}/times.html", {**describe(first), "is_first": True})
@@ -165,7 +165,7 @@ class BackupScheduleAdmin(Pages):
         if not self.has_history(request):
             return self.go(LIST)
         context = {
-            "title": _("Schedules"),
+            "title": gettext_lazy("Schedules"),
             "may_add": self.has_add_permission(request),
             "offer": None if BackupSchedule.objects.exists() else offered(),
             "retention": None if api.retention_rules().keys() - {"last"} else RETENTION,
@@ -207,13 +207,13 @@ class BackupScheduleAdmin(Pages):
         """Create the suggested schedules."""
         require_permission(request, "add", MODEL)
         if BackupSchedule.objects.exists():
-            messages.info(request, gettext("There are schedules already."))
+            messages.info(request, _("There are schedules already."))
             return self.go(SCHEDULES)
         for schedule in offered():
             schedule.save()
-            self.log_addition(request, schedule, gettext("Added by the offer for a new site."))
+            self.log_addition(request, schedule, _("Added by the offer for a new site."))
         messages.success(
-            request, gettext("Two schedules were added. Have “manage.py runschedules” run every minute.")
+            request, _("Two schedules were added. Have “manage.py runschedules” run every minute.")
         )
         return self.go(SCHEDULES)
 
@@ -229,7 +229,7 @@ class BackupScheduleAdmin(Pages):
         except BackupError as error:
             show_error(request, error)
             return self.go(SCHEDULE, key)
-        message = gettext("“%(name)s” started.") % {"name": schedule.name}
+        message = _("“%(name)s” started.") % {"name": schedule.name}
         self.log_change(request, schedule, message)
         messages.success(request, message)
         if len(runs) == 1 and has_permission(request, "view", "backuprun"):

@@ -6,8 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import NotSupportedError, models
-from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from ..core.check_marks import Level
 from ..core.retention import SAFETY_PERIOD
@@ -21,19 +20,19 @@ class Backup(models.Model):
     """One backup on the remote. Its rows come from the backup list, see :mod:`~django_rclone_admin.models.queryset`."""
 
     class Kind(models.TextChoices):
-        DATABASE = "database", _("database")
-        MEDIA = "media", _("media")
+        DATABASE = "database", gettext_lazy("database")
+        MEDIA = "media", gettext_lazy("media")
 
     class State(models.TextChoices):
-        COMPLETE = State.COMPLETE.value, _("complete")
-        LEGACY = State.LEGACY.value, _("legacy")
-        DAMAGED = State.DAMAGED.value, _("damaged")
+        COMPLETE = State.COMPLETE.value, gettext_lazy("complete")
+        LEGACY = State.LEGACY.value, gettext_lazy("legacy")
+        DAMAGED = State.DAMAGED.value, gettext_lazy("damaged")
 
     class Level(models.TextChoices):
-        CHECKSUM = Level.CHECKSUM.value, _("checksum")
-        STRUCTURE = Level.STRUCTURE.value, _("structure")
-        RESTORE = Level.RESTORE.value, _("restored")
-        SITE = Level.SITE.value, _("read by the site")
+        CHECKSUM = Level.CHECKSUM.value, gettext_lazy("checksum")
+        STRUCTURE = Level.STRUCTURE.value, gettext_lazy("structure")
+        RESTORE = Level.RESTORE.value, gettext_lazy("restored")
+        SITE = Level.SITE.value, gettext_lazy("read by the site")
 
     FROM_MANIFEST = (
         "engine",
@@ -59,39 +58,41 @@ class Backup(models.Model):
         "group",
     )
 
-    path = models.CharField(_("path"), max_length=500, primary_key=True)
-    name = models.CharField(_("name"), max_length=500)
-    kind = models.CharField(_("kind"), max_length=20, choices=Kind.choices)
-    database = models.CharField(_("database"), max_length=100)
-    taken_at = ListedDateTimeField(_("taken"))
-    size = models.BigIntegerField(_("size"))
-    state = models.CharField(_("state"), max_length=20, choices=State.choices)
-    pinned = models.BooleanField(_("pinned"), default=False)
-    proven = models.CharField(_("proven"), max_length=20, choices=Level.choices, blank=True)
-    proven_at = ListedDateTimeField(_("proven"), null=True)
-    failed = models.CharField(_("failed check"), max_length=20, choices=Level.choices, blank=True)
-    checks = models.JSONField(_("checks"), default=list)
-    engine = models.CharField(_("engine"), max_length=50, blank=True)
-    connector = models.CharField(_("connector"), max_length=200, blank=True)
+    path = models.CharField(gettext_lazy("path"), max_length=500, primary_key=True)
+    name = models.CharField(gettext_lazy("name"), max_length=500)
+    kind = models.CharField(gettext_lazy("kind"), max_length=20, choices=Kind.choices)
+    database = models.CharField(gettext_lazy("database"), max_length=100)
+    taken_at = ListedDateTimeField(gettext_lazy("taken"))
+    size = models.BigIntegerField(gettext_lazy("size"))
+    state = models.CharField(gettext_lazy("state"), max_length=20, choices=State.choices)
+    pinned = models.BooleanField(gettext_lazy("pinned"), default=False)
+    proven = models.CharField(gettext_lazy("proven"), max_length=20, choices=Level.choices, blank=True)
+    proven_at = ListedDateTimeField(gettext_lazy("proven"), null=True)
+    failed = models.CharField(gettext_lazy("failed check"), max_length=20, choices=Level.choices, blank=True)
+    checks = models.JSONField(gettext_lazy("checks"), default=list)
+    engine = models.CharField(gettext_lazy("engine"), max_length=50, blank=True)
+    connector = models.CharField(gettext_lazy("connector"), max_length=200, blank=True)
     finished_at = ListedDateTimeField(pgettext_lazy("time", "finished"), null=True)
-    raw_size = models.BigIntegerField(_("size before compression"), null=True)
+    raw_size = models.BigIntegerField(gettext_lazy("size before compression"), null=True)
     sha256 = models.CharField("SHA-256", max_length=64, blank=True)
-    compression = models.CharField(_("compression"), max_length=20, blank=True)
-    server_version = models.CharField(_("server version"), max_length=50, blank=True)
-    tool_version = models.CharField(_("tool version"), max_length=50, blank=True)
-    django_version = models.CharField(_("Django version"), max_length=50, blank=True)
-    package_version = models.CharField(_("package version"), max_length=50, blank=True)
-    migrations = models.JSONField(_("migrations"), default=dict)
-    tables = models.JSONField(_("tables"), default=list)
-    contents = models.JSONField(_("other contents"), default=dict)
-    left_out = models.JSONField(_("left out"), default=dict)
-    warnings = models.JSONField(_("warnings"), default=list)
-    label = models.CharField(_("label"), max_length=200, blank=True)
-    trigger = models.CharField(_("started from"), max_length=20, choices=Trigger.choices, blank=True)
-    run = models.CharField(_("run"), max_length=40, blank=True)
-    host = models.CharField(_("host"), max_length=255, blank=True)
-    files = models.BigIntegerField(_("files"), null=True)
-    group = models.CharField(_("made together"), max_length=40, blank=True)
+    compression = models.CharField(gettext_lazy("compression"), max_length=20, blank=True)
+    server_version = models.CharField(gettext_lazy("server version"), max_length=50, blank=True)
+    tool_version = models.CharField(gettext_lazy("tool version"), max_length=50, blank=True)
+    django_version = models.CharField(gettext_lazy("Django version"), max_length=50, blank=True)
+    package_version = models.CharField(gettext_lazy("package version"), max_length=50, blank=True)
+    migrations = models.JSONField(gettext_lazy("migrations"), default=dict)
+    tables = models.JSONField(gettext_lazy("tables"), default=list)
+    contents = models.JSONField(gettext_lazy("other contents"), default=dict)
+    left_out = models.JSONField(gettext_lazy("left out"), default=dict)
+    warnings = models.JSONField(gettext_lazy("warnings"), default=list)
+    label = models.CharField(gettext_lazy("label"), max_length=200, blank=True)
+    trigger = models.CharField(
+        gettext_lazy("started from"), max_length=20, choices=Trigger.choices, blank=True
+    )
+    run = models.CharField(gettext_lazy("run"), max_length=40, blank=True)
+    host = models.CharField(gettext_lazy("host"), max_length=255, blank=True)
+    files = models.BigIntegerField(gettext_lazy("files"), null=True)
+    group = models.CharField(gettext_lazy("made together"), max_length=40, blank=True)
 
     objects = BackupQuerySet.as_manager()
 
@@ -99,17 +100,17 @@ class Backup(models.Model):
         managed = False
         # Queries by the base manager, such as “dumpdata --all”, must not use a table either.
         base_manager_name = "objects"
-        verbose_name = _("backup")
-        verbose_name_plural = _("backups")
+        verbose_name = gettext_lazy("backup")
+        verbose_name_plural = gettext_lazy("backups")
         ordering = ("-taken_at", "-name")
         default_permissions = ("view", "delete")
         permissions = [
-            ("run_backup", _("Can run a backup")),
-            ("restore_backup", _("Can restore a backup")),
-            ("verify_backup", _("Can verify a backup")),
-            ("open_backup", _("Can open a backup and see all its rows")),
-            ("download_backup", _("Can download a backup")),
-            ("pin_backup", _("Can pin a backup")),
+            ("run_backup", gettext_lazy("Can run a backup")),
+            ("restore_backup", gettext_lazy("Can restore a backup")),
+            ("verify_backup", gettext_lazy("Can verify a backup")),
+            ("open_backup", gettext_lazy("Can open a backup and see all its rows")),
+            ("download_backup", gettext_lazy("Can download a backup")),
+            ("pin_backup", gettext_lazy("Can pin a backup")),
         ]
 
     def __str__(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_lazy
 
 from .. import clock
 from .fields import AwareDateTimeField
@@ -13,12 +13,12 @@ class SiteHealth(models.Model):
     """The facts of the last look at the backups, in one row. Like the history, it is never in backups."""
 
     name = models.CharField(primary_key=True, max_length=20, default="site", editable=False)
-    facts = models.JSONField(_("facts"), default=dict)
-    gathered_at = AwareDateTimeField(_("gathered"), default=clock.now)
+    facts = models.JSONField(gettext_lazy("facts"), default=dict)
+    gathered_at = AwareDateTimeField(gettext_lazy("gathered"), default=clock.now)
 
     class Meta:
-        verbose_name = _("health of the site")
-        verbose_name_plural = _("health of the site")
+        verbose_name = gettext_lazy("health of the site")
+        verbose_name_plural = gettext_lazy("health of the site")
         default_permissions = ()
 
     def __str__(self) -> str:
@@ -33,15 +33,15 @@ class Notice(models.Model):
     """
 
     key = models.CharField(primary_key=True, max_length=150, editable=False)
-    level = models.PositiveSmallIntegerField(_("level"), default=0)
-    sentence = models.TextField(_("sentence"), blank=True)
-    since = AwareDateTimeField(_("since"), default=clock.now)
-    told_at = AwareDateTimeField(_("told"), null=True)
-    claimed_at = AwareDateTimeField(_("claimed"), null=True)
+    level = models.PositiveSmallIntegerField(gettext_lazy("level"), default=0)
+    sentence = models.TextField(gettext_lazy("sentence"), blank=True)
+    since = AwareDateTimeField(gettext_lazy("since"), default=clock.now)
+    told_at = AwareDateTimeField(gettext_lazy("told"), null=True)
+    claimed_at = AwareDateTimeField(gettext_lazy("claimed"), null=True)
 
     class Meta:
-        verbose_name = _("notice")
-        verbose_name_plural = _("notices")
+        verbose_name = gettext_lazy("notice")
+        verbose_name_plural = gettext_lazy("notices")
         default_permissions = ()
 
     def __str__(self) -> str:

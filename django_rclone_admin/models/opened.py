@@ -6,7 +6,7 @@ import uuid
 from datetime import datetime
 
 from django.db import models
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_lazy
 
 from .. import clock
 from .fields import AwareDateTimeField
@@ -30,30 +30,43 @@ class OpenedBackup(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    path = models.CharField(_("path"), max_length=500, help_text=_("Of the backup, relative to the remote."))
-    database = models.CharField(_("database"), max_length=100)
-    server = models.CharField(_("server"), max_length=100, help_text=_("The alias whose server holds it."))
-    vendor = models.CharField(_("engine"), max_length=50)
-    place = models.CharField(
-        _("place"),
-        max_length=500,
-        help_text=_("The name of its database or schema, or the path of its file."),
+    path = models.CharField(
+        gettext_lazy("path"), max_length=500, help_text=gettext_lazy("Of the backup, relative to the remote.")
     )
-    host = models.CharField(_("host"), max_length=255, blank=True)
-    opened_at = AwareDateTimeField(_("opened"), default=clock.now)
-    expires_at = AwareDateTimeField(_("expires"))
-    opened_by = models.CharField(_("opened by"), max_length=150, blank=True)
-    taken_at = AwareDateTimeField(_("taken"), null=True)
-    seconds = models.FloatField(_("seconds"), default=0, help_text=_("That the opening took."))
-    run = models.UUIDField(_("run"), null=True, editable=False, help_text=_("The run that it is there for."))
+    database = models.CharField(gettext_lazy("database"), max_length=100)
+    server = models.CharField(
+        gettext_lazy("server"), max_length=100, help_text=gettext_lazy("The alias whose server holds it.")
+    )
+    vendor = models.CharField(gettext_lazy("engine"), max_length=50)
+    place = models.CharField(
+        gettext_lazy("place"),
+        max_length=500,
+        help_text=gettext_lazy("The name of its database or schema, or the path of its file."),
+    )
+    host = models.CharField(gettext_lazy("host"), max_length=255, blank=True)
+    opened_at = AwareDateTimeField(gettext_lazy("opened"), default=clock.now)
+    expires_at = AwareDateTimeField(gettext_lazy("expires"))
+    opened_by = models.CharField(gettext_lazy("opened by"), max_length=150, blank=True)
+    taken_at = AwareDateTimeField(gettext_lazy("taken"), null=True)
+    seconds = models.FloatField(
+        gettext_lazy("seconds"), default=0, help_text=gettext_lazy("That the opening took.")
+    )
+    run = models.UUIDField(
+        gettext_lazy("run"),
+        null=True,
+        editable=False,
+        help_text=gettext_lazy("The run that it is there for."),
+    )
     process = models.CharField(max_length=200, blank=True, editable=False)
-    rows = models.JSONField(_("rows"), default=dict, blank=True, help_text=_("Of each table."))
+    rows = models.JSONField(
+        gettext_lazy("rows"), default=dict, blank=True, help_text=gettext_lazy("Of each table.")
+    )
 
     objects = OpenedBackupQuerySet.as_manager()
 
     class Meta:
-        verbose_name = _("opened backup")
-        verbose_name_plural = _("opened backups")
+        verbose_name = gettext_lazy("opened backup")
+        verbose_name_plural = gettext_lazy("opened backups")
         ordering = ("-opened_at",)
         default_permissions = ()
 

@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 
 from django.db import models
-from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from .. import clock
 from ..conf import get_settings
@@ -27,14 +26,14 @@ UNTAKEN_AFTER = timedelta(days=1)
 class Kind(models.TextChoices):
     """The kind of work of a run."""
 
-    DB_BACKUP = "db_backup", _("database backup")
-    DB_RESTORE = "db_restore", _("database restore")
-    MEDIA_BACKUP = "media_backup", _("media backup")
-    MEDIA_RESTORE = "media_restore", _("media restore")
-    VERIFY = "verify", _("verification")
-    PRUNE = "prune", _("clean-up")
-    OPEN = "open", _("opening of a backup")
-    COPY = "copy", _("copying of backups")
+    DB_BACKUP = "db_backup", gettext_lazy("database backup")
+    DB_RESTORE = "db_restore", gettext_lazy("database restore")
+    MEDIA_BACKUP = "media_backup", gettext_lazy("media backup")
+    MEDIA_RESTORE = "media_restore", gettext_lazy("media restore")
+    VERIFY = "verify", gettext_lazy("verification")
+    PRUNE = "prune", gettext_lazy("clean-up")
+    OPEN = "open", gettext_lazy("opening of a backup")
+    COPY = "copy", gettext_lazy("copying of backups")
 
 
 READERS = (Kind.VERIFY, Kind.OPEN, Kind.COPY)
@@ -44,12 +43,12 @@ READERS = (Kind.VERIFY, Kind.OPEN, Kind.COPY)
 class Status(models.TextChoices):
     """The state of a run. The first two are active and hold the lock; the others are final."""
 
-    QUEUED = "queued", _("queued")
-    RUNNING = "running", _("running")
-    SUCCEEDED = "succeeded", _("succeeded")
-    FAILED = "failed", _("failed")
-    CANCELLED = "cancelled", _("cancelled")
-    INTERRUPTED = "interrupted", _("interrupted")
+    QUEUED = "queued", gettext_lazy("queued")
+    RUNNING = "running", gettext_lazy("running")
+    SUCCEEDED = "succeeded", gettext_lazy("succeeded")
+    FAILED = "failed", gettext_lazy("failed")
+    CANCELLED = "cancelled", gettext_lazy("cancelled")
+    INTERRUPTED = "interrupted", gettext_lazy("interrupted")
     """Its process ended unexpectedly."""
 
 
@@ -59,11 +58,11 @@ ACTIVE = (Status.QUEUED, Status.RUNNING)
 class Trigger(models.TextChoices):
     """What started a run."""
 
-    ADMIN = "admin", _("admin")
-    COMMAND = "command", _("command")
-    SCHEDULE = "schedule", _("schedule")
-    API = "api", _("API")
-    SAFETY = "safety", _("before a restore")
+    ADMIN = "admin", gettext_lazy("admin")
+    COMMAND = "command", gettext_lazy("command")
+    SCHEDULE = "schedule", gettext_lazy("schedule")
+    API = "api", gettext_lazy("API")
+    SAFETY = "safety", gettext_lazy("before a restore")
 
 
 USER_LENGTH = 150
@@ -121,49 +120,58 @@ class BackupRun(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    kind = models.CharField(_("kind"), max_length=20, choices=Kind.choices)
-    status = models.CharField(_("status"), max_length=20, choices=Status.choices, default=Status.QUEUED)
+    kind = models.CharField(gettext_lazy("kind"), max_length=20, choices=Kind.choices)
+    status = models.CharField(
+        gettext_lazy("status"), max_length=20, choices=Status.choices, default=Status.QUEUED
+    )
     lock = models.CharField(  # noqa: DJ001  (NULL, because only NULLs may repeat in a unique column)
         max_length=150, null=True, unique=True, editable=False
     )
-    database = models.CharField(_("database"), max_length=100, blank=True)
+    database = models.CharField(gettext_lazy("database"), max_length=100, blank=True)
     path = models.CharField(
-        _("path"), max_length=500, blank=True, help_text=_("Of the backup, relative to the remote.")
+        gettext_lazy("path"),
+        max_length=500,
+        blank=True,
+        help_text=gettext_lazy("Of the backup, relative to the remote."),
     )
-    label = models.CharField(_("label"), max_length=200, blank=True)
-    trigger = models.CharField(_("started from"), max_length=20, choices=Trigger.choices, default=Trigger.API)
-    requested_by = models.CharField(_("started by"), max_length=USER_LENGTH, blank=True)
-    options = models.JSONField(_("options"), default=dict, blank=True)
-    created_at = AwareDateTimeField(_("created"), default=clock.now, db_index=True)
+    label = models.CharField(gettext_lazy("label"), max_length=200, blank=True)
+    trigger = models.CharField(
+        gettext_lazy("started from"), max_length=20, choices=Trigger.choices, default=Trigger.API
+    )
+    requested_by = models.CharField(gettext_lazy("started by"), max_length=USER_LENGTH, blank=True)
+    options = models.JSONField(gettext_lazy("options"), default=dict, blank=True)
+    created_at = AwareDateTimeField(gettext_lazy("created"), default=clock.now, db_index=True)
     started_at = AwareDateTimeField(pgettext_lazy("time", "started"), null=True)
     finished_at = AwareDateTimeField(pgettext_lazy("time", "finished"), null=True)
-    heartbeat_at = AwareDateTimeField(_("last sign of life"), null=True)
-    cancel_requested_at = AwareDateTimeField(_("cancel requested"), null=True)
-    bytes_done = models.BigIntegerField(_("bytes done"), default=0)
+    heartbeat_at = AwareDateTimeField(gettext_lazy("last sign of life"), null=True)
+    cancel_requested_at = AwareDateTimeField(gettext_lazy("cancel requested"), null=True)
+    bytes_done = models.BigIntegerField(gettext_lazy("bytes done"), default=0)
     bytes_total = models.BigIntegerField(
-        _("bytes in total"), null=True, help_text=_("An estimate while it runs.")
+        gettext_lazy("bytes in total"), null=True, help_text=gettext_lazy("An estimate while it runs.")
     )
-    size = models.BigIntegerField(_("size"), null=True, help_text=_("Stored bytes."))
-    raw_size = models.BigIntegerField(_("size before compression"), null=True)
+    size = models.BigIntegerField(gettext_lazy("size"), null=True, help_text=gettext_lazy("Stored bytes."))
+    raw_size = models.BigIntegerField(gettext_lazy("size before compression"), null=True)
     sha256 = models.CharField("SHA-256", max_length=64, blank=True)
-    message = models.TextField(_("message"), blank=True)
-    hint = models.TextField(_("hint"), blank=True)
-    log = models.TextField(_("log"), blank=True)
-    host = models.CharField(_("host"), max_length=255, blank=True)
-    pid = models.IntegerField(_("process"), null=True)
+    message = models.TextField(gettext_lazy("message"), blank=True)
+    hint = models.TextField(gettext_lazy("hint"), blank=True)
+    log = models.TextField(gettext_lazy("log"), blank=True)
+    host = models.CharField(gettext_lazy("host"), max_length=255, blank=True)
+    pid = models.IntegerField(gettext_lazy("process"), null=True)
     identity = models.CharField(max_length=200, null=True, editable=False)  # noqa: DJ001  (NULL: not known)
     number = models.BigIntegerField(
-        null=True, editable=False, help_text=_("The place of a restore in the order of the restores.")
+        null=True,
+        editable=False,
+        help_text=gettext_lazy("The place of a restore in the order of the restores."),
     )
 
     objects = BackupRunQuerySet.as_manager()
 
     class Meta:
-        verbose_name = _("run")
-        verbose_name_plural = _("runs")
+        verbose_name = gettext_lazy("run")
+        verbose_name_plural = gettext_lazy("runs")
         ordering = ("-created_at",)
         default_permissions = ("view",)
-        permissions = [("cancel_backuprun", _("Can cancel a run"))]
+        permissions = [("cancel_backuprun", gettext_lazy("Can cancel a run"))]
         indexes = [models.Index(fields=["finished_at"], name="dra_run_finished")]
 
     def __str__(self) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils.crypto import salted_hmac
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_lazy
 
 from .. import clock, wording
 from ..core import identity
@@ -30,9 +30,9 @@ NOTES = ("next_run_at", "last_due_at", "last_run", "seen_at", "claimed_at", "cla
 class Action(models.TextChoices):
     """What a schedule does."""
 
-    BACKUP = "backup", _("back up")
-    VERIFY = "verify", _("check backups")
-    PRUNE = "prune", _("delete old backups")
+    BACKUP = "backup", gettext_lazy("back up")
+    VERIFY = "verify", gettext_lazy("check backups")
+    PRUNE = "prune", gettext_lazy("delete old backups")
 
 
 class BackupSchedule(models.Model):
@@ -44,44 +44,54 @@ class BackupSchedule(models.Model):
     times do not count.
     """
 
-    name = models.CharField(_("name"), max_length=100)
-    action = models.CharField(_("what"), max_length=20, choices=Action.choices, default=Action.BACKUP)
-    cron = models.CharField(_("when"), max_length=100, help_text=_("A cron expression, such as “0 2 * * *”."))
-    time_zone = models.CharField(_("time zone"), max_length=64, default="UTC")
-    databases = models.JSONField(
-        _("databases"), default=list, blank=True, help_text=_("Empty: all databases.")
+    name = models.CharField(gettext_lazy("name"), max_length=100)
+    action = models.CharField(
+        gettext_lazy("what"), max_length=20, choices=Action.choices, default=Action.BACKUP
     )
-    media = models.BooleanField(_("media files"), default=True)
+    cron = models.CharField(
+        gettext_lazy("when"),
+        max_length=100,
+        help_text=gettext_lazy("A cron expression, such as “0 2 * * *”."),
+    )
+    time_zone = models.CharField(gettext_lazy("time zone"), max_length=64, default="UTC")
+    databases = models.JSONField(
+        gettext_lazy("databases"), default=list, blank=True, help_text=gettext_lazy("Empty: all databases.")
+    )
+    media = models.BooleanField(gettext_lazy("media files"), default=True)
     # replaces Model.clean, see full_clean
     clean = models.BooleanField(  # type: ignore[assignment]
-        _("clean up"), default=False, help_text=_("Afterwards, delete old backups by your retention rules.")
+        gettext_lazy("clean up"),
+        default=False,
+        help_text=gettext_lazy("Afterwards, delete old backups by your retention rules."),
     )
-    level = models.CharField(_("check level"), max_length=20, blank=True)
-    enabled = models.BooleanField(_("enabled"), default=True)
-    paused_until = AwareDateTimeField(_("paused until"), null=True, blank=True)
-    paused_reason = models.CharField(_("reason for the pause"), max_length=200, blank=True)
+    level = models.CharField(gettext_lazy("check level"), max_length=20, blank=True)
+    enabled = models.BooleanField(gettext_lazy("enabled"), default=True)
+    paused_until = AwareDateTimeField(gettext_lazy("paused until"), null=True, blank=True)
+    paused_reason = models.CharField(gettext_lazy("reason for the pause"), max_length=200, blank=True)
     start_within = models.PositiveIntegerField(
-        _("start within"), default=0, help_text=_("Minutes. A later start is skipped. 0: however late.")
+        gettext_lazy("start within"),
+        default=0,
+        help_text=gettext_lazy("Minutes. A later start is skipped. 0: however late."),
     )
     spread = models.PositiveIntegerField(
-        _("spread"),
+        gettext_lazy("spread"),
         default=0,
-        help_text=_("Minutes over which the start is moved, so that sites take turns."),
+        help_text=gettext_lazy("Minutes over which the start is moved, so that sites take turns."),
     )
-    next_run_at = AwareDateTimeField(_("next run"), null=True, editable=False)
-    last_due_at = AwareDateTimeField(_("last due"), null=True, default=clock.now, editable=False)
-    last_run = models.UUIDField(_("last run"), null=True, editable=False)
-    seen_at = AwareDateTimeField(_("last seen by runschedules"), null=True, editable=False)
-    claimed_at = AwareDateTimeField(_("at work since"), null=True, editable=False)
-    claimed_by = models.CharField(_("at work in"), max_length=200, blank=True, editable=False)
-    problem = models.TextField(_("problem"), blank=True, editable=False)
+    next_run_at = AwareDateTimeField(gettext_lazy("next run"), null=True, editable=False)
+    last_due_at = AwareDateTimeField(gettext_lazy("last due"), null=True, default=clock.now, editable=False)
+    last_run = models.UUIDField(gettext_lazy("last run"), null=True, editable=False)
+    seen_at = AwareDateTimeField(gettext_lazy("last seen by runschedules"), null=True, editable=False)
+    claimed_at = AwareDateTimeField(gettext_lazy("at work since"), null=True, editable=False)
+    claimed_by = models.CharField(gettext_lazy("at work in"), max_length=200, blank=True, editable=False)
+    problem = models.TextField(gettext_lazy("problem"), blank=True, editable=False)
 
     _loaded: dict[str, Any] = {}
     """The values of the row when it was last read or written."""
 
     class Meta:
-        verbose_name = _("schedule")
-        verbose_name_plural = _("schedules")
+        verbose_name = gettext_lazy("schedule")
+        verbose_name_plural = gettext_lazy("schedules")
         ordering = ("name",)
 
     def __str__(self) -> str:
