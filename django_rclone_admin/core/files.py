@@ -70,7 +70,6 @@ class FileSink:
 
     It is written under an unpredictable name, then renamed over the target. So a link or a readable file that another
     user has put there is replaced, never written to.
-    or a readable file that somebody has put there is replaced, never written to.
     """
 
     def __init__(self, path: Path) -> None:

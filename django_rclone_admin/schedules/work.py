@@ -89,12 +89,12 @@ def steps(schedule: BackupSchedule) -> list[Step]:
     if not isinstance(chosen, list) or not all(isinstance(each, str) for each in chosen):
         raise UsageError(
             gettext_noop("The list of databases of this schedule can't be read."),
-            hint=gettext_noop("Choose the databases anew, on the page of the schedule."),
+            hint=gettext_noop("Choose the databases again, on the page of the schedule."),
         )
     if schedule.action not in STEPS:
         raise UsageError(
             gettext_noop("“%(action)s” is not an action of a schedule."),
-            hint=gettext_noop("Choose the action anew, on the page of the schedule."),
+            hint=gettext_noop("Choose the action again, on the page of the schedule."),
             action=schedule.action,
         )
     return STEPS[schedule.action](schedule, chosen)
