@@ -1,7 +1,8 @@
 """Fills a new database on the server of the live one, for a swap or an opened backup.
 
-The data is streamed once; indexes and constraints are then built in parallel, for which pg_restore needs only the
-archive's table of contents, which is at its head.
+The rows are loaded over several connections if there is room for the archive, see :mod:`.spooling`. Indexes and
+constraints are then built in parallel, for which pg_restore needs only the archive's table of contents, which is at its
+head.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from django.db import DatabaseError
 from ...core.command import Command
 from ...core.control import Control
 from ...core.programs import run_to_end
-from ...core.transfer import CommandSink, Sink
+from ...core.transfer import Sink
 from .contents import Archive, Head, parts
 from .search_path import reset_search_paths, set_search_paths
 from .server import IN_PLACE, Server, explained
+from .spooling import Spool
 
 
 class Filling:
@@ -60,7 +62,12 @@ class Filling:
                 self._functions += set_search_paths(self._server, self._live, self._new)
         # The extensions exist by now, with tables that our role may not write.
         self._contents = head.choose(self._connector.choice(self._new).lines(listing))
-        return CommandSink(self._pg_restore("--section=data"), control=self._control)
+        return Spool(
+            head.path.with_name("archive"),
+            lambda path: self._pg_restore("--section=data", _jobs(), str(path)),
+            lambda: self._pg_restore("--section=data"),
+            self._control,
+        )
 
     def _pg_restore(self, *arguments: str) -> Command:
         command: Command = self._connector.pg_restore(
@@ -70,8 +77,7 @@ class Filling:
 
     def commit(self) -> None:
         self._archive.commit()
-        jobs = max(1, min(4, os.cpu_count() or 1))
-        indexes = ("--section=post-data", f"--jobs={jobs}", str(self._archive.head.path))
+        indexes = ("--section=post-data", _jobs(), str(self._archive.head.path))
         run_to_end(self._pg_restore(*indexes), self._control)
         # One message, so that a pooler in between can't separate them. ANALYZE also calls the functions of indexes.
         analyze = "--command=SET statement_timeout = 0; ANALYZE"
@@ -92,3 +98,8 @@ class Filling:
             # Only logged: the next sweep drops the database, and the first error is more important.
             with contextlib.suppress(DatabaseError):
                 self._server.drop(self._new)
+
+
+def _jobs() -> str:
+    """Return how many connections pg_restore may use."""
+    return f"--jobs={max(1, min(4, os.cpu_count() or 1))}"
