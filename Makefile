@@ -3,6 +3,7 @@
 #   make test DJANGO=4.2                        another Django, in .venv-4.2
 #   make test PYTHON=python3.13 DJANGO=6.1      another Python too (a new environment takes it)
 #   make test PYTEST_ARGS="-k retention -x"     anything pytest takes
+#   make bench BENCH_ARGS="--small --rounds 1"  a short run; --only sqlite,media for some subjects; --write for the docs
 #   make test TEST_PATIENCE=5                   five times the usual limits of time, for a machine that is slow
 
 PYTHON ?= python3
@@ -12,6 +13,7 @@ WORKERS ?= auto
 # Seconds that all tests may take on a quiet machine with two processors; above that, they fail where CI is set.
 BUDGET ?= 3600
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 ADDRESS ?= 127.0.0.1:8000
 
 bin := $(VENV)/bin
@@ -55,7 +57,8 @@ check: $(VENV)/.installed-test $(VENV)/.installed-check  ## Check style, types, 
 	$(bin)/python -W error manage.py makemigrations --check --dry-run
 	$(bin)/python -W error manage.py check
 
-bench: $(VENV)/.installed-test  ## Run the benchmarks
+bench: $(VENV)/.installed-test  ## Compare with other packages and with plain programs, in one table; measure the memory
+	$(bin)/python -m tests.benchmarks $(BENCH_ARGS)
 	$(pytest) -p no:randomly -s tests/benchmarks $(PYTEST_ARGS)
 
 docs: $(VENV)/.installed-test  ## Check that the documentation tells the truth
