@@ -19,7 +19,6 @@ from ..api import Progress
 from ..exceptions import BackupError, Cancelled, UsageError, gettext_noop
 from ..models import BackupRun, Origin, Trigger
 from ..notifications import finish_before_exit
-from .bar import progress_bar
 from .help import HelpFormatter, epilog, exit_codes
 
 
@@ -128,6 +127,8 @@ class Command(BaseCommand):
             self.say(title)
             yield None
             return
+        from .bar import progress_bar  # tqdm takes a while, and a cron job has no terminal
+
         with progress_bar(title) as show:
             yield show
 

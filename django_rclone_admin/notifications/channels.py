@@ -5,8 +5,6 @@ The text of an error may contain an address with a secret, so only the kind of a
 
 from __future__ import annotations
 
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit, urlunsplit
@@ -95,6 +93,9 @@ def ping(address: str, run_id: str, outcome: str = "") -> None:
     :param outcome: ``start``, ``fail``, or empty for a success.
     :raises ChannelError: the monitor did not answer, or reported an error.
     """
+    import urllib.error
+    import urllib.request  # with all that speaks HTTP: few sites have a monitor
+
     parts = urlsplit(address)
     path = f"{parts.path.rstrip('/')}/{outcome}" if outcome else parts.path
     query = "&".join(filter(None, (parts.query, urlencode({"rid": run_id}))))

@@ -9,6 +9,7 @@ from typing import Any
 from ...core.control import Control
 from ...exceptions import BackupError
 from .definitions import Definition, read
+from .key_adder import KeyAdder
 from .server import Server
 from .streams import LoaderSink
 from .text import DumpText
@@ -27,8 +28,11 @@ class Filling:
         self._connector, self._control = connector, control
         self._server = Server(connector)
         self._new = name or self._server.new_name()
-        self._text = DumpText(left_out=connector.history_tables, packet=self._server.packet())
+        self._text = DumpText(
+            left_out=connector.history_tables, packet=self._server.packet(), is_empty_before=True
+        )
         self._loader = LoaderSink(connector.load(self._new))
+        self._keys = KeyAdder(lambda: LoaderSink(connector.load(self._new), control), control)
         self._carried: list[Definition] = []
         self._is_created = False
 
@@ -44,6 +48,7 @@ class Filling:
     def commit(self) -> None:
         self._loader.write(self._text.finish())
         self._loader.commit()
+        self._keys.add(self._text.vetter.late_keys.values(), self._text.sizes)
         self._create_definitions()
 
     def _create_definitions(self) -> None:
@@ -78,6 +83,7 @@ class Filling:
 
     def abort(self) -> None:
         self._loader.abort()
+        self._keys.abort()
 
     def close(self) -> None:
         self._loader.close()

@@ -8,6 +8,7 @@ import uuid
 from typing import IO
 
 from ...core.command import Command
+from ...core.control import Control
 from ...core.process import Process
 from ...core.programs import Completed
 from ...core.transfer import CommandSink
@@ -26,9 +27,10 @@ class LoaderSink(CommandSink):
     Some arguments make the program exit with 0 without reading its input.
     """
 
-    def __init__(self, command: Command) -> None:
+    def __init__(self, command: Command, control: Control | None = None) -> None:
         self._mark = f"dra_{uuid.uuid4().hex}"
-        super().__init__(command, prologue=PROLOGUE, epilogue=f"\nSELECT '{self._mark}';\n".encode())
+        epilogue = f"\nSELECT '{self._mark}';\n".encode()
+        super().__init__(command, prologue=PROLOGUE, epilogue=epilogue, control=control)
 
     def commit(self) -> None:
         super().commit()

@@ -41,6 +41,7 @@ class DumpText:
     :param left_out: tables whose statements are dropped.
     :param is_ours: the text comes from a client program that we started: it is analysed but never refused.
     :param packet: the server's ``max_allowed_packet``; longer statements with rows are split. 0: no limit.
+    :param is_empty_before: see :class:`~.vetting.Vetter`.
     :param counts_rows: count all rows; in our own dumps, with each row on its own line, rows are always counted.
     """
 
@@ -51,8 +52,11 @@ class DumpText:
         is_ours: bool = False,
         packet: int = 0,
         counts_rows: bool = False,
+        is_empty_before: bool = False,
     ) -> None:
-        self.vetter = Vetter(left_out=left_out)
+        self.vetter = Vetter(left_out=left_out, is_empty_before=is_empty_before)
+        self.sizes: dict[str, int] = {}
+        """Bytes of the statements with the rows of each table."""
         self.with_rows: set[str] = set()
         """Tables with a section for their rows, which may be empty."""
         self.with_condition: set[str] = set()
@@ -120,6 +124,7 @@ class DumpText:
         head, *rows = self._held
         self._held = []
         self._count(rows)
+        self.sizes[self._table] = self.sizes.get(self._table, 0) + size
         if self._packet and size >= self._packet:
             everything = b"".join(rows)
             self.longest = max(self.longest, (longest_value(everything), self._table))

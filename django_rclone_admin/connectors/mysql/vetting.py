@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from .columns import Default, take_defaults
+from .late_keys import LateKeys, referenced_tables, take_late_keys
 from .lexer import plain
 from .phrase import Foreign, Phrase, Unexpected
 from .session import NotForUs, Session
@@ -34,9 +36,10 @@ class Vetter:
     """Checks each statement, and keeps track of the objects that the statements have created.
 
     :param left_out: tables whose statements are not executed.
+    :param is_empty_before: the schema is empty, so keys may be added after the rows: ``late_keys``, for the caller.
     """
 
-    def __init__(self, *, left_out: Collection[str] = ()) -> None:
+    def __init__(self, *, left_out: Collection[str] = (), is_empty_before: bool = False) -> None:
         self.source = ""
         """The dumped database, from the head of the dump."""
         self.session = Session()
@@ -44,6 +47,11 @@ class Vetter:
         self.sequences: set[str] = set()
         self.definitions: dict[tuple[str, str], Written] = {}
         self.defaults: list[Default] = []
+        self.late_keys: dict[str, LateKeys] = {}
+        """What the caller is to add to tables when all rows are there."""
+        self._has_late_keys = is_empty_before
+        self._needed: set[str] = set()
+        """Tables that need their keys at once: a foreign key that does not come later points at them."""
         self._left_out = frozenset(left_out)
         self._has_rocksdb = False
         self._verbs: dict[str, Callable[[Phrase], bytes]] = {
@@ -136,7 +144,24 @@ class Vetter:
         if name in self._left_out:
             return b""
         self.defaults += defaults
-        return phrase.written()
+        # Whoever adds the keys later has a session in UTF-8.
+        is_plain = engine == "INNODB" and self.session.character_set_client.startswith("utf8")
+        is_plain &= not self.tables[name].is_versioned and "PARTITION" not in after
+        return self._keys_first(phrase, name, columns, may_wait=is_plain) + phrase.written()
+
+    def _keys_first(self, phrase: Phrase, name: str, end: int, *, may_wait: bool) -> bytes:
+        """Take the keys of a table for later, or return the statements that must come before the table."""
+        if not self._has_late_keys:
+            return b""
+        if may_wait and name not in self._needed and (late := take_late_keys(phrase, name, end)):
+            self.late_keys[name] = late
+            return b""
+        needed = {*referenced_tables(phrase, end)}
+        self._needed |= needed
+        known = [self.late_keys[each] for each in sorted(needed & self.late_keys.keys())]
+        for each in known:
+            self.late_keys[each.table] = dataclasses.replace(each, keys=())
+        return b"".join(each.addition(each.keys) for each in known)
 
     def _sequence(self, phrase: Phrase) -> bytes:
         self.sequences.add(name := phrase.name())
@@ -162,6 +187,7 @@ class Vetter:
         phrase.accept("IF", "EXISTS")
         name = phrase.name()
         phrase.end()
+        self.late_keys.pop(name, None)
         self.tables.pop(name, None)  # the placeholder of a view
         return phrase.written() if name not in self._left_out else b""
 
