@@ -95,4 +95,5 @@ def fill(database: dict[str, Any], megabytes: int) -> int:
 
 
 def _literal(value: str) -> str:
-    return "NULL" if value == r"\N" else "'" + value.replace("'", "''") + "'"
+    text = value.removesuffix("+00:00").replace("\\", "\\\\").replace("'", "''")
+    return "NULL" if value == r"\N" else f"'{text}'"
