@@ -1,4 +1,4 @@
-"""Adds the keys that come after the rows, by several client programs beside each other."""
+"""Adds keys to tables after their rows were loaded, by several client programs in parallel."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from .late_keys import LateKeys
 from .streams import LoaderSink
 
 CONNECTIONS = 2
-"""How many add keys, each to tables of its own."""
+"""The number of client programs; each adds the keys of other tables."""
 
 
 class KeyAdder:
     """Adds keys by several connections, and then the foreign keys, which need them.
 
-    :param load: returns what carries out statements.
+    :param load: returns a sink that executes statements.
     """
 
     def __init__(self, load: Callable[[], LoaderSink], control: Control) -> None:
@@ -23,7 +23,7 @@ class KeyAdder:
         self._at_work: list[LoaderSink] = []
 
     def add(self, late: Iterable[LateKeys], sizes: Mapping[str, int]) -> None:
-        """Add all of them.
+        """Add all keys.
 
         :param sizes: bytes of the rows of each table.
         """
@@ -38,7 +38,7 @@ class KeyAdder:
         self._carry_out([[each.addition(each.foreign_keys) for each in late]])
 
     def abort(self) -> None:
-        """Make what waits for the server end. Called from another thread."""
+        """Make the programs that wait for the server end. Called from another thread."""
         for each in list(self._at_work):
             each.abort()
 
@@ -48,7 +48,7 @@ class KeyAdder:
         try:
             for each in self._at_work:
                 each.open()
-            self._control.check()  # a stop until here has missed them
+            self._control.check()  # a stop before this point did not reach them
             for each, script in zip(self._at_work, scripts, strict=True):
                 each.write(script)
             for each in self._at_work:

@@ -1,7 +1,7 @@
-"""Keys of a table that are added when its rows are there: the server then sorts them once, and does not grow them row by row.
+"""Keys that are added to a table after its rows: the server then sorts once, instead of inserting row by row.
 
-Only where the table is the same afterwards, to the letter of ``SHOW CREATE TABLE``. Any other table keeps its keys where
-the dump has them.
+This is done only if the table is equal afterwards, to the letter of ``SHOW CREATE TABLE``. Any other table keeps its
+keys where the dump has them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NOT_LATER = frozenset(
         "STORED",
     }
 )
-"""Words of tables that are left alone: their keys bring columns of their own, or depend on such."""
+"""Words in tables that keep their keys, because such keys add columns or depend on them."""
 
 Item = tuple[int, int]
 """The first and the last word of a column, a key or a constraint."""
@@ -35,20 +35,20 @@ Item = tuple[int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LateKeys:
-    """What is added to one table."""
+    """The keys to add to one table."""
 
     table: str
     keys: tuple[bytes, ...]
     foreign_keys: tuple[bytes, ...]
 
     def addition(self, added: Iterable[bytes]) -> bytes:
-        """Return the statement that adds some of them; nothing where there are none."""
+        """Return the statement that adds some of them; empty if there are none."""
         items = b", ".join(b"ADD " + each for each in added)
         return b"ALTER TABLE %b %b;\n" % (quoted(self.table), items) if items else b""
 
 
 def take_late_keys(phrase: Phrase, table: str, end: int) -> LateKeys | None:
-    """Take those keys out of a table's columns that can be added later; ``None`` when it has none, or keeps them.
+    """Remove the keys that can be added later from a table's columns; ``None`` when it has none, or keeps them.
 
     :param end: the word that closes the columns; the next word opens them.
     """
@@ -63,12 +63,12 @@ def take_late_keys(phrase: Phrase, table: str, end: int) -> LateKeys | None:
         foreign_keys=tuple(phrase.text(*each) for each in foreign),
     )
     for first, last in [*keys, *foreign]:
-        phrase.leave_out(first - 1, last)  # with the comma before it
+        phrase.leave_out(first - 1, last)  # including the comma before it
     return found
 
 
 def referenced_tables(phrase: Phrase, end: int) -> Iterator[str]:
-    """Give the tables that foreign keys of a table point at, by their last name."""
+    """Give the tables that foreign keys of a table reference, without their schema."""
     for word in range(phrase.at, end):
         if phrase.token(word).key == "REFERENCES":
             is_qualified = phrase.token(word + 2).key == "."
@@ -95,12 +95,12 @@ def _items(phrase: Phrase, end: int) -> Iterator[Item]:
 
 
 def _is_exact(phrase: Phrase, items: list[Item], end: int) -> bool:
-    """Whether the table is the same when its keys come later."""
+    """Whether the table is equal if its keys are added later."""
     words = {phrase.token(word).key for word in range(phrase.at, end)}
     if words & NOT_LATER or any(each.kind == "open" for each in phrase.tokens):
         return False
     primary = next((first for first, _last in items if phrase.token(first).key == "PRIMARY"), None)
-    if primary is None:  # one of the others is what the rows are stored by
+    if primary is None:  # another key determines the storage order of the rows
         return False
     functional = any(
         phrase.token(word).key == phrase.token(word + 1).key == "("

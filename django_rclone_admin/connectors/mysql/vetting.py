@@ -48,7 +48,7 @@ class Vetter:
         self.definitions: dict[tuple[str, str], Written] = {}
         self.defaults: list[Default] = []
         self.late_keys: dict[str, LateKeys] = {}
-        """What the caller is to add to tables when all rows are there."""
+        """Keys that the caller must add to tables after all rows were loaded."""
         self._has_late_keys = is_empty_before
         self._needed: set[str] = set()
         """Tables that need their keys at once: a foreign key that does not come later points at them."""
@@ -144,7 +144,7 @@ class Vetter:
         if name in self._left_out:
             return b""
         self.defaults += defaults
-        # Whoever adds the keys later has a session in UTF-8.
+        # The session that adds the keys later uses UTF-8.
         is_plain = engine == "INNODB" and self.session.character_set_client.startswith("utf8")
         is_plain &= not self.tables[name].is_versioned and "PARTITION" not in after
         return self._keys_first(phrase, name, columns, may_wait=is_plain) + phrase.written()

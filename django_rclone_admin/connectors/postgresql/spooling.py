@@ -1,7 +1,7 @@
 """Loads the rows of an archive by several connections, for which pg_restore needs the archive as a file.
 
-A file needs room. It is looked at again and again, and where there is too little, one connection loads the rows as they
-come, which needs none.
+The free space is checked repeatedly. If it does not suffice, one connection loads the rows while they arrive, which
+needs no file.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from ...core.room import room
 from ...core.transfer import CHUNK, CommandSink
 
 LOOK_BYTES = 64 << 20
-"""How much is written between two looks at the room."""
+"""Bytes written between two checks of the free space."""
 RESERVE = 1 << 30
-"""Bytes that stay free."""
+"""Bytes that must stay free."""
 FACTOR = 3
-"""How many times the bytes of the file there must be room for: the new database may be on the same disk."""
+"""How often the size of the file must fit into the free space: the new database may be on the same disk."""
 
 
 class Spool:
-    """Collects an archive in a file and loads it when all of it has come and was found right.
+    """Collects an archive in a file, and loads it when it is complete and verified.
 
-    :param path: of the file; it is removed with its folder by whoever made that.
+    :param path: path of the file; the creator of its folder removes it.
     :param load: returns the command that loads the rows from a file.
     :param stream: returns the command that loads them from its standard input.
     """
@@ -68,7 +68,7 @@ class Spool:
             self._file.close()
 
     def _keep(self, data: bytes) -> bytes:
-        """Write the next bytes, and return those that must not, or can't, be in the file."""
+        """Write the next bytes; return those that must not, or can't, be stored in the file."""
         assert self._file is not None
         if self._size >= self._next_look and not self._has_room():
             return data
@@ -76,18 +76,18 @@ class Spool:
             while data:
                 written = self._file.write(data)
                 data, self._size = data[written:], self._size + written
-        except OSError:  # somebody else has filled the disk
+        except OSError:  # another program has filled the disk
             return data
         return b""
 
     def _has_room(self) -> bool:
-        """Whether there is room until the next look."""
+        """Whether the free space suffices until the next check."""
         assert self._file is not None
         self._next_look = self._size + LOOK_BYTES
         return room(self._file.fileno()) > FACTOR * self._next_look + RESERVE
 
     def _go_on_streaming(self, data: bytes) -> None:
-        """Load what was collected, then what comes, by one connection."""
+        """Load the collected bytes, then those that arrive, by one connection."""
         assert self._file is not None
         self._streaming = CommandSink(self._stream(), control=self._control)
         self._streaming.open()
