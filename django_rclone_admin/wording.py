@@ -32,6 +32,17 @@ OUTCOMES = {
     "unchecked": gettext_noop("not checked"),
 }
 """The outcomes of checks in words."""
+RUNS = {
+    "db_backup": gettext_noop("a database backup"),
+    "db_restore": gettext_noop("a database restore"),
+    "media_backup": gettext_noop("a media backup"),
+    "media_restore": gettext_noop("a media restore"),
+    "verify": gettext_noop("a verification"),
+    "prune": gettext_noop("a clean-up"),
+    "open": gettext_noop("an opening of a backup"),
+    "copy": gettext_noop("a copying of backups"),
+}
+"""The kinds of runs as a sentence names one of them."""
 LOCALES = Path(__file__).parent / "locale"
 
 
@@ -53,6 +64,11 @@ def level(name: str) -> str:
 def outcome(name: str) -> str:
     """Return the outcome of a check, translated."""
     return gettext(OUTCOMES[name])
+
+
+def a_run(kind: str) -> str:
+    """Return how a sentence names a run of a kind, translated."""
+    return gettext(RUNS[kind])
 
 
 def seconds(count: float) -> str:

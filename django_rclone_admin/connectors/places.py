@@ -6,9 +6,11 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
+
+from django.db import DatabaseError
 
 from ..core.control import Control
 from ..core.transfer import Sink
@@ -79,18 +81,34 @@ class Places(Protocol):
         """
 
 
-def count_rows(cursor: Any, tables: Mapping[str, str], seconds: float | None) -> dict[str, int | None]:
+def count_rows(
+    cursor: Any,
+    tables: Mapping[str, str],
+    seconds: float | None,
+    *,
+    limit: Callable[[float], None] = lambda _seconds: None,
+    failures: type[Exception] = DatabaseError,
+) -> dict[str, int | None]:
     """Count the rows of tables.
 
-    :param tables: SQL identifiers by display name.
+    :param tables: the identifiers, as SQL, by table name.
+    :param limit: has the server end what takes longer than this many seconds, such as a wait for a lock.
+    :param failures: the errors by which it does.
     """
     began = time.monotonic()
     found: dict[str, int | None] = dict.fromkeys(tables)
     for name, identifier in tables.items():
-        if seconds is not None and time.monotonic() - began > seconds:
-            break
-        cursor.execute(f"SELECT COUNT(*) FROM {identifier}")  # noqa: S608 (quoted by the engine)
-        found[name] = int(cursor.fetchone()[0])
+        if seconds is not None:
+            left = began + seconds - time.monotonic()
+            if left <= 0:
+                break
+            limit(left)
+        try:
+            cursor.execute(f"SELECT COUNT(*) FROM {identifier}")  # noqa: S608 (quoted by the engine)
+            found[name] = int(cursor.fetchone()[0])
+        except failures:
+            if seconds is None:
+                raise
     return found
 
 

@@ -52,8 +52,15 @@ TEXTS = re.compile(
 """The parts of a statement that are ignored: strings, quoted names, and comments except MySQL's executable ones."""
 
 
-WRITE = re.compile(r"\bREAD\s+WRITE\b|READ_ONLY|QUERY_ONLY")
-"""Words that a statement that begins or sets something may not contain: MySQL would begin a writable transaction."""
+WRITE = re.compile(
+    r"\bREAD\s+WRITE\b|READ_ONLY|QUERY_ONLY"  # the session, or a transaction, could write
+    # Even a read-only session of MySQL may change the server or the account.
+    r"|\b(GLOBAL|PERSIST|PERSIST_ONLY|PASSWORD|RESOURCE)\b|\bDEFAULT\s+ROLE\b"
+    r"|^\s*RESET\s+(MASTER|SLAVE|REPLICA|BINARY|QUERY)\b|^\s*START\s+(?!TRANSACTION\b)"
+)
+"""Words that a statement that begins or sets something may not contain."""
+FILE = re.compile(r"\bINTO\s+(OUTFILE|DUMPFILE)\b")
+"""Words with which a statement writes a file on the server of MySQL."""
 SETS = frozenset({"SET", "RESET", "BEGIN", "START", "COMMIT", "ROLLBACK", "PRAGMA"})
 
 
@@ -87,11 +94,12 @@ def refuse_writing(text: str) -> None:
 
     :raises NotSupportedError: a statement may write.
     """
-    bare = TEXTS.sub(" ", text)
-    statements = [each.split() for each in bare.upper().replace("(", " ").split(";") if each.strip()]
+    bare = TEXTS.sub(" ", text).upper()
+    statements = [each.split() for each in bare.replace("(", " ").split(";") if each.strip()]
     words = [each[0] for each in statements]
-    if SETS.intersection(words) and WRITE.search(bare.upper()):
+    if SETS.intersection(words) and WRITE.search(bare):
         raise NotSupportedError("This is an opened backup: its session stays read-only.")
     # Several statements at once could make the session read-write and then write: only one is checked.
-    if not READS.issuperset(words) or (len(words) > 1 and set(words) != {"SET"}) or "/*" in bare:
+    is_one = len(words) < 2 or set(words) == {"SET"}
+    if not READS.issuperset(words) or not is_one or "/*" in bare or FILE.search(bare):
         raise NotSupportedError("This is an opened backup: it can only be read.")

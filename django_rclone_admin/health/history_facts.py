@@ -10,7 +10,7 @@ from django.db import DatabaseError
 from django.db.models import Min
 from django.utils.translation import gettext as _
 
-from .. import clock
+from .. import clock, wording
 from ..connectors.registry import all_databases
 from ..core.naming import MEDIA
 from ..jobs import history, stale
@@ -160,7 +160,7 @@ def _active() -> list[RunFacts]:
     return [
         RunFacts(
             id=str(run.pk),
-            words=str(run.get_kind_display()),
+            words=wording.a_run(run.kind),
             database=run.database or MEDIA,
             status=run.status,
             since_at=run.started_at or run.created_at,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.utils.text import capfirst
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 
@@ -91,13 +92,13 @@ def stuck(site: Site) -> Iterator[Finding]:
 
 
 def _why_stuck(run: RunFacts, limit: float | None, now: datetime) -> str:
-    what = {"kind": run.words, "time": timesince(run.since_at, now)}
+    what = {"run": capfirst(run.words), "time": timesince(run.since_at, now)}
     if run.is_gone:
-        return _("A %(kind)s that began %(time)s ago has stopped unexpectedly.") % what
+        return _("%(run)s that began %(time)s ago has stopped unexpectedly.") % what
     if run.status == "queued" and now - run.since_at > QUEUED_FOR:
-        return _("A %(kind)s has waited for a worker for %(time)s.") % what
+        return _("%(run)s has waited for a worker for %(time)s.") % what
     if run.status == "running" and limit is not None and now - run.since_at > timedelta(hours=limit):
-        return _("A %(kind)s has been running for %(time)s.") % what
+        return _("%(run)s has been running for %(time)s.") % what
     return ""
 
 

@@ -178,9 +178,9 @@ def _compare(check: Check) -> None:
     :raises BackupDamaged: the tables or rows differ.
     """
     manifest = check.backup.manifest
+    if not (check.rows or (manifest and (manifest.tables or manifest.contents))):
+        raise BackupDamaged(gettext_noop("The backup does not contain any table."))
     if manifest is None:
-        if not check.rows:
-            raise BackupDamaged(gettext_noop("The backup does not contain any table."))
         return
     if lacking := sorted({*manifest.tables} - check.rows.keys()):
         raise BackupDamaged(

@@ -9,7 +9,7 @@ import uuid
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from .. import clock
+from .. import clock, wording
 from ..core import identity
 from ..exceptions import BackupError, gettext_noop
 from ..executors import Executor
@@ -34,10 +34,10 @@ class RunInProgress(BackupError):
             return
         super().__init__(
             gettext_noop(
-                "“%(database)s” is locked by a %(kind)s that started at %(since)s on %(host)s (process %(pid)s)%(who)s."
+                "“%(database)s” is locked by %(kind)s that started at %(since)s on %(host)s (process %(pid)s)%(who)s."
             ),
             database=database,
-            kind=str(run.get_kind_display()),
+            kind=wording.a_run(run.kind),
             since=timezone.localtime(run.created_at).strftime("%Y-%m-%d %H:%M:%S %Z"),
             host=run.host or "?",
             pid=run.pid or "?",

@@ -191,7 +191,7 @@ def _refuse_full(places: Places, backup: StoredObject) -> None:
 
 def _refuse_too_many() -> None:
     """Refuse one more opened backup. Its own row exists already, so that two concurrent runs can't both pass."""
-    if OpenedBackup.objects.filter(process="").count() > MOST:
+    if OpenedBackup.objects.for_everybody().count() > MOST:
         raise RestoreRefused(
             gettext_noop("%(count)d backups are already open, which is the limit."),
             hint=gettext_noop(

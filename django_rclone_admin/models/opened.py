@@ -19,6 +19,10 @@ class OpenedBackupQuerySet(models.QuerySet["OpenedBackup"]):
         """Return those that are complete and open to everyone, not reserved for one run or process."""
         return self.filter(run=None, process="")
 
+    def for_everybody(self) -> OpenedBackupQuerySet:
+        """Return those, and those that are being filled for it: an opened backup has the id of the run that opens it."""
+        return self.filter(process="").filter(models.Q(run=None) | models.Q(run=models.F("id")))
+
 
 class OpenedBackup(models.Model):
     """A backup that was restored into a separate place, and its Django alias.

@@ -351,3 +351,15 @@ def test_hours_are_kept(books, backup):
     opened = api.open_backup(backup, hours=2)
     assert timedelta(hours=1.9) < opened.expires_at - clock.now() <= timedelta(hours=2)
     api.close_backup(opened)
+
+
+def test_what_a_check_has_open_takes_nobody_s_place(books, backup, monkeypatch):
+    monkeypatch.setattr(opening, "MOST", 1)
+    checking = BackupRun.objects.create(
+        kind="verify", database="other", status="running", heartbeat_at=clock.now()
+    )
+    OpenedBackup.objects.create(
+        path=backup, database="other", expires_at=clock.now() + timedelta(hours=1), run=checking.pk
+    )
+    opened = api.open_backup(backup)
+    api.close_backup(opened)

@@ -118,6 +118,8 @@ def test_each_fault_is_caught_on_its_level(make_shop, database, tmp_path):
     else:
         empty(shop, database)
         faulty.put("of an empty database", faulty.dumped())
+    nothing = faulty.shop.remote.read(faulty.paths["of an empty database"])
+    faulty.put("of an empty database, which its manifest says", nothing, tables=[], rows={}, contents={})
     faulty.put("good", good)
 
     found = faulty.check("structure")

@@ -166,3 +166,19 @@ def test_our_own_dumps_are_read_alike():
     assert stage.vetter.tables == whole.vetter.tables
     assert stage.vetter.definitions == whole.vetter.definitions
     assert stage.refused == []
+
+
+ONE_LINE = rb"""(1,'a),(b','(\\'),(2,'it\'s (','\\\'),('),(3,'',NULL),(4,'''(','\n),('),(5,_binary '(\0',0x28),(-6e5,'x',1.5)"""
+
+
+@pytest.mark.parametrize("rows", [b" " + ONE_LINE, ONE_LINE.replace(b"),(-", b"),\n  (-")])
+@pytest.mark.parametrize("options", [{"is_ours": True}, {"counts_rows": True}], ids=["ours", "stored"])
+@pytest.mark.parametrize("size", [7, 1 << 20])
+def test_rows_are_counted_that_are_all_in_one_line(rows, options, size):
+    """The program of MySQL, which is not here, writes them so; that of MariaDB gives each row its line."""
+    text = HEAD + b"site\nCREATE TABLE `t` (`a` int);\nINSERT INTO `t` VALUES" + rows + b";\n" + END
+    stage = DumpText(**options)
+    for at in range(0, len(text), size):
+        list(stage.feed(text[at : at + size]))
+    stage.finish()
+    assert stage.rows == {"t": 6}

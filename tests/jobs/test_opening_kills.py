@@ -42,15 +42,21 @@ def beside(shop: Shop, request: pytest.FixtureRequest) -> list[str]:
         return [each for (each,) in connection.execute(query, [f"{name}_dra_"])]
 
 
-def kill_at_random(shop: Shop, chance: random.Random, request: Any, times: int) -> None:
+OPEN = ("openbackup",)
+CHECK = ("verifybackups", "--level=site")
+
+
+def kill_at_random(
+    shop: Shop, chance: random.Random, request: Any, times: int, command: tuple[str, ...] = OPEN
+) -> None:
     assert shop.manage("dbbackup").code == 0
     live = shop.rows()
     began = monotonic()
-    assert shop.manage("openbackup").code == 0
+    assert shop.manage(*command).code == 0
     usual = monotonic() - began
     assert shop.manage("closebackup", "--all").code == 0
     for _ in range(times):
-        process = shop.start("openbackup")
+        process = shop.start(*command)
         sleep(chance.uniform(0, 1.1 * usual))  # the moment is what the test is about
         shop.kill(process)
         # A server may still be creating what was asked for: then the look after that finds it.
@@ -58,6 +64,7 @@ def kill_at_random(shop: Shop, chance: random.Random, request: Any, times: int) 
     assert shop.rows() == live
     [(count,)] = shop.execute(f"SELECT COUNT(*) FROM {tables.OPENED}")
     assert count == 0
+    assert shop.manage(*command).code == 0  # no lock is left either
 
 
 def is_swept(shop: Shop, request: Any) -> bool:
@@ -80,7 +87,12 @@ def test_killed_at_a_random_moment(shop, chance, request):
     kill_at_random(shop, chance, request, times=1)
 
 
+def test_check_that_is_killed_leaves_nothing(shop, chance, request):
+    kill_at_random(shop, chance, request, times=1, command=CHECK)
+
+
 @pytest.mark.soak
+@pytest.mark.parametrize("command", [OPEN, CHECK], ids=["open", "check"])
 @pytest.mark.parametrize(
     "shop",
     [
@@ -90,8 +102,8 @@ def test_killed_at_a_random_moment(shop, chance, request):
     ],
     indirect=True,
 )
-def test_killed_at_twenty_random_moments(shop, chance, request):
-    kill_at_random(shop, chance, request, times=20)
+def test_killed_at_twenty_random_moments(shop, chance, request, command):
+    kill_at_random(shop, chance, request, times=20, command=command)
 
 
 @pytest.mark.django_db(transaction=True)

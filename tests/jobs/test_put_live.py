@@ -1,15 +1,18 @@
 """Look, then switch: an opened backup is put in the place of the live data, and the undo leads back."""
 
-from contextlib import suppress
+import sqlite3
+from contextlib import closing, suppress
 from typing import Any
 
 import pytest
 from django.db import connections
 
 from django_rclone_admin import api, signals
-from django_rclone_admin.connectors.sqlite.opened import Places
+from django_rclone_admin.connectors.sqlite.opened import Places, limited
 from django_rclone_admin.exceptions import BackupError, BackupNotFound, RestoreRefused
+from django_rclone_admin.jobs import comparing
 from django_rclone_admin.models import BackupRun, OpenedBackup
+from tests.support import databases
 from tests.support.opened import ALIAS
 from tests.support.swaps import beside
 
@@ -162,3 +165,36 @@ def test_look_shows_what_differs_and_the_answer_decides(make_shop):
     assert shop.manage("openbackup", "--list", "--json").json == []
     assert shop.manage("dbrestore", "--undo", "--noinput").code == 0
     assert shop.rows() == changed
+
+
+LOCKS = {
+    "postgresql": ["BEGIN", "LOCK TABLE book IN ACCESS EXCLUSIVE MODE"],
+    "mysql": ["LOCK TABLES book WRITE"],
+    "sqlite3": ["BEGIN EXCLUSIVE"],
+}
+
+
+@on_each_engine
+def test_live_table_that_somebody_locks_is_not_waited_for(books, before, monkeypatch):
+    monkeypatch.setattr(comparing, "SECONDS", 1)
+    opened = api.open_backup(database=ALIAS)
+    with databases.connection(books.entry) as connection:
+        for statement in LOCKS[books.engine]:
+            connection.execute(statement)
+        found = api.compare_opened_backup(opened)
+    if books.engine == "sqlite3":
+        assert not found.is_live_known
+    else:
+        rows = {each.name: (each.now, each.is_gone) for each in found.tables}
+        assert rows["author"] == (3, False)
+        assert rows["book"] == (None, False)
+    api.close_backup(opened)
+
+
+def test_query_of_a_file_that_takes_too_long_is_interrupted():
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+    with closing(sqlite3.connect(":memory:")) as connection:
+        with limited(connection, 0.1), pytest.raises(sqlite3.OperationalError, match="interrupted"):
+            connection.execute(endless).fetchone()
+        with limited(connection, 60):
+            assert connection.execute("SELECT 1").fetchone() == (1,)

@@ -184,7 +184,7 @@ def contents(
 def _rows(text: DumpText) -> dict[str, int]:
     """Return the rows of each table where all rows were counted and will be loaded."""
     tables = [each.name for each in text.vetter.tables.values() if each.engine not in FAR_ENGINES]
-    return {name: text.rows.get(name, 0) for name in sorted(tables) if name not in text.uncounted}
+    return {name: text.rows.get(name, 0) for name in sorted(tables)}
 
 
 def _is_asked_for(

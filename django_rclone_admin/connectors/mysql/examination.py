@@ -6,13 +6,12 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from django.db import DatabaseError
-
 from ...core import findings
 from ...core.findings import Finding
 from ...core.programs import Completed
 from ...exceptions import BackupError, ProgramFailed, gettext_noop
 from .definitions import grant_pattern, quote
+from .opened import limit_statements
 from .server import Server
 
 LOOK_SECONDS = 20
@@ -111,7 +110,7 @@ def contents(server: Server) -> Finding:
 def _longest(server: Server, packet: int) -> tuple[int, str] | None:
     """Return the size and the table of the longest value in columns that may hold one that is too long."""
     with server.cursor() as cursor:
-        _limit(cursor)
+        limit_statements(cursor, LOOK_SECONDS)
         cursor.execute(LONG_COLUMNS, [server.live, packet, packet])
         found = []
         for table, column in cursor.fetchall():
@@ -120,11 +119,3 @@ def _longest(server: Server, packet: int) -> tuple[int, str] | None:
             )
             found.append((int(cursor.fetchone()[0] or 0), table))
     return max(found, default=None)
-
-
-def _limit(cursor: Any) -> None:
-    """Make the server end statements that take too long; MariaDB and MySQL use different variables."""
-    try:
-        cursor.execute(f"SET SESSION max_statement_time = {LOOK_SECONDS}")
-    except DatabaseError:
-        cursor.execute(f"SET SESSION max_execution_time = {LOOK_SECONDS * 1000}")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 import socket
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from django.db import DatabaseError
 
 from ...core.control import Control
 from ...core.transfer import Sink
@@ -67,7 +70,8 @@ class Places:
         schema = place or self._server.live
         with self._server.cursor() as cursor:
             found = self._server.tables(cursor, schema)
-            return count_rows(cursor, {each: f"{quote(schema)}.{quote(each)}" for each in found}, seconds)
+            tables = {each: f"{quote(schema)}.{quote(each)}" for each in found}
+            return count_rows(cursor, tables, seconds, limit=partial(limit_statements, cursor))
 
     def drop(self, place: str) -> None:
         self._server.end_connections(place)
@@ -102,3 +106,15 @@ class Kept(Filling):
 
     def _is_kept(self) -> bool:
         return self.is_whole
+
+
+def limit_statements(cursor: Any, seconds: float) -> None:
+    """Have the server end each further query of a session that takes longer, or waits longer for a lock.
+
+    MariaDB and MySQL have different words for it.
+    """
+    try:
+        cursor.execute(f"SET SESSION max_statement_time = {seconds:.3f}")
+    except DatabaseError:
+        cursor.execute(f"SET SESSION max_execution_time = {max(1, int(seconds * 1000))}")
+    cursor.execute(f"SET SESSION lock_wait_timeout = {max(1, int(seconds))}")

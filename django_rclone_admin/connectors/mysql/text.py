@@ -29,7 +29,6 @@ SECTION = re.compile(rb"-- Dumping data for table (.+)")
 UNDUMPED = {"routines": ("FUNCTION", "PROCEDURE", "PACKAGE", "PACKAGE BODY"), "events": ("EVENT",)}
 """Kinds that must be requested for a dump, by the word in the comment that proves the request."""
 DUMPED = re.compile(rb"-- Dumping (routines|events) for database .*", re.DOTALL)
-STRING = re.compile(rb"'(?:[^'\\]++|\\.)*+'", re.DOTALL)
 CONDITION = re.compile(rb"-- WHERE: ")
 KEYWORDS = 3
 """How many words of a refused statement are shown; more could reveal data."""
@@ -71,8 +70,6 @@ class DumpText:
         """Size and table of the longest value in statements that the server would refuse."""
         self.rows: dict[str, int] = {}
         """Number of rows so far, by table."""
-        self.uncounted: set[str] = set()
-        """Tables with rows that were not counted."""
         self._is_ours, self._counts_rows = is_ours, counts_rows
         self._splitter = Splitter(is_ours=is_ours)
         self.tail = b""
@@ -137,13 +134,11 @@ class DumpText:
 
     def _count(self, rows: list[bytes]) -> None:
         """Count the rows of one statement."""
-        if self._counts_rows:
-            # The values are plain: outside of strings, a parenthesis always begins a row.
-            count = STRING.sub(b"", b"".join(rows)).count(b"(")
-        elif self._is_ours and rows and rows[0].startswith(b"\n"):
-            count = sum(each.count(b"\n") for each in rows)  # in strings, the program escapes them
+        if self._is_ours and rows and rows[0].startswith(b"\n"):
+            count = sum(each.count(b"\n") for each in rows)  # in strings, the program writes them as escapes
+        elif self._is_ours or self._counts_rows:
+            count = count_rows(b"".join(rows))
         else:
-            self.uncounted.add(self._table)
             return
         self.rows[self._table] = self.rows.get(self._table, 0) + count
 
@@ -182,6 +177,15 @@ def is_complete(tail: bytes) -> bool:
     """Whether a text ends like a complete dump."""
     lines = tail.rstrip().rsplit(b"\n", 1)
     return tail.endswith(b"\n") and lines[-1].startswith(END)
+
+
+def count_rows(values: bytes) -> int:
+    """Count the rows of one statement: the values are plain, so outside of strings only a row begins with a parenthesis."""
+    count, is_string = 0, False
+    for part in values.replace(b"\\\\", b"").replace(b"\\'", b"").split(b"(")[:-1]:
+        is_string ^= part.count(b"'") % 2 == 1
+        count += not is_string
+    return count
 
 
 def _refusal(statement: bytes, *, is_foreign: bool) -> WrongFormat:

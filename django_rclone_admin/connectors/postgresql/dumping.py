@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import dataclasses
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -12,8 +13,10 @@ from ...core.programs import run
 from ...core.transfer import CommandSource
 from ...exceptions import ProgramFailed, gettext_noop
 from ..base import Contents
+from .archive_rows import ArchiveRows
 from .arguments import EVERYTHING
 from .contents import FIRST_TRY, HEAD_BYTES, SECONDS, Entry, Head, entries
+from .examiner import table_of
 from .foresight import unmatched, warnings
 
 SHOWN = 10
@@ -93,6 +96,7 @@ class DumpSource(CommandSource):
         self._head = Head()
         self._next_try = FIRST_TRY
         self._listing = b""
+        self._rows = ArchiveRows()
         self.contents = Contents()
 
     def open(self) -> None:
@@ -102,6 +106,7 @@ class DumpSource(CommandSource):
 
     def read(self) -> bytes:
         data = super().read()
+        self._rows.feed(data)
         if not self._listing and self._head.size < HEAD_BYTES:
             self._head.keep(data)
             if self._head.size >= self._next_try:
@@ -115,7 +120,14 @@ class DumpSource(CommandSource):
             return  # an empty dump is refused where it is stored
         if not self._listing:
             self._try()
-        self.contents = self._judge.compare(self._listing)
+        contents = self._judge.compare(self._listing)
+        self.contents = dataclasses.replace(contents, rows=self._counted(contents.objects["tables"]))
+
+    def _counted(self, tables: Sequence[str]) -> dict[str, int]:
+        known, rows = frozenset(tables), Counter[str]()
+        for statement, count in self._rows.finish().items():
+            rows[table_of(statement, known)] += count
+        return {name: rows[name] for name in sorted(known & rows.keys())}
 
     def close(self) -> None:
         super().close()

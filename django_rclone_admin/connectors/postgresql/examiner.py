@@ -18,9 +18,28 @@ TABLE = re.compile(
     rb"(?:CREATE\s+(?:UNLOGGED\s+|FOREIGN\s+)?TABLE|COPY|INSERT\s+INTO)\s+(?:(%b)\.)?(%b)" % (_NAME, _NAME)
 )
 """The beginning of a statement about a table, as pg_restore writes it: its schema and its name."""
+ATTACHED = re.compile(
+    rb"ALTER\s+TABLE\s+ONLY\s+((?:%b\.)?%b)\s+ATTACH\s+PARTITION\s+((?:%b\.)?%b)"
+    % (_NAME, _NAME, _NAME, _NAME)
+)
+"""A table and its partition."""
 HEAD_BYTES = 8192
 """Bytes that suffice for such a beginning."""
 TOO_NEW = re.compile(r"unsupported version")
+
+
+def table_of(statement: bytes, tables: Collection[str]) -> str:
+    """Return the table of a statement as manifests call it; empty where there is none.
+
+    :param tables: names as manifests have them, without the schema where that is on the search path.
+    """
+    found = TABLE.match(statement)
+    if not found:
+        return ""
+    schema, name = (_plain(each) if each else "" for each in found.groups())
+    whole = f"{schema}.{name}"
+    is_visible = not schema or (whole not in tables and (name in tables or schema == "public"))
+    return name if is_visible else whole
 
 
 class RowCounter(OneTransaction):
@@ -32,12 +51,26 @@ class RowCounter(OneTransaction):
     def __init__(self, tables: Collection[str]) -> None:
         super().__init__()
         self._names = frozenset(tables)
-        self.rows: dict[str, int] = {}
+        self._rows: dict[str, int] = {}
+        self._parents: dict[str, str] = {}
+        """Of each partition, the table that it belongs to."""
         self._table = ""
         self._tuples = 0
         """Rows of the current ``INSERT``."""
         self._head = b""
         """The first bytes of a statement that is too long to be collected."""
+
+    @property
+    def rows(self) -> dict[str, int | None]:
+        """The rows of each table; ``None`` where those of partitions come as rows of the table that they belong to."""
+        found: dict[str, int | None] = dict(self._rows)
+        for partition in self._parents:
+            family = [partition]
+            while (parent := self._parents.get(family[-1])) and parent not in family:
+                family.append(parent)
+            if any(self._rows.get(each) for each in family[1:]):
+                found |= dict.fromkeys(family)
+        return found
 
     def _take(self, kind: str, token: bytes) -> Iterator[bytes]:
         if kind == "rows":
@@ -67,12 +100,15 @@ class RowCounter(OneTransaction):
         elif words[:1] == ["insert"]:
             self._add_rows(name, self._tuples)
         elif words[:1] == ["create"] and "table" in words[1:3]:
-            self.rows.setdefault(name, 0)
+            self._rows.setdefault(name, 0)
+        elif words[:2] == ["alter", "table"] and (found := ATTACHED.match(b"".join(self._held))):
+            parent, partition = (table_of(b"COPY " + each, self._names) for each in found.groups())
+            self._parents[partition] = parent
         self._tuples, self._head = 0, b""
         return super()._end()
 
     def _add_rows(self, name: str, count: int) -> None:
-        self.rows[name] = self.rows.get(name, 0) + count
+        self._rows[name] = self._rows.get(name, 0) + count
 
     def _name(self, statement: bytes) -> str:
         """Return the table of a statement, by its name in manifests."""
@@ -97,7 +133,7 @@ class Examiner(ChainSink):
 
     @property
     def rows(self) -> dict[str, int | None]:
-        return dict(self._counter.rows)
+        return self._counter.rows
 
     def write(self, data: bytes) -> None:
         try:

@@ -4,6 +4,7 @@ read-only."""
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,8 @@ class Places:
     def rows(self, place: str = "", *, seconds: float | None = None) -> dict[str, int | None]:
         database = place or self._connector.database_name
         with self._server.cursor(database) as cursor:
-            return count_rows(cursor, self._connector.identifiers(cursor), seconds)
+            tables = self._connector.identifiers(cursor)
+            return count_rows(cursor, tables, seconds, limit=partial(limit_statements, cursor))
 
     def drop(self, place: str) -> None:
         self._server.drop(place)
@@ -104,3 +106,8 @@ class ReadOnly(Filling):
 
     def _is_kept(self) -> bool:
         return self.is_whole
+
+
+def limit_statements(cursor: Any, seconds: float) -> None:
+    """Have the server end each further statement of a session that takes longer."""
+    cursor.execute(f"SET statement_timeout = {max(1, int(seconds * 1000))}")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import re
+import sqlite3
+import threading
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,8 @@ from .streams import explained
 
 COMPANIONS = ("", "-journal", "-wal", "-shm")
 """Suffixes of the files that SQLite may create next to a database."""
+PAUSE = 0.05
+"""Seconds between two interruptions of what began just after the first."""
 
 
 class Places:
@@ -73,9 +78,10 @@ class Places:
 
     def rows(self, place: str = "", *, seconds: float | None = None) -> dict[str, int | None]:
         name = f"file:{quoted(place)}?mode=ro" if place else self._connector.path()
-        with contextlib.closing(connect(name)) as connection:
-            found = tables(connection, without=self._connector.history_tables)
-            return count_rows(connection.cursor(), {each: quote(each) for each in found}, seconds)
+        reading = explained(gettext_noop("The SQLite database could not be read: %(reason)s."))
+        with reading, contextlib.closing(connect(name)) as connection, limited(connection, seconds):
+            found = {each: quote(each) for each in tables(connection, without=self._connector.history_tables)}
+            return count_rows(connection.cursor(), found, seconds, failures=sqlite3.Error)
 
     def drop(self, place: str) -> None:
         for end in COMPANIONS:
@@ -135,3 +141,28 @@ class Placed:
         if self._is_mine and not self._is_whole:
             for end in COMPANIONS:
                 Path(f"{self._file}{end}").unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def limited(connection: sqlite3.Connection, seconds: float | None) -> Iterator[None]:
+    """Interrupt what the connection does when the time is up, such as a wait for a lock."""
+    if seconds is None:
+        yield
+        return
+    connection.execute(f"PRAGMA busy_timeout = {max(1, int(seconds * 1000))}")
+    done = threading.Event()
+
+    def interrupt() -> None:
+        # A count is one step for SQLite, so its progress handler would never be called.
+        wait = seconds
+        while not done.wait(wait):
+            connection.interrupt()
+            wait = PAUSE
+
+    clock = threading.Thread(target=interrupt)
+    clock.start()
+    try:
+        yield
+    finally:
+        done.set()
+        clock.join()

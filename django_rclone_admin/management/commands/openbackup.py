@@ -70,6 +70,8 @@ class Command(BaseCommand):
             self._show(opened)
             if options["shell"]:
                 api.open_shell(opened)
+            else:
+                self._say_until_when(opened)
         finally:
             if options["shell"]:
                 api.close_backup(opened)
@@ -91,6 +93,8 @@ class Command(BaseCommand):
             % {"count": count, "rows": rows}
         )
         self.say("  " + _("In %(place)s, on the server of “%(server)s”") % _where(opened))
+
+    def _say_until_when(self, opened: OpenedBackup) -> None:
         self.say(f"  {_until(opened)}")
         self.say("  " + _("Close it with “manage.py closebackup %(alias)s”.") % {"alias": opened.alias})
 
