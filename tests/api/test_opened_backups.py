@@ -275,7 +275,7 @@ def test_backup_is_not_held_up(books, backup):
 def test_no_more_are_opened_than_are_allowed(books, backup, monkeypatch):
     monkeypatch.setattr(opening, "MOST", 2)
     opened = [api.open_backup(backup) for _ in range(2)]
-    with pytest.raises(RestoreRefused, match="2 opened backups already") as caught:
+    with pytest.raises(RestoreRefused, match="2 backups are already open") as caught:
         api.open_backup(backup)
     assert "closebackup" in caught.value.hint
     assert len(books.beside()) == 2
