@@ -31,9 +31,8 @@ def beside(shop: Shop, request: pytest.FixtureRequest) -> list[str]:
     name = entry["NAME"]
     kind = databases.engine(entry)
     if kind == "sqlite3":
-        return sorted(
-            str(each) for each in Path(name).parent.glob(f"{Path(name).name}*") if str(each) != name
-        )
+        # The killed process may have left the journal of the live file, which belongs to that.
+        return sorted(str(each) for each in Path(name).parent.glob(f"{Path(name).name}_dra_*"))
     if kind == "mysql":
         server: MariaDBServer = request.getfixturevalue("mysql_server")
         return list(server.schemas(f"{name}_dra_"))
