@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from .cached_listing import PAGE_TIMEOUT, cached_objects, with_manifests
@@ -63,11 +63,37 @@ def read_file(path: str, name: str) -> tuple[MediaFile, Generator[bytes, None, N
     :raises BackupDamaged: the bytes are not on the remote.
     """
     backup = _find(path)
-    [file] = file_lists.choose(_files_of(backup), [name])
+    file = next((each for each in _files_of(backup) if each.path == name), None)
+    if file is None:
+        raise file_lists.not_in_list(name)
     catalog = get_catalog(timeout=PAGE_TIMEOUT)
     with limited(PAGE_TIMEOUT) as control:
         [place] = find_places(get_catalog(control), backup, [file], [name])
     return file, stream(get_mirror(catalog).read(get_root(catalog, place), name))
+
+
+def read_files(path: str, names: Sequence[str]) -> Iterator[tuple[MediaFile, Generator[bytes, None, None]]]:
+    """Give files of a media backup, each with its bytes as they come.
+
+    :param names: their paths; one that ends with a slash is a folder with all in it.
+    :raises BackupNotFound: the backup is not in the listing, or lacks one of them.
+    :raises BackupDamaged: some bytes are not on the remote.
+    """
+    backup = _find(path)
+    files = {each.path: each for each in file_lists.choose(_files_of(backup), names)}
+    with limited(PAGE_TIMEOUT) as control:
+        places = find_places(get_catalog(control), backup, list(files.values()), files.keys())
+    return _streams(files, places)
+
+
+def _streams(
+    files: Mapping[str, MediaFile], places: Mapping[str | None, Sequence[str]]
+) -> Iterator[tuple[MediaFile, Generator[bytes, None, None]]]:
+    catalog = get_catalog(timeout=PAGE_TIMEOUT)
+    mirror = get_mirror(catalog)
+    for place, paths in places.items():
+        for each in paths:
+            yield files[each], stream(mirror.read(get_root(catalog, place), each))
 
 
 def _find(path: str) -> StoredObject:

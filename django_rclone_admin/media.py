@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -33,6 +33,8 @@ OURS = ".{name}-before-restore-"
 """The prefix of the folders in which restores keep the files that they replace."""
 FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 """Limits for the clocks of runs. The times of later runs must follow those of all earlier ones."""
+FEW_PATHS = 100
+"""At most this many files are found by their names; for more, the whole remote is listed."""
 LIST_LIMIT = 1 << 30
 """The limit for an uncompressed file list in bytes: about ten million files."""
 RATIO = 1000
@@ -213,7 +215,7 @@ def find_places(
     catalog: Catalog,
     backup: StoredObject | None,
     files: Sequence[MediaFile],
-    only: Sequence[str] | None = None,
+    only: Collection[str] | None = None,
 ) -> dict[str | None, list[str]]:
     """Find the bytes of files of a backup, see :func:`~django_rclone_admin.core.file_lists.locate`.
 
@@ -221,6 +223,8 @@ def find_places(
     :raises BackupDamaged: files are missing.
     """
     mirror, lists = get_mirror(catalog), media_catalog(catalog)
+    if only is not None and len(only) > FEW_PATHS:
+        only = None
     there = mirror.remote_files(get_settings().media_backup_dir, everything=True, only=only)
     later: list[tuple[str, Mapping[str, int]]] = []
     if backup is not None:

@@ -26,6 +26,12 @@ LEVELS = {
     "site": gettext_noop("read by the site"),
 }
 """The levels of checks in words."""
+MEDIA_LEVELS = {
+    "checksum": gettext_noop("list read"),
+    "structure": gettext_noop("all files there"),
+    "restore": gettext_noop("all files read"),
+}
+"""The same for media backups: their checks restore nothing."""
 OUTCOMES = {
     "passed": gettext_noop("passed"),
     "failed": gettext_noop("failed"),
@@ -56,9 +62,12 @@ def describe(error: BaseException) -> tuple[str, str]:
     return str(error) or type(error).__name__, ""
 
 
-def level(name: str) -> str:
-    """Return the name of a level of checks, translated."""
-    return gettext(LEVELS[name])
+def level(name: str, kind: str = "database") -> str:
+    """Return the name of a level of checks, translated.
+
+    :param kind: ``media`` for what was proven of a media backup.
+    """
+    return gettext(MEDIA_LEVELS.get(name, LEVELS[name]) if kind == "media" else LEVELS[name])
 
 
 def outcome(name: str) -> str:

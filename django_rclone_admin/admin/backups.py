@@ -73,7 +73,6 @@ class BackupAdmin(BackupColumns, Restores, Opens, Files, Checks, Doctor, Deletin
             None,
             {
                 "fields": (
-                    "name",
                     "shown_source",
                     "shown_taken",
                     "shown_size",
@@ -169,7 +168,22 @@ class BackupAdmin(BackupColumns, Restores, Opens, Files, Checks, Doctor, Deletin
         return changelist
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        return self.media_fieldsets if obj and obj.is_media else super().get_fieldsets(request, obj)
+        """Return the facts that are known; the name stands above them."""
+        found = self.media_fieldsets if obj and obj.is_media else super().get_fieldsets(request, obj)
+        if obj is None:
+            return found
+        known = [
+            (
+                title,
+                {**options, "fields": [each for each in options["fields"] if self._is_known(str(each), obj)]},
+            )
+            for title, options in found
+        ]
+        return [(title, options) for title, options in known if options["fields"]]
+
+    def _is_known(self, name: str, backup: Backup) -> bool:
+        shown = getattr(self, name, None)
+        return (shown(backup) if shown else getattr(backup, name)) not in ("", "–", None)
 
     @shows_errors
     def change_view(

@@ -42,13 +42,13 @@ class Checks(Pages):
     @admin.display(description=gettext_lazy("proven"), ordering="proven_at")
     def shown_proven(self, backup: Backup) -> str:
         if failed := next((each for each in backup.checks if each["level"] == backup.failed), None):
-            return result(failed)
+            return result(failed, backup.kind)
         if not backup.proven:
             return format_html('<span class="dra-quiet">{}</span>', _("never checked"))
         return format_html(
-            '<span class="dra-nowrap" title="{}">✓ {} <span class="dra-quiet">{}</span></span>',
+            '<span class="dra-nowrap" title="{}">✓ {} <span class="dra-quiet"><bdi>{}</bdi></span></span>',
             wording.time(backup.proven_at),
-            wording.level(backup.proven),
+            wording.level(backup.proven, backup.kind),
             wording.ago(backup.proven_at),
         )
 
@@ -58,7 +58,7 @@ class Checks(Pages):
             return "–"
         return format_html(
             '{} <a href="{}">{}</a>',
-            format_html_join(" ", "{}", ((result(each),) for each in backup.checks)),
+            format_html_join(" ", "{}", ((result(each, backup.kind),) for each in backup.checks)),
             self.address("backup_checks", quote(backup.pk)),
             _("Show the records"),
         )
@@ -111,7 +111,7 @@ class Checks(Pages):
         context = {
             "title": _("Checks of %(name)s") % {"name": backup.name},
             "backup": backup,
-            "records": [_Shown(each) for each in api.list_checks(backup.path)],
+            "records": [_Shown(each, backup.kind) for each in api.list_checks(backup.path)],
         }
         return self.page(request, "checks", context)
 
@@ -126,8 +126,8 @@ class Checks(Pages):
 class _Shown:
     """A record in the words of its page."""
 
-    def __init__(self, record: api.Record) -> None:
-        self.record = record
+    def __init__(self, record: api.Record, kind: str) -> None:
+        self.record, self._kind = record, kind
 
     @property
     def result(self) -> str:
@@ -135,7 +135,7 @@ class _Shown:
 
     @property
     def level(self) -> str:
-        return wording.level(self.record.level)
+        return wording.level(self.record.level, self._kind)
 
     @property
     def duration(self) -> str:
@@ -154,8 +154,8 @@ class _Shown:
         return ", ".join(f"{name} {version}" for name, version in self.record.versions.items())
 
 
-def result(check: dict[str, Any]) -> str:
+def result(check: dict[str, Any], kind: str) -> str:
     return badge(
         BADGES[check["outcome"]],
-        f"{wording.level(check['level'])}: {wording.outcome(check['outcome'])}",
+        f"{wording.level(check['level'], kind)}: {wording.outcome(check['outcome'])}",
     )

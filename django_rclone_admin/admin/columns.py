@@ -36,7 +36,7 @@ class BackupColumns(Pages):
     @admin.display(description=gettext_lazy("taken"), ordering="taken_at")
     def shown_when(self, backup: Backup) -> str:
         return format_html(
-            '<span title="{}" class="dra-when"><bdi>{}</bdi> <bdi class="dra-quiet">{}</bdi></span>',
+            '<span title="{}" class="dra-when"><bdi>{}</bdi> <span class="dra-quiet"><bdi>{}</bdi></span></span>',
             backup.name,
             wording.when(backup.taken_at),
             wording.ago(backup.taken_at),
@@ -51,14 +51,15 @@ class BackupColumns(Pages):
         ]
         badges = format_html_join("", " {}", ((badge(*mark),) for mark in marks if mark))
         note = _note(backup)
-        label = format_html(' <bdi class="dra-quiet dra-name">{}</bdi>', note) if note else ""
+        label = format_html(' <span class="dra-quiet dra-name"><bdi>{}</bdi></span>', note) if note else ""
         return format_html("{}{}{}", self.shown_source(backup), badges, label)
 
     @admin.display(description=gettext_lazy("size"), ordering="size")
     def shown_growth(self, backup: Backup) -> str:
-        change = format_html(' <bdi class="dra-quiet">{}</bdi>', each) if (each := backup.change) else ""  # type: ignore[attr-defined]
+        change: str = backup.change  # type: ignore[attr-defined]
+        shown = format_html(' <span class="dra-quiet"><bdi>{}</bdi></span>', change) if change else ""
         return format_html(
-            '<span class="dra-number"><bdi>{}</bdi>{}</span>', wording.size(backup.size), change
+            '<span class="dra-number"><bdi>{}</bdi>{}</span>', wording.size(backup.size), shown
         )
 
     @admin.display(description=gettext_lazy("actions"))
@@ -68,6 +69,11 @@ class BackupColumns(Pages):
         if backup.is_restorable and "restore" in may:
             address = self.address("backup_restore", path=backup.path)
             restore = format_html('<a href="{}">{}</a>', address, gettext_lazy("Restore"))
+        if backup.is_restorable and not backup.is_media and "open" in may:
+            address = self.address("backup_open", quote(backup.pk))
+            restore += format_html(
+                '<button type="submit" formaction="{}">{}</button>', address, gettext_lazy("Open")
+            )
         return format_html(
             '<span class="dra-actions">{} <details class="dra-menu"><summary aria-label="{}">⋯</summary>'
             '<span class="dra-menu-items">{}</span></details></span>',
@@ -108,7 +114,12 @@ class BackupColumns(Pages):
             for each in others
             if each.group == backup.group
         ]
-        return format_html_join(", ", '<a href="{}">{}</a> <span class="dra-quiet">{}</span>', links) or "–"
+        return (
+            format_html_join(
+                ", ", '<a href="{}" class="dra-link">{}</a> <span class="dra-quiet">{}</span>', links
+            )
+            or "–"
+        )
 
     @admin.display(description=gettext_lazy("database"), ordering="database")
     def shown_source(self, backup: Backup) -> str:
@@ -153,9 +164,14 @@ class BackupColumns(Pages):
 
     @admin.display(description=gettext_lazy("run"))
     def shown_run(self, backup: Backup) -> str:
-        if not is_uuid(backup.run) or not BackupRun.objects.filter(pk=backup.run).exists():
-            return backup.run or "–"
-        return format_html('<a href="{}">{}</a>', self.address(RUN, backup.run), backup.run)
+        run = BackupRun.objects.filter(pk=backup.run).first() if is_uuid(backup.run) else None
+        if run is None:  # of another site, or its history is gone
+            return "–"
+        words = _("%(run)s, started %(time)s") % {
+            "run": run.get_kind_display(),
+            "time": wording.time(run.created_at),
+        }
+        return format_html('<a href="{}">{}</a>', self.address(RUN, run.pk), words)
 
     @admin.display(description=gettext_lazy("tables"))
     def shown_tables(self, backup: Backup) -> str:

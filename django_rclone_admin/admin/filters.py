@@ -78,8 +78,15 @@ class ProvenFilter(admin.SimpleListFilter):
     parameter_name = "proven"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        levels = [(str(level), wording.level(level)) for level in reversed(api.LEVELS)]
-        return [*levels, ("failed", _("a check failed")), ("never", _("never checked"))]
+        backups = model_admin.get_queryset(request)
+        found = set(backups.values_list("proven", "failed"))
+        proven = {level for level, _failed in found}
+        choices = [(str(level), wording.level(level)) for level in reversed(api.LEVELS) if level in proven]
+        if any(failed for _level, failed in found):
+            choices.append(("failed", _("a check failed")))
+        if ("", "") in found:
+            choices.append(("never", _("never checked")))
+        return choices if len(choices) > 1 or self.value() else []
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         match self.value():
@@ -115,3 +122,34 @@ class SafetyFilter(admin.SimpleListFilter):
         # Actions apply to ticked rows, and a search or a group may select safety backups.
         is_asked = self.value() == "shown" or request.method == "POST" or {"q", "group"} & request.GET.keys()
         return queryset if is_asked or not self.paths else queryset.exclude(pk__in=self.paths)
+
+
+class RunDatabaseFilter(admin.AllValuesFieldListFilter):
+    """Runs by database; the media files are none."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.lookup_choices = self.lookup_choices.exclude(database__in=["", Backup.Kind.MEDIA])
+
+    def has_output(self) -> bool:
+        return len(self.lookup_choices) > 1 or self.lookup_val is not None
+
+
+class ExistingFilter(admin.ChoicesFieldListFilter):
+    """By a field with choices: it offers those that some row has."""
+
+    def __init__(
+        self, field: Any, request: HttpRequest, params: Any, model: Any, model_admin: Any, field_path: str
+    ) -> None:
+        super().__init__(field, request, params, model, model_admin, field_path)
+        rows = model._default_manager.order_by(field.name).values_list(field.name, flat=True)
+        self.found = set(rows.distinct()) if api.has_history() else set()
+
+    def has_output(self) -> bool:
+        return len(self.found) > 1 or self.lookup_val is not None
+
+    def choices(self, changelist: Any) -> Any:
+        values = [None, *(value for value, _label in self.field.flatchoices)]
+        for value, choice in zip(values, super().choices(changelist), strict=False):
+            if value is None or value in self.found or choice["selected"]:
+                yield choice

@@ -85,7 +85,11 @@ class OpenedBackupAdmin(Pages):
 
     @admin.display(description=gettext_lazy("closes"), ordering="expires_at")
     def shown_until(self, opened: OpenedBackup) -> str:
-        return format_html('<span class="dra-nowrap">{}</span>', wording.time(opened.expires_at))
+        return format_html(
+            '<span class="dra-nowrap"><span class="dra-narrow">{}</span> {}</span>',
+            _("closes"),
+            wording.when(opened.expires_at),
+        )
 
     # -- permissions: the right to open backups includes viewing all opened ones -------------------------------------
 
@@ -220,7 +224,7 @@ def _checks(opened: OpenedBackup) -> list[str]:
         backup = Backup.objects.filter(path=opened.path).first()
     except BackupError:
         return []
-    return [result(each) for each in backup.checks] if backup else []
+    return [result(each, backup.kind) for each in backup.checks] if backup else []
 
 
 def _title(opened: OpenedBackup) -> str:

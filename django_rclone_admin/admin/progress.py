@@ -7,7 +7,7 @@ from datetime import timedelta
 from django.utils.translation import gettext as _
 
 from .. import api, wording
-from ..models import BackupRun, Kind, OpenedBackup, Status
+from ..models import Backup, BackupRun, Kind, OpenedBackup, Status
 from .run_link import key_of
 
 LOG_LINES = 12
@@ -63,6 +63,8 @@ class Progress:
 
     def _words(self) -> tuple[str, str]:
         """Return the descriptions of the run while it is active, and afterwards."""
+        if self.is_undo and self.run.kind == Kind.MEDIA_RESTORE:
+            return _("Undoing the restore of the media files"), _("Undo of the restore of the media files")
         if self.is_undo:
             return _("Undoing the restore of %(database)s"), _("Undo of the restore of %(database)s")
         words = {
@@ -71,12 +73,19 @@ class Progress:
             Kind.MEDIA_BACKUP.value: (_("Backing up the media files"), _("Backup of the media files")),
             Kind.MEDIA_RESTORE.value: (_("Restoring the media files"), _("Restore of the media files")),
             Kind.PRUNE.value: (_("Cleaning up %(database)s"), _("Clean-up of %(database)s")),
-            Kind.VERIFY.value: (_("Checking backups of %(database)s"), _("Check of backups of %(database)s")),
+            Kind.VERIFY.value: (
+                _("Checking a backup of %(database)s"),
+                _("Check of a backup of %(database)s"),
+            ),
             Kind.OPEN.value: (
                 _("Opening a backup of %(database)s"),
                 _("Opening of a backup of %(database)s"),
             ),
         }
+        if self.run.kind == Kind.VERIFY and self.run.database == Backup.Kind.MEDIA:
+            return _("Checking a media backup"), _("Check of a media backup")
+        if self.run.kind == Kind.PRUNE and self.run.database == Backup.Kind.MEDIA:
+            return _("Cleaning up the media backups"), _("Clean-up of the media backups")
         other = str(self.run).capitalize().replace("%", "%%")
         return words.get(self.run.kind, (other, other))
 

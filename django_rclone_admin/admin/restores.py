@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.utils import quote
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
@@ -70,33 +72,42 @@ class Restores(Pages):
             raise BackupDamaged(
                 gettext_noop("The backup %(name)s is damaged and was not restored."), name=backup.name
             )
-        file = request.POST.get("file") or request.GET.get("file", "")
-        files = [file] if file else None
-        if file and not any(each.path == file for each in api.list_media_files(backup.path)):
-            raise Http404
+        chosen = request.POST.getlist("file") or request.GET.getlist("file")
+        files = _chosen_files(backup, chosen)
+        is_answered = request.method == "POST" and not {"choosing", "compare"} & {*request.POST, *request.GET}
         form = RestoreMediaForm(
-            request.POST if request.method == "POST" else None,
+            request.POST if is_answered else None,
             target=backup.kind,
-            initial={"exact": "exact" in request.GET},
+            initial={"exact": "exact" in {**request.GET, **request.POST}},
         )
-        if file:  # no other file is touched
+        if chosen or "choosing" in request.POST:  # no other file is touched
             del form.fields["exact"]
+        if "choosing" in request.POST and not chosen:
+            messages.error(request, _("Choose at least one file or folder."))
+            return self.go("backup_files", quote(backup.pk))
         if form.is_valid():
             exact = form.cleaned_data.get("exact", False)
-            run = api.start_restore_media(backup.path, exact=exact, files=files, origin=origin_of(request))
-            return self._watch(request, run, f"{backup.path}: {file}" if file else backup.path)
-        title = _("Restore %(name)s?") % {"name": file} if file else _("Restore the media files?")
+            run = api.start_restore_media(
+                backup.path, exact=exact, files=chosen or None, origin=origin_of(request)
+            )
+            what = f"{backup.path}: {', '.join(chosen)}" if chosen else backup.path
+            return self._watch(request, run, what)
         context = {
-            "title": title,
+            "title": _media_title(chosen, len(files)),
             "backup": backup,
             "form": form,
-            "file": file,
+            "chosen": chosen,
+            "several": len(chosen) > 1 or len(files) > 1,
+            "chosen_count": len(files),
             "may_run": has_permission(request, "run"),
+            "is_kept": api.keeps_replaced_media(),
         }
         # The page is sent at once; htmx loads what the restore would change, which takes a while to find out.
         if "compare" in request.GET:
             try:
-                context["plan"] = api.plan_restore_media(backup.path, files=files, timeout=COMPARE_SECONDS)
+                context["plan"] = api.plan_restore_media(
+                    backup.path, files=chosen or None, timeout=COMPARE_SECONDS
+                )
             except BackupError as error:
                 context["problem"], context["hint"] = wording.describe(error)
         return self.page(request, "restore_media", context)
@@ -108,3 +119,31 @@ class Restores(Pages):
             return self.go(RUN, run.pk, key=key_of(run))
         messages.success(request, _("The restore has started."))
         return self.go(LIST)
+
+
+def _chosen_files(backup: Backup, chosen: Sequence[str]) -> list[str]:
+    """Return the paths of the files that were chosen, by themselves or with their folder.
+
+    :raises Http404: the backup lacks one of them.
+    """
+    if not chosen:
+        return []
+    folders = tuple(each for each in chosen if each.endswith("/"))
+    wanted = set(chosen)
+    found = [
+        each.path
+        for each in api.list_media_files(backup.path)
+        if each.path in wanted or each.path.startswith(folders)
+    ]
+    empty = [each for each in folders if not any(path.startswith(each) for path in found)]
+    if empty or not wanted <= {*found, *folders}:
+        raise Http404
+    return found
+
+
+def _media_title(chosen: Sequence[str], count: int) -> str:
+    if not chosen:
+        return _("Restore the media files?")
+    if len(chosen) == 1:
+        return _("Restore %(name)s?") % {"name": chosen[0]}
+    return _("Restore %(files)s?") % {"files": wording.files(count)}

@@ -101,5 +101,5 @@ def _fate(preview: api.RetentionPreview, decision: api.Decision) -> dict[str, An
         return {"verdict": _("removed by the next clean-up"), "reasons": reasons, "keep": False}
     if moment is None:
         return {"verdict": _("stays"), "reasons": reasons, "keep": True}
-    verdict = _("removed about %(day)s, unless backups stop or it is pinned")
+    verdict = _("removed about %(day)s")
     return {"verdict": verdict % {"day": wording.day(moment)}, "reasons": reasons, "keep": True}

@@ -11,7 +11,7 @@ from .. import wording
 from ..models import Backup
 from .pages import has_permission
 
-VERBS = ("restore", "download", "pin", "delete")
+VERBS = ("restore", "open", "download", "pin", "delete")
 
 
 def note_on_rows(request: HttpRequest, rows: Sequence[Any]) -> None:

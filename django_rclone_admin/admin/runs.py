@@ -21,8 +21,9 @@ from django.views.decorators.http import require_POST
 
 from .. import api, wording
 from ..exceptions import BackupError
-from ..models import BackupRun, Kind, Status
-from .choices import RestoreChoices
+from ..models import Backup, BackupRun, Kind, Status
+from .again import AGAIN, RESTORES, restore_again, start_again, verb_of
+from .filters import ExistingFilter, RunDatabaseFilter
 from .forms import RestoreForm
 from .pages import (
     APP,
@@ -32,7 +33,6 @@ from .pages import (
     badge,
     has_permission,
     is_uuid,
-    moment,
     origin_of,
     require_permission,
     show_error,
@@ -41,17 +41,8 @@ from .progress import Progress
 from .run_facts import facts
 from .run_link import anonymous_context, is_logged_in, key_of, run_of_key
 
-BACKUPS, RESTORES = (Kind.DB_BACKUP, Kind.MEDIA_BACKUP), (Kind.DB_RESTORE, Kind.MEDIA_RESTORE)
 STOP_POLLING = 286
 """The status with which htmx stops polling."""
-
-
-class DatabaseFilter(admin.AllValuesFieldListFilter):
-    """By database; runs of the media files have an empty one."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.lookup_choices = self.lookup_choices.exclude(database="")
 
 
 @admin.register(BackupRun)
@@ -63,13 +54,19 @@ class BackupRunAdmin(Pages):
     list_display = (
         "shown_what",
         "shown_status",
-        "database",
+        "shown_of",
         "shown_start",
         "shown_duration",
         "shown_size",
         "shown_who",
     )
-    list_filter = ("status", "kind", ("database", DatabaseFilter), "trigger", "created_at")
+    list_filter = (
+        ("status", ExistingFilter),
+        ("kind", ExistingFilter),
+        ("database", RunDatabaseFilter),
+        ("trigger", ExistingFilter),
+        "created_at",
+    )
     search_fields = ("database", "path", "label", "message", "requested_by")
     date_hierarchy = "created_at"
     actions = None
@@ -82,9 +79,20 @@ class BackupRunAdmin(Pages):
     def shown_status(self, run: BackupRun) -> str:
         return badge(run.status, run.get_status_display())
 
+    @admin.display(description=gettext_lazy("of"), ordering="database")
+    def shown_of(self, run: BackupRun) -> str:
+        is_media = run.database in ("", Backup.Kind.MEDIA)
+        return _("media files") if is_media else run.database
+
     @admin.display(description=gettext_lazy("started"), ordering="created_at")
     def shown_start(self, run: BackupRun) -> str:
-        return moment(run.started_at or run.created_at)
+        time = run.started_at or run.created_at
+        return format_html(
+            '<span title="{}" class="dra-when"><bdi>{}</bdi> <span class="dra-quiet"><bdi>{}</bdi></span></span>',
+            wording.time(time),
+            wording.when(time),
+            wording.ago(time),
+        )
 
     @admin.display(description=gettext_lazy("duration"))
     def shown_duration(self, run: BackupRun) -> str:
@@ -215,24 +223,15 @@ class BackupRunAdmin(Pages):
     def retry_view(self, request: HttpRequest, run_id: Any) -> HttpResponse:
         """Repeat a run: a backup at once, a restore through its confirmation."""
         run = get_object_or_404(BackupRun, pk=run_id)
-        require_permission(request, "restore" if run.kind in RESTORES else "run")
-        if run.kind not in (*RESTORES, *BACKUPS):
+        require_permission(request, verb_of(run))
+        if run.kind not in AGAIN:
             raise PermissionDenied
         if undone := api.undone_run(run):
             return self.go("backuprun_undo", undone.pk)
         if run.kind in RESTORES:
-            return self.go("backup_restore", **_restore_again(run))
+            return self.go("backup_restore", **restore_again(run))
         try:
-            options = {
-                "label": run.label,
-                "clean": run.options.get("clean", False),
-                "group": run.options.get("group", ""),
-                "origin": origin_of(request),
-            }
-            if run.kind == Kind.MEDIA_BACKUP:
-                again = api.start_backup_media(**options, full=run.options.get("full", False))
-            else:
-                again = api.start_backup_database(run.database, **options)
+            again = start_again(run, origin_of(request))
         except api.RunInProgress as error:
             messages.info(request, wording.describe(error)[0])
             return self.go(RUN, error.run.pk if error.run else run_id)
@@ -248,27 +247,37 @@ class BackupRunAdmin(Pages):
         require_permission(request, "restore")
         run = get_object_or_404(BackupRun, pk=run_id)
         if not api.is_undoable(run):
-            messages.error(request, _("Only the last restore of a database can be undone."))
+            messages.error(
+                request, _("Only the last restore can be undone, as long as what it replaced is kept.")
+            )
             return self.go(RUN, run_id)
-        form = RestoreForm(request.POST if request.method == "POST" else None, target=run.database)
+        is_media, kept = run.kind == Kind.MEDIA_RESTORE, None
+        if is_media:
+            try:
+                kept = api.plan_undo_restore_media()
+            except BackupError as error:
+                show_error(request, error)
+                return self.go(RUN, run_id)
+        target = "media" if is_media else run.database
+        form = RestoreForm(request.POST if request.method == "POST" else None, target=target)
         if form.is_valid():
             return self._undo(request, run)
         context = {
-            "title": (
-                _("Go back to the restored data of %(database)s?")
-                if api.is_undo(run)
-                else _("Undo the restore of %(database)s?")
-            )
-            % {"database": run.database},
+            "title": _undo_title(run),
             "run": run,
             "form": form,
-            "sessions_inside": api.holds_sessions(run.database),
+            "kept": kept
+            and {"back": [each.path for each in kept.back], "gone": [each.path for each in kept.gone]},
+            "sessions_inside": not is_media and api.holds_sessions(run.database),
         }
         return self.page(request, "undo", context)
 
     def _undo(self, request: HttpRequest, run: BackupRun) -> HttpResponse:
         try:
-            undo = api.start_undo_restore(run.database, origin=origin_of(request))
+            if run.kind == Kind.MEDIA_RESTORE:
+                undo = api.start_undo_restore_media(origin=origin_of(request))
+            else:
+                undo = api.start_undo_restore(run.database, origin=origin_of(request))
         except BackupError as error:
             show_error(request, error)
             return self.go(RUN, run.pk)
@@ -286,17 +295,19 @@ class BackupRunAdmin(Pages):
         }
 
     def _may_retry(self, request: HttpRequest, run: BackupRun) -> bool:
-        if run.is_active or run.kind not in (*RESTORES, *BACKUPS):
+        if run.is_active or run.kind not in AGAIN:
             return False
         if run.kind in RESTORES:  # a successful one is repeated from the page of its backup
             can_be_done = bool(run.path) or api.undone_run(run) is not None
             return run.status != Status.SUCCEEDED and can_be_done and has_permission(request, "restore")
-        return has_permission(request, "run")
+        return has_permission(request, verb_of(run))
 
 
-def _restore_again(run: BackupRun) -> dict[str, Any]:
-    """Return the parameters of the confirmation that repeats a run's restore."""
-    if run.kind == Kind.DB_RESTORE:
-        return {"path": run.path, **RestoreChoices.of_run(run).fields}
-    exact = "yes" if run.options.get("exact") else ""
-    return {"path": run.path, "exact": exact, "file": run.options.get("files")}
+def _undo_title(run: BackupRun) -> str:
+    if run.kind == Kind.MEDIA_RESTORE:
+        if api.is_undo(run):
+            return _("Go back to the restored media files?")
+        return _("Undo the restore of the media files?")
+    if api.is_undo(run):
+        return _("Go back to the restored data of %(database)s?") % {"database": run.database}
+    return _("Undo the restore of %(database)s?") % {"database": run.database}

@@ -26,27 +26,29 @@ LEVELS = (
 class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
     """Preset times or an expression, and databases to tick."""
 
-    preset = forms.ChoiceField(label=gettext_lazy("when"), required=False)
+    preset = forms.ChoiceField(label=gettext_lazy("When"), required=False)
     cron = forms.CharField(
-        label=gettext_lazy("cron expression"),
+        label=gettext_lazy("Cron expression"),
         required=False,
         max_length=100,
         help_text=gettext_lazy(
             "Minute, hour, day of the month, month, day of the week: “0 2 * * *” is 02:00 every day."
         ),
     )
-    time_zone = forms.ChoiceField(label=gettext_lazy("time zone"))
+    time_zone = forms.ChoiceField(label=gettext_lazy("Time zone"))
     databases = forms.MultipleChoiceField(
-        label=gettext_lazy("databases"),
+        label=gettext_lazy("Databases"),
         required=False,
         widget=forms.CheckboxSelectMultiple,
         help_text=gettext_lazy("None ticked: all databases, also those that are added later."),
     )
     level = forms.ChoiceField(
-        label=gettext_lazy("check"),
+        label=gettext_lazy("Check"),
         required=False,
         choices=LEVELS,
-        help_text=gettext_lazy("Of each backup, after it was made; or of checks."),
+        help_text=gettext_lazy(
+            "After a backup: how thoroughly it is checked then. For a schedule of checks: up to which level."
+        ),
     )
 
     class Meta:
@@ -77,6 +79,13 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
         elif schedule.cron in PRESETS:
             self.initial["preset"] = schedule.cron
         self._offer_choices(schedule)
+        if "paused_until" in self.fields:  # Django's widget has two inputs, and labels beside them
+            for part, label in zip(
+                self.fields["paused_until"].widget.widgets,
+                (gettext_lazy("Date"), gettext_lazy("Time")),
+                strict=True,
+            ):
+                part.attrs["aria-label"] = label
         paused = schedule.paused_until
         if paused and not settings.USE_TZ:  # Django's widget would show UTC
             self.initial["paused_until"] = timezone.make_naive(paused, timezone.get_default_timezone())

@@ -61,7 +61,7 @@ class BackupScheduleAdmin(Pages):
     fieldsets = (
         (None, {"fields": ("name", "action", "enabled")}),
         (gettext_lazy("When"), {"fields": ("preset", "cron", "time_zone", "shown_preview")}),
-        (gettext_lazy("What"), {"fields": ("databases", "media", "clean", "level")}),
+        (gettext_lazy("Databases and files"), {"fields": ("databases", "media", "clean", "level")}),
         (gettext_lazy("Pause"), {"fields": ("paused_until", "paused_reason")}),
         (gettext_lazy("Start"), {"fields": ("start_within", "spread"), "classes": ["collapse"]}),
     )
@@ -101,7 +101,7 @@ class BackupScheduleAdmin(Pages):
             reason = format_html(' <span class="dra-quiet">{}</span>', schedule.paused_reason)
             return format_html("{}{}", badge("warning", until), reason)
         coming = schedule.next_time()
-        return "–" if coming is None else wording.time(coming)
+        return "–" if coming is None else wording.when(coming)
 
     @admin.display(description=gettext_lazy("last result"))
     def shown_result(self, schedule: BackupSchedule | None) -> str:
@@ -126,7 +126,7 @@ class BackupScheduleAdmin(Pages):
 
     @admin.display(description=gettext_lazy("these times"))
     def shown_preview(self, schedule: BackupSchedule | None) -> str:
-        first = schedule or BackupSchedule(**_initial())
+        first = schedule if schedule and schedule.cron else BackupSchedule(**_initial())
         return render_to_string(f"admin/{APP}/{MODEL}/times.html", {**describe(first), "is_first": True})
 
     # -- pages

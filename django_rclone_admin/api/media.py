@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterator, Sequence
 
-from ..cached_file_lists import limited, list_files, read_file
+from ..cached_file_lists import limited, list_files, read_file, read_files
+from ..conf import get_settings
 from ..core.catalog import StoredObject
 from ..core.file_lists import Difference, MediaFile
 from ..core.naming import MEDIA
@@ -15,11 +16,13 @@ from ..jobs.backup_media import back_up_media, compare_for_backup
 from ..jobs.dispatch import clean_up_media, enqueue, run_now
 from ..jobs.job import Progress
 from ..jobs.lock import RunInProgress
-from ..jobs.options import BackupOptions, MediaRestoreOptions
+from ..jobs.media_kept import Kept, last_kept, nothing_to_undo
+from ..jobs.options import BackupOptions, MediaRestoreOptions, UndoOptions
 from ..jobs.prune_media import decide_media, prune_versions
 from ..jobs.restore_media import MediaPlan, plan_media_restore
 from ..jobs.restore_media import restore_media as restore_job
-from ..media import find_media
+from ..jobs.undo_media import undo_media
+from ..media import find_media, get_folder, get_mirror
 from ..models.runs import API, BackupRun, Kind, Origin
 from ..remote import get_catalog, media_catalog
 
@@ -88,7 +91,7 @@ def plan_restore_media(
     """Return what a media restore would do, without changing anything.
 
     :param name: name of a media backup; by default the latest.
-    :param files: the paths of the only files to restore.
+    :param files: the paths of the only files to restore; a trailing slash means a folder with all its files.
     :param timeout: time limit in seconds.
     :raises BackupNotFound: no media backup has that name, or it lacks these files.
     :raises BackupDamaged: files of it are missing on the remote.
@@ -110,7 +113,7 @@ def restore_media(
 
     :param name: name of a media backup; by default the latest.
     :param exact: also remove files that the backup lacks.
-    :param files: the paths of the only files to restore; nothing is removed then.
+    :param files: the paths of the only files, or folders, to restore; nothing is removed then.
     :raises BackupError: it failed; overwritten files were moved to their old places.
     """
     return run_now(_restore_run(name, exact, files, origin), restore_job, progress)
@@ -125,6 +128,45 @@ def start_restore_media(
 ) -> BackupRun:
     """Queue a media restore and return its run at once."""
     return enqueue(_restore_run(name, exact, files, origin))
+
+
+def undo_restore_media(*, origin: Origin = API, progress: Progress | None = None) -> BackupRun:
+    """Bring back what the last restore of the media files replaced or removed, remove what it added, and return the run.
+
+    It is a restore like any other: undoing twice returns to the restored files.
+
+    :raises BackupNotFound: nothing was kept on this machine.
+    :raises RunInProgress: another run locks the media files.
+    :raises BackupError: it failed; the files are as they were.
+    """
+    return run_now(_undo_run(plan_undo_restore_media(), origin), undo_media, progress)
+
+
+def start_undo_restore_media(*, origin: Origin = API) -> BackupRun:
+    """Queue an undo and return its run at once; see :func:`undo_restore_media`."""
+    return enqueue(_undo_run(plan_undo_restore_media(), origin))
+
+
+def plan_undo_restore_media() -> Kept:
+    """Return what the last restore of the media files has kept.
+
+    :raises BackupNotFound: nothing was kept on this machine.
+    """
+    folder = get_folder(get_mirror(get_catalog()))
+    if folder is None:
+        raise nothing_to_undo()
+    return last_kept(folder)
+
+
+def keeps_replaced_media() -> bool:
+    """Whether a restore of the media files can be undone: they are in a folder here, and ``SAFETY_BACKUP`` is on."""
+    return get_settings().safety_backup and get_folder(get_mirror(get_catalog())) is not None
+
+
+def _undo_run(kept: Kept, origin: Origin) -> BackupRun:
+    run = _run(Kind.MEDIA_RESTORE, "", origin)
+    run.options = UndoOptions(put_back=str(kept.store), undoes=kept.run).as_dict()
+    return run
 
 
 def _run(kind: str, label: str, origin: Origin) -> BackupRun:
@@ -187,3 +229,14 @@ def open_media_file(path: str, file: str) -> tuple[MediaFile, Iterator[bytes]]:
     :raises BackupDamaged: its bytes are missing on the remote.
     """
     return read_file(path, file)
+
+
+def open_media_files(path: str, files: Sequence[str]) -> Iterator[tuple[MediaFile, Iterator[bytes]]]:
+    """Give files of a media backup, one after the other, each with its bytes as a stream.
+
+    :param path: of the backup, as it is listed.
+    :param files: the paths of the files; one that ends with a slash is a folder with all in it.
+    :raises BackupNotFound: the backup has not all of them.
+    :raises BackupDamaged: bytes are missing on the remote.
+    """
+    return read_files(path, files)

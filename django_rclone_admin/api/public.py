@@ -16,6 +16,7 @@ from ..jobs.comparing import OpenedDifference
 from ..jobs.dispatch import carry_out_queued
 from ..jobs.job import Progress
 from ..jobs.lock import RunInProgress
+from ..jobs.media_kept import Kept
 from ..jobs.plan import RestorePlan
 from ..jobs.restore_media import MediaPlan
 from ..jobs.shutdown import Abandoned, stoppable
@@ -42,14 +43,19 @@ from .judgements import health, is_monitor, last_health
 from .media import (
     backup_media,
     compare_media,
+    keeps_replaced_media,
     list_media,
     list_media_files,
     open_media_file,
+    open_media_files,
     plan_restore_media,
+    plan_undo_restore_media,
     prune_media,
     restore_media,
     start_backup_media,
     start_restore_media,
+    start_undo_restore_media,
+    undo_restore_media,
 )
 from .opened_backups import (
     close_backup,
@@ -92,6 +98,7 @@ __all__ = [
     "Decision",
     "Difference",
     "Health",
+    "Kept",
     "Level",
     "Line",
     "MediaFile",
@@ -132,6 +139,7 @@ __all__ = [
     "is_undo",
     "is_undoable",
     "keep_open",
+    "keeps_replaced_media",
     "last_health",
     "list_backups",
     "list_checks",
@@ -142,11 +150,13 @@ __all__ = [
     "may_restore",
     "open_backup",
     "open_media_file",
+    "open_media_files",
     "open_shell",
     "opened",
     "pin_backup",
     "plan_restore",
     "plan_restore_media",
+    "plan_undo_restore_media",
     "preview_retention",
     "prune",
     "prune_media",
@@ -164,10 +174,12 @@ __all__ = [
     "start_restore_database",
     "start_restore_media",
     "start_undo_restore",
+    "start_undo_restore_media",
     "start_verify_backup",
     "stop_all",
     "stoppable",
     "undo_restore",
+    "undo_restore_media",
     "undone_run",
     "verdict",
     "verify_backup",

@@ -21,12 +21,15 @@ from ..jobs import lock, undo
 from ..jobs.dispatch import enqueue, run_now
 from ..jobs.facts import ask
 from ..jobs.job import Job, Progress
+from ..jobs.media_kept import is_kept
 from ..jobs.options import RestoreOptions, UndoNotes, UndoOptions
 from ..jobs.plan import RestorePlan, choose_strategy, make_plan
 from ..jobs.restore import restore, undo_by_kept
 from ..models.runs import API, BackupRun, Kind, Origin
 from ..remote import find_backup, get_catalog
 from .backups import find_latest, list_backups
+
+RESTORES = (Kind.DB_RESTORE, Kind.MEDIA_RESTORE)
 
 
 def plan_restore(
@@ -120,10 +123,14 @@ def start_undo_restore(database: str = "default", *, origin: Origin = API) -> Ba
 
 
 def is_undoable(run: BackupRun) -> bool:
-    """Whether this run is the last restore of its database and the replaced data was kept."""
-    if run.kind != Kind.DB_RESTORE or run.is_active:
+    """Whether this run is the last restore of its database, or of the media files, and the replaced data was kept."""
+    if run.kind not in RESTORES or run.is_active:
         return False
     notes = UndoNotes.from_run(run)
+    if (
+        run.kind == Kind.MEDIA_RESTORE
+    ):  # the next one removes it, and a machine without it can't bring it back
+        return bool(notes.kept) and is_kept(Path(notes.kept))
     if not (notes.kept or notes.safety):
         return False
     try:
@@ -134,7 +141,7 @@ def is_undoable(run: BackupRun) -> bool:
 
 def is_undo(run: BackupRun) -> bool:
     """Whether a run undoes a restore."""
-    return run.kind == Kind.DB_RESTORE and RestoreOptions.from_run(run).undoes is not None
+    return run.kind in RESTORES and RestoreOptions.from_run(run).undoes is not None
 
 
 def undone_run(run: BackupRun) -> BackupRun | None:

@@ -10,7 +10,6 @@ import contextlib
 import functools
 import itertools
 import os
-import shutil
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -47,6 +46,10 @@ class Exchange:
         """Paths where a file was moved aside that was new or changed since the plan was made."""
         self.left: list[str] = []
         """Paths that were not removed, because they had changed."""
+        self.moved: dict[str, Path] = {}
+        """The new place of each file that was moved aside, by its path; the last one if others wrote meanwhile."""
+        self.came: list[str] = []
+        """Paths where a file was put."""
         self._habits, self._permissions = habits, permissions
         self._root = os.open(root, FOLDER)
         self._done: list[Callable[[], bool]] = []
@@ -61,23 +64,27 @@ class Exchange:
         """Whether anything was changed."""
         return bool(self._done)
 
-    def put(self, source: Path, path: str, *, seen: MediaFile | None, time: int | None) -> None:
+    def put(
+        self, source: Path, path: str, *, seen: MediaFile | None, time: int | None, own: Access | None = None
+    ) -> None:
         """Move a file from the store to a path; an existing file there is moved aside.
 
         :param seen: the file at the path when the restore was planned.
         :param time: when the file was modified, in nanoseconds.
+        :param own: the access that it keeps; by default it gets that of the file that it replaces, or of its neighbours.
         :raises RestoreRefused: a link or a folder is in the way.
         """
         folder, _slash, name = path.rpartition("/")
         for _attempt in range(ATTEMPTS):
             with self._open(folder, make=True) as fd:
-                access = self._clear(fd, path, seen) or self._access_in(folder, fd)
-                access.give(source)
+                there = self._clear(fd, path, seen)
+                (own or there or self._access_in(folder, fd)).give(source)
                 if time is not None:
                     os.utime(source, ns=(time, time))
                 put: list[Identity] = []
                 self._done.append(functools.partial(self._take_back, path, put))
                 if moving.put(source, fd, name, put):
+                    self.came.append(path)
                     return
                 self._done.pop()
         raise RestoreRefused(
@@ -108,12 +115,10 @@ class Exchange:
         return whole
 
     def finish(self) -> None:
-        """Remove the planned files that were moved aside, and folders that became empty."""
+        """Remove folders that became empty. The caller keeps or removes the files that were moved aside."""
         self._done.clear()
         for folder in sorted(self._emptied, reverse=True):
             self._remove_emptied(folder)
-        for name in (REPLACED, REMOVED, UNDONE):
-            shutil.rmtree(self.store / name, ignore_errors=True)
 
     # -- steps ------------------------------------------------------------------------------------------------------
 
@@ -179,6 +184,7 @@ class Exchange:
             self.strangers.append(path)
             places.append(self._place(STRANGERS, path))
             places[0].rename(places[1])
+        self.moved[path] = places[-1]
         return places[-1]
 
     def _place(self, where: str, path: str) -> Path:

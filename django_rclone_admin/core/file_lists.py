@@ -279,19 +279,26 @@ def did_not_arrive(template: str, paths: Sequence[str]) -> RemoteError:
 
 
 def choose(files: Iterable[MediaFile], paths: Collection[str]) -> list[MediaFile]:
-    """Return the files of a list with these paths.
+    """Return the files of a list with these paths; a trailing slash means a folder with all its files.
 
     :raises BackupNotFound: the list lacks some of them.
     """
-    wanted = set(paths)
-    found = [each for each in files if each.path in wanted]
-    if missing := wanted - {each.path for each in found}:
-        raise BackupNotFound(
-            gettext_noop("The media backup has no file %(path)s."),
-            hint=gettext_noop("Look at the list of its files."),
-            path=repr(min(missing)),
-        )
+    wanted, folders = set(paths), tuple(each for each in paths if each.endswith("/"))
+    found = [each for each in files if each.path in wanted or each.path.startswith(folders)]
+    there = {each.path for each in found}
+    there.update(each for each in folders if any(path.startswith(each) for path in there))
+    if missing := wanted - there:
+        raise not_in_list(min(missing))
     return found
+
+
+def not_in_list(path: str) -> BackupNotFound:
+    """Say that a list has no such file."""
+    return BackupNotFound(
+        gettext_noop("The media backup has no file %(path)s."),
+        hint=gettext_noop("Look at the list of its files."),
+        path=repr(path),
+    )
 
 
 def check_restore(files: Sequence[MediaFile]) -> None:

@@ -16,10 +16,11 @@ from ..core.file_lists import Difference, MediaFile
 from ..core.files import FileSource
 from ..core.naming import MEDIA
 from ..core.publishing import Upload
-from ..media import get_mirror, last_list, local_files, media_in
+from ..media import get_folder, get_mirror, last_list, local_files, media_in
 from ..remote import media_catalog
 from .job import Job
 from .manifests import make_manifest
+from .media_kept import discard_old
 from .mirroring import Before, Mirrored, list_of, update_mirror
 from .options import BackupOptions
 from .sweep import sweep_uploads
@@ -42,6 +43,8 @@ def back_up_media(job: Job) -> str:
     """Update the mirror, keep replaced and removed files, and store the file list."""
     mirror, catalog = get_mirror(job.catalog), media_catalog(job.catalog)
     job.send_vetoable(signals.pre_media_backup)
+    if folder := get_folder():
+        discard_old(folder)
     job.stage(_("Looking at the media files"))
     with ThreadPoolExecutor(1) as thread:
         looking = thread.submit(Before.look, mirror, catalog)

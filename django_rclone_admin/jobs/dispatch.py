@@ -27,6 +27,7 @@ from .prune_media import MediaPruning, prune_versions
 from .put_live import put_live
 from .restore import restore, undo_by_kept
 from .restore_media import restore_media
+from .undo_media import undo_media
 from .verify import verify
 from .waiting import waiting
 
@@ -141,7 +142,7 @@ def carry_out_queued(run_id: str) -> bool:
 
 def _work_of(run: BackupRun) -> Callable[[Job], str]:
     if UndoOptions.from_run(run).put_back:
-        return undo_by_kept
+        return undo_media if run.kind == Kind.MEDIA_RESTORE else undo_by_kept
     return put_live if RestoreOptions.from_run(run).opened else WORK[run.kind]
 
 

@@ -1,4 +1,4 @@
-"""A media restore into a local folder with rollback: it keeps replaced and removed files until it has succeeded."""
+"""A media restore into a local folder: replaced and removed files return if it fails, and are kept for an undo if not."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from typing import Self
 from django.conf import settings as django_settings
 from django.utils.translation import gettext as _
 
-from ..core.access import Permissions
+from ..conf import get_settings
+from ..core.access import Access, Permissions
 from ..core.exchange import STRANGERS, Exchange
 from ..core.file_lists import MediaFile
 from ..core.local_files import LocalFiles, nanoseconds, scan
 from ..exceptions import BackupError, LocalFileError, LockLost, gettext_noop
 from ..media import OURS
+from . import media_kept, undo
 from .job import Job
+from .media_kept import Kept
 
 NEW = "new"
 """The folder for downloaded files that are not in place yet."""
@@ -38,10 +41,12 @@ class MediaRollback:
         self._seen = {each.path: each for each in here.files}
         self._exchange: Exchange | None = None
         self._made = False
+        self._keeps = get_settings().safety_backup
 
     def __enter__(self) -> Self:
         """Create the private folder, and name the folders that killed restores left behind: their files may be
         needed."""
+        media_kept.discard_old(self._folder)
         for left in self._left_by_others():
             self._job.note(
                 _("A restore that was killed left what it had overwritten in %(folder)s.") % {"folder": left}
@@ -67,10 +72,10 @@ class MediaRollback:
             self._finish(self._exchange)
         self._exchange.close()
 
-    def put(self, files: Mapping[str, MediaFile]) -> None:
+    def put(self, files: Mapping[str, MediaFile] | None = None) -> None:
         """Move all downloaded files to their places.
 
-        :param files: the expected files, by path.
+        :param files: the expected files, by path; by default each file keeps its own time and access.
         :raises RestoreRefused: an obstacle is in the way.
         :raises LocalFileError: a file can't be written.
         """
@@ -81,11 +86,11 @@ class MediaRollback:
             control.check()
             control.touch()
             control.files_done = number
-            path, time = found.names.get(each.path, each.path), files[each.path].time
+            path, time = found.names.get(each.path, each.path), (files or {each.path: each})[each.path].time
+            source, seen = self.arrived / path, self._seen.get(each.path)
             with _named(self._folder / path):
-                self._begin().put(
-                    self.arrived / path, path, seen=self._seen.get(each.path), time=nanoseconds(time)
-                )
+                own = None if files is not None else Access.of(source.lstat()).with_attributes(source)
+                self._begin().put(source, path, seen=seen, time=nanoseconds(time), own=own)
 
     def remove(self, paths: Sequence[str]) -> None:
         """Remove files.
@@ -115,8 +120,8 @@ class MediaRollback:
         exchange.finish()
         for path in exchange.left:
             self._job.note(_("%(path)s was changed meanwhile, and stays.") % {"path": repr(path)})
+        shutil.rmtree(self.arrived, ignore_errors=True)
         if exchange.strangers:
-            shutil.rmtree(self.arrived, ignore_errors=True)
             values = {
                 "count": len(exchange.strangers),
                 "path": repr(exchange.strangers[0]),
@@ -129,8 +134,30 @@ class MediaRollback:
                 )
                 % values
             )
-        else:
-            self._remove_store()
+        is_kept = self._keep(exchange)
+        for each in list(media_kept.stores(self._folder)):
+            if each != self._store:  # an undo takes back the last restore alone
+                media_kept.discard(each)
+        if not is_kept:
+            media_kept.discard(self._store)
+
+    def _keep(self, exchange: Exchange) -> bool:
+        """Keep what was replaced or removed for an undo; false where nothing may or can be kept."""
+        if not self._keeps:
+            return False
+        try:
+            Kept.write(self._store, self._folder, exchange, str(self._job.run.pk))
+        except OSError as error:
+            self._job.note(
+                _("This restore can't be undone: %(reason)s.") % {"reason": error.strerror or str(error)}
+            )
+            return False
+        undo.note(self._job.run, kept=str(self._store))
+        self._job.note(
+            _("What was replaced or removed is kept for 7 days in %(folder)s, for an undo.")
+            % {"folder": self._store}
+        )
+        return True
 
     def _put_back(self, error: BaseException) -> None:
         """Undo all changes."""
@@ -174,7 +201,11 @@ class MediaRollback:
         start, found = OURS.format(name=self._folder.name), []
         for place in {self._folder.parent, self._folder}:
             with contextlib.suppress(OSError):
-                found += [each for each in place.iterdir() if each.name.startswith(start)]
+                found += [
+                    each
+                    for each in place.iterdir()
+                    if each.name.startswith(start) and not media_kept.is_kept(each)
+                ]
         return sorted(found)
 
     def _remove_store(self) -> None:

@@ -39,10 +39,10 @@ class MediaPlan:
     """The media files of the site."""
 
 
-def plan_media_restore(catalog: Catalog, name: str | None, only: Sequence[str] | None = None) -> MediaPlan:
+def plan_media_restore(catalog: Catalog, name: str | None, only: Collection[str] | None = None) -> MediaPlan:
     """Find out what a restore would do, and where each file is on the remote.
 
-    :param only: paths of files; all others stay unchanged.
+    :param only: paths of files, and of folders with a trailing slash; all others stay unchanged.
     :raises BackupDamaged: files of the backup are missing on the remote.
     :raises BackupNotFound: the backup lacks some of these files.
     :raises RestoreRefused: there is nothing to restore, or a link is in the way.
@@ -55,6 +55,7 @@ def plan_media_restore(catalog: Catalog, name: str | None, only: Sequence[str] |
         files = read_list(catalog, backup)
     if only is not None:
         files = file_lists.choose(files, only)
+        only = {each.path for each in files}
     file_lists.check_restore(files)
     places = find_places(catalog, backup, files, only)
     here = all_local_files(mirror)

@@ -56,7 +56,11 @@ def verify(job: Job) -> str:
         job.note(note)
     if error:
         raise error
-    values = {"name": backup.name, "level": wording.level(reached), "note": " ".join(check.notes)}
+    values = {
+        "name": backup.name,
+        "level": wording.level(reached, backup.kind),
+        "note": " ".join(check.notes),
+    }
     return (_("%(name)s passed: %(level)s. %(note)s") % values).strip()
 
 

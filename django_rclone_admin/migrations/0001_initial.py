@@ -117,7 +117,7 @@ class Migration(migrations.Migration):
                             ("db_restore", "database restore"),
                             ("media_backup", "media backup"),
                             ("media_restore", "media restore"),
-                            ("verify", "verification"),
+                            ("verify", "check"),
                             ("prune", "clean-up"),
                         ],
                         max_length=20,
@@ -177,7 +177,7 @@ class Migration(migrations.Migration):
                 ),
                 ("started_at", models.DateTimeField(null=True, verbose_name="started")),
                 ("finished_at", models.DateTimeField(null=True, verbose_name="finished")),
-                ("heartbeat_at", models.DateTimeField(null=True, verbose_name="last sign of life")),
+                ("heartbeat_at", models.DateTimeField(null=True, verbose_name="last heartbeat")),
                 ("cancel_requested_at", models.DateTimeField(null=True, verbose_name="cancel requested")),
                 ("bytes_done", models.BigIntegerField(default=0, verbose_name="bytes done")),
                 (

@@ -207,7 +207,7 @@ class Migration(migrations.Migration):
                     ("db_restore", "database restore"),
                     ("media_backup", "media backup"),
                     ("media_restore", "media restore"),
-                    ("verify", "verification"),
+                    ("verify", "check"),
                     ("prune", "clean-up"),
                     ("open", "opening of a backup"),
                     ("copy", "copying of backups"),

@@ -30,7 +30,7 @@ class Kind(models.TextChoices):
     DB_RESTORE = "db_restore", gettext_lazy("database restore")
     MEDIA_BACKUP = "media_backup", gettext_lazy("media backup")
     MEDIA_RESTORE = "media_restore", gettext_lazy("media restore")
-    VERIFY = "verify", gettext_lazy("verification")
+    VERIFY = "verify", gettext_lazy("check")
     PRUNE = "prune", gettext_lazy("clean-up")
     OPEN = "open", gettext_lazy("opening of a backup")
     COPY = "copy", gettext_lazy("copying of backups")
@@ -143,7 +143,7 @@ class BackupRun(models.Model):
     created_at = AwareDateTimeField(gettext_lazy("created"), default=clock.now, db_index=True)
     started_at = AwareDateTimeField(pgettext_lazy("time", "started"), null=True)
     finished_at = AwareDateTimeField(pgettext_lazy("time", "finished"), null=True)
-    heartbeat_at = AwareDateTimeField(gettext_lazy("last sign of life"), null=True)
+    heartbeat_at = AwareDateTimeField(gettext_lazy("last heartbeat"), null=True)
     cancel_requested_at = AwareDateTimeField(gettext_lazy("cancel requested"), null=True)
     bytes_done = models.BigIntegerField(gettext_lazy("bytes done"), default=0)
     bytes_total = models.BigIntegerField(

@@ -15,10 +15,13 @@ from .. import wording
 
 if TYPE_CHECKING:
     from ..health.facts import Day, PartFacts
+    from ..health.verdict import Health
 
 register = template.Library()
 
 WIDTH, HEIGHT = 300, 40
+RESTORED = ("restore", "site")
+"""The levels of checks that restore a backup."""
 
 
 register.filter("ago", wording.ago)
@@ -99,9 +102,28 @@ def strip(days: Sequence[Day]) -> str:
 
 
 @register.filter
+def outlook(health: Health) -> str:
+    """Say what was last proven by a test restore, and what comes next: the two questions that a good state leaves."""
+    facts = [each.facts for each in health.parts]
+    proven = [
+        each.proven_at
+        for each in facts
+        if each.kind == "database" and each.proven_at and each.proven_level in RESTORED
+    ]
+    coming = [each.next_run_at for each in facts if each.next_run_at]
+    found = []
+    if proven:
+        found.append(_("The last test restore passed %(time)s.") % {"time": wording.ago(max(proven))})
+    if coming:
+        found.append(_("Next backup: %(time)s.") % {"time": wording.when(min(coming))})
+    return " ".join(found)
+
+
+@register.filter
 def stored(facts: PartFacts) -> str:
     """Return the size of a database's backups, or of the media backups, on the remote."""
-    count = ngettext("%(count)d backup", "%(count)d backups", facts.count) % {"count": facts.count}
+    count = ngettext("%(count)s backup", "%(count)s backups", facts.count)
+    count %= {"count": wording.number(facts.count)}
     if facts.kind == "media":  # most of their files belong to many backups
         return count
     return _("%(size)s in %(backups)s") % {"size": wording.size(facts.stored), "backups": count}

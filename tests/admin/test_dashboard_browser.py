@@ -18,6 +18,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 LIST = "/admin/django_rclone_admin/backup/"
 RUNS = "/admin/django_rclone_admin/backuprun/"
+OPENED = "/admin/django_rclone_admin/openedbackup/"
+SCHEDULES = "/admin/django_rclone_admin/backupschedule/"
 
 # Without its read-ahead, rclone takes no byte before its time.
 SLOW = ["--bwlimit=1500k", "--buffer-size=0"]
@@ -287,7 +289,7 @@ def test_media_are_backed_up_looked_through_and_restored(open_site, java_script_
 def confirm(page: Page, button: str, change: str, *, java_script_enabled: bool) -> None:
     """See what will change, which a page without JavaScript has to be asked for, type the word, and see it happen."""
     if not java_script_enabled:
-        page.get_by_role("link", name="Show what will change").click()
+        page.get_by_role("button", name="Show what will change").click()
     expect(page.locator("#difference")).to_contain_text(change)
     exact = page.get_by_label("Also remove")
     if exact.count():
@@ -408,6 +410,8 @@ def test_axe_finds_nothing_serious_on_any_page(open_site, scheme):
     assert shop.manage("dbrestore", "--noinput", "--database=analytics").code == 0
     media = shop.manage("mediabackup", "--json").json["path"]
     (shop.home / "media" / "since then.txt").write_text("new")
+    assert shop.manage("verifybackups", name).code == 0
+    opened = shop.manage("openbackup", name, "--json").json["id"]
     shop.settings["DJANGO_RCLONE"] = slow
     add_noise(shop)
     runs = dict(shop.execute("SELECT status, id FROM django_rclone_admin_backuprun ORDER BY created_at DESC"))
@@ -445,7 +449,14 @@ def test_axe_finds_nothing_serious_on_any_page(open_site, scheme):
     look(f"{LIST}restore/?path=db/{name}")
     look(f"{LIST}{media.replace('/', '_2F')}/change/")
     look(f"{LIST}{media.replace('/', '_2F')}/files/", ".dra-files table")
+    look(f"{LIST}{media.replace('/', '_2F')}/files/?dir=products/&pictures=1", ".dra-thumb")
     look(f"{LIST}restore/?path={media}", ".dra-changes")
+    look(f"{LIST}db_2F{name}/checks/", ".dra-record")
+    look(f"{LIST}retention/?last=2", ".dra-files table")
+    look(f"{OPENED}{opened}/change/", ".dra-then-and-now")
+    look(f"{OPENED}{opened}/live/", ".dra-plan")
+    look(f"{SCHEDULES}")
+    look(f"{SCHEDULES}add/", "#dra-times li")
     look(RUNS)
     look(f"{RUNS}{runs['failed']}/change/", ".dra-run.dra-failed")
     look(f"{RUNS}{runs['succeeded']}/change/", ".dra-run.dra-succeeded")

@@ -1,5 +1,6 @@
 """The files of a media backup in the admin: browsed, searched, downloaded one by one."""
 
+import io
 import os
 from contextlib import aclosing
 from datetime import timedelta
@@ -7,9 +8,11 @@ from pathlib import Path
 from time import thread_time
 from typing import Any
 from urllib.parse import quote
+from zipfile import ZipFile
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.contrib.auth.models import Permission
 from django.test import AsyncClient, Client
 
 from django_rclone_admin import api, cached_file_lists
@@ -66,10 +69,12 @@ def test_the_files_of_a_backup_are_listed_with_sizes_and_times(admin_client, bac
     page = get(admin_client, url("backup_files", path))
     assert "8 files" in page.text
     # As rclone writes it
-    for name in {*NAMES} - {"new\nline"} | {"new␊line"}:
+    for name in {*NAMES} - {"new\nline", "deep/1/2/3/x", "Größe/日本 🙂.png"} | {"new␊line"}:
         assert " ".join(name.split()) in page.text
     assert f"a b.jpg {len('first a b.jpg')} bytes Nov. 14, 2023" in page.text
-    assert page.text.count("Download") == page.text.count("Restore") == 8
+    assert "deep/ 1 file" in page.text
+    assert "deep/1/2/3/x" in get(admin_client, url("backup_files", path), q="deep").text
+    assert " x " in get(admin_client, url("backup_files", path), dir="deep/1/2/3/").text
 
 
 def test_the_list_is_searched_sorted_and_paged(admin_client, backups):
@@ -78,14 +83,19 @@ def test_the_list_is_searched_sorted_and_paged(admin_client, backups):
     }
     path = backups.put_media(DAY, files)
     page = get(admin_client, url("backup_files", path))
-    assert "even/0000.jpg" in page.text
-    assert "even/0198.jpg" in page.text
-    assert "odd/0001.jpg" not in page.text
-    assert sum("?p=" in link for link in page.links()) == 2
+    assert "even/ 125 files 15.1 KB" in page.text
+    assert "odd/ 125 files 15.3 KB" in page.text
+    page = get(admin_client, url("backup_files", path), dir="even/")
+    assert "0000.jpg" in page.text
+    assert "0198.jpg" in page.text
+    assert "0200.jpg" not in page.text
+    assert "0001.jpg" not in page.text
+    assert sum("?p=" in link for link in page.links()) == 1
+    assert "0200.jpg" in get(admin_client, url("backup_files", path), dir="even/", p="2").text
     page = get(admin_client, url("backup_files", path), q="ODD 24", o="-size")
     assert "5 files (of 250 files" in page.text
     assert page.text.index("odd/0249.jpg") < page.text.index("odd/0241.jpg")
-    assert "odd/0249" in get(admin_client, url("backup_files", path), p="3").text
+    assert "odd/0249" in get(admin_client, url("backup_files", path), q="jpg", p="3").text
     assert "No path contains" in get(admin_client, url("backup_files", path), q="nothing<b>").text
     for query in (
         {"p": "99"}, {"p": "x"}, {"p": "-1"}, {"p": ""}, {"o": "-time"}, {"o": "nonsense"}, {"q": "%_'\"\\"}, {"o": "--size"},
@@ -265,3 +275,83 @@ def test_a_file_is_streamed_under_asgi_too(admin_user, backups):
     found = async_to_sync(chunks)()
     assert b"".join(found) == bytes(3_000_000)
     assert len(found) > 1
+
+
+# -- several at once, and pictures -----------------------------------------------------------------------------------------
+
+
+def choose(client: Client, name: str, path: str, *chosen: str) -> Any:
+    return client.post(url(name, path) if path else url(name), {"file": list(chosen)}, follow=True)
+
+
+def test_a_folder_is_looked_into(admin_client, backups):
+    path = backups.put_media(
+        DAY, {"a.jpg": b"1", "2025/b.jpg": b"22", "2025/12/c.jpg": b"333", "2026/d": b"", "2025-x": b""}
+    )
+    page = get(admin_client, url("backup_files", path))
+    assert "2025/ 2 files 5 bytes" in page.text
+    assert page.text.index("2026/") < page.text.index("2025-x")  # folders first
+    page = get(admin_client, url("backup_files", path), dir="2025/")
+    assert "All files / 2025 5 bytes" in page.text
+    assert "12/ 1 file 3 bytes" in page.text
+    assert "b.jpg 2 bytes" in page.text
+    assert "a.jpg" not in page.text
+    for nothing in ("2025", "nothing/", "../", "2025/b.jpg/"):
+        get(admin_client, url("backup_files", path), 404, dir=nothing)
+
+
+def test_several_files_and_folders_are_downloaded_as_one_archive(admin_client, backups):
+    files = {"a.jpg": b"1", "2025/b.jpg": bytes(300_000), "2025/ö 🙂": b"odd", "2026/d": b"not chosen"}
+    path = backups.put_media(DAY, files)
+    response = choose(admin_client, "backup_archive", path, "a.jpg", "2025/")
+    assert (
+        response["Content-Disposition"] == f'attachment; filename="{Path(path).name.partition(".")[0]}.zip"'
+    )
+    with ZipFile(io.BytesIO(response.getvalue())) as archive:
+        assert archive.testzip() is None
+        found = {each.filename: archive.read(each) for each in archive.infolist()}
+    assert found == {name: content for name, content in files.items() if name != "2026/d"}
+    assert logged()[0] == "Downloaded 3 files."
+    for chosen in ([], ["nothing"], ["20"]):
+        response = choose(admin_client, "backup_archive", path, *chosen)
+        assert "Choose between 1 and 1000 files" in read_page(response).text
+    assert admin_client.get(url("backup_archive", path)).status_code == 405
+
+
+def test_pictures_come_as_pictures_and_nothing_else_does(admin_client, backups):
+    path = backups.put_media(
+        DAY, {"a.PNG": b"a picture", "b.svg": b"<script>", "c.html": b"<p>", "d.jpg": bytes(3 << 20)}
+    )
+    assert (
+        f"{url('backup_picture', path)}?file=a.PNG"
+        not in get(admin_client, url("backup_files", path)).links()
+    )
+    page = get(admin_client, url("backup_files", path), pictures="1")
+    shown = [
+        each.attributes["src"] for each in page.elements if "dra-thumb" in each.attributes.get("class", "")
+    ]
+    assert shown == [f"{url('backup_picture', path)}?file=a.PNG"]
+    response = admin_client.get(shown[0])
+    assert response["Content-Type"] == "image/png"
+    assert response["X-Content-Type-Options"] == "nosniff"
+    assert response.getvalue() == b"a picture"
+    for other in ("b.svg", "c.html", "d.jpg", "", "nothing.png", "../a.png"):
+        assert admin_client.get(url("backup_picture", path), {"file": other}).status_code == 404, other
+    assert logged() == []
+
+
+@pytest.mark.parametrize("name", ["backup_picture", "backup_archive", "backup_file"])
+def test_who_may_not_download_gets_no_bytes(client, django_user_model, backups, name):
+    path = backups.put_media(DAY, {"a.png": b"a picture"})
+    user = django_user_model.objects.create_user("viewer", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_backup"))
+    client.force_login(user)
+    call = client.post if name == "backup_archive" else client.get
+    assert call(url(name, path), {"file": "a.png"}).status_code == 403
+    page = get(client, url("backup_files", path), pictures="1")
+    assert not any(
+        each.tag in ("img", "button")
+        and "dra" in each.attributes.get("class", "")
+        and each.attributes.get("formaction")
+        for each in page.elements
+    )

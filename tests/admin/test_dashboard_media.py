@@ -107,21 +107,21 @@ def test_the_media_files_have_a_card_when_there_is_something_to_lose(admin_clien
     assert "Protected." in get(admin_client, url("backup_health")).text
     assert card(admin_client) == ""
     (media / "photo.jpg").write_text("a photo")
-    assert card(admin_client).startswith("at risk No backup yet There is no backup.")
+    assert card(admin_client).startswith("at risk No backup yet Back it up now")
     assert "media files: There is no backup." in get(admin_client, url("backup_health")).text
     backups.configure(HEALTH={"media": False})
     assert card(admin_client) == ""
     backups.configure(HEALTH={})
     backups.put_media(timezone.now() - timedelta(hours=30), {"a": bytes(1000)})
     api.refresh()
-    assert "at risk 1 day ago 1000 bytes · 1 file The last backup is" in card(admin_client)
+    assert "1 file at risk 1 day ago 1000 bytes The last backup is" in card(admin_client)
     backups.configure(HEALTH={"media": {"max_age_hours": 50}})
-    assert card(admin_client).startswith("protected 1 day ago")
+    assert card(admin_client).startswith("1 file protected 1 day ago")
     text = get(admin_client, url("backup_health")).text
     assert "2 databases and the media files, each backed up less than 31 hours ago." in text
     backups.put_media(timezone.now(), {"a": bytes(10)})
     api.refresh()
-    assert "needs attention just now 10 bytes · 1 file" in card(admin_client)
+    assert "1 file needs attention just now 10 bytes" in card(admin_client)
     assert "much smaller than the previous one" in card(admin_client)
     backups.put_media(timezone.now() + timedelta(minutes=1), {})
     api.refresh()
@@ -130,7 +130,7 @@ def test_the_media_files_have_a_card_when_there_is_something_to_lose(admin_clien
     # One that can't be restored does not make it better.
     backups.put_media(timezone.now() + timedelta(hours=1), manifest=False)
     api.refresh()
-    assert "needs attention just now 10 bytes · 1 file" in card(admin_client)
+    assert "1 file needs attention just now 10 bytes" in card(admin_client)
 
 
 def test_media_in_object_storage_are_taken_for_granted(admin_client, backups, media):
@@ -148,11 +148,11 @@ def test_media_are_backed_up_with_the_button_and_the_failure_is_seen(admin_clien
     assert "2.0 KB in the backup, 2.0 KB of it copied" in page.text
     backup = Backup.objects.get()
     assert (backup.kind, backup.label, backup.files, backup.size) == ("media", "before the move", 1, 2000)
-    assert card(admin_client).startswith("protected just now 2.0 KB · 1 file")
+    assert card(admin_client).startswith("1 file protected just now 2.0 KB")
     (media / "photo.jpg").unlink()
     page = post(admin_client, url("backup_run_now"), media="on")
     assert "There are no media files, but the backup has 1" in page.text
-    assert card(admin_client).startswith("needs attention just now")
+    assert card(admin_client).startswith("1 file needs attention just now")
     assert "The last run did not succeed." in card(admin_client)
 
 
@@ -217,7 +217,7 @@ def test_what_one_click_backs_up_belongs_together(admin_client, backups, media):
     assert {url("backup_change", made[each].path) for each in ("default", "analytics")} <= {*links}
     alone = Backup.objects.get(label="alone")
     assert alone.group == ""
-    assert "together with: –" in get(admin_client, url("backup_change", alone.path)).text.lower()
+    assert "together with" not in get(admin_client, url("backup_change", alone.path)).text.lower()
     # A part that is tried again still belongs to the others; one that was deleted is not shown.
     run = BackupRun.objects.get(path=made["analytics"].path)
     post(admin_client, url("backuprun_retry", run.pk))
@@ -255,8 +255,8 @@ def test_media_are_restored_through_a_confirmation_that_says_what_changes(admin_
     page = get(admin_client, url("backup_restore"), path=path)
     assert "Comparing the backup with the files here" in page.text
     assert backups.calls() == []
-    [asked] = [each.attributes["hx-get"] for each in page.elements if "hx-get" in each.attributes]
-    assert asked in page.links()
+    [asked] = [each.attributes["hx-post"] for each in page.elements if "hx-post" in each.attributes]
+    assert asked in [each.attributes.get("formaction") for each in page.elements]
     assert "Type “media” to confirm" in page.text
     assert difference(admin_client, path=path) == (
         "Added: 1 file c Replaced: 2 files a , b Not in the backup, removed only if you say so below: 1 file new"
@@ -272,7 +272,8 @@ def test_media_are_restored_through_a_confirmation_that_says_what_changes(admin_
     assert "Restore of the media files succeeded" in page.text
     assert contents(media) == {"a": "one", "b": "one", "c": "one", "new": "since then"}
     run = BackupRun.objects.get(kind=Kind.MEDIA_RESTORE)
-    assert (run.path, run.requested_by, run.options) == (path, "admin", {})
+    assert (run.path, run.requested_by) == (path, "admin")
+    assert run.options.keys() == {"kept"}
     page = post(admin_client, url("backuprun_retry", run.pk))
     assert "Restore the media files?" in page.text
     post(admin_client, url("backup_restore"), path=path, confirm="media", exact="on")
@@ -300,13 +301,68 @@ def test_a_single_file_is_restored_and_nothing_else(admin_client, backups, media
     assert "Restore of the media files succeeded" in page.text
     assert contents(media) == {"a": "one", "b": "two", "c": "since then"}
     run = BackupRun.objects.get(kind=Kind.MEDIA_RESTORE)
-    assert run.options == {"files": ["a"]}
+    assert run.options["files"] == ["a"]
     assert "Restore a?" in post(admin_client, url("backuprun_retry", run.pk)).text
     for file in ("nothing", "../a", "/etc/passwd", "a/", "A"):
         query = {"path": path, "file": file}
         assert admin_client.get(url("backup_restore"), query).status_code == 404
         assert admin_client.post(url("backup_restore"), {**query, "confirm": "media"}).status_code == 404
     assert BackupRun.objects.filter(kind=Kind.MEDIA_RESTORE).count() == 1
+
+
+@with_commits
+def test_what_was_ticked_is_restored_and_nothing_else(admin_client, backups, media):
+    (media / "deep" / "1").mkdir(parents=True)
+    (media / "deep" / "1" / "d").write_text("one")
+    path = take(media, a="one", b="one")
+    take(media, a="two", b="two")
+    (media / "deep" / "1" / "d").write_text("another")
+    (media / "deep" / "new").write_text("since then")
+    ticked = {"path": path, "file": ["a", "deep/"], "choosing": "1"}
+    page = read_page(admin_client.post(url("backup_restore"), ticked))
+    assert "Restore 2 files?" in page.text
+    assert "Only what was chosen a deep/" in page.text
+    assert "Also remove" not in page.text
+    assert not BackupRun.objects.filter(kind=Kind.MEDIA_RESTORE).exists()
+    found = admin_client.post(f"{url('backup_restore')}?compare=1", {"path": path, "file": ["a", "deep/"]})
+    assert "Replaced: 2 files a , deep/1/d" in read_page(found).text
+    admin_client.post(url("backup_restore"), {"path": path, "file": ["a", "deep/"], "confirm": "media"})
+    assert contents(media) == {"a": "one", "b": "two", "deep/1/d": "one", "deep/new": "since then"}
+    response = admin_client.post(url("backup_restore"), {"path": path, "choosing": "1"}, follow=True)
+    assert "Choose at least one file or folder." in read_page(response).text
+
+
+@with_commits
+def test_a_restore_says_what_it_keeps_and_is_undone_from_its_page(admin_client, backups, media):
+    path = take(media, a="one", c="one")
+    (media / "c").unlink()
+    (media / "a").write_text("since then")
+    page = get(admin_client, url("backup_restore"), path=path)
+    assert "What is replaced or removed is kept beside the media files for 7 days" in page.text
+    post(admin_client, url("backup_restore"), path=path, confirm="media")
+    run = BackupRun.objects.get(kind=Kind.MEDIA_RESTORE)
+    assert url("backuprun_undo", run.pk) in get(admin_client, url("backuprun_change", run.pk)).links()
+    page = get(admin_client, url("backuprun_undo", run.pk))
+    assert "Undo the restore of the media files?" in page.text
+    assert "Replaced or removed by the restore, comes back: 1 file a" in page.text
+    assert "Added by the restore, is removed: 1 file c" in page.text
+    assert "Logged-in users" not in page.text
+    assert contents(media) == {"a": "one", "c": "one"}
+    page = post(admin_client, url("backuprun_undo", run.pk), confirm="Media")
+    assert "Undo of the restore of the media files succeeded" in page.text
+    assert contents(media) == {"a": "since then"}
+    undo = BackupRun.objects.exclude(pk=run.pk).get(kind=Kind.MEDIA_RESTORE)
+    assert "Go back to the restored media files?" in get(admin_client, url("backuprun_undo", undo.pk)).text
+    response = admin_client.get(url("backuprun_undo", run.pk), follow=True)
+    assert "Only the last restore can be undone" in read_page(response).text
+
+
+def test_a_restore_of_which_nothing_is_kept_says_so(admin_client, backups, media):
+    path = backups.put_media()
+    backups.configure(SAFETY_BACKUP=False)
+    page = get(admin_client, url("backup_restore"), path=path)
+    assert "Once the restore has succeeded, it can't be undone." in page.text
+    assert url("backup_run_now") in page.links()
 
 
 @with_commits

@@ -441,7 +441,9 @@ def test_backup_restore_undo_and_retry_do_their_work_and_are_logged(admin_client
     assert (backup.label, backup.trigger, backup.state) == ("before the move", Trigger.ADMIN, "complete")
     made = BackupRun.objects.get()
     assert (made.requested_by, made.path) == ("admin", backup.path)
-    assert str(made.pk) in get(admin_client, url("backup_change", backup.path)).text
+    page = get(admin_client, url("backup_change", backup.path))
+    assert "Run: database backup, started" in page.text
+    assert url("backuprun_change", made.pk) in page.links()
 
     django_user_model.objects.create_user("newcomer")
     page = post(admin_client, url("backup_restore"), path=backup.path, confirm=" default ")

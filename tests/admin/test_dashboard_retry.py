@@ -1,9 +1,10 @@
 """“Try again” does the same again: into the same database, in the same way."""
 
 import pytest
+from django.contrib.auth.models import Permission
 
 from django_rclone_admin.models import BackupRun, Kind, Status
-from tests.admin.test_dashboard_pages import make_run, post, url
+from tests.admin.test_dashboard_pages import get, make_run, post, url
 from tests.support.backups import Backups
 from tests.support.executors import NAMES
 from tests.support.html import read_page
@@ -65,3 +66,24 @@ def test_nobody_restores_into_a_database_that_is_not_there(admin_client, queued)
     path = queued.put()
     response = admin_client.get(url("backup_restore"), {"path": path, "to": "nowhere"}, follow=True)
     assert "There is no database “nowhere”" in read_page(response).text
+
+
+@pytest.mark.django_db(databases=["default", "analytics"], transaction=True)
+@pytest.mark.parametrize("status", [Status.SUCCEEDED, Status.FAILED])
+def test_check_is_made_again_up_to_its_level(admin_client, queued, status):
+    path = queued.put()
+    run = make_run(
+        kind=Kind.VERIFY, status=status, database="default", path=path, options={"level": "checksum"}
+    )
+    assert "Check again" in get(admin_client, url("backuprun_change", run.pk)).text
+    post(admin_client, url("backuprun_retry", run.pk))
+    assert (last().kind, last().path, last().options) == (Kind.VERIFY, path, {"level": "checksum"})
+
+
+def test_who_may_not_check_is_offered_no_check(client, django_user_model, queued):
+    run = make_run(kind=Kind.VERIFY, status=Status.FAILED, database="default", path=queued.put())
+    user = django_user_model.objects.create_user("operator", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=["view_backuprun", "run_backup"]))
+    client.force_login(user)
+    assert "Check again" not in get(client, url("backuprun_change", run.pk)).text
+    assert client.post(url("backuprun_retry", run.pk)).status_code == 403

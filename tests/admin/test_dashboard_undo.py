@@ -58,5 +58,5 @@ def test_restore_before_the_last_one_can_not_be_undone(admin_client, run, backup
         admin_client.get(undo(run), follow=True),
         admin_client.post(undo(run), {"confirm": "default"}, follow=True),
     ):
-        assert "Only the last restore of a database can be undone." in read_page(answer).text
+        assert "Only the last restore can be undone" in read_page(answer).text
     assert BackupRun.objects.count() == 2

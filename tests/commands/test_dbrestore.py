@@ -57,8 +57,8 @@ def test_dry_run_says_what_would_happen_and_changes_nothing(shop):
             "Tables that will be dropped: newer",
             "Migrations that the code lacks: gone.0007_x",
             "Migrations to run afterwards: shop.0001_initial",
-            "First: a safety backup",
-            "Verified: never",
+            "Before that: a safety backup",
+            "Proven: never",
         ):
             assert line in shown
         plan = document(shop, "dbrestore", "--dry-run", "--no-safety-backup")

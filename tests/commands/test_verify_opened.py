@@ -96,7 +96,7 @@ def test_checks_of_the_site_that_pass(shop):
     [result] = document(shop, "verifybackups", "--level", "site")
 
     assert (result["level"], result["outcome"]) == ("site", "passed")
-    assert "Verified: read by the site, just now" in done(shop, "dbrestore", "--dry-run")
+    assert "Proven: read by the site, just now" in done(shop, "dbrestore", "--dry-run")
 
 
 def test_without_the_right_to_create_a_database_it_is_not_checked(make_shop, postgresql_server):

@@ -129,7 +129,12 @@ def play(
     # Back to the future: over what the oldest left behind.
     api.restore_media(exact=True)
     assert media.files() == list(taken.values())[-1]
-    assert [path.name for path in media.folder.parent.iterdir()] == ["media"]
+    others = {path.name for path in media.folder.parent.iterdir()} - {"media"}
+    assert len(others) <= 1  # what the last restore has kept for an undo
+    if others:
+        api.undo_restore_media()
+        api.undo_restore_media()
+        assert media.files() == list(taken.values())[-1]
 
 
 def few(examples: int) -> Any:

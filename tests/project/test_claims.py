@@ -37,7 +37,7 @@ KNOWN = {
     "pg_restore did not end as expected, so nothing was committed": "the COMMIT is ours, and was not sent",
     "There are no media files, but the backup has": "refused before the first file was copied",
     # -- what will be, before anything begins ---------------------------------------------------------------------------
-    "What the retention rules of the settings remove, and when.": "the page is a preview, and takes nothing but GET",
+    "What the retention rules of the settings remove, and when": "the page is a preview, and takes nothing but GET",
     # -- the fence ------------------------------------------------------------------------------------------------------
     "It changed nothing after that.": "the fence is asked before each step that can't be taken back",
     # -- all or nothing -------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from django.utils.translation import gettext as _
 
 from ... import api
 from ..base import Command as BaseCommand
-from ..base import add_noinput, origin
+from ..base import add_noinput, origin, refuse_together
 
 
 class Command(BaseCommand):
@@ -18,6 +18,7 @@ class Command(BaseCommand):
         ("--dry-run", _("Show how many files would change.")),
         ("--at media-2026-11-22-083020", _("Restore a backup from “listbackups --media”.")),
         ("--exact --noinput", _("Also remove newer files, without a question.")),
+        ("--undo", _("Bring back what the last restore replaced or removed.")),
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -33,10 +34,15 @@ class Command(BaseCommand):
         parser.add_argument(
             "--exact", action="store_true", help=_("Also remove files that are not in the backup.")
         )
+        parser.add_argument(
+            "--undo", action="store_true", help=_("Undo the last restore of the media files on this machine.")
+        )
         parser.add_argument("--dry-run", action="store_true", help=_("Only say what would happen."))
         add_noinput(parser)
 
     def work(self, **options: Any) -> object:
+        if options["undo"]:
+            return self._undo(options)
         plan = api.plan_restore_media(options["at"])
         found = plan.difference
         counts = {
@@ -58,5 +64,19 @@ class Command(BaseCommand):
                 origin=origin(),
                 progress=progress,
             )
+        self.report(run)
+        return run.as_dict()
+
+    def _undo(self, options: dict[str, Any]) -> object:
+        refuse_together(options, "undo", "at", "exact")
+        kept = api.plan_undo_restore_media()
+        counts = {"back": len(kept.back), "removed": len(kept.gone)}
+        self.say(_("Files to bring back: %(back)d, to remove: %(removed)d.") % counts)
+        if options["dry_run"]:
+            return counts
+        if options["interactive"]:
+            self.confirm(_("Undo the last restore of the media files?"))
+        with self.progress(_("Undoing the restore of the media files")) as progress:
+            run = api.undo_restore_media(origin=origin(), progress=progress)
         self.report(run)
         return run.as_dict()
