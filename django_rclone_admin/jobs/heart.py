@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from ..core.control import Control
 from ..exceptions import Cancelled, Interrupted, LockLost, gettext_noop
 from ..models import beats
 from ..models.runs import BackupRun, BackupRunQuerySet, Status
-from .history import database
+from .history import database, is_locked
 from .history_thread import HistoryThread
 
 logger = logging.getLogger("django_rclone_admin")
@@ -124,7 +123,7 @@ class Heart:
                 self._history.break_off()
                 raise OperationalError("The database does not answer.")
             error = answer.exception()
-            if not (error and _is_locked(error)) or time.monotonic() > deadline:
+            if not (error and is_locked(error)) or time.monotonic() > deadline:
                 return answer.result()
             time.sleep(LOOK)
 
@@ -215,7 +214,7 @@ class Heart:
         try:
             is_ours = self._renew()
         except DatabaseError as error:
-            self._is_locked_out = _is_locked(error)
+            self._is_locked_out = is_locked(error)
             logger.debug("A heartbeat was missed: %s", error)
             raise
         if not is_ours:
@@ -249,12 +248,3 @@ class Heart:
     @property
     def _row(self) -> BackupRunQuerySet:
         return BackupRun.objects.using(self._alias).filter(pk=self._run.pk)
-
-
-def _is_locked(error: BaseException) -> bool:
-    """Whether SQLite's file is locked; in that case no other process can take the run over either."""
-    cause = error.__cause__
-    return isinstance(cause, sqlite3.Error) and getattr(cause, "sqlite_errorcode", 0) & 0xFF in (
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_LOCKED,
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 
 from django.db import InterfaceError, OperationalError, connections, models, router
 
@@ -66,6 +67,15 @@ def _is_up_to_date(alias: str) -> bool:
             "The run is not recorded: the history is that of an earlier version. Run “manage.py migrate”."
         )
     return not missing
+
+
+def is_locked(error: BaseException) -> bool:
+    """Whether the history is in a SQLite file that another connection has locked."""
+    cause = error.__cause__
+    return isinstance(cause, sqlite3.Error) and getattr(cause, "sqlite_errorcode", 0) & 0xFF in (
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+    )
 
 
 def last_stored(database: str) -> Stored | None:

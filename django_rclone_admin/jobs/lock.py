@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 import uuid
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 from django.utils import timezone
 
 from .. import clock, wording
@@ -15,8 +16,12 @@ from ..exceptions import BackupError, gettext_noop
 from ..executors import Executor
 from ..models import beats
 from ..models.runs import BackupRun, Status
-from .history import database, has_table
+from .history import database, has_table, is_locked
 from .stale import is_gone, reap, watch_until_gone
+
+PATIENCE = 30.0
+"""Seconds for which a run that begins keeps trying while SQLite's file is locked."""
+PAUSE = 0.05
 
 
 class RunInProgress(BackupError):
@@ -48,14 +53,14 @@ class RunInProgress(BackupError):
 def claim(run: BackupRun, *, wait: bool) -> None:
     """Insert the run as the only active one on its database.
 
-    :param wait: if no clock can tell whether the process of another run is alive, watch its heartbeat.
+    :param wait: if no clock can tell whether the process of another run is alive, watch its heartbeat. If other programs
+        keep SQLite's file locked, keep trying.
     :raises RunInProgress: another run is active.
     """
     holder = None
     for _attempt in range(3):
         try:
-            with transaction.atomic(using=database()):
-                run.save(force_insert=True)
+            _insert(run, PATIENCE if wait else 0)
         except IntegrityError:
             holder = BackupRun.objects.filter(lock=run.lock).first()
             if holder and not (watch_until_gone(holder) if wait else is_gone(holder)):
@@ -65,6 +70,21 @@ def claim(run: BackupRun, *, wait: bool) -> None:
         else:
             return
     raise RunInProgress(run.database or "media", holder)
+
+
+def _insert(run: BackupRun, patience: float) -> None:
+    """Insert the run. A site that writes to SQLite without a break may keep its file locked for longer than its timeout."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            with transaction.atomic(using=database()):
+                run.save(force_insert=True)
+        except OperationalError as error:
+            if time.monotonic() > deadline or not is_locked(error):
+                raise
+            time.sleep(PAUSE)
+        else:
+            return
 
 
 def begin(run: BackupRun, *, recorded: bool) -> None:

@@ -3,6 +3,7 @@
 import sqlite3
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -181,6 +182,7 @@ def at_work(path: Path, work: Callable[[sqlite3.Connection, int], None]) -> Iter
                 while not stop.is_set():
                     work(connection, len(done))
                     done.append(len(done))
+                    time.sleep(0.001)  # without any pause, SQLite gives nobody else the lock for seconds
         except BaseException as error:  # noqa: BLE001  (the test fails with it)
             errors.append(error)
 

@@ -2,8 +2,11 @@
 
 import os
 import socket
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from threading import Timer
 
 import pytest
 
@@ -62,6 +65,17 @@ def test_refusal_says_who_holds_the_database_since_when_and_where(shop, held):
     held.release()
     assert shop.finish(holder).code == 0
     assert shop.manage("dbbackup").code == 0
+
+
+def test_backup_begins_as_soon_as_other_programs_give_the_lock_of_sqlite_back(shop):
+    shop.settings["DATABASES"]["default"]["OPTIONS"] = {"timeout": 0.05}
+    with closing(sqlite3.connect(shop.path(), isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        release = Timer(1.5, other.execute, ["ROLLBACK"])
+        release.start()
+        result = shop.manage("dbbackup")
+        release.join()
+    assert result.code == 0, result.err
 
 
 def test_lock_is_for_every_kind_of_run_and_for_one_database_alone(shop, rclone_binary, held):

@@ -153,5 +153,5 @@ def test_list_that_cannot_be_decrypted_any_more_is_damaged(media_site):
     content[100] ^= 1
     file.write_bytes(bytes(content))
 
-    with pytest.raises(CheckFailed, match=r"checksum.*can't be decrypted"):
+    with pytest.raises(CheckFailed, match=r"checksum.*can no longer be decrypted"):
         check(name, "structure")
