@@ -73,10 +73,10 @@ def read_file(path: str, name: str) -> tuple[MediaFile, Generator[bytes, None, N
 
 
 def read_files(path: str, names: Sequence[str]) -> Iterator[tuple[MediaFile, Generator[bytes, None, None]]]:
-    """Give files of a media backup, each with its bytes as they come.
+    """Give files of a media backup, each with its bytes in pieces.
 
-    :param names: their paths; one that ends with a slash is a folder with all in it.
-    :raises BackupNotFound: the backup is not in the listing, or lacks one of them.
+    :param names: their paths; a trailing slash means a folder with all its files.
+    :raises BackupNotFound: the backup is not in the backup list, or lacks one of them.
     :raises BackupDamaged: some bytes are not on the remote.
     """
     backup = _find(path)

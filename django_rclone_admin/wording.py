@@ -48,7 +48,7 @@ RUNS = {
     "open": gettext_noop("an opening of a backup"),
     "copy": gettext_noop("a copying of backups"),
 }
-"""The kinds of runs as a sentence names one of them."""
+"""The kinds of runs, for use in a sentence."""
 LOCALES = Path(__file__).parent / "locale"
 
 
@@ -65,7 +65,7 @@ def describe(error: BaseException) -> tuple[str, str]:
 def level(name: str, kind: str = "database") -> str:
     """Return the name of a level of checks, translated.
 
-    :param kind: ``media`` for what was proven of a media backup.
+    :param kind: ``media`` for a media backup.
     """
     return gettext(MEDIA_LEVELS.get(name, LEVELS[name]) if kind == "media" else LEVELS[name])
 
@@ -76,7 +76,7 @@ def outcome(name: str) -> str:
 
 
 def a_run(kind: str) -> str:
-    """Return how a sentence names a run of a kind, translated."""
+    """Return the name of a kind of run for use in a sentence, translated."""
     return gettext(RUNS[kind])
 
 

@@ -1,4 +1,4 @@
-"""The same once more, from the page of a run: what can be done again, who may, and with which options."""
+"""Repeats a run from its page: which kinds can be repeated, by whom, and with which options."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from .choices import RestoreChoices
 
 BACKUPS, RESTORES = (Kind.DB_BACKUP, Kind.MEDIA_BACKUP), (Kind.DB_RESTORE, Kind.MEDIA_RESTORE)
 AGAIN = (*BACKUPS, *RESTORES, Kind.VERIFY)
-"""What can be done again."""
+"""The kinds that can be repeated."""
 
 
 def verb_of(run: BackupRun) -> str:
-    """Return the permission that it takes to do the same again."""
+    """Return the permission that repeating a run requires."""
     if run.kind == Kind.VERIFY:
         return "verify"
     return "restore" if run.kind in RESTORES else "run"
@@ -36,7 +36,7 @@ def start_again(run: BackupRun, origin: Origin) -> BackupRun:
 
 
 def restore_again(run: BackupRun) -> dict[str, Any]:
-    """Return what the confirmation has to be asked for, to do the same as a run has tried."""
+    """Return the parameters of the confirmation that repeats a run's restore."""
     if run.kind == Kind.DB_RESTORE:
         return {"path": run.path, **RestoreChoices.of_run(run).fields}
     exact = "yes" if run.options.get("exact") else ""

@@ -1,4 +1,4 @@
-"""Several files as one ZIP archive, written while they come from the remote."""
+"""Sends several files as one ZIP archive, which is written while the files arrive from the remote."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from django.utils import timezone
 from .. import api
 
 FIRST_YEAR = 1980
-"""No time in a ZIP archive is before that."""
+"""The earliest time in a ZIP archive."""
 
 
 class _Taken(io.RawIOBase):
-    """Takes what is written, and gives it once."""
+    """Buffers written bytes until they are read."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
@@ -36,7 +36,7 @@ class _Taken(io.RawIOBase):
 
 
 def zipped(files: Iterable[tuple[api.MediaFile, Iterator[bytes]]]) -> Generator[bytes, None, None]:
-    """Give the bytes of an archive of files. They are not compressed: most media files are already."""
+    """Give the bytes of an archive of files. They are stored uncompressed, because most media files are compressed."""
     taken = _Taken()
     with ZipFile(taken, "w", ZIP_STORED) as archive:
         for file, chunks in files:

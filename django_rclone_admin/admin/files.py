@@ -89,7 +89,7 @@ class Files(Pages):
         return download(request, file.path.rpartition("/")[2], file.size, stream)
 
     def picture_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
-        """Stream a picture to be shown small. What is no picture by its name never comes as one."""
+        """Stream a picture for a thumbnail. Other files are refused, by their names."""
         require_permission(request, "download")
         backup, path = self._find(object_id), request.GET.get("file", "")
         content_type = picture_type(path)

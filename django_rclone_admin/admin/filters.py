@@ -125,7 +125,7 @@ class SafetyFilter(admin.SimpleListFilter):
 
 
 class RunDatabaseFilter(admin.AllValuesFieldListFilter):
-    """Runs by database; the media files are none."""
+    """By database; runs of the media files have an empty one."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -136,7 +136,7 @@ class RunDatabaseFilter(admin.AllValuesFieldListFilter):
 
 
 class ExistingFilter(admin.ChoicesFieldListFilter):
-    """By a field with choices: it offers those that some row has."""
+    """By a field with choices: it offers only those that occur."""
 
     def __init__(
         self, field: Any, request: HttpRequest, params: Any, model: Any, model_admin: Any, field_path: str

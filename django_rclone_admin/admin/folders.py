@@ -1,4 +1,4 @@
-"""The files of a media backup as a person browses them: folder by folder, searched, sorted."""
+"""Arranges the files of a media backup for browsing: by folder, searched, sorted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ORDERS: dict[str, Callable[[Row], Any]] = {
     "size": lambda row: row.size,
     "time": lambda row: row.time,
 }
-"""What the list can be ordered by; with a minus before it, backwards."""
+"""The possible orderings of the list; a leading minus reverses one."""
 PICTURES = {
     ".avif": "image/avif",
     ".gif": "image/gif",
@@ -26,40 +26,40 @@ PICTURES = {
     ".png": "image/png",
     ".webp": "image/webp",
 }
-"""What is shown as a small picture, by its extension. Not SVG: that is a page, which may run scripts."""
+"""Files that are shown as thumbnails, by extension. Not SVG, which may contain scripts."""
 PICTURE_SIZE = 2 << 20
-"""Bytes of the largest file that is shown so: all of them have to come."""
+"""The largest file that is shown as a thumbnail, because the whole file is downloaded."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Row:
-    """A file, or a folder with all that is in it."""
+    """A file, or a folder with its contents."""
 
     path: str
-    """A folder's ends with a slash."""
+    """The path; that of a folder ends with a slash."""
     name: str
-    """The path, without the folder that is looked at."""
+    """The path relative to the current folder."""
     size: int
     """Bytes."""
     time: str
-    """When it was modified; of a folder, its newest file."""
+    """The modification time; for a folder, that of its newest file."""
     modified: datetime | None
     files: int | None = None
-    """How many files are in a folder; ``None`` for a file."""
+    """The number of files in a folder; ``None`` for a file."""
 
     @property
     def is_picture(self) -> bool:
-        """Whether it can be shown as a small picture."""
+        """Whether it can be shown as a thumbnail."""
         return self.files is None and bool(picture_type(self.path)) and self.size <= PICTURE_SIZE
 
 
 def picture_type(path: str) -> str:
-    """Return the content type of a picture; empty for what is none, or none that is harmless."""
+    """Return the content type of a picture; empty for other files and for unsafe pictures."""
     return PICTURES.get(PurePosixPath(path).suffix.lower(), "")
 
 
 def look_into(files: Iterable[api.MediaFile], folder: str) -> list[Row]:
-    """Return what is in a folder: folders with the sums of what is in them, then files."""
+    """Return the contents of a folder: subfolders with their totals, then files."""
     rows: dict[str, Row] = {}
     start = len(folder)
     for each in files:
@@ -82,7 +82,7 @@ def look_into(files: Iterable[api.MediaFile], folder: str) -> list[Row]:
 
 
 def search(files: Iterable[api.MediaFile], query: str) -> list[Row]:
-    """Return all files whose paths have the words of a search in them."""
+    """Return all files whose paths contain the words of a search."""
     words = query.casefold().split()
     return [_row(each, each.path) for each in files if all(word in each.path.casefold() for word in words)]
 
@@ -96,7 +96,7 @@ def arrange(rows: list[Row], order: str) -> list[Row]:
 
 
 def way(folder: str) -> Sequence[tuple[str, str]]:
-    """Return the folders that lead to one, from the top, as (path, name)."""
+    """Return the parent folders of a folder, from the top, as (path, name)."""
     found, path = [("", str(_("All files")))], ""
     for name in folder.split("/")[:-1]:
         path += f"{name}/"

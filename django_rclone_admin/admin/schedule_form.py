@@ -79,7 +79,7 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
         elif schedule.cron in PRESETS:
             self.initial["preset"] = schedule.cron
         self._offer_choices(schedule)
-        if "paused_until" in self.fields:  # Django's widget has two inputs, and labels beside them
+        if "paused_until" in self.fields:  # Django's widget has two inputs, each with a label
             for part, label in zip(
                 self.fields["paused_until"].widget.widgets,
                 (gettext_lazy("Date"), gettext_lazy("Time")),

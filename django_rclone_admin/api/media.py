@@ -131,13 +131,13 @@ def start_restore_media(
 
 
 def undo_restore_media(*, origin: Origin = API, progress: Progress | None = None) -> BackupRun:
-    """Bring back what the last restore of the media files replaced or removed, remove what it added, and return the run.
+    """Undo the last restore of the media files on this machine, and return the run.
 
     It is a restore like any other: undoing twice returns to the restored files.
 
     :raises BackupNotFound: nothing was kept on this machine.
     :raises RunInProgress: another run locks the media files.
-    :raises BackupError: it failed; the files are as they were.
+    :raises BackupError: it failed; the files are unchanged.
     """
     return run_now(_undo_run(plan_undo_restore_media(), origin), undo_media, progress)
 
@@ -159,7 +159,7 @@ def plan_undo_restore_media() -> Kept:
 
 
 def keeps_replaced_media() -> bool:
-    """Whether a restore of the media files can be undone: they are in a folder here, and ``SAFETY_BACKUP`` is on."""
+    """Whether a restore of the media files can be undone: they are in a local folder, and ``SAFETY_BACKUP`` is on."""
     return get_settings().safety_backup and get_folder(get_mirror(get_catalog())) is not None
 
 
@@ -234,9 +234,9 @@ def open_media_file(path: str, file: str) -> tuple[MediaFile, Iterator[bytes]]:
 def open_media_files(path: str, files: Sequence[str]) -> Iterator[tuple[MediaFile, Iterator[bytes]]]:
     """Give files of a media backup, one after the other, each with its bytes as a stream.
 
-    :param path: of the backup, as it is listed.
-    :param files: the paths of the files; one that ends with a slash is a folder with all in it.
-    :raises BackupNotFound: the backup has not all of them.
+    :param path: path of the backup in the backup list.
+    :param files: the paths of the files; a trailing slash means a folder with all its files.
+    :raises BackupNotFound: the backup lacks some of them.
     :raises BackupDamaged: bytes are missing on the remote.
     """
     return read_files(path, files)

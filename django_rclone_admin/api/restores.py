@@ -129,7 +129,7 @@ def is_undoable(run: BackupRun) -> bool:
     notes = UndoNotes.from_run(run)
     if (
         run.kind == Kind.MEDIA_RESTORE
-    ):  # the next one removes it, and a machine without it can't bring it back
+    ):  # the next restore removes it, and only the machine that has kept it can restore it
         return bool(notes.kept) and is_kept(Path(notes.kept))
     if not (notes.kept or notes.safety):
         return False
@@ -217,8 +217,8 @@ def _undo_run(database: str, origin: Origin) -> tuple[BackupRun, Callable[[Job],
 def _newest_safety_backup(database: str, last: BackupRun | None) -> StoredObject:
     """Return the safety backup of the last restore, from the remote alone.
 
-    A new server lacks the history, but the remote has the backup. Where a history exists, an older safety backup would be
-    wrong.
+    A new server lacks the history, but the remote has the backup. Where a history exists, an older safety backup would
+    be wrong.
 
     :raises BackupNotFound: there is nothing to undo.
     """

@@ -91,9 +91,9 @@ def count_rows(
 ) -> dict[str, int | None]:
     """Count the rows of tables.
 
-    :param tables: the identifiers, as SQL, by table name.
-    :param limit: has the server end what takes longer than this many seconds, such as a wait for a lock.
-    :param failures: the errors by which it does.
+    :param tables: SQL identifiers by table name.
+    :param limit: makes the server end statements, and waits for locks, after this many seconds.
+    :param failures: the errors that it raises then.
     """
     began = time.monotonic()
     found: dict[str, int | None] = dict.fromkeys(tables)

@@ -293,7 +293,7 @@ def choose(files: Iterable[MediaFile], paths: Collection[str]) -> list[MediaFile
 
 
 def not_in_list(path: str) -> BackupNotFound:
-    """Say that a list has no such file."""
+    """Return the error for a file that a list lacks."""
     return BackupNotFound(
         gettext_noop("The media backup has no file %(path)s."),
         hint=gettext_noop("Look at the list of its files."),

@@ -1,4 +1,4 @@
-"""What a media restore has replaced or removed: kept beside the media files, so that the restore can be undone."""
+"""The files that a media restore has replaced or removed: kept next to the media files, so that it can be undone."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ from ..exceptions import BackupNotFound, gettext_noop
 from ..media import OURS
 
 NOTES = "undo.json"
-"""The file of a store that says what is in it. A store without one was left by a restore that nobody could finish."""
+"""The description of a store. A store without one was left by a restore that was killed."""
 KEPT_FOR = timedelta(days=7)
-"""As long as a safety backup of a database."""
+"""The same time as for a safety backup of a database."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What a restore has done at one path. Paths are those of the system."""
+    """The change of a restore at one path. Paths are those of the system."""
 
     path: str
     kept: str = ""
-    """Where what was there lies in the store; empty where there was nothing."""
+    """The place of the old file in the store; empty if there was none."""
     size: int | None = None
-    """Bytes of the file that came; ``None`` where none did."""
+    """Size of the restored file; ``None`` if the file was removed."""
     time: str = ""
-    """When that was modified."""
+    """The modification time of the restored file."""
 
     def came_as(self, found: MediaFile | None) -> bool:
-        """Whether what is there now is the file that the restore has put there."""
+        """Whether the current file is the one that the restore has put there."""
         return found is not None and found.size == self.size and is_same_time(found.time, self.time)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """The private folder that one restore has left, and what it says."""
+    """The private folder that one restore has left, with its description."""
 
     store: Path
     run: str
@@ -53,10 +53,10 @@ class Kept:
 
     @classmethod
     def write(cls, store: Path, folder: Path, exchange: Exchange, run: str) -> Self:
-        """Write down what was changed.
+        """Store the description of the changes.
 
-        :param folder: that of the media files.
-        :raises OSError: there is no room, for instance.
+        :param folder: the folder of the media files.
+        :raises OSError: for instance, the disk is full.
         """
         came = set(exchange.came)
         changes = [
@@ -73,9 +73,9 @@ class Kept:
 
     @classmethod
     def read(cls, store: Path) -> Self:
-        """Read what a restore has left.
+        """Read the description that a restore has left.
 
-        :raises BackupNotFound: it is not there, or not to be read here.
+        :raises BackupNotFound: it does not exist, or can't be read here.
         """
         try:
             values = json.loads((store / NOTES).read_text(encoding="ascii"))
@@ -86,18 +86,18 @@ class Kept:
 
     @property
     def back(self) -> list[Change]:
-        """What comes back."""
+        """The changes whose old files an undo restores."""
         return [each for each in self.changes if each.kept]
 
     @property
     def gone(self) -> list[Change]:
-        """What an undo takes away: the restore has added it."""
+        """The files that an undo removes, because the restore has added them."""
         return [each for each in self.changes if not each.kept]
 
     def offer(self, arrived: Path) -> None:
-        """Put what comes back into a folder of the same disk, by further names of the same files where that is possible.
+        """Put the files to restore into a folder on the same disk, as hard links where that is possible.
 
-        :raises OSError: a file is missing, or there is no room.
+        :raises OSError: a file is missing, or the disk is full.
         """
         for each in self.back:
             place = arrived / each.path
@@ -110,7 +110,7 @@ class Kept:
                 shutil.copy2(self.store / each.kept, place)
 
     def forget(self) -> None:
-        """Remove what has come back, also where others had written it: nobody has to look for that any more."""
+        """Remove the restored files from the store, including those that others had written meanwhile."""
         for each in self.back:
             with contextlib.suppress(OSError):
                 (self.store / each.kept).unlink()
@@ -118,10 +118,10 @@ class Kept:
 
 
 def _facts(file: Path) -> dict[str, Any]:
-    """Return the size and the time of a file that was just put there."""
+    """Return the size and the time of a file that was just put in place."""
     try:
         status = file.lstat()
-    except OSError:  # somebody has removed it since
+    except OSError:  # another program has removed it since
         return {}
     return {"size": status.st_size, "time": stamp(status.st_mtime_ns)}
 
@@ -135,7 +135,7 @@ def stores(folder: Path) -> Iterator[Path]:
 
 
 def is_kept(store: Path) -> bool:
-    """Whether what a restore has left is still there for an undo."""
+    """Whether the files that a restore has kept still exist."""
     try:
         return (store / NOTES).is_file()
     except OSError:
@@ -143,9 +143,9 @@ def is_kept(store: Path) -> bool:
 
 
 def last_kept(folder: Path) -> Kept:
-    """Return what the last restore into a folder has left.
+    """Return what the last restore into a folder has kept.
 
-    :raises BackupNotFound: nothing.
+    :raises BackupNotFound: it has kept nothing.
     """
     found = sorted(stores(folder), key=lambda each: (each / NOTES).stat().st_mtime_ns)
     if not found:
@@ -164,7 +164,7 @@ def nothing_to_undo() -> BackupNotFound:
 
 
 def discard(store: Path) -> None:
-    """Remove what was kept, but for what others had written meanwhile."""
+    """Remove the kept files, except those that others had written meanwhile."""
     with contextlib.suppress(OSError):
         (store / NOTES).unlink(missing_ok=True)
         for each in store.iterdir():
@@ -172,11 +172,11 @@ def discard(store: Path) -> None:
                 shutil.rmtree(each, ignore_errors=True)
         for path, _folders, _files in os.walk(store, topdown=False):
             with contextlib.suppress(OSError):
-                Path(path).rmdir()  # not if a file is in it
+                Path(path).rmdir()  # fails if a file is in it
 
 
 def discard_old(folder: Path) -> None:
-    """Remove what was kept longer ago than an undo is offered."""
+    """Remove the files whose undo has expired."""
     for each in stores(folder):
         with contextlib.suppress(OSError):
             taken_at = datetime.fromtimestamp((each / NOTES).stat().st_mtime, UTC)

@@ -1,4 +1,5 @@
-"""A media restore into a local folder: replaced and removed files return if it fails, and are kept for an undo if not."""
+"""A media restore into a local folder: replaced and removed files return if it fails, and are kept for an undo if
+not."""
 
 from __future__ import annotations
 
@@ -136,13 +137,13 @@ class MediaRollback:
             )
         is_kept = self._keep(exchange)
         for each in list(media_kept.stores(self._folder)):
-            if each != self._store:  # an undo takes back the last restore alone
+            if each != self._store:  # only the last restore can be undone
                 media_kept.discard(each)
         if not is_kept:
             media_kept.discard(self._store)
 
     def _keep(self, exchange: Exchange) -> bool:
-        """Keep what was replaced or removed for an undo; false where nothing may or can be kept."""
+        """Keep replaced and removed files for an undo; false if that is disabled or impossible."""
         if not self._keeps:
             return False
         try:

@@ -108,4 +108,4 @@ class MediaRestoreOptions(Options):
     exact: bool = False
     """Also remove the files that the backup lacks."""
     files: list[str] | None = None
-    """The paths of the only files to restore; one that ends with a slash is a folder with all in it."""
+    """The paths of the only files to restore; a trailing slash means a folder with all its files."""

@@ -1,4 +1,4 @@
-"""Undo the last restore of the media files: what it replaced or removed comes back, what it added goes."""
+"""Undoes the last restore of the media files: restores replaced and removed files, and removes added ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .options import UndoOptions
 
 
 def undo_media(job: Job) -> str:
-    """Exchange the files again. It is a restore like any other: what it replaces is kept, too."""
+    """Exchange the files again. It is a restore like any other, so the files that it replaces are kept, too."""
     job.send_vetoable(signals.pre_media_restore)
     job.stage(_("Looking at what was kept"))
     mirror = get_mirror(job.catalog)
@@ -34,7 +34,7 @@ def undo_media(job: Job) -> str:
         elif path in there:
             job.note(_("%(path)s was changed since the restore, and stays.") % {"path": repr(each.path)})
     with MediaRollback(job, folder, here) as rollback:
-        job.stage(_("Bringing back the kept files"))
+        job.stage(_("Restoring the kept files"))
         try:
             kept.offer(rollback.arrived)
         except OSError as error:
@@ -49,7 +49,7 @@ def undo_media(job: Job) -> str:
         job.control.confirm()
     kept.forget()
     job.send_robust(signals.post_media_restore)
-    return _("Undone: %(back)s brought back, %(gone)s removed.") % {
+    return _("Undone: %(back)s restored, %(gone)s removed.") % {
         "back": wording.files(len(kept.back)),
         "gone": wording.files(len(gone)),
     }

@@ -127,7 +127,7 @@ class Command(BaseCommand):
             self.say(title)
             yield None
             return
-        from .bar import progress_bar  # tqdm takes a while, and a cron job has no terminal
+        from .bar import progress_bar  # importing tqdm takes a while, and cron jobs need no bar
 
         with progress_bar(title) as show:
             yield show

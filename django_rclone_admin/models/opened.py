@@ -20,7 +20,7 @@ class OpenedBackupQuerySet(models.QuerySet["OpenedBackup"]):
         return self.filter(run=None, process="")
 
     def for_everybody(self) -> OpenedBackupQuerySet:
-        """Return those, and those that are being filled for it: an opened backup has the id of the run that opens it."""
+        """Return those, and those that are being filled; an opened backup has the id of the run that opens it."""
         return self.filter(process="").filter(models.Q(run=None) | models.Q(run=models.F("id")))
 
 

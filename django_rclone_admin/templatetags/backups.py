@@ -103,7 +103,7 @@ def strip(days: Sequence[Day]) -> str:
 
 @register.filter
 def outlook(health: Health) -> str:
-    """Say what was last proven by a test restore, and what comes next: the two questions that a good state leaves."""
+    """Return the time of the last successful test restore, and of the next backup."""
     facts = [each.facts for each in health.parts]
     proven = [
         each.proven_at

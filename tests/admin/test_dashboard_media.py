@@ -338,7 +338,7 @@ def test_a_restore_says_what_it_keeps_and_is_undone_from_its_page(admin_client, 
     (media / "c").unlink()
     (media / "a").write_text("since then")
     page = get(admin_client, url("backup_restore"), path=path)
-    assert "What is replaced or removed is kept beside the media files for 7 days" in page.text
+    assert "Replaced and removed files are kept next to the media files for 7 days" in page.text
     post(admin_client, url("backup_restore"), path=path, confirm="media")
     run = BackupRun.objects.get(kind=Kind.MEDIA_RESTORE)
     assert url("backuprun_undo", run.pk) in get(admin_client, url("backuprun_change", run.pk)).links()

@@ -45,7 +45,7 @@ def test_undo_brings_every_file_back_with_its_access_and_time(media_site, restor
     assert media_site.read() == restored
     assert stat.S_IMODE((media_site.folder / "changed").stat().st_mode) == 0o600
     assert run.status == Status.SUCCEEDED
-    assert run.message == "Undone: 3 files brought back, 3 files removed."
+    assert run.message == "Undone: 3 files restored, 3 files removed."
     assert BackupRun.objects.filter(kind=Kind.MEDIA_RESTORE).count() == 2
     assert not (media_site.folder / "deep").exists()
 
@@ -153,7 +153,7 @@ def test_undo_of_a_single_file(media_site):
 def test_command_says_what_comes_back_and_undoes(media_site, restored, capsys):
     files = media_site.read()
     call_command("mediarestore", undo=True, dry_run=True, interactive=False)
-    assert "Files to bring back: 3, to remove: 3." in capsys.readouterr().out
+    assert "Files to restore: 3, to remove: 3." in capsys.readouterr().out
     assert media_site.read() == files
     call_command("mediarestore", undo=True, interactive=False)
     assert media_site.read() == restored

@@ -109,9 +109,9 @@ class Kept(Filling):
 
 
 def limit_statements(cursor: Any, seconds: float) -> None:
-    """Have the server end each further query of a session that takes longer, or waits longer for a lock.
+    """Make the server end further queries of a session that exceed the limit, or wait longer for a lock.
 
-    MariaDB and MySQL have different words for it.
+    MariaDB and MySQL use different variables.
     """
     try:
         cursor.execute(f"SET SESSION max_statement_time = {seconds:.3f}")

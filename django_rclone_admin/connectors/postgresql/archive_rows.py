@@ -1,8 +1,8 @@
-"""Counts the rows of an archive of pg_dump while it goes by, so that the manifest can say how many each table has.
+"""Counts the rows in pg_dump's archive while it streams, for the number of rows of each table in the manifest.
 
-The custom format, as ``pg_backup_archiver.c`` and ``pg_backup_custom.c`` of PostgreSQL write it: a head, the table of
-contents, then a block for each table and one for large objects. The data of a block comes in pieces, each behind its
-length: a row is a piece, or a piece has many. In the text of ``COPY`` a line end is the end of a row and nothing else.
+The custom format, as written by ``pg_backup_archiver.c`` and ``pg_backup_custom.c`` of PostgreSQL: a head, the table of
+contents, then a block for each table and one for large objects. The data of a block comes in pieces, each preceded by
+its length; a piece is one row or many. In the text of ``COPY``, line ends occur only at the end of a row.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from collections.abc import Callable
 from .contents import FIRST_TRY, HEAD_BYTES
 
 VERSIONS = range(12, 17)
-"""The minor versions whose table of contents is known: 1.12 of PostgreSQL 9.0 to 1.16 of PostgreSQL 18."""
+"""The known minor versions of the format: 1.12 of PostgreSQL 9.0 to 1.16 of PostgreSQL 18."""
 HEAD = struct.Struct("5sBBxBBB")
 NUMBER = struct.Struct("<?I")
-"""A number: whether it is below zero, and its amount. All machines write it so."""
+"""A number: whether it is negative, and its amount, in the same byte order on all machines."""
 OFFSET_BYTES = 1 + 8
 TIME_NUMBERS = 7
 ROWS, LARGE_OBJECTS = 1, 3
 """The kinds of blocks."""
 END = b"\\.\n\n\n"
-"""What follows the last row of a table."""
+"""The text after the last row of a table."""
 WITH_LINE_END = frozenset(each for each in range(1 << 16) if 10 in each.to_bytes(2, "little"))
-"""Lengths of which a byte looks like a line end."""
+"""Lengths in which a byte equals a line end."""
 
 
 class Unknown(Exception):
-    """The archive is not written as we know it."""
+    """The archive has an unknown format."""
 
 
 class Short(Exception):
@@ -37,35 +37,35 @@ class Short(Exception):
 
 
 class ArchiveRows:
-    """Counts the rows of each table. What is not understood is not counted; it never fails a dump."""
+    """Counts the rows of each table. Unknown parts are not counted; counting never fails a dump."""
 
     def __init__(self) -> None:
         self._buffer, self._at = b"", 0
         self._wanted = FIRST_TRY
-        """Bytes that the buffer needs before it is worth a look."""
+        """The number of buffered bytes that the next step needs."""
         self._step: Callable[[], None] | None = self._contents
-        """What comes next; none where something was not understood."""
+        """The next step; ``None`` after an unknown part."""
         self._statements: dict[int, bytes] = {}
-        """``COPY`` statements of tables by the number of their block; empty where the rows are statements of their own."""
+        """``COPY`` statements of tables by the number of their block; empty if the rows are ``INSERT`` statements."""
         self._statement = b""
-        """Of the block that has begun; empty where its lines are not counted."""
+        """The ``COPY`` statement of the current block; empty if its lines are not counted."""
         self._lines = 0
         """Its line ends."""
         self._left = 0
-        """Bytes of the piece that has begun."""
+        """Remaining bytes of the current piece."""
         self._after: Callable[[], None] = self._block
-        """What comes after the last piece."""
+        """The step after the last piece."""
         self._rows: Counter[bytes] = Counter()
 
     def feed(self, data: bytes) -> None:
-        """Count what is in the next bytes of the archive."""
+        """Count the rows in the next bytes of the archive."""
         if self._step:
             self._buffer += data
             if len(self._buffer) >= self._wanted:
                 self._go_on()
 
     def finish(self) -> dict[bytes, int]:
-        """Return the rows by the ``COPY`` statement of each table; nothing where something was not understood."""
+        """Return the rows by the ``COPY`` statement of each table; empty after an unknown part."""
         if self._step == self._contents:
             self._go_on()
         is_whole = self._step == self._block and self._at == len(self._buffer)
@@ -118,7 +118,7 @@ class ArchiveRows:
             self._number()  # kind of relation
         for _owner_and_oids in range(2):
             self._text()
-        while self._text() is not None:  # what it depends on
+        while self._text() is not None:  # dependencies
             pass
         self._take(OFFSET_BYTES)
         if kind == b"TABLE DATA":
@@ -150,7 +150,7 @@ class ArchiveRows:
         self._step, self._after = (self._block if is_last else self._pieces), self._large_object
 
     def _pieces(self) -> None:
-        """Go over the pieces that are there, and count their line ends."""
+        """Read the available pieces, and count their line ends."""
         buffer, start, read = self._buffer, self._at, NUMBER.unpack_from
         at, last, in_lengths = start + self._left, len(buffer) - NUMBER.size, 0
         size = -1

@@ -29,9 +29,9 @@ TOO_NEW = re.compile(r"unsupported version")
 
 
 def table_of(statement: bytes, tables: Collection[str]) -> str:
-    """Return the table of a statement as manifests call it; empty where there is none.
+    """Return the table of a statement, by its name in manifests; empty for other statements.
 
-    :param tables: names as manifests have them, without the schema where that is on the search path.
+    :param tables: names as in manifests, without the schema if it is on the search path.
     """
     found = TABLE.match(statement)
     if not found:
@@ -53,7 +53,7 @@ class RowCounter(OneTransaction):
         self._names = frozenset(tables)
         self._rows: dict[str, int] = {}
         self._parents: dict[str, str] = {}
-        """Of each partition, the table that it belongs to."""
+        """The parent table of each partition."""
         self._table = ""
         self._tuples = 0
         """Rows of the current ``INSERT``."""
@@ -62,7 +62,7 @@ class RowCounter(OneTransaction):
 
     @property
     def rows(self) -> dict[str, int | None]:
-        """The rows of each table; ``None`` where those of partitions come as rows of the table that they belong to."""
+        """The rows of each table; ``None`` where rows of partitions are stored under their parent table."""
         found: dict[str, int | None] = dict(self._rows)
         for partition in self._parents:
             family = [partition]

@@ -18,7 +18,7 @@ class Command(BaseCommand):
         ("--dry-run", _("Show how many files would change.")),
         ("--at media-2026-11-22-083020", _("Restore a backup from “listbackups --media”.")),
         ("--exact --noinput", _("Also remove newer files, without a question.")),
-        ("--undo", _("Bring back what the last restore replaced or removed.")),
+        ("--undo", _("Undo the last restore.")),
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -71,7 +71,7 @@ class Command(BaseCommand):
         refuse_together(options, "undo", "at", "exact")
         kept = api.plan_undo_restore_media()
         counts = {"back": len(kept.back), "removed": len(kept.gone)}
-        self.say(_("Files to bring back: %(back)d, to remove: %(removed)d.") % counts)
+        self.say(_("Files to restore: %(back)d, to remove: %(removed)d.") % counts)
         if options["dry_run"]:
             return counts
         if options["interactive"]:
