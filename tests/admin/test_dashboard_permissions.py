@@ -45,6 +45,8 @@ backup_restore           restore_backup     200  200
 backup_download          download_backup    200  200
 backup_files             view_backup        200  200
 backup_file              download_backup    200  200
+backup_picture           download_backup    200  200
+backup_archive           download_backup    405  302
 backup_retention         view_backup        200  200
 backup_pin               pin_backup         405  302
 backuprun_changelist     view_backuprun     200  200
@@ -123,9 +125,9 @@ def address(site: dict[str, Any], page: str) -> str:
         "run_now",
         "restore",
     )
-    one = site["media" if view in ("files", "file") else model]
+    one = site["media" if view in ("files", "file", "picture", "archive") else model]
     found = reverse(f"admin:{APP}_{page}", args=[one] if about_one else [])
-    return f"{found}?file=photo.jpg" if view == "file" else found
+    return f"{found}?file=photo.jpg" if view in ("file", "picture") else found
 
 
 def ask(client: Client, site: dict[str, Any], page: str, method: str) -> int:

@@ -236,7 +236,7 @@ def test_parts_that_are_too_small_for_the_largest_backup_are_found(healthy, sett
 
 def test_several_faults_of_a_site_are_found_at_once(healthy, settings, tmp_path, monkeypatch):
     settings.MEDIA_ROOT = str(tmp_path / "gone")
-    assert examined("site")["media.read"].sentence.startswith("There are no media files yet")
+    assert examined("site")["media.read"].sentence.startswith("The media folder does not exist yet")
     healthy.put_media()
     settings.CACHES = {
         "default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "no_table"}

@@ -152,7 +152,7 @@ def test_links_and_the_like_are_left_out_and_named(media_site, tmp_path):
     (media_site.folder / "link").symlink_to(tmp_path)
     os.mkfifo(media_site.folder / "pipe")
     run = api.backup_media()
-    assert "2, 'link' among them" in run.log
+    assert "2 links and special files, 'link' among them" in run.log
     assert set(media_site.in_mirror()) == {"always"}
 
 
