@@ -1,6 +1,7 @@
 """A tiny database and a remote that is far away: what counts is how often rclone is started and asks."""
 
 import asyncio
+import functools
 import shutil
 import threading
 from collections.abc import Iterator
@@ -30,9 +31,10 @@ def run(bench: Bench) -> list[Result]:
 
 
 def _race(bench: Bench, place: Path, port: int, rclone: str) -> Result:
-    database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(place / "db.sqlite3")}
     contestants, restores = [], []
     for name in (OURS, PEER):
+        file = place / f"{name}.sqlite3"
+        database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(file)}
         remote = served(
             "s3", port, f"backups/{name.partition(' ')[0]}", root=place, binary=rclone, password=PASSWORD
         ).settings
@@ -44,7 +46,9 @@ def _race(bench: Bench, place: Path, port: int, rclone: str) -> Result:
         site.manage("migrate", "-v0")()
         contestants.append(Contestant(name=f"backup, {name}", run=site.manage("dbbackup")))
         restore = ["dbrestore", "--noinput", *(["--no-safety-backup"] if name == OURS else [])]
-        restores.append(Contestant(name=f"restore, {name}", run=site.manage(*restore)))
+        # django-rclone 0.4.0 restores SQLite only into a file that is not there.
+        clear = functools.partial(file.unlink, missing_ok=True) if name == PEER else lambda: None
+        restores.append(Contestant(name=f"restore, {name}", run=site.manage(*restore), before=clear))
     result = race("A tiny database, S3 with 100 ms of latency", [*contestants, *restores], bench.rounds)
     for name in (OURS, PEER):
         shutil.rmtree(bench.folder / f"{name.partition(' ')[0]}-latency", ignore_errors=True)
