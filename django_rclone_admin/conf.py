@@ -18,8 +18,6 @@ from .core.flags import find_problem
 from .core.naming import Naming
 from .core.retention import RetentionPolicy
 from .exceptions import UsageError, gettext_noop
-from .health.limits import problems_of_health
-from .notify_options import problems_of_notify
 from .own_checks import Limits, OwnCheck
 from .own_checks import problems as problems_of_checks
 from .suggestions import suggestion
@@ -159,8 +157,15 @@ def _problems_of_values(values: dict[str, Any]) -> list[tuple[str, str]]:
         if key not in POLICY_KEYS:
             hint = suggestion(key, sorted(POLICY_KEYS), what="rules")
             found.append((f"{NAME}[“RETENTION”] has an unknown rule “{key}”.", hint))
-    found += problems_of_health(values.get("HEALTH", {}), django_settings.DATABASES)
-    found += problems_of_notify(values.get("NOTIFY", {}), django_settings.DATABASES)
+    # Every start of a site checks the settings, and most sites set neither.
+    if health := values.get("HEALTH"):
+        from .health.limits import problems_of_health
+
+        found += problems_of_health(health, django_settings.DATABASES)
+    if notify := values.get("NOTIFY"):
+        from .notify_options import problems_of_notify
+
+        found += problems_of_notify(notify, django_settings.DATABASES)
     if found:
         return found
     candidate = _build(values)

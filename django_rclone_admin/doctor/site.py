@@ -30,7 +30,7 @@ from ..models.runs import BackupRun, Status
 from ..models.schedules import BackupSchedule
 from ..notifications import send_test
 from ..remote import get_catalog, has_media
-from ..schedules import last_pass, overdue
+from ..schedules.due import last_pass, overdue
 from .check import Check, Site
 
 WALK_SECONDS = 15

@@ -16,7 +16,7 @@ from ..core.naming import MEDIA
 from ..jobs import history, stale
 from ..models.runs import ACTIVE, BackupRun, Kind, Status
 from ..models.schedules import Action, BackupSchedule
-from ..schedules import last_pass, overdue
+from ..schedules.due import last_pass, overdue
 from .facts import DAYS, Failure, RunFacts, ScheduleFacts, Unfinished
 
 KINDS = {"database": Kind.DB_BACKUP, "media": Kind.MEDIA_BACKUP}

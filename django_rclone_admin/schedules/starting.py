@@ -10,7 +10,6 @@ from django.utils.translation import gettext as _
 from .. import api
 from ..models.runs import BackupRun, Origin
 from ..models.schedules import Action, BackupSchedule
-from .work import level_of, to_check
 
 RETENTION = {"last": 3, "daily": 7, "weekly": 4, "monthly": 6}
 """The retention rules that the suggestion recommends. Rules belong to the settings and hold for every clean-up."""
@@ -30,6 +29,11 @@ def start(schedule: BackupSchedule, origin: Origin) -> list[BackupRun]:
             api.prune(alias, origin=origin)
         return []
     if schedule.action == Action.VERIFY:
+        from .work import (  # the page of the schedules, which every start imports, needs none of it
+            level_of,
+            to_check,
+        )
+
         return [
             api.start_verify_backup(each.path, level=level_of(schedule), origin=origin)
             for each in to_check(schedule, list(schedule.databases)).values()

@@ -74,7 +74,7 @@ def test_host_that_is_killed_between_claim_and_run_is_noticed_by_the_next_pass(s
         "--verbosity",
         "0",
         "-c",
-        f"from django_rclone_admin.schedules import overdue; {reasons}",
+        f"from django_rclone_admin.schedules.due import overdue; {reasons}",
     )
     assert "The schedule “nightly” was started, but its process ended too early." in told
     [outcome] = document(shop, "runschedules")
