@@ -8,9 +8,9 @@ from django.utils import timezone
 
 from django_rclone_admin import wording
 from django_rclone_admin.health.facts import Day
-from django_rclone_admin.models import Backup, BackupSchedule
+from django_rclone_admin.models import Backup, BackupSchedule, Kind, Status
 from django_rclone_admin.templatetags.backups import strip
-from tests.admin.test_dashboard_pages import get, post, url
+from tests.admin.test_dashboard_pages import get, make_run, post, url
 from tests.support.html import read_page
 
 pytestmark = pytest.mark.django_db(databases=["default", "analytics"])
@@ -194,6 +194,63 @@ def test_card_says_what_comes_next(admin_client, backups):
     )
     text = get(admin_client, url("backup_health")).text
     assert f"Next {wording.when(schedule.next_run_at)} Stored 100 bytes in 1 backup" in text
+
+
+def test_headline_says_what_was_proven_and_what_comes_next(admin_client, backups):
+    taken_at = hours_ago(1)
+    for database in ("default", "analytics"):
+        name = backups.put(taken_at, database=database)
+        backups.remote.write(f"{name}.check.restore.passed.{taken_at:%Y%m%dT%H%M%SZ}.json", b"{}")
+    schedule = BackupSchedule.objects.create(name="nightly", cron="0 2 * * *", time_zone="UTC")
+    backups.configure(HEALTH={"ignore": ["no_runner"]})
+    text = get(admin_client, url("backup_health")).text
+    assert "Protected." in text
+    assert "each backed up less than 2 hours ago. The last test restore passed 1 hour ago." in text
+    assert f"Next backup: {wording.when(schedule.next_run_at)}." in text
+    assert "Proven restored, 1 hour ago" in text
+
+
+def test_nothing_is_called_protected_while_the_remote_does_not_answer(admin_client, backups):
+    run = make_run(status=Status.SUCCEEDED, path="db/default-1", size=100)
+    assert run.is_active is False
+    backups.take_down()
+    text = get(admin_client, url("backup_changelist")).text
+    assert "default SQLite not known" in text
+    assert "by the run history" in text
+    assert "protected" not in text
+    assert "Proven never" not in text
+
+
+def test_row_offers_to_open_a_database_backup_and_nothing_else(
+    admin_client, client, backups, django_user_model
+):
+    path, media = backups.put(hours_ago(1)), backups.put_media(hours_ago(2))
+    page = get(admin_client, url("backup_changelist"))
+    actions = [each.attributes.get("formaction") for each in page.elements]
+    assert url("backup_open", path) in actions
+    assert url("backup_open", media) not in actions
+    user = django_user_model.objects.create_user("viewer", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_backup"))
+    client.force_login(user)
+    actions = [each.attributes.get("formaction") for each in get(client, url("backup_changelist")).elements]
+    assert url("backup_open", path) not in actions
+
+
+def test_run_history_offers_only_filters_that_exist(admin_client, backups):
+    make_run(status=Status.SUCCEEDED, database="default")
+    page = get(admin_client, url("backuprun_changelist"))
+    assert not any("__exact=" in link for link in page.links())
+    make_run(kind=Kind.VERIFY, status=Status.FAILED, database="media")
+    page = get(admin_client, url("backuprun_changelist"))
+    shown = {link.partition("?")[2] for link in page.links() if "__exact=" in link}
+    assert shown == {
+        "status__exact=succeeded",
+        "status__exact=failed",
+        f"kind__exact={Kind.DB_BACKUP}",
+        f"kind__exact={Kind.VERIFY}",
+    }
+    assert "check failed media files" in page.text
+    assert "queued" not in page.text
 
 
 def test_nothing_is_half_in_another_language(admin_client, backups, settings):

@@ -440,6 +440,11 @@ def test_axe_finds_nothing_serious_on_any_page(open_site, scheme):
     assert (
         page.evaluate("(box => box.scrollWidth - box.clientWidth)(document.querySelector('.results'))") <= 0
     )
+    page.emulate_media(media="print")
+    assert (
+        page.locator(":is(.dra-button, .dra-actions, #changelist-search, #nav-sidebar):visible").count() == 0
+    )
+    page.emulate_media(media="screen")
     look(f"{LIST}?q=nothing")
     look(f"{LIST}run/")
     look(f"{LIST}db_2F{name}/change/")

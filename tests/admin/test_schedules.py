@@ -73,6 +73,12 @@ def test_schedule_is_made_and_changed_in_its_form(admin_client, backups):
     assert (schedule.cron, schedule.name, schedule.databases) == ("0 4 * * 0", "weekly", [])
 
 
+def test_new_form_shows_the_times_of_its_own_choice(admin_client, backups):
+    page = read_page(admin_client.get(url("add")))
+    assert "every night at 02:00" in page.text
+    assert not any("dra-bad" in each.attributes.get("class", "") for each in page.elements)
+
+
 @pytest.mark.parametrize(
     "values, expected",
     [
