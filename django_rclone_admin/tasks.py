@@ -9,7 +9,12 @@ from typing import Any
 try:
     from django.tasks import task
 except ImportError:  # before Django 6.0
-    from django_tasks import task  # type: ignore[import-not-found, no-redef, unused-ignore]
+    try:
+        from django_tasks import task  # type: ignore[import-not-found, no-redef, unused-ignore]
+    except ImportError:
+        # Celery and Procrastinate import the module of this name of every app: it must be there without the framework.
+        def task(function: Any) -> Any:  # type: ignore[no-redef, unused-ignore]
+            return function
 
 
 PAUSE = 0.2
@@ -38,6 +43,14 @@ class TasksExecutor:
     begins_at_once = False
     using: Mapping[str, Any] = {}
     """For subclasses: options of the task, such as another ``queue_name`` or ``backend``."""
+
+    def __init__(self) -> None:
+        """Check that there is a framework.
+
+        :raises ImportError: there is none.
+        """
+        if not hasattr(carry_out, "enqueue"):
+            raise ImportError("it needs Django 6.0 or the package django-tasks")
 
     def submit(self, work: Callable[[str], object], run_id: str) -> None:
         carry_out.using(**self.using).enqueue(run_id)

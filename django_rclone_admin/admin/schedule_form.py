@@ -8,6 +8,7 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.utils import timezone
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy
 
 from .. import api
@@ -86,6 +87,8 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
                 strict=True,
             ):
                 part.attrs["aria-label"] = label
+        for field in self.fields.values():  # as Django does it with those that it makes itself
+            field.label = capfirst(field.label)
         paused = schedule.paused_until
         if paused and not settings.USE_TZ:  # Django's widget would show UTC
             self.initial["paused_until"] = timezone.make_naive(paused, timezone.get_default_timezone())

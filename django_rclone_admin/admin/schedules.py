@@ -126,6 +126,7 @@ class BackupScheduleAdmin(Pages):
 
     @admin.display(description=gettext_lazy("these times"))
     def shown_preview(self, schedule: BackupSchedule | None) -> str:
+        # Django hands an empty one to the page on which one is added.
         first = schedule if schedule and schedule.cron else BackupSchedule(**_initial())
         return render_to_string(f"admin/{APP}/{MODEL}/times.html", {**describe(first), "is_first": True})
 

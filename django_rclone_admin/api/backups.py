@@ -85,16 +85,18 @@ def start_backup_database(
     label: str = "",
     origin: Origin = API,
     clean: bool = False,
+    level: str = "",
     group: str = "",
 ) -> BackupRun:
     """Queue a backup and return its run at once.
 
     :param clean: after a successful backup, remove backups by the retention rules.
+    :param level: check the backup up to this level before any removal. After a failed check, nothing is removed.
     :param group: shared by all backups that are started together.
     :raises RunInProgress: another run locks the database.
     """
     run = _backup_run(database, label=label, origin=origin)
-    run.options = BackupOptions(clean=clean, group=group).as_dict()
+    run.options = BackupOptions(clean=clean, level=level, group=group).as_dict()
     return enqueue(run)
 
 
@@ -110,9 +112,18 @@ def prune(
     """
     if dry_run:
         return decide_by_settings(list_backups(database), made)
-    if not is_database(database):
-        list_backups(database)  # refuses an unknown alias without backups
+    _require_backups(database)
     return clean_up(database, origin, made=made)
+
+
+def start_prune(database: str, *, origin: Origin = API) -> BackupRun:
+    """Queue a clean-up of the backups of a database, and return its run at once; see :func:`prune`.
+
+    :raises UsageError: the alias is not configured, and no backup is of it.
+    :raises RunInProgress: another run locks the database.
+    """
+    _require_backups(database)
+    return enqueue(BackupRun(kind=Kind.PRUNE, database=database, **origin.as_fields()))
 
 
 def delete_backups(paths: Iterable[str], *, wait: bool = True, origin: Origin = API) -> int:
@@ -165,6 +176,12 @@ def read_backup(path: str) -> tuple[StoredObject, Iterator[bytes]]:
 def refresh() -> None:
     """Discard the cached backup list, so that the remote is listed again."""
     forget_listing()
+
+
+def _require_backups(database: str) -> None:
+    """Refuse an alias that is not configured and that no backup is of."""
+    if not is_database(database):
+        list_backups(database)
 
 
 def _backup_run(database: str, label: str, origin: Origin) -> BackupRun:

@@ -41,7 +41,9 @@ def last_health(databases: Iterable[str] = ()) -> Health:
 def is_monitor(authorization: str) -> bool:
     """Whether an ``Authorization`` header contains the token in ``HEALTH``. Without a token, always false."""
     scheme, _space, given = authorization.partition(" ")
-    token = get_settings().health.get("token", "")
+    token = (
+        get_settings().health.get("token", "").strip()
+    )  # a secret that was read from a file ends with a line break
     is_same = constant_time_compare(given.strip(), token)
     return bool(token) and scheme.lower() == "bearer" and is_same
 

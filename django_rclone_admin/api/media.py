@@ -17,7 +17,7 @@ from ..jobs.dispatch import clean_up_media, enqueue, run_now
 from ..jobs.job import Progress
 from ..jobs.lock import RunInProgress
 from ..jobs.media_kept import Kept, last_kept, nothing_to_undo
-from ..jobs.options import BackupOptions, MediaRestoreOptions, UndoOptions
+from ..jobs.options import BackupOptions, MediaRestoreOptions, PruneOptions, UndoOptions
 from ..jobs.prune_media import decide_media, prune_versions
 from ..jobs.restore_media import MediaPlan, plan_media_restore
 from ..jobs.restore_media import restore_media as restore_job
@@ -71,17 +71,19 @@ def start_backup_media(
     label: str = "",
     origin: Origin = API,
     clean: bool = False,
+    level: str = "",
     full: bool = False,
     group: str = "",
 ) -> BackupRun:
     """Queue a media backup and return its run at once.
 
     :param clean: after a successful backup, remove backups by the retention rules.
+    :param level: check the backup up to this level before any removal. After a failed check, nothing is removed.
     :param full: compare every file with the mirror, not with the last file list.
     :param group: shared by all backups that are started together.
     """
     run = _run(Kind.MEDIA_BACKUP, label, origin)
-    run.options = BackupOptions(clean=clean, full=full, group=group).as_dict()
+    run.options = BackupOptions(clean=clean, level=level, full=full, group=group).as_dict()
     return enqueue(run)
 
 
@@ -195,19 +197,33 @@ def prune_media(*, dry_run: bool = False, made: Collection[str] = (), origin: Or
     return clean_up_media(origin, made=made)
 
 
+def start_prune_media(*, origin: Origin = API) -> BackupRun:
+    """Queue a clean-up of the media backups, and return its run at once; see :func:`prune_media`.
+
+    :raises RunInProgress: another run locks the media files.
+    """
+    return enqueue(_prune_run(origin))
+
+
 def prune_media_versions(*, wait: bool = True, origin: Origin = API) -> BackupRun | None:
     """Remove the file versions that no media backup needs any more.
 
     :param wait: do it before returning, instead of queueing it.
     :returns: the run; ``None`` if another run locks the media files, so that the next clean-up will do it.
     """
-    run = _run(Kind.PRUNE, "", origin)
-    run.database = MEDIA
+    run = _prune_run(origin)
+    run.options = PruneOptions(versions=True).as_dict()
     try:
         return run_now(run, prune_versions) if wait else enqueue(run)
     except RunInProgress as error:
         logger.info("Old versions of media files stay until the next clean-up: %s", error)
         return None
+
+
+def _prune_run(origin: Origin) -> BackupRun:
+    run = _run(Kind.PRUNE, "", origin)
+    run.database = MEDIA
+    return run
 
 
 def list_media_files(path: str) -> list[MediaFile]:

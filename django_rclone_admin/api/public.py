@@ -31,6 +31,7 @@ from .backups import (
     read_backup,
     refresh,
     start_backup_database,
+    start_prune,
 )
 from .checks import (
     choose_for_check,
@@ -53,6 +54,7 @@ from .media import (
     prune_media,
     restore_media,
     start_backup_media,
+    start_prune_media,
     start_restore_media,
     start_undo_restore_media,
     undo_restore_media,
@@ -170,6 +172,8 @@ __all__ = [
     "start_backup_database",
     "start_backup_media",
     "start_open_backup",
+    "start_prune",
+    "start_prune_media",
     "start_put_live",
     "start_restore_database",
     "start_restore_media",

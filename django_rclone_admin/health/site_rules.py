@@ -20,7 +20,7 @@ PASS_AFTER = timedelta(hours=1)
 """How long ``runschedules`` may be absent."""
 QUEUED_FOR = timedelta(hours=1)
 """How long a run may wait for a worker."""
-CRON_LINE = "*/5 * * * *  cd {folder} && {python} manage.py runschedules"
+CRON_LINE = "* * * * *  cd {folder} && {python} manage.py runschedules --verbosity 0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,6 +14,7 @@ from django.utils.translation import ngettext
 
 from .. import clock, wording
 from ..conf import get_settings
+from ..core.interpreter import find_python
 from .facts import BackupFacts, Day, PartFacts, SiteFacts
 from .levels import OF_THE_SITE, Finding, Level, Rule, worst
 from .limits import Limits, SiteLimits, is_judged
@@ -249,5 +250,8 @@ def _all_is_well(parts: Sequence[DatabaseHealth]) -> str:
 
 
 def _cron_line() -> str:
-    folder = getattr(django_settings, "BASE_DIR", None) or "/path/to/your/site"
-    return CRON_LINE.format(folder=folder, python=sys.executable)
+    """Return the line for a crontab, as far as this process knows its parts."""
+    folder = str(getattr(django_settings, "BASE_DIR", "") or "/path/to/your/site")
+    parts = {"folder": folder, "python": find_python() or "python3"}
+    quoted = {name: shlex.quote(each) for name, each in parts.items()}
+    return CRON_LINE.format(**quoted).replace("%", r"\%")  # to cron, a percent sign ends the command

@@ -13,6 +13,8 @@ running: dict[str, Control] = {}
 """The controls of the runs of this process, by run id."""
 waiting: set[str] = set()
 """The ids of the runs that wait in this process for a free thread."""
+ending: list[BackupError] = []
+"""Why the command that works in this process has to end; empty otherwise. No further run may begin."""
 
 
 def stop_all(error: BackupError) -> bool:

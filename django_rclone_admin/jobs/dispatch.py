@@ -12,7 +12,7 @@ from django.utils.translation import gettext
 from .. import signals, wording
 from ..core.naming import MEDIA
 from ..core.retention import Decision
-from ..exceptions import BackupError, Stopped, gettext_noop
+from ..exceptions import BackupError, NotChecked, Stopped, gettext_noop
 from ..executors import Executor, ProcessExecutor, get_executor
 from ..models.runs import BackupRun, Kind, Origin, Status
 from . import history, lock, stale
@@ -20,7 +20,7 @@ from .backup import back_up
 from .backup_media import back_up_media
 from .job import Job, Progress, carry_out
 from .opening import open_backup
-from .options import BackupOptions, RestoreOptions, UndoOptions, VerifyOptions
+from .options import BackupOptions, PruneOptions, RestoreOptions, UndoOptions, VerifyOptions
 from .process_exit import watch_exit
 from .prune import Pruning
 from .prune_media import MediaPruning, prune_versions
@@ -39,7 +39,6 @@ WORK: dict[str, Callable[[Job], str]] = {
     Kind.DB_RESTORE: restore,
     Kind.MEDIA_BACKUP: back_up_media,
     Kind.MEDIA_RESTORE: restore_media,
-    Kind.PRUNE: prune_versions,
     Kind.OPEN: open_backup,
     Kind.VERIFY: verify,
 }
@@ -128,11 +127,8 @@ def carry_out_queued(run_id: str) -> bool:
             _check_all(run)
             return True
         carry_out(run, _work_of(run))
-        if BackupOptions.from_run(run).clean:
-            clean = (
-                clean_up_media if run.kind == Kind.MEDIA_BACKUP else functools.partial(clean_up, run.database)
-            )
-            clean(Origin.of(run), made=[run.path])
+        if run.kind in (Kind.DB_BACKUP, Kind.MEDIA_BACKUP):
+            _follow_up(run)
     except BackupError as error:
         logger.warning("%s failed: %s", run, error)
     finally:
@@ -140,7 +136,38 @@ def carry_out_queued(run_id: str) -> bool:
     return True
 
 
+def _follow_up(run: BackupRun) -> None:
+    """Check a backup that was made, and clean up after it, as its options say.
+
+    :raises CheckFailed: nothing was removed.
+    """
+    options = BackupOptions.from_run(run)
+    if options.level:
+        try:
+            run_now(_check_of(run, run.path, options.level), verify)
+        except NotChecked as error:
+            logger.warning("%s was not checked: %s", run, error)
+    if options.clean:
+        clean = clean_up_media if run.kind == Kind.MEDIA_BACKUP else functools.partial(clean_up, run.database)
+        clean(Origin.of(run), made=[run.path])
+
+
+def _check_of(run: BackupRun, path: str, level: str) -> BackupRun:
+    """Return the run of a check that follows from another run of the same database, or of the media files."""
+    return BackupRun(
+        kind=Kind.VERIFY,
+        database=run.database or MEDIA,
+        path=path,
+        options=VerifyOptions(level=level).as_dict(),
+        **Origin.of(run).as_fields(),
+    )
+
+
 def _work_of(run: BackupRun) -> Callable[[Job], str]:
+    if run.kind == Kind.PRUNE:
+        if PruneOptions.from_run(run).versions:
+            return prune_versions
+        return MediaPruning() if run.database == MEDIA else Pruning()
     if UndoOptions.from_run(run).put_back:
         return undo_media if run.kind == Kind.MEDIA_RESTORE else undo_by_kept
     return put_live if RestoreOptions.from_run(run).opened else WORK[run.kind]
@@ -149,16 +176,7 @@ def _work_of(run: BackupRun) -> Callable[[Job], str]:
 def _check_all(run: BackupRun) -> None:
     """Check the backup of a run, and then the other requested ones, whatever the results."""
     options = VerifyOptions.from_run(run)
-    others = [
-        BackupRun(
-            kind=Kind.VERIFY,
-            database=run.database,
-            path=path,
-            options=VerifyOptions(level=options.level).as_dict(),
-            **Origin.of(run).as_fields(),
-        )
-        for path in options.then or ()
-    ]
+    others = [_check_of(run, path, options.level) for path in options.then or ()]
     for each in (run, *others):
         try:
             carry_out(run, verify) if each is run else run_now(each, verify)

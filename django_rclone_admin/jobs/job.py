@@ -22,7 +22,7 @@ from ..models import beats
 from ..models.runs import BackupRun, Kind, Status
 from ..remote import get_catalog
 from . import history
-from .at_work import running
+from .at_work import ending, running
 from .connections import interruptible
 from .heart import Heart
 
@@ -184,6 +184,8 @@ def carry_out(
     control = control or Control(stall_timeout=settings.stall_timeout, lease=settings.stale_after)
     job = Job(run, control, recorded=not run._state.adding, progress=progress)
     running[str(run.pk)] = control
+    if ending:
+        control.stop(ending[0])
     try:
         with control.fenced(job.heart), job.heart:
             job.send_robust(signals.run_started)

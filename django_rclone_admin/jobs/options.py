@@ -38,6 +38,16 @@ class BackupOptions(Options):
     """Shared by all backups that were started together."""
     full: bool = False
     """For media files: compare every file with the mirror."""
+    level: str = ""
+    """Check the backup up to this level, before any removal. After a failed check, nothing is removed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PruneOptions(Options):
+    """Options of a clean-up."""
+
+    versions: bool = False
+    """Only remove the versions of media files that no media backup needs any more; every backup stays."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 from ..exceptions import Cancelled, Interrupted, Stopped, gettext_noop
-from .at_work import running, stop_all, waiting
+from .at_work import ending, running, stop_all, waiting
 
 SECONDS = 9.0
 """How long the process waits for its runs; servers kill a worker that takes much longer."""
@@ -60,17 +60,19 @@ def watch_signals() -> None:
 
 class _Handler:
     def __init__(self, previous: signal._HANDLER) -> None:
-        self._previous = previous
+        self.previous = previous
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        signal.signal(number, self._previous)  # first, so that a second signal takes effect at once
+        signal.signal(number, self.previous)  # first, so that a second signal takes effect at once
         stop_and_wait()
         signal.raise_signal(number)
 
 
 @contextlib.contextmanager
 def stoppable() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM stop the run of a command; a second Ctrl-C ends the command at once.
+    """Let Ctrl-C and SIGTERM stop the run of a command, and those that it would begin; a second Ctrl-C ends it at once.
+
+    A process that has handlers of its own, such as a worker of a task queue, hears of the signal afterwards.
 
     :raises KeyboardInterrupt: no run was active.
     :raises Abandoned: it was the second Ctrl-C.
@@ -78,20 +80,42 @@ def stoppable() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGINT:
-            signal.signal(number, _abandon)
-        if not _stop(number):
-            raise KeyboardInterrupt
-
-    previous = {number: signal.signal(number, on_signal) for number in REASONS}
+    command = _Command()
+    previous = {number: signal.signal(number, command) for number in REASONS}
     try:
         with _listening():
             yield
     finally:
+        ending.clear()
         for number, handler in previous.items():
             signal.signal(number, handler)
+        if command.heard and _is_of_a_host(previous[command.heard]):
+            signal.raise_signal(command.heard)
+
+
+class _Command:
+    """The handler of a command."""
+
+    heard: signal.Signals | None = None
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.heard = signal.Signals(number)
+        if number == signal.SIGINT:
+            signal.signal(number, _abandon)
+        # A run that has done its work can't be stopped any more, but no other one may follow.
+        error, reason = REASONS[number]
+        ending.append(error(reason))
+        if not _stop(number):
+            raise KeyboardInterrupt
+
+
+def _is_of_a_host(handler: signal._HANDLER) -> bool:
+    """Whether a handler is of a program in which a command was called, and not of “manage.py” or another command."""
+    if isinstance(handler, _Handler):
+        return _is_of_a_host(handler.previous)
+    return (
+        callable(handler) and handler is not signal.default_int_handler and not isinstance(handler, _Command)
+    )
 
 
 @contextlib.contextmanager

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from django.conf import settings as django_settings
-from django.core.mail import EmailMessage, mail_admins
+from django.core import mail
 
 from ..exceptions import BackupError, UsageError, gettext_noop
 
 PING_SECONDS = 5
 """For each step of a ping."""
+MAIL_SECONDS = 15
+"""For each step of an e-mail, where the project has set no limit of its own. Without one, a server that has gone silent
+would keep this process from ever sending mail again."""
 SUBJECT_CHARACTERS = 180
 
 
@@ -45,21 +49,36 @@ def send_email(message: Message, recipients: Sequence[str] | None) -> None:
     :param recipients: addresses, or ``None`` for ``ADMINS``.
     :raises BackupError: the mail server did not accept it.
     """
-    if recipients is None and not django_settings.ADMINS:
+    addresses = _administrators() if recipients is None else list(recipients)
+    if recipients is None and not addresses:
         raise UsageError(
             gettext_noop("E-mail has no recipients: ADMINS is empty."),
             hint=gettext_noop("Name people in ADMINS, or addresses in NOTIFY[“email”]."),
         )
     try:
-        if recipients is None:
-            mail_admins(message.title, message.body)
-            return
         subject = f"{django_settings.EMAIL_SUBJECT_PREFIX}{message.title}"
-        EmailMessage(subject, message.body, django_settings.SERVER_EMAIL, list(recipients)).send()
-    except Exception as error:  # noqa: BLE001  (each service raises its own errors)
+        letter = mail.EmailMessage(subject, message.body, django_settings.SERVER_EMAIL, addresses)
+        _mailer().send_messages([letter])
+    except Exception as error:  # noqa: BLE001  (each service raises errors of its own)
+        code = getattr(error, "smtp_code", "")  # what the server says beside it may show addresses
         raise ChannelError(
-            gettext_noop("The e-mail could not be sent: %(error)s."), error=type(error).__name__
+            gettext_noop("The e-mail could not be sent: %(error)s."),
+            error=f"{type(error).__name__} {code}".strip(),
         ) from None
+
+
+def _administrators() -> list[str]:
+    """Return the addresses in ``ADMINS``: pairs of a name and an address, or addresses alone, as newer releases have them."""
+    return [each if isinstance(each, str) else each[1] for each in django_settings.ADMINS]
+
+
+def _mailer() -> Any:
+    """Return what sends the project's e-mail, which waits for a limited time."""
+    mailers: Any = getattr(mail, "mailers", None)  # from Django 6.1 on
+    mailer: Any = mail.get_connection() if mailers is None else mailers.default
+    if getattr(mailer, "timeout", MAIL_SECONDS) is None:
+        mailer.timeout = MAIL_SECONDS
+    return mailer
 
 
 def send_apprise(message: Message, urls: Sequence[str]) -> None:
@@ -96,6 +115,8 @@ def ping(address: str, run_id: str, outcome: str = "") -> None:
     import urllib.error
     import urllib.request  # with all that speaks HTTP: few sites have a monitor
 
+    from .own_host import OwnHost
+
     parts = urlsplit(address)
     path = f"{parts.path.rstrip('/')}/{outcome}" if outcome else parts.path
     query = "&".join(filter(None, (parts.query, urlencode({"rid": run_id}))))
@@ -104,7 +125,7 @@ def ping(address: str, run_id: str, outcome: str = "") -> None:
         headers={"User-Agent": "django-rclone-admin"},
     )
     try:
-        with urllib.request.urlopen(request, timeout=PING_SECONDS) as answer:  # noqa: S310  (as above)
+        with urllib.request.build_opener(OwnHost).open(request, timeout=PING_SECONDS) as answer:
             answer.read(1000)
     except urllib.error.HTTPError as error:
         error.close()

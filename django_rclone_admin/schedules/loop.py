@@ -23,7 +23,9 @@ logger = logging.getLogger("django_rclone_admin")
 AT_ONCE = 4
 """How many schedules are carried out at the same time: a check of hours must not delay the hourly backup."""
 LOOK_AGAIN = 30.0
-"""The longest time until the schedules are read again, because they may have been edited."""
+"""Seconds after which the schedules are read again at the latest: somebody may have edited one."""
+LAST_LOOK = 2.0
+"""How long the end of the loop waits for a look at the health."""
 JUDGE_AGAIN = 300.0
 """Seconds between two looks at the health of the site."""
 
@@ -41,7 +43,7 @@ class Loop:
         self._working: dict[int, Future[None]] = {}
         self._refused: dict[int, str] = {}
         self._is_down = False
-        self._health: Future[object] | None = None
+        self._health: threading.Thread | None = None
         self._judged_at = float("-inf")
 
     def run(self) -> None:
@@ -59,6 +61,8 @@ class Loop:
             self._stop.set()
             api.stop_all(Interrupted(gettext_noop("The process that worked on it was shut down.")))
             executor.shutdown(cancel_futures=True)
+            if self._health:
+                self._health.join(LAST_LOOK)
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
@@ -77,10 +81,12 @@ class Loop:
         for key in keys:
             if key not in self._working:
                 self._working[key] = executor.submit(self._work, key)
-        is_free = self._health is None or self._health.done()
+        is_free = self._health is None or not self._health.is_alive()
         if is_free and time.monotonic() - self._judged_at > JUDGE_AGAIN:
             self._judged_at = time.monotonic()
-            self._health = executor.submit(self._judge)
+            # A daemon: a remote that hangs must not hold up the end of the process.
+            self._health = threading.Thread(target=self._judge, name="health", daemon=True)
+            self._health.start()
 
     def _judge(self) -> None:
         """Evaluate the health of the site, which may take as long as the remote does."""

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import threading
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from time import monotonic
+from typing import Any
 
 from .. import api, signals, wording
-from ..exceptions import BackupError, Cancelled, Interrupted, NotChecked, UsageError, gettext_noop
-from ..models.runs import BackupRun, Origin, Status, Trigger
+from ..exceptions import BackupError, Cancelled, Interrupted, NotChecked, gettext_noop
+from ..models.runs import BackupRun, Origin, Status
 from ..models.schedules import Action, BackupSchedule
+from .aims import (
+    action_of,
+    has_media_to_back_up,
+    has_media_to_prune,
+    level_of,
+    origin_of,
+    to_back_up,
+    to_check,
+    to_prune,
+)
+from .beating import beating
 from .due import Claim
 
 logger = logging.getLogger("django_rclone_admin")
@@ -61,7 +74,7 @@ def work(claim: Claim, stop: threading.Event) -> Report:
     :raises Interrupted: this process is ending.
     """
     report = Report()
-    with _noting_runs(claim, report.runs):
+    with beating(claim), _noting_runs(claim, report.runs):
         try:
             waiting = _attempt(steps(claim.schedule), report)
         except BackupError as error:
@@ -73,7 +86,6 @@ def work(claim: Claim, stop: threading.Event) -> Report:
         while waiting and monotonic() < until:
             if stop.wait(LOOK_AGAIN):
                 raise Interrupted(gettext_noop("The process that worked on it was shut down."))
-            claim.beat()
             waiting = _attempt([step for step, _error in waiting], report)
     report.errors += [(step.name, error) for step, error in waiting]
     return report
@@ -85,98 +97,83 @@ def steps(schedule: BackupSchedule) -> list[Step]:
     :raises UsageError: its action or its list of databases is invalid.
     :raises RemoteError: the remote can't be listed.
     """
-    chosen = schedule.databases
-    if not isinstance(chosen, list) or not all(isinstance(each, str) for each in chosen):
-        raise UsageError(
-            gettext_noop("The list of databases of this schedule can't be read."),
-            hint=gettext_noop("Choose the databases again, on the page of the schedule."),
+    return STEPS[action_of(schedule)](schedule)
+
+
+def _backups(schedule: BackupSchedule) -> list[Step]:
+    origin, group = origin_of(schedule), str(uuid.uuid4())
+    common: dict[str, Any] = {"label": schedule.name, "origin": origin, "group": group}
+    found = [
+        Step(
+            name=alias,
+            work=_Backup(
+                make=functools.partial(api.backup_database, alias, **common),
+                level=schedule.level,
+                clean=functools.partial(api.prune, alias, origin=origin) if schedule.clean else None,
+            ),
         )
-    if schedule.action not in STEPS:
-        raise UsageError(
-            gettext_noop("“%(action)s” is not an action of a schedule."),
-            hint=gettext_noop("Choose the action again, on the page of the schedule."),
-            action=schedule.action,
-        )
-    return STEPS[schedule.action](schedule, chosen)
+        for alias in to_back_up(schedule)
+    ]
+    if not has_media_to_back_up(schedule):
+        return found
+    clean = functools.partial(api.prune_media, origin=origin) if schedule.clean else None
+    media = _Backup(make=functools.partial(api.backup_media, **common), level=schedule.level, clean=clean)
+    return [*found, Step(name="media", work=media)]
 
 
-def _backups(schedule: BackupSchedule, chosen: list[str]) -> list[Step]:
-    origin, group = _origin(schedule), str(uuid.uuid4())
+class _Backup:
+    """A backup, and the check and the clean-up that follow. After a check that failed, nothing is removed.
 
-    def database(alias: str) -> None:
-        run = api.backup_database(alias, label=schedule.name, origin=origin, group=group)
-        _afterwards(schedule, run, lambda: api.prune(alias, made=[run.path], origin=origin))
+    Where another run is in the way, it is called again, and goes on from there: what was made is not made twice.
+    """
 
-    def media() -> None:
-        run = api.backup_media(label=schedule.name, origin=origin, group=group)
-        _afterwards(schedule, run, lambda: api.prune_media(made=[run.path], origin=origin))
+    def __init__(
+        self, *, make: Callable[[], BackupRun], level: str, clean: Callable[..., object] | None
+    ) -> None:
+        self._make, self._level, self._clean = make, level, clean
+        self._run: BackupRun | None = None
+        self._is_checked = False
+        self._unchecked: NotChecked | None = None
 
-    found = [_of(alias, database) for alias in dict.fromkeys(chosen or api.all_databases())]
-    # A site that never had media files has nothing to back up; missing files after an earlier backup are a problem.
-    has_media = schedule.media and (api.has_media_files() or (api.has_media() and bool(api.list_media())))
-    return [*found, *([Step(name="media", work=media)] if has_media else [])]
-
-
-def _afterwards(schedule: BackupSchedule, run: BackupRun, clean: Callable[[], object]) -> None:
-    """Check a new backup, and clean up, as the schedule says. After a failed check, nothing is removed."""
-    unchecked: NotChecked | None = None
-    if schedule.level:
-        try:
-            api.verify_backup(run.path, level=schedule.level, origin=_origin(schedule))
-        except NotChecked as error:
-            unchecked = error
-    if schedule.clean:
-        clean()
-    if unchecked:
-        raise unchecked
+    def __call__(self) -> None:
+        if self._run is None:
+            self._run = self._make()
+        if self._level and not self._is_checked:
+            try:
+                api.verify_backup(self._run.path, level=self._level, origin=Origin.of(self._run))
+            except NotChecked as error:
+                self._unchecked = error
+            self._is_checked = True
+        if self._clean:
+            self._clean(made=[self._run.path])
+        if self._unchecked:
+            raise self._unchecked
 
 
-def _prunes(schedule: BackupSchedule, chosen: list[str]) -> list[Step]:
-    origin = _origin(schedule)
-    # Like “prunebackups”: including databases that were removed from the settings.
-    databases = chosen or sorted({each.database for each in api.list_backups()})
-    found = [_of(alias, lambda alias: api.prune(alias, origin=origin)) for alias in databases]
-    has_media = schedule.media and api.has_media() and bool(api.list_media())
-    return [*found, *([Step(name="media", work=lambda: api.prune_media(origin=origin))] if has_media else [])]
-
-
-def _checks(schedule: BackupSchedule, chosen: list[str]) -> list[Step]:
-    origin, found = _origin(schedule), to_check(schedule, chosen)
-
-    def check(alias: str) -> None:
-        api.verify_backup(found[alias], level=level_of(schedule), origin=origin)
-
-    return [_of(alias, check) for alias in found]
-
-
-def level_of(schedule: BackupSchedule) -> str:
-    """Return the level of the checks of a schedule."""
-    return schedule.level or "structure"
-
-
-def to_check(schedule: BackupSchedule, chosen: list[str]) -> dict[str, api.StoredObject]:
-    """Return the backup of each database that needs a check most; the others follow at later times."""
-    found: dict[str, api.StoredObject] = {}
-    for each in api.choose_for_check("due", level=level_of(schedule)):
-        is_wanted = schedule.media if each.kind == "media" else not chosen or each.database in chosen
-        if is_wanted:
-            found.setdefault(each.database, each)
+def _prunes(schedule: BackupSchedule) -> list[Step]:
+    origin = origin_of(schedule)
+    found = [
+        Step(name=alias, work=functools.partial(api.prune, alias, origin=origin))
+        for alias in to_prune(schedule)
+    ]
+    if has_media_to_prune(schedule):
+        found.append(Step(name="media", work=functools.partial(api.prune_media, origin=origin)))
     return found
 
 
-STEPS: dict[str, Callable[[BackupSchedule, list[str]], list[Step]]] = {
+def _checks(schedule: BackupSchedule) -> list[Step]:
+    level, origin = level_of(schedule), origin_of(schedule)
+    return [
+        Step(name=alias, work=functools.partial(api.verify_backup, each, level=level, origin=origin))
+        for alias, each in to_check(schedule).items()
+    ]
+
+
+STEPS: dict[str, Callable[[BackupSchedule], list[Step]]] = {
     Action.BACKUP: _backups,
     Action.VERIFY: _checks,
     Action.PRUNE: _prunes,
 }
-
-
-def _of(alias: str, function: Callable[[str], object]) -> Step:
-    return Step(name=alias, work=lambda: function(alias))
-
-
-def _origin(schedule: BackupSchedule) -> Origin:
-    return Origin(trigger=Trigger.SCHEDULE, requested_by=schedule.name)
 
 
 def _attempt(todo: list[Step], report: Report) -> list[tuple[Step, BackupError]]:

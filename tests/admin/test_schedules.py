@@ -1,6 +1,7 @@
 """The schedules in the admin: the list, the form, the offer, “run now”, and who may do what."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,8 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
 from django.urls import get_resolver, reverse
 
+from django_rclone_admin import api, signals
+from django_rclone_admin.jobs import dispatch
 from django_rclone_admin.models import BackupRun, BackupSchedule
 from tests.support.html import read_page
 
@@ -61,7 +64,9 @@ def test_fresh_site_is_offered_its_schedules_by_one_click(admin_client, backups)
 
 def test_schedule_is_made_and_changed_in_its_form(admin_client, backups):
     page = read_page(admin_client.get(url("add")))
-    assert "every night at 02:00" in page.text
+    assert "is not a cron expression" not in page.text
+    assert page.text.count("02:00") > 5  # the next times of the first choice, beside its words
+    assert "Cron expression:" in page.text
     values = filled(databases=["analytics"], clean="on")
     assert admin_client.post(url("add"), values).status_code == 302
     schedule = BackupSchedule.objects.get()
@@ -166,6 +171,59 @@ def test_run_now_does_the_work_and_shows_it(admin_client, backups):
     BackupSchedule.objects.update(databases=["gone"])
     page = read_page(admin_client.post(url("run", schedule.pk), follow=True))
     assert "There is no database “gone”." in page.text
+
+
+@pytest.mark.django_db(databases=["default", "analytics"], transaction=True)
+def test_clean_up_now_is_a_run_of_the_executor(admin_client, backups, settings, monkeypatch):
+    """The request queues it and does none of it: a clean-up of thousands of backups takes longer than a web server waits."""
+    backups.configure(DB_CLEANUP_KEEP=1)
+    Path(settings.MEDIA_ROOT).mkdir()
+    Path(settings.MEDIA_ROOT, "photo").write_bytes(b"x")
+    for _number in range(2):
+        api.backup_database("analytics")
+        api.backup_media()
+    schedule = make(action="prune", media=True)
+    queued: list[str] = []
+    monkeypatch.setattr(
+        "django_rclone_admin.executors.ImmediateExecutor.submit",
+        lambda executor, function, run_id: queued.append(run_id),
+    )
+    admin_client.post(url("run", schedule.pk))
+    runs = BackupRun.objects.filter(kind="prune")
+    assert sorted(runs.values_list("database", "status", "trigger", "requested_by")) == [
+        ("analytics", "queued", "admin", "admin"),
+        ("media", "queued", "admin", "admin"),
+    ]
+    assert (len(api.list_backups()), len(api.list_media())) == (2, 2)
+    for each in queued:
+        assert dispatch.carry_out_queued(each)
+    assert (len(api.list_backups()), len(api.list_media())) == (1, 1)
+    assert set(runs.values_list("status", flat=True)) == {"succeeded"}
+
+
+@pytest.mark.django_db(databases=["default", "analytics"], transaction=True)
+@pytest.mark.parametrize("is_good", [True, False])
+def test_run_now_checks_before_it_cleans_up(admin_client, backups, is_good):
+    """As at its time: after a check that failed, nothing is removed."""
+    backups.configure(DB_CLEANUP_KEEP=1)
+    api.backup_database("analytics")
+    schedule = make(databases=["analytics"], clean=True, level="checksum")
+
+    def damage(run: BackupRun, **values: object) -> None:
+        if run.kind == "db_backup" and not is_good:
+            backups.remote.write(run.path, b"x" * len(backups.remote.read(run.path)))
+
+    signals.run_finished.connect(damage)
+    try:
+        admin_client.post(url("run", schedule.pk))
+    finally:
+        signals.run_finished.disconnect(damage)
+    kinds = list(BackupRun.objects.order_by("created_at").values_list("kind", "status"))[1:]
+    assert kinds == (
+        [("db_backup", "succeeded"), ("verify", "succeeded"), ("prune", "succeeded")]
+        if is_good
+        else [("db_backup", "succeeded"), ("verify", "failed")]
+    )
 
 
 PAGES = [

@@ -1,21 +1,32 @@
 """People and monitors are told: once per problem and once when it is over, and never at the cost of a run."""
 
+import gzip
 import json
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import sentry_sdk
 from django.test import Client
 from django.utils import timezone
+from sentry_sdk.envelope import Envelope
 
 from django_rclone_admin import api, notifications
 from django_rclone_admin.conf import problems
 from django_rclone_admin.exceptions import BackupError
-from django_rclone_admin.models import BackupRun, Notice, Status
+from django_rclone_admin.models import BackupRun, BackupSchedule, Notice, Status
+from django_rclone_admin.notifications import channels
 from django_rclone_admin.notifications.worker import worker
-from tests.support.receivers import MailServer, Monitor, free_port, mail_server, monitor, silent_service
+from tests.support.receivers import (
+    MailServer,
+    Monitor,
+    free_port,
+    mail_server,
+    mail_settings,
+    monitor,
+    silent_service,
+)
 
 pytestmark = pytest.mark.django_db(databases=["default"], transaction=True)
 
@@ -26,8 +37,7 @@ HOUR = timedelta(hours=1)
 def mails(settings, backups) -> Iterator[MailServer]:
     """A site that tells its administrators by a real mail server."""
     with mail_server() as server:
-        for name, value in server.settings.items():
-            setattr(settings, name, value)
+        send_by(settings, server.port)
         backups.configure(DATABASES=["default"], NOTIFY={"email": True}, HEALTH={"ignore": ["no_schedule"]})
         yield server
         assert worker.finish()
@@ -37,6 +47,12 @@ def mails(settings, backups) -> Iterator[MailServer]:
 def pings() -> Iterator[Monitor]:
     with monitor() as found:
         yield found
+
+
+def send_by(settings, port: int) -> None:
+    """Have the site send by the mail server on a port."""
+    for name, value in mail_settings(port).items():
+        setattr(settings, name, value)
 
 
 def back_up() -> BackupRun:
@@ -145,11 +161,10 @@ def test_digest_comes_once_a_day(backups, mails):
 
 
 def test_message_that_was_not_accepted_is_sent_by_whoever_looks_next(backups, mails, settings):
-    port = settings.EMAIL_PORT
-    settings.EMAIL_PORT = free_port()
+    send_by(settings, free_port())
     look()
     assert mails.mails == []
-    settings.EMAIL_PORT = port
+    send_by(settings, mails.port)
     look()
     look()
     assert len(mails.mails) == 1
@@ -210,9 +225,7 @@ def test_success_of_one_database_does_not_hide_that_another_fails(backups, pings
 def test_hanging_channels_hold_up_no_run(backups, settings):
     """The run returns while the mail server and the monitor still hang: they do so until the end of this test."""
     with silent_service() as port:
-        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", port
-        settings.ADMINS = [("Ann", "ann@example.com")]
+        send_by(settings, port)
         ping_url = f"http://127.0.0.1:{port}/"
         events = ["success", "failed"]
         backups.configure(
@@ -236,8 +249,7 @@ def test_hanging_channels_hold_up_no_run(backups, settings):
 )
 def test_broken_channel_changes_nothing(backups, settings, notify, caplog):
     port = free_port()
-    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-    settings.EMAIL_HOST, settings.EMAIL_PORT, settings.ADMINS = "127.0.0.1", port, [("A", "a@example.com")]
+    send_by(settings, port)
     backups.configure(NOTIFY=json.loads(json.dumps(notify).replace("{port}", str(port))))
     assert back_up().status == Status.SUCCEEDED
     assert any("could not be" in each.getMessage() for each in caplog.records)
@@ -292,25 +304,118 @@ def test_test_message_goes_through_every_channel(backups, mails, pings):
     ]
 
 
-def test_sentry_gets_check_ins_where_it_is_set_up(backups):
-    items = []
+@pytest.fixture
+def sentry(pings, backups) -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """A server of Sentry's on loopback, and what checked in there: its real SDK sends real envelopes."""
+    backups.configure(DATABASES=["default"], NOTIFY={"sentry": True})
+    address = pings.url.removeprefix("http://")
+    sentry_sdk.init(f"http://key@{address}/1", default_integrations=False, auto_enabling_integrations=False)
 
-    class Transport(sentry_sdk.transport.Transport):
-        def capture_envelope(self, envelope):
-            items.extend(each.payload.json for each in envelope.items if each.type == "check_in")
+    def check_ins() -> list[dict[str, Any]]:
+        sentry_sdk.flush()
+        items = [
+            item
+            for body in pings.bodies
+            for item in Envelope.deserialize(gzip.decompress(body)).items
+            if item.type == "check_in"
+        ]
+        return [json.loads(item.get_bytes()) for item in items]
 
-    sentry_sdk.init("http://key@127.0.0.1:9/1", transport=Transport, default_integrations=False)
-    try:
-        backups.configure(NOTIFY={"sentry": True})
-        run = back_up()
-    finally:
-        sentry_sdk.init()
-    assert [(each["monitor_slug"], each["status"]) for each in items] == [
-        ("backup-default", "in_progress"),
-        ("backup-default", "ok"),
+    yield check_ins
+    sentry_sdk.get_client().close()
+    sentry_sdk.init()
+
+
+def test_sentry_gets_check_ins_where_it_is_set_up(backups, sentry):
+    run = back_up()
+    mend = break_remote(backups)
+    broken = back_up()
+    mend()
+    assert [(each["monitor_slug"], each["status"], each["check_in_id"]) for each in sentry()] == [
+        ("backup-default", "in_progress", run.pk.hex),
+        ("backup-default", "ok", run.pk.hex),
+        ("backup-default", "in_progress", broken.pk.hex),
+        ("backup-default", "error", broken.pk.hex),
     ]
-    assert {each["check_in_id"] for each in items} == {run.pk.hex}
-    assert "sentry_sdk" in sys.modules
+
+
+def test_monitor_of_sentry_takes_its_times_from_the_schedule_that_comes_most_often(backups, sentry):
+    zone = {"time_zone": "Europe/Vienna", "media": False}
+    BackupSchedule.objects.create(name="a weekly one", cron="0 4 * * 0", **zone)
+    BackupSchedule.objects.create(name="nightly", cron="0 2 * * *", start_within=90, spread=30, **zone)
+    BackupSchedule.objects.create(name="of another", cron="* * * * *", databases=["analytics"], **zone)
+    BackupSchedule.objects.create(name="broken", cron="0 2 * * *", **zone)
+    BackupSchedule.objects.filter(name="broken").update(cron="nonsense")
+    backups.configure(HEALTH={"default": {"max_run_hours": 3}})
+    api.backup_database("default", origin=api.Origin(trigger="schedule", requested_by="a weekly one"))
+    assert worker.finish()
+    found = sentry()
+    assert [each["status"] for each in found] == ["in_progress", "ok"]
+    assert all(
+        each["monitor_config"]
+        == {
+            "schedule": {"type": "crontab", "value": "0 2 * * *"},
+            "timezone": "Europe/Vienna",
+            "checkin_margin": 120,
+            "max_runtime": 180,
+        }
+        for each in found
+    )
+
+
+@pytest.mark.parametrize(
+    "place, is_followed",
+    [
+        ("{url}/elsewhere", True),
+        ("http://127.0.0.2:{port}/elsewhere", False),
+        ("http://127.0.0.1:{other}/elsewhere", False),
+        ("ftp://127.0.0.1:{port}/elsewhere", False),
+    ],
+)
+def test_monitor_is_followed_within_its_own_host_only(pings, place, is_followed, caplog):
+    """What answers a ping must not make this machine ask its neighbours, such as the metadata of a cloud."""
+    with monitor() as neighbour:
+        port, other = (each.url.rpartition(":")[2] for each in (pings, neighbour))
+        pings.status, pings.location = 302, place.format(url=pings.url, port=port, other=other)
+        if is_followed:
+            channels.ping(f"{pings.url}/abc", "1")
+        else:
+            with pytest.raises(BackupError, match="status 302"):
+                channels.ping(f"{pings.url}/abc", "1")
+        asked = [each.partition("?")[0] for each in pings.requests]
+        assert (asked, neighbour.requests) == (["/abc", "/elsewhere"][: 1 + is_followed], [])
+
+
+@pytest.mark.parametrize("code", [421, 450, 554])
+def test_mail_server_that_refuses_is_told_by_its_code_and_asked_again(backups, mails, code, caplog):
+    mails.answer = f"{code} go away, ann@example.com"
+    look()
+    assert mails.mails == []
+    assert f"SMTPDataError {code}" in caplog.text
+    assert "ann@example.com" not in caplog.text
+    mails.answer = "250 OK"
+    look()
+    assert len(mails.mails) == 1
+
+
+def test_mail_server_that_went_silent_does_not_end_all_mail_of_the_process(
+    backups, mails, settings, monkeypatch
+):
+    """A process that stays, such as a web worker, sends again when there is a server again."""
+    monkeypatch.setattr(channels, "MAIL_SECONDS", 0.2)
+    with silent_service() as port:
+        send_by(settings, port)
+        assert [each.is_sent for each in notifications.send_test()] == [False]
+        send_by(settings, mails.port)
+        assert [each.is_sent for each in notifications.send_test()] == [True]
+
+
+def test_time_limit_of_the_project_for_mail_is_kept(settings):
+    for name, value in mail_settings(free_port(), timeout=7).items():
+        setattr(settings, name, value)
+    assert channels._mailer().timeout == 7
+    send_by(settings, free_port())
+    assert channels._mailer().timeout == channels.MAIL_SECONDS
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.receivers import free_port, mail_server, monitor, silent_service
+from tests.support.receivers import free_port, mail_server, mail_settings, monitor, silent_service
 
 
 @pytest.fixture
@@ -53,12 +53,7 @@ def test_failed_backup_is_told_when_the_database_of_the_history_is_down(shop, ma
 
 def test_process_ends_although_its_mail_server_hangs(shop):
     with silent_service() as port:
-        shop.settings |= {
-            "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
-            "EMAIL_HOST": "127.0.0.1",
-            "EMAIL_PORT": port,
-            "ADMINS": [("Ann", "ann@example.com")],
-        }
+        shop.settings |= mail_settings(port)
         shop.settings["DJANGO_RCLONE"] |= {"NOTIFY": {"email": True, "events": ["success"]}}
         result = shop.manage("dbbackup", "--json")
         assert (result.code, result.json["status"]) == (0, "succeeded")

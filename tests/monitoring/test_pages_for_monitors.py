@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 from datetime import timedelta
 
 import pytest
@@ -15,6 +16,7 @@ from django.utils import timezone
 from django_rclone_admin import api
 from django_rclone_admin.health import kept
 from django_rclone_admin.models import SiteHealth
+from tests.support.receivers import mail_settings
 from tests.support.verdicts import BEARER, TOKEN, drop_table, samples
 
 pytestmark = pytest.mark.django_db(databases=["default"])
@@ -60,6 +62,19 @@ def test_without_token_and_permission_all_get_the_same_answer(client, address):
     assert answer(client, address) == answer(client, f"{address}?database=nope") == refused
     assert answer(client, f"{address}?token={TOKEN}") == refused
     assert answer(person(is_staff=True), address) == refused
+
+
+@both
+@pytest.mark.parametrize("method", ["get", "head", "post", "put", "delete", "options"])
+def test_refusal_is_the_same_by_every_method(address, method):
+    response = getattr(Client(enforce_csrf_checks=True), method)(address)
+    body = b"" if method == "head" else b"Forbidden\n"
+    assert (response.status_code, response.content, response.get("Allow")) == (403, body, None)
+
+
+def test_token_from_a_file_with_its_line_break_is_right(client, backups):
+    backups.configure(HEALTH={"token": f"{TOKEN}\n"})
+    assert client.get(METRICS, **BEARER).status_code == 200
 
 
 @both
@@ -115,6 +130,22 @@ def test_status_goes_with_the_state(client, backups):
     backups.configure(HEALTH={"token": TOKEN, "max_age_hours": 1})
     response = client.get(HEALTH, **BEARER)
     assert (response.status_code, response.json()["status"]) == (503, "fail")
+
+
+def test_monitor_that_asks_again_and_again_sends_the_administrators_no_mail(
+    client, settings, mailoutbox, monkeypatch
+):
+    """Django mails each answer of 500 and more to ADMINS, with a report of its own; a backup that is missing is no such error."""
+    settings.DEBUG, settings.ADMINS = False, mail_settings(0)["ADMINS"]
+    logger, records = logging.getLogger("django.request"), list[logging.LogRecord]()
+    handler = logging.Handler()
+    monkeypatch.setattr(handler, "emit", records.append)
+    logger.addHandler(handler)
+    try:
+        assert client.get(HEALTH, **BEARER).status_code == 503
+    finally:
+        logger.removeHandler(handler)
+    assert (records, mailoutbox) == ([], [])
 
 
 def test_old_answer_is_unknown_and_says_its_age(client, backups):

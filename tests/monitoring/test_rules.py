@@ -268,9 +268,11 @@ def media_files_that_nobody_backs_up(site):
 @contextlib.contextmanager
 def no_history(site):
     drop_table(BackupRun)
-    yield
-    with connection.schema_editor() as editor:
-        editor.create_model(BackupRun)
+    try:
+        yield
+    finally:  # the other tests need it, also where this one fails
+        with connection.schema_editor() as editor:
+            editor.create_model(BackupRun)
 
 
 @contextlib.contextmanager

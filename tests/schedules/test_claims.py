@@ -11,9 +11,10 @@ from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.db.models import Max
 
-from django_rclone_admin import api, clock, schedules
+from django_rclone_admin import api, clock, schedules, signals
 from django_rclone_admin.models import BackupRun, BackupSchedule, Kind, Status, Trigger
-from django_rclone_admin.schedules import due, work
+from django_rclone_admin.schedules import beating, due, work
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.django_db(databases=["default", "analytics"], transaction=True)
 
@@ -334,15 +335,17 @@ def locked(now, monkeypatch) -> BackupRun:
 def test_database_that_is_locked_is_waited_for(locked, now, monkeypatch):
     make(databases=["analytics", "default"])
     now(TWO)
-    waits = []
+    attempt, tries = work._attempt, []
 
-    def beat(claim: due.Claim) -> None:
-        waits.append(claim)
-        BackupRun.objects.filter(pk=locked.pk).update(lock=None, status="succeeded")
+    def try_again(*arguments: Any) -> Any:
+        tries.append(arguments)
+        if len(tries) == 2:
+            BackupRun.objects.filter(pk=locked.pk).update(lock=None, status="succeeded")
+        return attempt(*arguments)
 
-    monkeypatch.setattr(due.Claim, "beat", beat)
+    monkeypatch.setattr(work, "_attempt", try_again)
     run_pass()
-    assert len(waits) == 1
+    assert len(tries) == 2
     done = BackupRun.objects.filter(kind=Kind.DB_BACKUP).order_by("created_at")
     assert [run.database for run in done] == ["default", "analytics"]
 
@@ -357,6 +360,58 @@ def test_database_that_stays_locked_is_recorded(locked, now, monkeypatch):
     assert "“analytics” is locked by a database restore" in schedule.problem
     assert [run.database for run in BackupRun.objects.filter(kind=Kind.DB_BACKUP)] == ["default"]
     assert schedule.last_run == BackupRun.objects.get(kind=Kind.DB_BACKUP).pk
+
+
+@pytest.mark.parametrize(
+    "blocked, values", [("read:analytics", {"level": "checksum"}), ("db:analytics", {"clean": True})]
+)
+def test_backup_is_not_made_again_where_what_follows_has_to_wait(now, monkeypatch, blocked, values):
+    """Another run takes the lock when the backup has just been made, and keeps it for three tries."""
+    monkeypatch.setattr(work, "LOOK_AGAIN", 0.01)
+    make(**values)
+    now(TWO)
+    tries: list[object] = []
+
+    def block(run: BackupRun, **_values: object) -> None:
+        if run.kind == Kind.DB_BACKUP:
+            BackupRun.objects.create(kind=Kind.OPEN, status="running", database="analytics", lock=blocked)
+
+    follow = work._Backup.__call__
+
+    def call(step: work._Backup) -> None:
+        tries.append(step)
+        if len(tries) == 3:
+            BackupRun.objects.filter(kind=Kind.OPEN).update(lock=None, status="succeeded")
+        follow(step)
+
+    monkeypatch.setattr(work._Backup, "__call__", call)
+    signals.run_finished.connect(block)
+    try:
+        run_pass()
+    finally:
+        signals.run_finished.disconnect(block)
+    assert (count(), len(tries)) == (1, 3)
+    assert BackupRun.objects.filter(kind__in=[Kind.VERIFY, Kind.PRUNE], status="succeeded").count() == 1
+
+
+def test_work_of_hours_is_not_taken_for_lost_between_two_runs(now, monkeypatch):
+    """A run of two hours has just ended, and the next has not begun: that is when another host looks."""
+    monkeypatch.setattr(beating, "BEAT", 0.01)
+    make(databases=["analytics", "default"])
+    now(TWO)
+    seen: list[bool] = []
+
+    def look(run: BackupRun, **_values: object) -> None:
+        now(clock.now() + 2 * HOUR)
+        wait_for(lambda: BackupSchedule.objects.get().claimed_at == clock.now())
+        seen.append(due.is_lost(BackupSchedule.objects.get(), clock.now()))
+
+    signals.run_finished.connect(look)
+    try:
+        run_pass()
+    finally:
+        signals.run_finished.disconnect(look)
+    assert seen == [False, False]
 
 
 # -- health -----------------------------------------------------------------------------------------------------------

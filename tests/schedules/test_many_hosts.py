@@ -11,12 +11,13 @@ from django.core.management import call_command
 
 from django_rclone_admin.models import BackupRun, BackupSchedule, Kind
 from django_rclone_admin.schedules import loop
-from tests.support import programs
+from tests.support import leaks, programs
 from tests.support.commands import document, done
 from tests.support.programs import UPLOAD
+from tests.support.receivers import silent_service
 from tests.support.site import Shop
 from tests.support.tables import HISTORY
-from tests.support.waiting import wait_for
+from tests.support.waiting import ends_within, wait_for
 
 SCHEDULES = "django_rclone_admin_backupschedule"
 MAKE = """
@@ -108,6 +109,17 @@ def test_loop_that_waits_ends_well(shop, number):
     result = shop.finish(process)
     assert (result.code, result.err) == (0, "")
     assert "nightly: " in result.out
+
+
+def test_loop_that_looks_at_a_remote_that_hangs_ends_at_once(shop):
+    """systemd and Kubernetes kill what takes longer than thirty seconds, which rclone's own patience is."""
+    with silent_service() as port:
+        shop.settings["DJANGO_RCLONE"]["REMOTE"] = f':webdav,url="http://127.0.0.1:{port}":x'
+        process = shop.start("runschedules", "--loop")
+        wait_for(lambda: leaks.descendants(process.pid))
+        process.terminate()
+        with ends_within(10):
+            assert shop.finish(process).code == 0
 
 
 def test_loop_that_works_ends_well_and_leaves_the_schedule_to_the_next(shop, tmp_path, rclone_binary):

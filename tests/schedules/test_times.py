@@ -29,12 +29,16 @@ Australia/Lord_Howe  45 1 * * *      2026-04-03T16:00  04-04T14:45 04-05T15:15 0
 Australia/Lord_Howe  */15 1 * * *    2026-04-04T14:20  04-04T14:30 04-04T14:45 04-04T15:00 04-04T15:15
 Australia/Lord_Howe  10 2 * * *      2026-10-02T14:00  10-02T15:40 10-03T15:30 10-04T15:10 10-05T15:10
 Australia/Lord_Howe  0 */3 * * *     2026-10-03T13:00  10-03T13:30 10-03T16:00 10-03T19:00 10-03T22:00
+# Pacific/Chatham, with a quarter of an hour: 5 April 2026 from 03:45 back to 02:45, 27 September 2026 from 02:45 to 03:45
+Pacific/Chatham      0 3 * * *       2026-04-03T20:00  04-04T13:15 04-05T14:15 04-06T14:15 04-07T14:15
+Pacific/Chatham      0 3 * * *       2026-09-25T20:00  09-26T14:00 09-27T13:15 09-28T13:15 09-29T13:15
 # Midnight is left out, a whole day is left out
 Africa/Cairo         0 0 * * *       2026-04-22T20:00  04-22T22:00 04-23T22:00 04-24T21:00 04-25T21:00
 Pacific/Apia         0 12 * * *      2011-12-28T00:00  12-28T22:00 12-29T22:00 12-30T10:00 12-30T22:00
 # Europe/Dublin, where winter is the exception, and no change at all
 Europe/Dublin        30 1 * * *      2026-03-28T00:00  03-28T01:30 03-29T01:00 03-30T00:30 03-31T00:30
 Asia/Kolkata         30 2 * * *      2026-03-28T22:00  03-29T21:00 03-30T21:00 03-31T21:00 04-01T21:00
+Asia/Kathmandu       30 2 * * *      2026-03-28T22:00  03-29T20:45 03-30T20:45 03-31T20:45 04-01T20:45
 """
 """Time zone, expression, from when (UTC), and the next four times (UTC). Two blanks or more stand between columns."""
 

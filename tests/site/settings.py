@@ -11,6 +11,8 @@ import json
 import os
 from pathlib import Path
 
+import django
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHOP_HOME = Path(os.environ.get("SHOP_HOME") or REPOSITORY / "var").resolve()
 # SQLite creates its file, but not the folder around it.
@@ -79,6 +81,9 @@ STATIC_URL = "static/"
 STATIC_ROOT = str(SHOP_HOME / "static")
 MEDIA_URL = "media/"
 MEDIA_ROOT = str(SHOP_HOME / "media")
+
+if django.VERSION >= (6, 1):  # the older ones have settings of their own for e-mail, and a default
+    MAILERS = {"default": {"BACKEND": "django.core.mail.backends.console.EmailBackend"}}
 
 DJANGO_RCLONE = {"REMOTE": str(SHOP_HOME / "backups")}
 

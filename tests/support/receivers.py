@@ -10,7 +10,18 @@ from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import django
 from aiosmtpd.controller import Controller
+
+
+def mail_settings(port: int, timeout: int | None = None) -> dict[str, Any]:
+    """Return the settings of a site that sends by the mail server on a port, as this release of Django has them."""
+    backend = "django.core.mail.backends.smtp.EmailBackend"
+    if django.VERSION < (6, 1):
+        sender = {"EMAIL_BACKEND": backend, "EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": port}
+        return {**sender, "EMAIL_TIMEOUT": timeout, "ADMINS": [("Ann", "ann@example.com")]}
+    mailer = {"BACKEND": backend, "OPTIONS": {"host": "127.0.0.1", "port": port, "timeout": timeout}}
+    return {"MAILERS": {"default": mailer}, "ADMINS": ["ann@example.com"]}
 
 
 @dataclass(kw_only=True)
@@ -19,20 +30,18 @@ class MailServer:
 
     port: int = 0
     mails: list[Message] = field(default_factory=list)
+    answer: str = "250 OK"
+    """What it says to a mail. It keeps only those that it accepts."""
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 (aiosmtpd's name)
-        self.mails.append(message_from_bytes(envelope.content))
-        return "250 OK"
+        if self.answer.startswith("250"):
+            self.mails.append(message_from_bytes(envelope.content))
+        return self.answer
 
     @property
     def settings(self) -> dict[str, Any]:
         """Settings of a site that sends by it."""
-        return {
-            "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
-            "EMAIL_HOST": "127.0.0.1",
-            "EMAIL_PORT": self.port,
-            "ADMINS": [("Ann", "ann@example.com")],
-        }
+        return mail_settings(self.port)
 
     @property
     def subjects(self) -> list[str]:
@@ -71,6 +80,8 @@ class Monitor:
     """Their paths with the query."""
     bodies: list[bytes] = field(default_factory=list)
     status: int = 200
+    location: str = ""
+    """Where it sends on who asks, the first time."""
 
 
 @contextlib.contextmanager
@@ -84,6 +95,9 @@ def monitor() -> Iterator[Monitor]:
             found.bodies.append(self.rfile.read(length))
             found.requests.append(self.path)
             self.send_response(found.status)
+            if found.location:
+                self.send_header("Location", found.location)
+                found.location, found.status = "", 200
             self.send_header("Content-Length", "0")
             self.end_headers()
 

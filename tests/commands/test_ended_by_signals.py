@@ -1,0 +1,60 @@
+"""A command that a signal ends: no further run begins, and a program that has called the command hears of it, too."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from django_rclone_admin import signals
+from django_rclone_admin.models import BackupRun
+
+pytestmark = pytest.mark.django_db(databases=["default", "analytics"], transaction=True)
+
+ENDS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+
+
+@contextmanager
+def sent_at(moment: str, number: int) -> Iterator[None]:
+    """Send a signal to this process at the first such moment of a run, when the run's own work can't be stopped any more."""
+    sender = getattr(signals, moment)
+
+    def send(**_values: object) -> None:
+        sender.disconnect(send)
+        os.kill(os.getpid(), number)
+
+    sender.connect(send, weak=False)
+    yield
+
+
+@ENDS
+def test_signal_at_the_very_end_of_a_run_lets_no_other_begin(backups, number):
+    with sent_at("run_finished", number), pytest.raises(CommandError) as raised:
+        call_command("dbbackup", database=["default", "analytics"], stdout=StringIO(), stderr=StringIO())
+    assert raised.value.returncode == 1
+    assert sorted(BackupRun.objects.values_list("database", "status")) == [
+        ("analytics", "cancelled" if number == signal.SIGINT else "interrupted"),
+        ("default", "succeeded"),
+    ]
+    call_command("dbbackup", database="analytics", stdout=StringIO())  # the next one is not affected
+
+
+@ENDS
+@pytest.mark.parametrize("moment", ["pre_db_backup", "run_finished"])
+def test_program_that_called_the_command_hears_the_signal(backups, number, moment):
+    """Such as a worker of a task queue, which is asked to shut down and would wait for ever."""
+    heard: list[int] = []
+    before = signal.signal(number, lambda given, _frame: heard.append(given))
+    try:
+        with sent_at(moment, number):
+            try:
+                call_command("dbbackup", stdout=StringIO(), stderr=StringIO())
+            except CommandError:
+                assert moment == "pre_db_backup"
+        assert heard == [number]
+        assert signal.getsignal(number) is not signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
