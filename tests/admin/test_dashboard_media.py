@@ -326,6 +326,12 @@ def test_what_was_ticked_is_restored_and_nothing_else(admin_client, backups, med
     assert not BackupRun.objects.filter(kind=Kind.MEDIA_RESTORE).exists()
     found = admin_client.post(f"{url('backup_restore')}?compare=1", {"path": path, "file": ["a", "deep/"]})
     assert "Replaced: 2 files a , deep/1/d" in read_page(found).text
+    # What was typed on the page that shows it goes to the address that acts, and showing it acts on nothing.
+    [form] = [each for each in read_page(found).elements if each.attributes.get("id") == "dra-confirm"]
+    assert form.attributes["action"] == url("backup_restore")
+    typed = {"path": path, "file": ["a", "deep/"], "confirm": "media"}
+    admin_client.post(f"{url('backup_restore')}?compare=1", typed)
+    assert not BackupRun.objects.filter(kind=Kind.MEDIA_RESTORE).exists()
     admin_client.post(url("backup_restore"), {"path": path, "file": ["a", "deep/"], "confirm": "media"})
     assert contents(media) == {"a": "one", "b": "two", "deep/1/d": "one", "deep/new": "since then"}
     response = admin_client.post(url("backup_restore"), {"path": path, "choosing": "1"}, follow=True)
