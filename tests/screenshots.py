@@ -91,7 +91,7 @@ def take_media(page: Page, address: str, images: Path, suffix: str) -> None:
     page.goto(f"{address}{BACKUPS}?kind__exact=media")
     page.locator("#result_list tbody th a").nth(6).click()
     page.get_by_role("link", name="Files", exact=True).click()
-    page.get_by_role("link", name="products/").click()
+    page.get_by_role("link", name="products/", exact=True).click()
     page.get_by_role("link", name="Show pictures").click()
     page.wait_for_load_state("networkidle")
     page.screenshot(path=images / f"files-{suffix}.png")
