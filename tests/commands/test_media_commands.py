@@ -123,7 +123,10 @@ def test_backup_is_listed_and_restored(shop, media):
     assert read(media) == {**FILES, "added": b"since then"}
     assert restore(shop, "--exact").code == 0
     assert read(media) == FILES
-    assert [path.name for path in media.parent.iterdir()] == ["uploads"]
+    # What it replaced is kept for an undo, and nothing else is left.
+    assert [each.name for each in media.parent.iterdir() if "-before-restore-" not in each.name] == [
+        "uploads"
+    ]
 
 
 def test_restore_goes_back_to_the_backup_that_is_named(shop, media):
