@@ -45,7 +45,7 @@ def test_backup_leaves_nothing_when_the_dump_ends_half_way(mysql_shop, tmp_path,
 def test_backup_refuses_arguments_without_which_its_end_can_not_be_known(mysql_shop):
     mysql_shop.settings["DJANGO_RCLONE"]["CONNECTOR_OPTIONS"] = {"default": {"DUMP_ARGS": ["--compact"]}}
     with nothing_changes(mysql_shop):
-        assert_failed(mysql_shop.manage("dbbackup"), "DUMP_ARGS of “default” has .*: --compact", code=2)
+        assert_failed(mysql_shop.manage("dbbackup"), "DUMP_ARGS of “default” contains --compact", code=2)
 
 
 @pytest.mark.in_turns("end")
