@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.db.models import Max
 
-from django_rclone_admin import api, clock, schedules, signals
+from django_rclone_admin import api, clock, signals
 from django_rclone_admin.models import BackupRun, BackupSchedule, Kind, Status, Trigger
 from django_rclone_admin.schedules import beating, due, work
 from tests.support.waiting import wait_for
@@ -302,14 +302,14 @@ def test_json_and_dry_run_say_what_is_due_and_change_nothing(now):
         "problem": "",
     }
     assert document("--dry-run") == [expected]
-    assert (count(), schedules.last_pass()) == (0, None)
+    assert (count(), due.last_pass()) == (0, None)
     [outcome] = document()
     assert (outcome["result"], outcome["due_at"]) == ("succeeded", TWO.isoformat())
     assert outcome["runs"] == [str(BackupRun.objects.get().pk)]
     assert document() == []
     assert document("--dry-run") == [{**expected, "due_at": None}]
     schedule.refresh_from_db()
-    assert schedules.last_pass() == TWO + MINUTE
+    assert due.last_pass() == TWO + MINUTE
 
 
 def test_options_that_exclude_each_other_are_refused(now):
@@ -419,27 +419,27 @@ def test_work_of_hours_is_not_taken_for_lost_between_two_runs(now, monkeypatch):
 
 def test_schedule_that_nobody_runs_is_overdue(now):
     make()
-    assert (schedules.last_pass(), schedules.overdue()) == (None, [])
+    assert (due.last_pass(), due.overdue()) == (None, [])
     now(TWO + 10 * MINUTE)
-    assert schedules.overdue() == []
+    assert due.overdue() == []
     now(TWO + 16 * MINUTE)
-    [found] = schedules.overdue()
+    [found] = due.overdue()
     assert (found.schedule.name, found.due_at) == ("nightly", TWO)
     assert found.reason == "The schedule “nightly” should have run at Nov. 20, 2026, 2 a.m.."[:-1] + "."
-    assert schedules.overdue(TWO) == []
+    assert due.overdue(TWO) == []
     BackupSchedule.objects.update(paused_until=TWO + DAY)
-    assert schedules.overdue() == []
+    assert due.overdue() == []
     BackupSchedule.objects.update(paused_until=None, enabled=False)
-    assert schedules.overdue() == []
+    assert due.overdue() == []
     BackupSchedule.objects.update(enabled=True)
     run_pass()
-    assert (schedules.overdue(), schedules.last_pass()) == ([], TWO + 16 * MINUTE)
+    assert (due.overdue(), due.last_pass()) == ([], TWO + 16 * MINUTE)
 
 
 def test_broken_schedule_is_overdue_at_once(now):
     make()
     BackupSchedule.objects.update(cron="nonsense")
-    [found] = schedules.overdue()
+    [found] = due.overdue()
     assert "“nonsense” is not a cron expression" in found.reason
 
 
@@ -450,9 +450,9 @@ def test_pass_on_another_host_that_went_silent_is_taken_over(now):
     BackupSchedule.objects.update(last_due_at=TWO, claimed_at=TWO, claimed_by=other)
     now(TWO + 4 * MINUTE)
     run_pass()
-    assert (count(), schedules.overdue()) == (0, [])
+    assert (count(), due.overdue()) == (0, [])
     now(TWO + 6 * MINUTE)
-    assert "its process ended too early" in schedules.overdue()[0].reason
+    assert "its process ended too early" in due.overdue()[0].reason
     run_pass()
     run_pass()
     schedule.refresh_from_db()
