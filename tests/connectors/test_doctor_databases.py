@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.clocks import host
-from tests.support.servers import free_port
+from tests.support.servers import free_port, own_settings
 from tests.support.site import Shop
 
 
@@ -107,13 +107,14 @@ def test_mariadb_is_green_and_its_faults_are_found(make_shop, mysql_server):
     shop.environment["PATH"] = path
 
     # A value may come in while the limit is higher than later.
-    mysql_server.administer("SET GLOBAL max_allowed_packet = 67108864")
-    try:
-        shop.execute("CREATE TABLE scans (id int PRIMARY KEY, page longblob)")
-        shop.execute("INSERT INTO scans VALUES (1, REPEAT('x', 20000000))")
-        shop.execute("ANALYZE TABLE scans")
-    finally:
-        mysql_server.administer("SET GLOBAL max_allowed_packet = 16777216")
+    with own_settings(mysql_server.folder):
+        mysql_server.administer("SET GLOBAL max_allowed_packet = 67108864")
+        try:
+            shop.execute("CREATE TABLE scans (id int PRIMARY KEY, page longblob)")
+            shop.execute("INSERT INTO scans VALUES (1, REPEAT('x', 20000000))")
+            shop.execute("ANALYZE TABLE scans")
+        finally:
+            mysql_server.administer("SET GLOBAL max_allowed_packet = 16777216")
     assert of_databases(shop) == {"database.contents default": "failed"}
     shop.execute("DROP TABLE scans")
 

@@ -4,6 +4,7 @@ import pytest
 
 from django_rclone_admin.exceptions import RestoreRefused
 from tests.support.mysql_site import open_site
+from tests.support.servers import own_settings
 
 pytestmark = pytest.mark.mysql
 
@@ -126,22 +127,23 @@ def test_rows_longer_than_a_statement(site, strategy):
 
 
 def test_a_value_that_no_statement_can_hold_is_said_at_the_backup(site):
-    [(packet,)] = site.execute("SELECT @@GLOBAL.max_allowed_packet")
     site.execute(
         "CREATE TABLE attachment (id INT PRIMARY KEY, body LONGBLOB)",
         "INSERT INTO attachment VALUES (1, repeat('A', 5 * 1024 * 1024))",
     )
-    site.server.administer("SET GLOBAL max_allowed_packet = 1048576 * 4")
-    try:
-        text, contents = site.dump()
-        assert "attachment has a value of 5242880 bytes" in contents.warnings[0]
-        assert "raise max_allowed_packet" in contents.warnings[0]
-        before = site.text()
-        with pytest.raises(RestoreRefused, match="attachment") as raised:
-            site.restore(text, "swap")
-        assert "max_allowed_packet" in raised.value.hint
-    finally:
-        site.server.administer(f"SET GLOBAL max_allowed_packet = {packet}")
+    with own_settings(site.server.folder):
+        [(packet,)] = site.execute("SELECT @@GLOBAL.max_allowed_packet")
+        site.server.administer("SET GLOBAL max_allowed_packet = 1048576 * 4")
+        try:
+            text, contents = site.dump()
+            assert "attachment has a value of 5242880 bytes" in contents.warnings[0]
+            assert "raise max_allowed_packet" in contents.warnings[0]
+            before = site.text()
+            with pytest.raises(RestoreRefused, match="attachment") as raised:
+                site.restore(text, "swap")
+            assert "max_allowed_packet" in raised.value.hint
+        finally:
+            site.server.administer(f"SET GLOBAL max_allowed_packet = {packet}")
     assert site.text() == before
 
 

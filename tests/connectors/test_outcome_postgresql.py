@@ -15,6 +15,7 @@ from django_rclone_admin.core.control import Control
 from django_rclone_admin.exceptions import OutcomeUnknown, ProgramFailed
 from tests.support import leaks
 from tests.support.faults import assert_failed, nothing_changes
+from tests.support.servers import own_settings
 from tests.support.site import Shop
 from tests.support.swaps import history
 from tests.support.waiting import wait_for
@@ -28,13 +29,14 @@ WAITING = "SELECT pid FROM pg_stat_activity WHERE datname = %s AND wait_event = 
 @contextmanager
 def standby_that_is_gone(server):
     """Have commits wait for a standby that nobody runs; those that are synchronous."""
-    server.administer("ALTER SYSTEM SET synchronous_standby_names TO nobody")
-    server.administer("SELECT pg_reload_conf()")
-    try:
-        yield
-    finally:
-        server.administer("ALTER SYSTEM RESET synchronous_standby_names")
+    with own_settings(server.folder):
+        server.administer("ALTER SYSTEM SET synchronous_standby_names TO nobody")
         server.administer("SELECT pg_reload_conf()")
+        try:
+            yield
+        finally:
+            server.administer("ALTER SYSTEM RESET synchronous_standby_names")
+            server.administer("SELECT pg_reload_conf()")
 
 
 def waiting_session(server, shop: Shop) -> int | None:

@@ -13,7 +13,7 @@ from tests.support.waiting import wait_for
 both = pytest.mark.parametrize("new_python", sampled([False, True], False), ids=["forked", "new"])
 
 LOOK = """
-import atexit, json, locale, logging, os, resource, signal, sys, tempfile, threading, time, warnings
+import json, locale, logging, os, resource, signal, sys, tempfile, threading, time, warnings
 from django.apps import apps
 from django.conf import settings
 from django.core.checks.registry import registry
@@ -62,7 +62,6 @@ json.dump({
     },
     "language": [translation.get_language(), translation.gettext("Delete")],
     "urls": len(get_resolver().url_patterns),
-    "at the end": atexit._ncallbacks(),
 }, sys.stdout)
 """
 

@@ -1,14 +1,15 @@
 """A program that serves in the background for as long as a test session lasts."""
 
 import ctypes
+import fcntl
 import os
 import pwd
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic
 from typing import ClassVar, NoReturn, TypeVar
@@ -106,3 +107,14 @@ class Server:
         # Linux only: elsewhere, a test session that is killed leaves its servers behind.
         if LIBC is not None:
             LIBC.prctl(PR_SET_PDEATHSIG, self.stop_signal.value)
+
+
+@contextmanager
+def own_settings(folder: Path) -> Iterator[None]:
+    """Change settings of a shared server in the block: no test of another worker changes them at the same time.
+
+    :param folder: of the server.
+    """
+    with (folder / "settings.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed, or this process is gone
+        yield
