@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
+import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, TypeVar
 
 from django.conf import settings as django_settings
@@ -108,8 +109,22 @@ def inspect(
 
 
 def in_parallel(calls: Sequence[Callable[[], T]]) -> list[T]:
-    """Make calls of rclone in parallel, because they mostly wait."""
+    """Make calls of rclone in parallel, because they mostly wait.
+
+    The threads are daemons, which those of a ThreadPoolExecutor are not: a remote that hangs must not delay the end of
+    the process.
+    """
     if len(calls) < 2:
         return [call() for call in calls]
-    with ThreadPoolExecutor(len(calls)) as pool:
-        return list(pool.map(lambda call: call(), calls))
+    answers = [Future[T]() for _call in calls]
+    for call, answer in zip(calls, answers, strict=True):
+        threading.Thread(target=_answer, args=(call, answer), name="rclone", daemon=True).start()
+    wait(answers)
+    return [answer.result() for answer in answers]
+
+
+def _answer(call: Callable[[], T], answer: Future[T]) -> None:
+    try:
+        answer.set_result(call())
+    except BaseException as error:  # noqa: BLE001  (raised where the result is read)
+        answer.set_exception(error)

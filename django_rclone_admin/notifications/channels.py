@@ -58,7 +58,8 @@ def send_email(message: Message, recipients: Sequence[str] | None) -> None:
     try:
         subject = f"{django_settings.EMAIL_SUBJECT_PREFIX}{message.title}"
         letter = mail.EmailMessage(subject, message.body, django_settings.SERVER_EMAIL, addresses)
-        _mailer().send_messages([letter])
+        with _mailer() as mailer:  # Django 4.2 leaves the connection open when the server refuses
+            mailer.send_messages([letter])
     except Exception as error:  # noqa: BLE001  (each service raises errors of its own)
         code = getattr(error, "smtp_code", "")  # what the server says beside it may show addresses
         raise ChannelError(

@@ -24,6 +24,8 @@ AT_ONCE = 4
 """How many schedules are carried out at the same time: a check of hours must not delay the hourly backup."""
 LOOK_AGAIN = 30.0
 """Seconds after which the schedules are read again at the latest: somebody may have edited one."""
+STEP = 1.0
+"""The longest time in seconds until a signal is handled."""
 LAST_LOOK = 2.0
 """How long the end of the loop waits for a look at the health."""
 JUDGE_AGAIN = 300.0
@@ -53,7 +55,7 @@ class Loop:
         try:
             while True:
                 self._look(executor)
-                self._stop.wait(self._pause())
+                self._rest(self._pause())
         except KeyboardInterrupt:
             for number in previous:
                 signal.signal(number, signal.SIG_IGN)  # the service is already ending
@@ -111,6 +113,12 @@ class Loop:
             self._refused[key] = outcome.sentence if outcome and outcome.at is None else ""
         finally:
             connections.close_all()
+
+    def _rest(self, seconds: float) -> None:
+        """Wait in steps. Python handles a signal that arrives just before a wait begins only when that wait ends."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self._stop.wait(min(left, STEP))
 
     def _pause(self) -> float:
         """Return the seconds until the next time of a schedule, at most until the next look."""
