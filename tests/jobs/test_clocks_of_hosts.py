@@ -3,15 +3,16 @@
 import os
 import shutil
 from collections.abc import Callable
+from functools import partial
 from itertools import product
 from pathlib import Path
-from signal import SIGCONT, SIGSTOP
+from signal import SIGCONT
 
 import pytest
 
 from tests.support import programs
 from tests.support.clocks import host
-from tests.support.faults import add_noise, assert_failed
+from tests.support.faults import add_noise, assert_failed, freeze
 from tests.support.matrix import sampled
 from tests.support.programs import UPLOAD, Held
 from tests.support.servers import missing
@@ -127,7 +128,7 @@ def test_number_of_a_process_says_nothing_in_another_container(shop, held, worki
     process = working(before=CONTAINER)
     [(name,)] = shop.execute(f"SELECT host FROM {HISTORY}")
     assert name == "web"
-    os.killpg(process.pid, SIGSTOP)
+    freeze(shop, partial(os.killpg, process.pid))
     try:
         for where in ((), CONTAINER):
             assert_failed(shop.manage("dbbackup", before=where), TAKEN, code=3)

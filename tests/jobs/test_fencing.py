@@ -1,10 +1,9 @@
 """A run that was frozen for longer than ``STALE_AFTER`` changes nothing once another run has taken its place."""
 
-import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from signal import SIGCONT, SIGSTOP
+from signal import SIGCONT
 from subprocess import Popen
 from time import monotonic, sleep
 
@@ -12,7 +11,7 @@ import psycopg
 import pytest
 
 from tests.support import databases, leaks, programs
-from tests.support.faults import assert_failed
+from tests.support.faults import assert_failed, freeze
 from tests.support.programs import DOWNLOAD, UPLOAD, Held
 from tests.support.site import Result, Shop
 from tests.support.tables import HISTORY
@@ -43,23 +42,7 @@ class Frozen:
         self.shop, self.held = shop, held
         self.process: Popen[bytes] = shop.start(*arguments)
         held.wait()
-        wait_for(self._freeze)
-
-    def _freeze(self) -> bool:
-        """Freeze it, unless it writes a heartbeat at this moment: frozen with the lock of SQLite, it would keep all others out."""
-        self.process.send_signal(SIGSTOP)
-        entry = self.shop.settings["DATABASES"]["default"]
-        if databases.engine(entry) != "sqlite3":
-            return True
-        try:
-            with databases.connection(entry) as other:
-                other.execute("PRAGMA busy_timeout = 0")
-                other.execute("BEGIN IMMEDIATE")
-                other.execute("ROLLBACK")
-        except sqlite3.OperationalError:
-            self.process.send_signal(SIGCONT)
-            return False
-        return True
+        freeze(shop, self.process.send_signal)
 
     def wake(self) -> Result:
         self.held.release()
@@ -187,7 +170,7 @@ def test_restore_of_sqlite_that_was_overtaken_while_it_waited_for_a_lock(make_sh
         holder.execute("BEGIN IMMEDIATE")
         process = shop.start(*restore)
         wait_for(lambda: is_waiting(shop, process))
-        process.send_signal(SIGSTOP)
+        freeze(shop, process.send_signal)
         holder.execute("ROLLBACK")
     take_over(shop, rclone_binary, *restore)
     shop.execute("DELETE FROM analytics_pageview", "analytics")
@@ -292,7 +275,7 @@ def test_rclone_does_not_go_on_while_only_our_process_is_frozen(shop, rclone_bin
 
     process = shop.start("mediabackup")
     wait_for(lambda: copying() and [name for name in shop.remote.names("media") if "large" in name])
-    process.send_signal(SIGSTOP)
+    freeze(shop, process.send_signal)
     shop.settings["DJANGO_RCLONE"]["RCLONE_FLAGS"] = []
     (media / "large").write_bytes(b"small")
     take_over(shop, rclone_binary, "mediabackup")

@@ -1,11 +1,15 @@
 """What a command that fails must look like, and what it may leave behind: nothing."""
 
 import re
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from signal import SIGCONT, SIGSTOP
 
+from tests.support import databases
 from tests.support.databases import engine
 from tests.support.site import Result, Shop
+from tests.support.waiting import wait_for
 
 NOISE = {
     "sqlite3": """
@@ -47,3 +51,27 @@ def assert_failed(result: Result, expected: str, *, code: int = 1) -> None:
 def add_noise(shop: Shop, rows: int = 20_000) -> None:
     """Make the default database larger than any pipe or chunk, by a table that compresses badly."""
     shop.execute(NOISE[engine(shop.settings["DATABASES"]["default"])].format(rows=rows))
+
+
+def freeze(shop: Shop, send: Callable[[int], object]) -> None:
+    """Freeze a process, but not while it writes to its history in SQLite: with that lock it would keep all others out.
+
+    :param send: sends a signal to it.
+    """
+
+    def attempt() -> bool:
+        send(SIGSTOP)
+        entry = shop.settings["DATABASES"]["default"]
+        if engine(entry) != "sqlite3":
+            return True
+        try:
+            with databases.connection(entry) as other:
+                other.execute("PRAGMA busy_timeout = 0")
+                other.execute("BEGIN IMMEDIATE")
+                other.execute("ROLLBACK")
+        except sqlite3.OperationalError:
+            send(SIGCONT)
+            return False
+        return True
+
+    wait_for(attempt)
