@@ -3,7 +3,6 @@
 import os
 import shutil
 from collections.abc import Callable
-from functools import partial
 from itertools import product
 from pathlib import Path
 from signal import SIGCONT
@@ -128,7 +127,7 @@ def test_number_of_a_process_says_nothing_in_another_container(shop, held, worki
     process = working(before=CONTAINER)
     [(name,)] = shop.execute(f"SELECT host FROM {HISTORY}")
     assert name == "web"
-    freeze(shop, partial(os.killpg, process.pid))
+    freeze(shop, process, os.killpg)
     try:
         for where in ((), CONTAINER):
             assert_failed(shop.manage("dbbackup", before=where), TAKEN, code=3)

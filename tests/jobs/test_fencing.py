@@ -42,7 +42,7 @@ class Frozen:
         self.shop, self.held = shop, held
         self.process: Popen[bytes] = shop.start(*arguments)
         held.wait()
-        freeze(shop, self.process.send_signal)
+        freeze(shop, self.process)
 
     def wake(self) -> Result:
         self.held.release()
@@ -170,7 +170,7 @@ def test_restore_of_sqlite_that_was_overtaken_while_it_waited_for_a_lock(make_sh
         holder.execute("BEGIN IMMEDIATE")
         process = shop.start(*restore)
         wait_for(lambda: is_waiting(shop, process))
-        freeze(shop, process.send_signal)
+        freeze(shop, process)
         holder.execute("ROLLBACK")
     take_over(shop, rclone_binary, *restore)
     shop.execute("DELETE FROM analytics_pageview", "analytics")
@@ -275,7 +275,7 @@ def test_rclone_does_not_go_on_while_only_our_process_is_frozen(shop, rclone_bin
 
     process = shop.start("mediabackup")
     wait_for(lambda: copying() and [name for name in shop.remote.names("media") if "large" in name])
-    freeze(shop, process.send_signal)
+    freeze(shop, process)
     shop.settings["DJANGO_RCLONE"]["RCLONE_FLAGS"] = []
     (media / "large").write_bytes(b"small")
     take_over(shop, rclone_binary, "mediabackup")

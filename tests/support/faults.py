@@ -1,10 +1,13 @@
 """What a command that fails must look like, and what it may leave behind: nothing."""
 
+import os
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from signal import SIGCONT, SIGSTOP
+from subprocess import Popen
 
 from tests.support import databases
 from tests.support.databases import engine
@@ -53,14 +56,15 @@ def add_noise(shop: Shop, rows: int = 20_000) -> None:
     shop.execute(NOISE[engine(shop.settings["DATABASES"]["default"])].format(rows=rows))
 
 
-def freeze(shop: Shop, send: Callable[[int], object]) -> None:
+def freeze(shop: Shop, process: Popen[bytes], kill: Callable[[int, int], object] = os.kill) -> None:
     """Freeze a process, but not while it writes to its history in SQLite: with that lock it would keep all others out.
 
-    :param send: sends a signal to it.
+    :param kill: ``os.killpg`` for all of its group.
     """
 
     def attempt() -> bool:
-        send(SIGSTOP)
+        kill(process.pid, SIGSTOP)
+        wait_for(lambda: _states(process.pid) == {"T"})
         entry = shop.settings["DATABASES"]["default"]
         if engine(entry) != "sqlite3":
             return True
@@ -70,8 +74,15 @@ def freeze(shop: Shop, send: Callable[[int], object]) -> None:
                 other.execute("BEGIN IMMEDIATE")
                 other.execute("ROLLBACK")
         except sqlite3.OperationalError:
-            send(SIGCONT)
+            kill(process.pid, SIGCONT)
             return False
         return True
 
     wait_for(attempt)
+
+
+def _states(pid: int) -> set[str]:
+    """Return the states of all threads of a process."""
+    return {
+        file.read_text().rpartition(")")[2].split()[0] for file in Path(f"/proc/{pid}/task").glob("*/stat")
+    }
