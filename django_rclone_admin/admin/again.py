@@ -27,6 +27,7 @@ def start_again(run: BackupRun, origin: Origin) -> BackupRun:
     options = {
         "label": run.label,
         "clean": run.options.get("clean", False),
+        "level": run.options.get("level", ""),
         "group": run.options.get("group", ""),
         "origin": origin,
     }

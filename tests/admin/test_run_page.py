@@ -74,7 +74,7 @@ def test_nothing_is_said_twice_and_nothing_that_is_not_known(admin_client, backu
 @pytest.mark.django_db(databases=["default", "analytics"], transaction=True)
 def test_what_has_succeeded_is_run_again_with_every_option(admin_client, backups):
     backups.configure(EXECUTOR=NAMES["IdleTasksExecutor"])
-    options = {"clean": True, "group": "nightly", "full": True}
+    options = {"clean": True, "group": "nightly", "full": True, "level": "structure"}
     run = make_run(kind=Kind.MEDIA_BACKUP, database="", label="before the move", options=options)
     assert "Run again" in get(admin_client, url("backuprun_change", run.pk)).text
     post(admin_client, url("backuprun_retry", run.pk))
