@@ -27,7 +27,7 @@ from tests.support.postgresql import PostgreSQLServer
 from tests.support.remotes import NO_AUTHORITIES, SHORT_GO, Remote, find_rclone
 from tests.support.servers import missing
 from tests.support.shops import Shops
-from tests.support.site import Shop, start_environment
+from tests.support.site import QUICK_HASHERS, Shop, start_environment
 from tests.support.storage import Storage
 
 # A property is wrong or right, but never too slow: what it needs depends on who else uses the machine.
@@ -102,8 +102,8 @@ def debian_rclone() -> str:
 
 
 def pytest_configure() -> None:
-    """Have passwords of tests hashed quickly: each usual hash takes a fifth of a second."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    """Have passwords of tests hashed quickly."""
+    settings.PASSWORD_HASHERS = QUICK_HASHERS
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -58,7 +58,6 @@ def open_site(make_shop: Callable[..., Shop], browser: Browser) -> Iterator[Call
 
         def open_(database: str = "sqlite", **django_rclone: object) -> tuple[Shop, Callable[..., Visitor]]:
             shop = make_shop(database, **{"COMPRESSION": None, **django_rclone})
-            shop.settings["PASSWORD_HASHERS"] = ["django.contrib.auth.hashers.MD5PasswordHasher"]
             result = shop.manage("seedshop", "--superuser")
             assert result.code == 0, result.err
             started: list[str] = []

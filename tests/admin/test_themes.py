@@ -75,7 +75,6 @@ def furnished(shops, rclone_binary, tmp_path_factory):
     shop = shops.open(folder / "shop", "sqlite")
     shop.remote = local(folder / "remote", rclone_binary)
     shop.settings["DJANGO_RCLONE"] = {"RCLONE_BINARY": rclone_binary, **shop.remote.settings}
-    shop.settings["PASSWORD_HASHERS"] = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     done(shop, "seedshop", "--superuser")
     done(shop, "dbbackup", "--label=before")
     done(shop, "mediabackup")

@@ -63,7 +63,7 @@ def test_pages_answer_though_somebody_reads_the_history_for_hours(shop, atomic):
 
 def test_backup_of_another_process_is_in_the_list_at_once(shop):
     shop.settings["DJANGO_RCLONE"]["LISTING_CACHE_SECONDS"] = 3600
-    web.use_quick_passwords(shop)
+    web.add_admin(shop)
     with WebServer(shop, "gunicorn-sync") as server:
         member = Member(server)
         assert "default-2" not in member.read(BACKUPS)

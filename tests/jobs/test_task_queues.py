@@ -55,7 +55,7 @@ def site(kind: str, make_shop, held: Held, queue: str) -> Shop:
     )
     shop.settings |= QUEUES[kind].settings(queue)
     add_noise(shop)
-    web.use_quick_passwords(shop)
+    web.add_admin(shop)
     assert shop.manage("migrate", "--verbosity=0").code == 0
     return shop
 

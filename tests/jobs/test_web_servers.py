@@ -83,7 +83,7 @@ def open_shop(make_shop: Callable[..., Shop], held: Held) -> Callable[..., Shop]
         usual = {"EXECUTOR": executor, "RCLONE_BINARY": str(held.program), "STALE_AFTER": 3}
         shop = make_shop("sqlite", **usual | django_rclone)
         add_noise(shop)
-        web.use_quick_passwords(shop)
+        web.add_admin(shop)
         return shop
 
     return open_

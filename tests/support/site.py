@@ -18,6 +18,9 @@ from tests.support.forking import REPOSITORY, ForkedProcess, ForkServer
 from tests.support.remotes import NO_AUTHORITIES, SHORT_GO, Remote
 from tests.support.waiting import patience
 
+QUICK_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+"""For the passwords of tests: each usual hash takes a fifth of a second."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
@@ -57,7 +60,7 @@ class Shop:
         self.name = name
         """What the names of its databases on a server begin with."""
         self.home = home
-        self.settings: dict[str, Any] = {"DATABASES": entries}
+        self.settings: dict[str, Any] = {"DATABASES": entries, "PASSWORD_HASHERS": QUICK_HASHERS}
         """Replacements for the settings in ``tests.site.settings``."""
         self.temporary = home / "tmp"
         """Where its processes put their temporary files; empty when all is well."""

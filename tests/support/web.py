@@ -107,9 +107,8 @@ class Member:
         return text
 
 
-def use_quick_passwords(shop: Shop) -> None:
-    """Let ``admin`` sign in to the shop with the password ``admin``, as quickly as can be."""
-    shop.settings["PASSWORD_HASHERS"] = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+def add_admin(shop: Shop) -> None:
+    """Let ``admin`` sign in to the shop with the password ``admin``."""
     result = shop.manage("seedshop", "--superuser")
     assert result.code == 0, result.err
 
