@@ -47,13 +47,15 @@ def limited(seconds: float | None) -> Iterator[Control]:
         timer.cancel()
 
 
-def list_files(path: str) -> list[MediaFile]:
+def list_files(path: str, names: Sequence[str] = ()) -> list[MediaFile]:
     """Return the files of a media backup; the first call reads them by one call of rclone.
 
-    :raises BackupNotFound: the backup is not in the backup list.
+    :param names: the paths of the only files to return; a trailing slash means a folder with all its files.
+    :raises BackupNotFound: the backup is not in the backup list, or lacks one of them.
     :raises BackupDamaged: the backup, or its file list, can't be read.
     """
-    return _files_of(_find(path))
+    files = _files_of(_find(path))
+    return file_lists.choose(files, names) if names else files
 
 
 def read_file(path: str, name: str) -> tuple[MediaFile, Generator[bytes, None, None]]:

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from .. import api, wording
-from ..exceptions import BackupDamaged, BackupError, gettext_noop
+from ..exceptions import BackupDamaged, BackupError, BackupNotFound, gettext_noop
 from ..models import Backup, BackupRun
 from .choices import RestoreChoices
 from .forms import RestoreForm, RestoreMediaForm
@@ -128,17 +128,10 @@ def _chosen_files(backup: Backup, chosen: Sequence[str]) -> list[str]:
     """
     if not chosen:
         return []
-    folders = tuple(each for each in chosen if each.endswith("/"))
-    wanted = set(chosen)
-    found = [
-        each.path
-        for each in api.list_media_files(backup.path)
-        if each.path in wanted or each.path.startswith(folders)
-    ]
-    empty = [each for each in folders if not any(path.startswith(each) for path in found)]
-    if empty or not wanted <= {*found, *folders}:
-        raise Http404
-    return found
+    try:
+        return [each.path for each in api.list_media_files(backup.path, chosen)]
+    except BackupNotFound as error:
+        raise Http404 from error
 
 
 def _media_title(chosen: Sequence[str], count: int) -> str:

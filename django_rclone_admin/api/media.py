@@ -13,7 +13,7 @@ from ..core.naming import MEDIA
 from ..core.retention import Decision
 from ..core.states import BACKUPS
 from ..jobs.backup_media import back_up_media, compare_for_backup
-from ..jobs.dispatch import clean_up_media, enqueue, run_now
+from ..jobs.dispatch import clean_up, enqueue, run_now
 from ..jobs.job import Progress
 from ..jobs.lock import RunInProgress
 from ..jobs.media_kept import Kept, last_kept, nothing_to_undo
@@ -194,7 +194,7 @@ def prune_media(*, dry_run: bool = False, made: Collection[str] = (), origin: Or
     """
     if dry_run:
         return decide_media(get_catalog(), made)
-    return clean_up_media(origin, made=made)
+    return clean_up(MEDIA, origin, made=made)
 
 
 def start_prune_media(*, origin: Origin = API) -> BackupRun:
@@ -226,14 +226,15 @@ def _prune_run(origin: Origin) -> BackupRun:
     return run
 
 
-def list_media_files(path: str) -> list[MediaFile]:
+def list_media_files(path: str, files: Sequence[str] = ()) -> list[MediaFile]:
     """Return the files of a media backup, in the order of their paths.
 
     :param path: path of the backup in the backup list.
-    :raises BackupNotFound: it is not in the backup list.
+    :param files: the paths of the only files to return; a trailing slash means a folder with all its files.
+    :raises BackupNotFound: it is not in the backup list, or lacks some of these files.
     :raises BackupDamaged: its file list can't be read.
     """
-    return list_files(path)
+    return list_files(path, files)
 
 
 def open_media_file(path: str, file: str) -> tuple[MediaFile, Iterator[bytes]]:

@@ -148,8 +148,7 @@ def _follow_up(run: BackupRun) -> None:
         except NotChecked as error:
             logger.warning("%s was not checked: %s", run, error)
     if options.clean:
-        clean = clean_up_media if run.kind == Kind.MEDIA_BACKUP else functools.partial(clean_up, run.database)
-        clean(Origin.of(run), made=[run.path])
+        clean_up(run.database or MEDIA, Origin.of(run), made=[run.path])
 
 
 def _check_of(run: BackupRun, path: str, level: str) -> BackupRun:
@@ -167,7 +166,7 @@ def _work_of(run: BackupRun) -> Callable[[Job], str]:
     if run.kind == Kind.PRUNE:
         if PruneOptions.from_run(run).versions:
             return prune_versions
-        return MediaPruning() if run.database == MEDIA else Pruning()
+        return _pruning(run.database)
     if UndoOptions.from_run(run).put_back:
         return undo_media if run.kind == Kind.MEDIA_RESTORE else undo_by_kept
     return put_live if RestoreOptions.from_run(run).opened else WORK[run.kind]
@@ -187,17 +186,15 @@ def _check_all(run: BackupRun) -> None:
 
 
 def clean_up(database: str, origin: Origin, *, made: Collection[str] = ()) -> list[Decision]:
-    """Remove the backups of a database that the retention rules do not keep, as a separate run.
+    """Remove the backups of a database, or of the media files, that the retention rules do not keep, as a separate run.
 
+    :param database: its alias, or ``media``.
     :param made: paths of backups just made: they are kept, and so are all that were stored later.
     """
-    work = Pruning(made)
+    work = _pruning(database, made)
     run_now(BackupRun(kind=Kind.PRUNE, database=database, **origin.as_fields()), work)
     return work.decisions
 
 
-def clean_up_media(origin: Origin, *, made: Collection[str] = ()) -> list[Decision]:
-    """Remove the media backups that the retention rules do not keep, as a separate run; see :func:`clean_up`."""
-    work = MediaPruning(made)
-    run_now(BackupRun(kind=Kind.PRUNE, database=MEDIA, **origin.as_fields()), work)
-    return work.decisions
+def _pruning(database: str, made: Collection[str] = ()) -> Pruning:
+    return MediaPruning(made) if database == MEDIA else Pruning(made)

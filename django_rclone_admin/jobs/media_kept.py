@@ -126,12 +126,17 @@ def _facts(file: Path) -> dict[str, Any]:
     return {"size": status.st_size, "time": stamp(status.st_mtime_ns)}
 
 
-def stores(folder: Path) -> Iterator[Path]:
-    """Give the folders that restores have left for an undo."""
+def left_by_restores(folder: Path) -> Iterator[Path]:
+    """Give the private folders of restores that still exist: of killed ones, or kept for an undo."""
     start = OURS.format(name=folder.name)
     for place in {folder.parent, folder}:
         with contextlib.suppress(OSError):
-            yield from (each for each in place.iterdir() if each.name.startswith(start) and is_kept(each))
+            yield from (each for each in place.iterdir() if each.name.startswith(start))
+
+
+def stores(folder: Path) -> Iterator[Path]:
+    """Give the folders that restores have left for an undo."""
+    return filter(is_kept, left_by_restores(folder))
 
 
 def is_kept(store: Path) -> bool:

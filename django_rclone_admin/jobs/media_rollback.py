@@ -199,15 +199,8 @@ class MediaRollback:
         return [parent, self._folder] if is_one_disk else [self._folder, parent]
 
     def _left_by_others(self) -> list[Path]:
-        start, found = OURS.format(name=self._folder.name), []
-        for place in {self._folder.parent, self._folder}:
-            with contextlib.suppress(OSError):
-                found += [
-                    each
-                    for each in place.iterdir()
-                    if each.name.startswith(start) and not media_kept.is_kept(each)
-                ]
-        return sorted(found)
+        found = media_kept.left_by_restores(self._folder)
+        return sorted(each for each in found if not media_kept.is_kept(each))
 
     def _remove_store(self) -> None:
         shutil.rmtree(self._store, ignore_errors=True)
