@@ -22,7 +22,7 @@ OPENED = "/admin/django_rclone_admin/openedbackup/"
 SCHEDULES = "/admin/django_rclone_admin/backupschedule/"
 
 # Without its read-ahead, rclone takes no byte before its time.
-SLOW = ["--bwlimit=1500k", "--buffer-size=0"]
+SLOW = ["--bwlimit=600k", "--buffer-size=0"]
 VERY_SLOW = ["--bwlimit=20k", "--buffer-size=0"]
 
 # Looks at the page while the run goes on, in the page itself: a look from outside may come too late.
