@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
 import time
 import uuid
+from collections.abc import Callable
+from typing import TypeVar
 
 from django.db import IntegrityError, OperationalError, transaction
 from django.utils import timezone
@@ -18,6 +21,8 @@ from ..models import beats
 from ..models.runs import BackupRun, Status
 from .history import database, has_table, is_locked
 from .stale import is_gone, reap, watch_until_gone
+
+T = TypeVar("T")
 
 PATIENCE = 30.0
 """Seconds for which a run that begins keeps trying while SQLite's file is locked."""
@@ -60,7 +65,7 @@ def claim(run: BackupRun, *, wait: bool) -> None:
     holder = None
     for _attempt in range(3):
         try:
-            _insert(run, PATIENCE if wait else 0)
+            _patiently(functools.partial(_insert, run), PATIENCE if wait else 0)
         except IntegrityError:
             holder = BackupRun.objects.filter(lock=run.lock).first()
             if holder and not (watch_until_gone(holder) if wait else is_gone(holder)):
@@ -72,19 +77,21 @@ def claim(run: BackupRun, *, wait: bool) -> None:
     raise RunInProgress(run.database or "media", holder)
 
 
-def _insert(run: BackupRun, patience: float) -> None:
-    """Insert the run. A site that writes to SQLite without a break may keep its file locked for longer than its timeout."""
+def _insert(run: BackupRun) -> None:
+    with transaction.atomic(using=database()):
+        run.save(force_insert=True)
+
+
+def _patiently(write: Callable[[], T], patience: float = PATIENCE) -> T:
+    """Write to the history. A site that writes to SQLite without a break may keep its file locked for longer than its timeout."""
     deadline = time.monotonic() + patience
     while True:
         try:
-            with transaction.atomic(using=database()):
-                run.save(force_insert=True)
+            return write()
         except OperationalError as error:
             if time.monotonic() > deadline or not is_locked(error):
                 raise
-            time.sleep(PAUSE)
-        else:
-            return
+        time.sleep(PAUSE)
 
 
 def begin(run: BackupRun, *, recorded: bool) -> None:
@@ -123,7 +130,9 @@ def begin_queued(run_id: str) -> bool:
     except ValueError:
         return False
     now = beats.now(database())
-    changed = BackupRun.objects.filter(pk=run_id, status=Status.QUEUED).update(
+    queued = BackupRun.objects.filter(pk=run_id, status=Status.QUEUED)
+    begun = functools.partial(
+        queued.update,
         status=Status.RUNNING,
         started_at=now,
         heartbeat_at=now,
@@ -131,7 +140,7 @@ def begin_queued(run_id: str) -> bool:
         pid=os.getpid(),
         identity=_identity(),
     )
-    return changed == 1
+    return _patiently(begun) == 1
 
 
 def release(alias: str) -> None:

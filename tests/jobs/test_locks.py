@@ -11,6 +11,7 @@ from threading import Timer
 import pytest
 
 from tests.support import programs
+from tests.support.commands import done
 from tests.support.faults import assert_failed
 from tests.support.programs import UPLOAD, Held
 from tests.support.tables import HISTORY
@@ -65,6 +66,28 @@ def test_refusal_says_who_holds_the_database_since_when_and_where(shop, held):
     held.release()
     assert shop.finish(holder).code == 0
     assert shop.manage("dbbackup").code == 0
+
+
+CARRY_OUT = """
+import os, sqlite3, threading
+from django.db import connection
+from django_rclone_admin import api
+run = api.start_backup_database("default")
+other = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None, check_same_thread=False)
+other.execute("BEGIN IMMEDIATE")
+release = threading.Timer(1.5, other.execute, ["ROLLBACK"])
+release.start()
+assert api.carry_out_queued(str(run.pk))
+release.join()
+other.close()
+"""
+
+
+def test_queued_backup_begins_as_soon_as_other_programs_give_the_lock_of_sqlite_back(shop):
+    shop.settings["DATABASES"]["default"]["OPTIONS"] = {"timeout": 0.05}
+    shop.settings["DJANGO_RCLONE"]["EXECUTOR"] = "tests.support.executors.IdleTasksExecutor"
+    done(shop, "shell", "--verbosity=0", "-c", CARRY_OUT)
+    assert shop.execute(f"SELECT status FROM {HISTORY}") == [("succeeded",)]
 
 
 def test_backup_begins_as_soon_as_other_programs_give_the_lock_of_sqlite_back(shop):
