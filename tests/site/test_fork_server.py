@@ -123,6 +123,27 @@ def test_end_is_that_of_python(shop, new_python, code, status):
 
 
 @both
+def test_file_that_is_left_open_shows(shop, new_python):
+    code = "import os; os.left = open(os.devnull)"
+    with pytest.raises(AssertionError, match="ResourceWarning: unclosed"):
+        shop.manage("shell", "-v0", "-c", code, new_python=new_python)
+
+
+def test_reader_that_is_gone_is_noticed_as_by_python(shop):
+    codes = []
+    for new_python in False, True:
+        process = shop.start(
+            "shell", "-v0", "-c", "input(); print('lost', end='')", stdin=PIPE, new_python=new_python
+        )
+        process.stdout.close()
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        codes.append(process.wait())
+        assert b"BrokenPipeError" in process.stderr.read()
+    assert codes == [120, 120]
+
+
+@both
 @pytest.mark.parametrize("number", [SIGINT, SIGTERM, SIGKILL])
 def test_process_is_killed_and_waited_for_as_any_child(shop, new_python, number):
     process = shop.start(

@@ -1,7 +1,9 @@
 """Starts ``manage.py`` in a process that has Django imported already.
 
 The server imports Django, and what else needs no settings, once. For each request it forks a process, which does all
-that a new ``manage.py`` does after its imports: it reads its settings, sets up its apps, and ends as Python ends.
+that a new ``manage.py`` does after its imports: it reads its settings and sets up its apps. At its end it waits for its
+threads, calls what ``atexit`` knows, flushes its streams, and warns of what is left open. What Python does then, taking
+every module apart, is left out: that would copy all memory that the process shares with this server.
 
 With the argument ``set-up`` the server also sets up the apps of the shop, once. A forked process still reads its own
 settings. So its first message is a list of the settings that the apps have read until then: a process for which one of
@@ -11,6 +13,7 @@ The new process is a child of the test process, not of this server: the process 
 test process adopts orphans. So tests wait for it, kill it and miss it like any other child. That needs Linux.
 """
 
+import atexit
 import gc
 import importlib
 import json
@@ -20,8 +23,10 @@ import socket
 import struct
 import sys
 import tempfile
+import threading
 import time
 from contextlib import suppress
+from io import FileIO
 from pkgutil import walk_packages
 from typing import Any
 
@@ -172,7 +177,30 @@ def become(request: dict[str, Any], streams: list[int]) -> None:
     os.environ.update(request["env"])
     time.tzset()
     sys.argv = request["argv"]
-    runpy.run_path("manage.py", run_name="__main__")
+    try:
+        runpy.run_path("manage.py", run_name="__main__")
+    except SystemExit as exit_:
+        end(exit_.code)
+        raise
+    end(None)
+
+
+def end(code: object) -> None:
+    """End this process at once, as Python would end it; return where only Python knows how."""
+    if not isinstance(code, int | None):
+        return
+    try:
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (KeyboardInterrupt, OSError, ValueError):  # nobody reads any more, or a stream is closed
+        return
+    gc.collect()
+    for each in gc.get_objects():  # none that is older than this process: those are frozen
+        if isinstance(each, FileIO) and not each.closed and each.fileno() > 2:
+            os.write(2, f"ResourceWarning: unclosed {each!r}\n".encode())
+    os._exit((code or 0) & 0xFF)
 
 
 if __name__ == "__main__":
