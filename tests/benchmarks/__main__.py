@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="small sizes: does all of it work?")
     parser.add_argument("--megabytes", type=int, help="of the databases; MariaDB has half of it")
     parser.add_argument(
-        "--python", default=next(filter(shutil.which, PYTHONS), None), help="the Python of all packages"
+        "--python", default=next(filter(runs, PYTHONS), None), help="the Python of all packages"
     )
     parser.add_argument(
         "--write", action="store_true", help=f"write the table to {PAGE.relative_to(REPOSITORY)}"
@@ -78,6 +78,11 @@ def machine(options: argparse.Namespace, environments: Environments, load: float
         f"{datetime.now(UTC):%Y-%m-%d}; {os.cpu_count()} processors ({model}), {memory:.0f} GiB; {'; '.join(versions)}. "
         f"Medians of {options.rounds} rounds. Load of the machine before and after: {load:.1f} and {os.getloadavg()[0]:.1f}."
     )
+
+
+def runs(name: str) -> bool:
+    """Whether a Python is there and runs: a shim of pyenv refuses versions that it was not told to use."""
+    return said(name, "--version").startswith("Python")
 
 
 def said(*argv: str) -> str:
