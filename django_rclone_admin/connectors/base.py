@@ -15,13 +15,10 @@ from ..core.command import Command, find_program
 from ..core.control import Control
 from ..core.findings import Finding
 from ..core.transfer import CommandSink, CommandSource, Sink, Source
-from ..exceptions import NotChecked, UsageError, gettext_noop
+from ..exceptions import NotChecked, gettext_noop
 from .examiners import TROUBLE, Examiner
+from .options import OPTIONS, check_options, text_list
 from .places import Places
-
-OPTIONS = frozenset(
-    {"EXCLUDE_TABLES", "SCHEMAS", "DUMP_ARGS", "RESTORE_ARGS", "BIN_DIR", "ENV", "CONNECTION"}
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,14 +79,7 @@ class Connector:
     ) -> None:
         self.alias = alias
         self.options = options or {}
-        if unknown := set(self.options) - self.known_options:
-            raise UsageError(
-                gettext_noop("CONNECTOR_OPTIONS of %(database)s has an unknown key: %(key)s."),
-                hint=gettext_noop("Known keys: %(known)s."),
-                database=alias,
-                key=min(unknown),
-                known=", ".join(sorted(self.known_options)),
-            )
+        check_options(alias, self.options, self.known_options)
         self.live = database
         """The settings of the live database, which a restore writes to."""
         self.replica = {**database, **self.options.get("CONNECTION", {})}
@@ -316,12 +306,4 @@ class Connector:
 
     def list_option(self, key: str) -> list[str]:
         """Return an option that is a list."""
-        value = self.options.get(key, [])
-        if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
-            raise UsageError(
-                gettext_noop("%(key)s in CONNECTOR_OPTIONS of %(database)s must be a list of text."),
-                hint=gettext_noop('Write it as a list, also when it has one element: ["…"].'),
-                key=key,
-                database=self.alias,
-            )
-        return list(value)
+        return text_list(self.alias, self.options, key)

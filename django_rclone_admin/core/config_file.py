@@ -17,6 +17,11 @@ def remote_name(remote: str) -> str | None:
     return match[1].strip() if match else None
 
 
+def local_folder(remote: str) -> Path | None:
+    """Return the folder of this machine that a remote is by its spelling; ``None`` for all others."""
+    return None if remote_name(remote) is not None or remote.startswith(":") else Path(remote)
+
+
 def is_configured(name: str, env: Mapping[str, str], files: Iterable[Path]) -> bool | None:
     """Whether a remote is defined by a variable, or in the first of these files that exists.
 

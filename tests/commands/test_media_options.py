@@ -47,3 +47,32 @@ def test_label_and_full_comparison_are_options_of_a_backup(media_site, capsys):
     assert json.loads(capsys.readouterr().out)["label"] == "before the move"
     assert api.list_media()[0].manifest.label == "before the move"
     assert "it was asked for" in BackupRun.objects.latest("created_at").log
+
+
+@pytest.mark.parametrize(
+    "where", ["backups in media", "media in the mirror", "media in the versions", "link"]
+)
+def test_backups_among_the_media_files_are_refused_in_our_own_words(media_site, where):
+    place = media_site.folder.parent
+    remote = place / "backups"
+    if where == "backups in media":
+        remote = media_site.folder / "backups"
+    elif where == "link":
+        remote.symlink_to(media_site.folder, target_is_directory=True)
+    else:
+        inside = "media" if where == "media in the mirror" else "media-versions/files"
+        media_site.settings.MEDIA_ROOT = str(remote / inside)
+        (remote / inside).mkdir(parents=True)
+    media_site.settings.DJANGO_RCLONE = media_site.settings.DJANGO_RCLONE | {"REMOTE": str(remote)}
+    for arguments in (["mediabackup"], ["mediabackup", "--dry-run"]):
+        with pytest.raises(CommandError, match="The media files are among the backups") as caught:
+            call_command(*arguments, verbosity=0)
+        assert caught.value.returncode == 2
+
+
+def test_media_files_beside_the_mirror_are_backed_up(media_site):
+    media_site.settings.DJANGO_RCLONE = media_site.settings.DJANGO_RCLONE | {
+        "REMOTE": str(media_site.folder.parent)
+    }
+    call_command("mediabackup", verbosity=0)
+    assert (media_site.folder.parent / "media" / "always").read_bytes() == b"there"

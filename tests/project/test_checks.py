@@ -7,6 +7,7 @@ from django.core.checks import run_checks
 from django.db import connections
 
 from django_rclone_admin.core import config_file
+from django_rclone_admin.models import Backup
 
 
 def ids() -> list[str]:
@@ -49,7 +50,6 @@ def test_remote_that_rclone_does_not_know_is_a_warning(site, remote):
     [
         {"REMOTE": ":memory:x"},
         {"REMOTE": ":sftp,host=a:b"},
-        {"REMOTE": "./relative:folder"},
         {"REMOTE": "/srv/a:b"},
         {"REMOTE": "vault:x", "RCLONE_ENV": {"RCLONE_CONFIG_VAULT_TYPE": "memory"}},
         {"REMOTE": "my-vault:x", "RCLONE_ENV": {"RCLONE_CONFIG_MY_VAULT_TYPE": "memory"}},
@@ -71,6 +71,42 @@ def test_remote_in_the_configuration_file_is_known(site, where):
     assert site(REMOTE="vaults:x", **config) == ["W002"]
     file.write_text("# Encrypted rclone configuration File\n\nRCLONE_ENCRYPT_V0:\nabc")
     assert site(REMOTE="vaults:x", **config) == []
+
+
+@pytest.mark.parametrize("remote", ["./relative:folder", "../x", "folder", "~/backups"])
+def test_remote_that_depends_on_the_current_folder_is_a_warning(site, remote):
+    assert site(REMOTE=remote) == ["W006"]
+
+
+@pytest.mark.parametrize("key", ["MEDIA_ROOT", "STATIC_ROOT"])
+def test_remote_that_a_web_server_publishes_is_a_warning(site, settings, key):
+    setattr(settings, key, site.home / "public")
+    assert site(REMOTE=str(site.home / "public" / "backups")) == ["W009"]
+    assert site(REMOTE=site.home / "public") == ["W009"]
+    assert site(REMOTE=str(site.home / "public-not")) == []
+    assert site(REMOTE=str(site.home)) == []
+
+
+@pytest.mark.parametrize("program", ["folder", "text"])
+def test_rclone_that_is_no_program_is_a_warning(site, program):
+    (site.home / "folder").mkdir()
+    (site.home / "text").write_text("x")
+    assert site(RCLONE_BINARY=str(site.home / program)) == ["W001"]
+
+
+def test_model_without_a_table_is_no_matter_of_the_database():
+    """MySQL would warn of the length of its key at each ``migrate``."""
+    connection = connections["default"]
+
+    class Complains:
+        def check_field(self, field, **kwargs):
+            return [Warning(str(field))]
+
+    original, connection.validation = connection.validation, Complains()
+    try:
+        assert Backup.check(databases=["default"]) == []
+    finally:
+        connection.validation = original
 
 
 def test_database_without_a_connector_is_a_warning(site):

@@ -345,7 +345,7 @@ def literal(node: ast.expr) -> Any:
         return dict(zip(keys, map(literal, node.values), strict=True))
     if isinstance(node, ast.List):
         return [literal(each) for each in node.elts]
-    return "text" if isinstance(node, ast.Call | ast.Name) else ast.literal_eval(node)
+    return "text" if isinstance(node, ast.Call | ast.Name | ast.BinOp) else ast.literal_eval(node)
 
 
 def commands_shown(text: str) -> Iterator[tuple[str, set[str]]]:

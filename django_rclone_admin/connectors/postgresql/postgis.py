@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from ...core.programs import run
 from ...exceptions import ProgramFailed, gettext_noop
-from ..base import OPTIONS
+from ..options import OPTIONS
 from .connector import PgDumpConnector
 from .libpq import quote
 from .server import Server
@@ -88,7 +88,7 @@ class PgDumpGisConnector(PgDumpConnector):
         settings = {
             **self.live,
             "USER": str(self.options["ADMIN_USER"]),
-            "PASSWORD": str(self.options.get("ADMIN_PASSWORD", "")),
+            "PASSWORD": str(self.options.get("ADMIN_PASSWORD") or ""),
         }
         arguments = [f"--command={statement}" for statement in statements]
         done = run(self.psql(database, *arguments, settings=settings), timeout=SECONDS)

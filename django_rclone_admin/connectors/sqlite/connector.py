@@ -17,7 +17,8 @@ from ...core.control import Control
 from ...core.findings import Finding
 from ...core.transfer import Sink, Source
 from ...exceptions import RestoreRefused, UsageError, WrongFormat, gettext_noop
-from ..base import OPTIONS, Connector, Contents, Facts
+from ..base import Connector, Contents, Facts
+from ..options import OPTIONS
 from . import examination, integrity
 from .copying import Copier
 from .examiner import Examiner
