@@ -217,13 +217,14 @@ def _undo_run(database: str, origin: Origin) -> tuple[BackupRun, Callable[[Job],
 def _newest_safety_backup(database: str, last: BackupRun | None) -> StoredObject:
     """Return the safety backup of the last restore, from the remote alone.
 
-    A new server lacks the history, but the remote has the backup. Where a history exists, an older safety backup would
-    be wrong.
+    A new server lacks the history, but the remote has the backup. Where the history has a restore that took effect, an
+    older safety backup would be wrong. That of a restore that changed nothing is always wrong.
 
     :raises BackupNotFound: there is nothing to undo.
     """
+    unneeded = undo.unneeded_safety_backups(database)
     for each in [] if last else list_backups(database):
-        if each.is_safety and each.state is State.COMPLETE:
+        if each.is_safety and each.state is State.COMPLETE and each.path not in unneeded:
             return each
     raise BackupNotFound(
         gettext_noop("There is nothing to undo for “%(database)s”."),

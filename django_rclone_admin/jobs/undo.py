@@ -52,6 +52,14 @@ def last_restore(alias: str) -> BackupRun | None:
     return next((run for run in runs if _has_happened(run)), None)
 
 
+def unneeded_safety_backups(alias: str) -> set[str]:
+    """Return the paths of the safety backups of restores that changed nothing, by the history."""
+    if not history.has_table():
+        return set()
+    runs = BackupRun.objects.filter(database=alias, kind=Kind.DB_RESTORE).exclude(status__in=ACTIVE)
+    return {UndoNotes.from_run(run).safety for run in runs.defer("log") if not _has_happened(run)}
+
+
 def _has_happened(run: BackupRun) -> bool:
     """Whether a restore took effect. If its process died, the server is asked where that is possible."""
     if run.status == Status.SUCCEEDED:

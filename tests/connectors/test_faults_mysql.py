@@ -110,7 +110,15 @@ def test_user_who_may_not_create_a_schema_is_told_what_to_do(changed_mysql_shop,
         result = restore(changed_mysql_shop)
         assert_failed(result, "may not create the schema")
     assert "--strategy in_place" in result.err
-    assert f"GRANT ALL ON `{name.replace('_', chr(92) + '_')}\\_dra\\_%`" in result.err
+    grant = f"GRANT ALL ON `{name.replace('_', chr(92) + '_')}\\_dra\\_%`"
+    assert grant in result.err
+    opened = changed_mysql_shop.manage("openbackup")
+    assert_failed(opened, "may not create the schema")
+    assert grant in opened.err
+    with nothing_changes(changed_mysql_shop):  # the failed restore has nothing to undo
+        assert_failed(
+            changed_mysql_shop.manage("dbrestore", "--noinput", "--undo"), "There is nothing to undo"
+        )
 
 
 def test_nothing_changes_where_we_may_not_put_back_what_belongs_to_another(changed_mysql_shop, mysql_server):

@@ -110,6 +110,30 @@ def test_undo_is_refused_where_nothing_was_kept(shop):
         assert_failed(shop.manage(*UNDO), "There is nothing to undo for “default”")
 
 
+def test_undo_passes_over_the_safety_backup_of_a_restore_that_changed_nothing(shop, make_shop):
+    back_up_and_change(shop)
+    changed = shop.rows()
+    succeed(shop, *RESTORE)
+    shop.execute("UPDATE shop_product SET price = price + 5")
+    succeed(shop, "dbbackup")
+    newest = max(name for name in shop.remote.names("db") if name.endswith(".zst"))
+    shop.remote.write(newest, b"x" * len(shop.remote.read(newest)))
+    new = make_shop("sqlite", shop.remote)
+    assert new.manage(*RESTORE, "--input-path", newest).code == 1  # after its own safety backup
+    succeed(new, *UNDO)  # the restore on the server that is gone
+    assert new.rows() == changed
+
+
+def test_failed_restore_has_nothing_to_undo(shop):
+    succeed(shop, "dbbackup")
+    [name] = [name for name in shop.remote.names("db") if name.endswith(".zst")]
+    shop.remote.write(name, b"x" * len(shop.remote.read(name)))
+    assert shop.manage(*RESTORE, "--input-path", name).code == 1
+    shop.execute("UPDATE shop_product SET price = price + 1")  # written since
+    with nothing_changes(shop):
+        assert_failed(shop.manage(*UNDO), "There is nothing to undo for “default”")
+
+
 def test_restore_does_not_begin_without_its_safety_backup(shop, rclone_binary, tmp_path):
     from tests.support import programs
 

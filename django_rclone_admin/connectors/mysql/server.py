@@ -63,10 +63,10 @@ class Server:
         :raises ProgramFailed: the server refuses the connection or does not answer.
         """
         connection = connections.create_connection(self._connector.alias)
-        connection.settings_dict = {**connection.settings_dict, **(self._settings or {})}
+        settings = {**connection.settings_dict, **(self._settings or {})}
         # Older versions of Django use a utf8 without four-byte characters; a definition may contain some.
-        options = {**connection.settings_dict.get("OPTIONS", {}), "charset": "utf8mb4", "local_infile": False}
-        connection.settings_dict = {**connection.settings_dict, "AUTOCOMMIT": True, "OPTIONS": options}
+        options = {**settings.get("OPTIONS", {}), "charset": "utf8mb4", "local_infile": False}
+        connection.settings_dict = {**settings, "AUTOCOMMIT": True, "OPTIONS": options}
         try:
             with connection.cursor() as cursor:
                 _allow_one_statement(connection.connection)
@@ -120,20 +120,23 @@ class Server:
                 if error.args[0] not in NOT_ALLOWED:
                     raise
                 raise RestoreRefused(
-                    gettext_noop(
-                        "The database user may not create the schema that a restore is loaded into first."
-                    ),
+                    gettext_noop("The database user may not create the schema for the backup."),
                     hint=gettext_noop(
-                        "Nothing was changed. Run GRANT ALL ON `%(pattern)s`.* for it, or use "
+                        "Nothing was changed. Run GRANT ALL ON `%(pattern)s`.* for it. A restore can also use "
                         "“--strategy in_place”, which is not all-or-nothing."
                     ),
                     pattern=grant_pattern(schema),
+                    reason=" ".join(map(str, error.args)),
                 ) from error
 
     def drop(self, schema: str) -> None:
         """Drop a schema with all its objects."""
         with self.cursor() as cursor:
-            cursor.execute(f"DROP DATABASE IF EXISTS {quote(schema)}")
+            try:
+                cursor.execute(f"DROP DATABASE IF EXISTS {quote(schema)}")
+            except DatabaseError as error:  # without rights on it, even a missing schema can't be dropped
+                if error.args[0] not in NOT_ALLOWED or self.matching(re.escape(schema)):
+                    raise
 
     def tables(self, cursor: Any, schema: str) -> list[str]:
         """Return the tables of a schema, without this package's and without views."""
