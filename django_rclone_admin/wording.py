@@ -121,6 +121,13 @@ def size(count: int | None) -> str:
     return "–" if count is None else filesizeformat(count).replace("\xa0", " ")
 
 
+def removed(count: int) -> str:
+    """Say how many backups a clean-up has removed."""
+    return ngettext("Removed %(count)d old backup.", "Removed %(count)d old backups.", count) % {
+        "count": count
+    }
+
+
 def files(count: int | None) -> str:
     """Return a number of files in words."""
     if count is None:

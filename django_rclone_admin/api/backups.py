@@ -186,4 +186,4 @@ def _require_backups(database: str) -> None:
 
 def _backup_run(database: str, label: str, origin: Origin) -> BackupRun:
     get_connector(database)
-    return BackupRun(kind=Kind.DB_BACKUP, database=database, label=label, **origin.as_fields())
+    return BackupRun(kind=Kind.DB_BACKUP, database=database, **origin.as_fields(label))

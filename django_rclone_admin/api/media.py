@@ -172,7 +172,7 @@ def _undo_run(kept: Kept, origin: Origin) -> BackupRun:
 
 
 def _run(kind: str, label: str, origin: Origin) -> BackupRun:
-    return BackupRun(kind=kind, label=label, **origin.as_fields())
+    return BackupRun(kind=kind, **origin.as_fields(label))
 
 
 def _restore_run(name: str | None, exact: bool, files: Sequence[str] | None, origin: Origin) -> BackupRun:

@@ -36,6 +36,13 @@ PROBLEMS: tuple[tuple[str, type[RemoteError], str], ...] = (
         gettext_noop("The remote denied access: %(output)s"),
     ),
     (
+        r"password not set in config file|is it obscured",
+        RemoteDenied,
+        gettext_noop(
+            "A passphrase of the remote is missing, or is not what “rclone obscure” prints: %(output)s"
+        ),
+    ),
+    (
         (
             r"access ?denied|forbidden|unauthori[sz]ed|unable to authenticate|ssh-agent|invalidaccesskey|signaturedoesnotmatch|"
             r"permission denied|not permitted|read[ -]only file ?system|method not allowed|invalid credentials|\b401\b|\b403\b|"

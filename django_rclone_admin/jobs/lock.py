@@ -8,6 +8,7 @@ import socket
 import time
 import uuid
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TypeVar
 
 from django.db import IntegrityError, OperationalError, transaction
@@ -100,10 +101,13 @@ def begin(run: BackupRun, *, recorded: bool) -> None:
     :raises RunInProgress: another run is active on its database.
     """
     run.status, run.host, run.pid = Status.RUNNING, socket.gethostname(), os.getpid()
+    # A restore into an empty database is recorded when it has created the table.
+    lasted = clock.now() - run.started_at if run.started_at else timedelta()
     run.started_at = run.started_at or clock.now()
     if recorded:
         run.identity = _identity()
-        run.created_at = run.started_at = run.heartbeat_at = beats.now(database())
+        run.heartbeat_at = beats.now(database())
+        run.created_at = run.started_at = run.heartbeat_at - lasted
         claim(run, wait=True)
 
 

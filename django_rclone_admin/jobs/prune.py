@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from .. import clock
+from .. import clock, wording
 from ..conf import get_settings
 from ..core.catalog import StoredObject
 from ..core.retention import Decision, decide
@@ -46,7 +46,7 @@ class Pruning:
         self.decisions = decide_by_settings(mine, self._made)
         count = self._remove(job)
         sweep_records(job, job.catalog, entries)
-        return _("Removed %(count)d backups.") % {"count": count}
+        return wording.removed(count)
 
     def _remove(self, job: Job) -> int:
         """Remove the backups that are not kept, and return their number."""

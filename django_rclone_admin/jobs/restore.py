@@ -186,8 +186,9 @@ def back_up_first(job: Job, connector: Connector) -> None:
         kind=Kind.DB_BACKUP,
         status=Status.RUNNING,
         database=job.run.database,
-        **Origin(trigger=Trigger.SAFETY, requested_by=job.run.requested_by).as_fields(),
-        label=_("before the restore of %(name)s") % {"name": Path(job.run.path).name or _("a file")},
+        **Origin(trigger=Trigger.SAFETY, requested_by=job.run.requested_by).as_fields(
+            _("before the restore of %(name)s") % {"name": Path(job.run.path).name or _("a file")}
+        ),
     )
     lock.begin(run, recorded=job.recorded)
     carry_out(run, back_up, control=job.control)

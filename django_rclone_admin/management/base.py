@@ -19,6 +19,7 @@ from ..api import Progress
 from ..exceptions import BackupError, Cancelled, UsageError, gettext_noop
 from ..models import BackupRun, Origin, Trigger
 from ..notifications import finish_before_exit
+from .encoding import accept_every_character
 from .help import HelpFormatter, epilog, exit_codes
 
 
@@ -62,6 +63,7 @@ class Command(BaseCommand):
         raise NotImplementedError
 
     def run_from_argv(self, argv: list[str]) -> None:
+        accept_every_character()
         try:
             super().run_from_argv(argv)
         finally:
@@ -95,12 +97,12 @@ class Command(BaseCommand):
 
     def print_json(self, document: object) -> None:
         """Print the JSON document."""
-        self.stdout.write(json.dumps(document, ensure_ascii=False))
+        self.stdout.write(_as_json(document))
 
     def fail(self, sentence: str, hint: str, *, code: int) -> None:
         """End with one sentence and a hint."""
         if self.as_json:
-            self.stdout.write(json.dumps({"error": sentence, "hint": hint}, ensure_ascii=False))
+            self.print_json({"error": sentence, "hint": hint})
         text = _("%(sentence)s\nHint: %(hint)s") % {"sentence": sentence, "hint": hint} if hint else sentence
         raise CommandError(text, returncode=code)
 
@@ -150,6 +152,16 @@ class Command(BaseCommand):
             )
         if answer.strip().lower() not in ("y", "yes"):
             raise Cancelled(gettext_noop("Cancelled."))
+
+
+def _as_json(document: object) -> str:
+    """Return a document in characters that standard output can print."""
+    text = json.dumps(document, ensure_ascii=False)
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(document)
+    return text
 
 
 def add_noinput(parser: CommandParser) -> None:

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy, pgettext_lazy
 from .. import clock
 from ..conf import get_settings
 from ..core.identity import Identity
+from ..core.printable import printable
 from . import beats
 from .fields import AwareDateTimeField
 
@@ -67,6 +68,8 @@ class Trigger(models.TextChoices):
 
 USER_LENGTH = 150
 """Characters of a user name that a run stores: the limit of Django's own users. An e-mail address may be longer."""
+LABEL_LENGTH = 200
+"""Characters of a label that a run stores."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,9 +86,13 @@ class Origin:
         """Return the origin of a run, for further runs that it starts."""
         return cls(trigger=run.trigger, requested_by=run.requested_by)
 
-    def as_fields(self) -> dict[str, Any]:
-        """Return the origin as fields of a run."""
-        return {"trigger": self.trigger, "requested_by": self.requested_by[:USER_LENGTH]}
+    def as_fields(self, label: str = "") -> dict[str, Any]:
+        """Return the origin, and a label, as fields of a run: what a person has typed never prevents a backup."""
+        return {
+            "trigger": self.trigger,
+            "requested_by": printable(self.requested_by)[:USER_LENGTH],
+            "label": printable(label)[:LABEL_LENGTH],
+        }
 
 
 API = Origin()
@@ -134,7 +141,7 @@ class BackupRun(models.Model):
         blank=True,
         help_text=gettext_lazy("Of the backup, relative to the remote."),
     )
-    label = models.CharField(gettext_lazy("label"), max_length=200, blank=True)
+    label = models.CharField(gettext_lazy("label"), max_length=LABEL_LENGTH, blank=True)
     trigger = models.CharField(
         gettext_lazy("started from"), max_length=20, choices=Trigger.choices, default=Trigger.API
     )

@@ -22,6 +22,8 @@ VERDICTS = {
     Level.CRITICAL: gettext_lazy("at risk"),
     Level.UNKNOWN: gettext_lazy("not known"),
 }
+OF_ONE = {**VERDICTS, Level.WARNING: gettext_lazy("needs attention")}
+"""The verdict on one database or the media files."""
 
 
 def about_changes(problems: Sequence[Problem], over: Sequence[Over], health: Health | None) -> Message:
@@ -122,7 +124,7 @@ def _part(part: DatabaseHealth) -> list[str]:
         (_("Next"), wording.time(facts.next_run_at) if facts.next_run_at else _("not scheduled")),
         (_("What to do"), part.findings[0].hint if part.findings else _("nothing")),
     ]
-    title = f"{part.name}{f' ({part.vendor})' if part.vendor else ''}: {VERDICTS[part.level]}"
+    title = f"{part.name}{f' ({part.vendor})' if part.vendor else ''}: {OF_ONE[part.level]}"
     reasons = [each.sentence for each in part.findings]
     return [title, *(f"  {reason}" for reason in reasons), *(f"  {name}: {value}" for name, value in rows)]
 

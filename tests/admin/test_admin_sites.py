@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.contrib.admin.utils import quote
 
-from django_rclone_admin.models import BackupRun, Kind, Status
+from django_rclone_admin.models import BackupRun, Kind, OpenedBackup, Status
 
 pytestmark = [
     pytest.mark.django_db(databases=["default", "analytics"], transaction=True),
@@ -47,6 +47,19 @@ def test_pages_lead_nowhere_else(admin_client, path):
         assert response.status_code == 200, page
         ours = {each for each in addresses(response) if not each.startswith("/static/")}
         assert {each for each in ours if not each.startswith("/control/")} <= {"/"}, page
+
+
+def test_site_that_does_not_register_opened_backups_has_no_link_to_them(admin_client, path):
+    now = datetime.now(UTC)
+    run = BackupRun.objects.create(kind=Kind.OPEN, status=Status.SUCCEEDED, database="default", path=path)
+    OpenedBackup.objects.create(
+        id=run.pk, path=path, database="default", server="default", vendor="SQLite", place="/nowhere/x",
+        opened_at=now, expires_at=now + timedelta(hours=1), taken_at=now, rows={},
+    )  # fmt: skip
+    for page in (LIST, f"{RUNS}{run.pk}/change/", f"{RUNS}{run.pk}/progress/"):
+        response = admin_client.get(page)
+        assert response.status_code in (200, 286), page  # 286 ends the polling of a run that has ended
+        assert b"openedbackup" not in response.content
 
 
 def test_redirects_lead_nowhere_else(admin_client, path):

@@ -10,6 +10,8 @@ from threading import Timer
 
 import pytest
 
+from django_rclone_admin.jobs import lock
+from django_rclone_admin.models import BackupRun, Kind
 from tests.support import programs
 from tests.support.commands import done
 from tests.support.faults import assert_failed
@@ -143,3 +145,13 @@ def test_backups_that_the_date_format_can_not_tell_apart_both_come_back(make_sho
     for name, wanted in zip(names, reversed(states), strict=True):
         assert shop.manage("dbrestore", "--noinput", "--input-path", name).code == 0
         assert shop.rows() == wanted
+
+
+@pytest.mark.django_db
+def test_run_that_is_recorded_late_keeps_its_duration():
+    """A restore into an empty database is recorded when it has created the table."""
+    run = BackupRun(kind=Kind.DB_RESTORE, database="default")
+    lock.begin(run, recorded=False)
+    run.started_at -= timedelta(hours=1)
+    lock.begin(run, recorded=True)
+    assert timedelta(minutes=59) < run.heartbeat_at - run.started_at < timedelta(minutes=61)

@@ -312,6 +312,12 @@ def test_json_and_dry_run_say_what_is_due_and_change_nothing(now):
     assert due.last_pass() == TWO + MINUTE
 
 
+def test_preview_without_a_schedule_says_so(now):
+    out = StringIO()
+    call_command("runschedules", dry_run=True, stdout=out)
+    assert "There are no schedules." in out.getvalue()
+
+
 def test_options_that_exclude_each_other_are_refused(now):
     for other in "dry_run", "json":
         with pytest.raises(CommandError) as raised:

@@ -1,4 +1,3 @@
-import json
 import sys
 from typing import Any, NoReturn
 
@@ -80,6 +79,8 @@ class Command(BaseCommand):
     def fail(self, sentence: str, hint: str, *, code: int) -> NoReturn:
         """Report an unknown state on the line that monitors read."""
         document = {"status": "fail", "level": "unknown", "error": sentence, "hint": hint}
-        words = first_words("UNKNOWN", f"{sentence} {hint}")
-        self.stdout.write(json.dumps(document, ensure_ascii=False) if self.as_json else words)
+        if self.as_json:
+            self.print_json(document)
+        else:
+            self.stdout.write(first_words("UNKNOWN", f"{sentence} {hint}"))
         sys.exit(UNKNOWN)

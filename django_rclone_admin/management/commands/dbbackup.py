@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
 
-from ... import api
+from ... import api, wording
 from ...exceptions import BackupError, Stopped, UsageError, gettext_noop
 from ...models import BackupRun
 from ..base import Command as BaseCommand
@@ -82,9 +82,7 @@ class Command(BaseCommand):
         self.report(run)
         if options["clean"]:
             decisions = api.prune(database, made=[run.path], origin=requester)
-            self.say(
-                _("Removed %(count)d old backups.") % {"count": sum(not each.keep for each in decisions)}
-            )
+            self.say(wording.removed(sum(not each.keep for each in decisions)))
         return run
 
     def _name_others(self, databases: list[str]) -> None:

@@ -3,7 +3,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
 
-from ... import api
+from ... import api, wording
 from ..base import Command as BaseCommand
 from ..base import origin, refuse_together
 
@@ -50,9 +50,7 @@ class Command(BaseCommand):
         self.report(run)
         if options["clean"]:
             decisions = api.prune_media(made=[run.path], origin=requester)
-            self.say(
-                _("Removed %(count)d old backups.") % {"count": sum(not each.keep for each in decisions)}
-            )
+            self.say(wording.removed(sum(not each.keep for each in decisions)))
         return run.as_dict()
 
     def _compare(self) -> object:

@@ -39,7 +39,10 @@ class Command(BaseCommand):
         refuse_together(options, "loop", "json")
         _require_table()
         if options["dry_run"]:
-            return [self._preview(each) for each in previews()]
+            shown = [self._preview(each) for each in previews()]
+            if not shown:
+                self.say(_("There are no schedules. Make one in the admin, below “Schedules”."))
+            return shown
         if options["loop"]:
             self.say(_("Waiting for the times of the schedules."))
             Loop(self._print_outcome, self._complain).run()
