@@ -83,7 +83,7 @@ def problems_of_notify(notify: Mapping[str, Any], aliases: Iterable[str]) -> lis
             found += _problems_of_ping(value, {*aliases, MEDIA})
         elif key == "sentry":
             if value is not None and not isinstance(value, bool):
-                found.append(_wrong(key, "It must be True, False or None."))
+                found.append(_wrong(key, "It must be True or False, or None."))
         else:
             known = ["events", "email", "urls", "ping_url", "sentry"]
             found.append((f"NOTIFY has an unknown key “{key}”.", suggestion(key, known, what="keys")))
