@@ -112,12 +112,12 @@ def with_manifests(objects: list[StoredObject]) -> list[StoredObject]:
     Long manifests come without their lists; see :func:`with_lists`.
     """
     known = _manifests.setdefault(cache_key("manifests"), {})
+    judged = _judged.setdefault(cache_key("judged"), {})
     if any(each.has_manifest and each.path not in known for each in objects):
         with only_one(cache_key("manifests")):
-            unread = [each for each in objects if each.has_manifest and each.path not in known]
-            read = inspect(get_catalogs(timeout=PAGE_TIMEOUT), unread, thin=True)
-            known.update({each.path: each.manifest for each in read})
-    judged = _judged.setdefault(cache_key("judged"), {})
+            unread = {each.path: each for each in objects if each.has_manifest and each.path not in known}
+            for each in inspect(get_catalogs(timeout=PAGE_TIMEOUT), [*unread.values()], thin=True):
+                known[each.path], judged[each.path] = each.manifest, (unread[each.path], each)
     found = []
     for each in objects:
         if each.has_manifest and each.manifest is None:

@@ -135,6 +135,8 @@ LISTS = {
     "warnings": list,
 }
 """The fields that may be long, with their empty value."""
+NAMES = tuple(name for name in LISTS if name != "rows")
+"""The lists of names, or their dictionaries by kind."""
 COUNTS = ("size", "raw_size", "files", "files_size", "trusted")
 OWN = {"name", "taken_at", "finished_at", "sha256", "run", *COUNTS}
 """The fields that differ in every manifest."""
@@ -154,21 +156,28 @@ def _check(values: dict[str, Any]) -> dict[str, Any]:
             value = values[name]
             if kind is datetime:
                 value = _aware(datetime.fromisoformat(value))
-            if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            # JSON's types are exact, so a bool is no int here.
+            if type(value) is not kind and not (isinstance(kind, tuple) and type(value) in kind):
                 raise TypeError(name)
             known[name] = value
-    for key in LISTS.keys() - {"rows"}:
+    for key in NAMES:
         _check_names(known.get(key))
-    if not all(type(count) is int and 0 <= count < LIMIT for count in known.get("rows", {}).values()):
-        raise ValueError("rows")
-    if not all(0 <= (known.get(key) or 0) < LIMIT for key in COUNTS):
-        raise ValueError("size")
+    _check_counts(known)
     return known
+
+
+def _check_counts(known: dict[str, Any]) -> None:
+    for count in known.get("rows", {}).values():
+        if type(count) is not int or not 0 <= count < LIMIT:
+            raise ValueError("rows")
+    for key in COUNTS:
+        if not 0 <= (known.get(key) or 0) < LIMIT:
+            raise ValueError(key)
 
 
 def _check_names(found: dict[str, Any] | list[Any] | None) -> None:
     for names in found.values() if isinstance(found, dict) else (found or [],):
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        if not isinstance(names, list) or not {*map(type, names)} <= {str}:
             raise TypeError("names")
 
 

@@ -72,8 +72,8 @@ def tuples_of(query: Query, names: Sequence[str]) -> list[tuple[Any, ...]]:
         objects = _knowing(asked, limited(query, objects))
     if not asked.isdisjoint(LISTS):
         objects = with_lists(objects)
-    gets = [getter(field) for field in fields]
-    tuples = [tuple(get(each) for get in gets) for each in objects]
+    columns = [map(getter(field), objects) for field in fields]
+    tuples = list(zip(*columns, strict=True))
     return limited(query, list(dict.fromkeys(tuples))) if query.distinct else tuples
 
 

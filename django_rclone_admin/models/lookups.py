@@ -127,8 +127,19 @@ def condition(node: Any, subquery: Subquery) -> Test:
         return tests[0]
     # As in SQL, a tree without conditions matches everything.
     every = node.connector == "AND" or not tests
-    combine = all if every else any
-    return lambda stored: combine(test(stored) for test in tests) != node.negated
+    return _combined(tests, every=every, is_negated=node.negated)
+
+
+def _combined(tests: Sequence[Test], *, every: bool, is_negated: bool) -> Test:
+    """Return the test whether every one of these holds, or any. Without a generator, which would cost more than they do."""
+
+    def test(stored: StoredObject) -> bool:
+        for each in tests:
+            if each(stored) != every:
+                return every == is_negated
+        return every != is_negated
+
+    return test
 
 
 def _comparison(lookup: Any, subquery: Subquery) -> Test:
@@ -282,6 +293,11 @@ def truncate(time: datetime, kind: str) -> datetime:
         raise ValueError(f"“kind” must be one of {', '.join(UNITS)}.")
     if kind == "week":
         time, kind = time - timedelta(days=time.weekday()), "day"
+    return time.replace(microsecond=0, **_smaller(kind))  # type: ignore[arg-type]
+
+
+@functools.cache
+def _smaller(kind: str) -> dict[str, int]:
+    """Return the units below another one, each with its first value."""
     units = [unit for unit in UNITS if unit != "week"]
-    cleared = {unit: 1 if unit in ("month", "day") else 0 for unit in units[units.index(kind) + 1 :]}
-    return time.replace(microsecond=0, **cleared)  # type: ignore[arg-type]
+    return {unit: 1 if unit in ("month", "day") else 0 for unit in units[units.index(kind) + 1 :]}
