@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ..core.transfer import Sink
 
@@ -25,6 +25,17 @@ class Examiner(Sink, Protocol):
     @property
     def rows(self) -> dict[str, int | None]:
         """After ``commit``: the rows of each table in the dump; ``None`` for a table without rows of its own."""
+
+
+@runtime_checkable
+class Sharing(Sink, Protocol):
+    """A loader that would parse the dump like an examiner: one parse can serve both."""
+
+    def examiner(self) -> Examiner:
+        """Return an examiner that parses the dump for this loader, too. It receives all bytes before this loader does.
+
+        The loader may end before it.
+        """
 
 
 class Nowhere:

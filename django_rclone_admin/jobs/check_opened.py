@@ -23,60 +23,105 @@ from ..exceptions import (
     gettext_noop,
 )
 from .check_site import check_site
-from .check_stored import refuse_other_rows, shown
+from .check_stored import Examination, refuse_other_rows, shown
 from .checking import FAILURES, Check
 from .facts import ask
-from .opening import opened_in
+from .opening import Stream, opened_in
+
+ATTEMPTS = 2
+"""How often a backup is restored before a failure counts."""
+EXPECTED = (RestoreRefused, UsageError, ProgramMissing, ProgramFailed, DatabaseError, *FAILURES)
+"""Errors of opening a backup that are results of the check. All others interrupt it."""
 
 
-def check_opened(check: Check) -> None:
-    """Open the backup and check it up to the requested level."""
+def check_opened(check: Check, opening: Opening) -> None:
+    """Check the opened backup up to the requested level."""
     if not check.begin(Level.RESTORE):
         return
     connector = get_connector(check.backup.database)
-    with ExitStack() as stack:
-        alias = _open(check, connector, stack)
-        check.job.stage(_("Counting rows"))
-        try:
-            _compare(check, connector, alias)
+    alias = opening.finish(connector)
+    check.job.stage(_("Counting rows"))
+    try:
+        _compare(check, connector, alias)
+        check.passed()
+        if check.begin(Level.SITE):
+            check.job.stage(_("Reading with the models of the site"))
+            check_site(check, connector, alias)
             check.passed()
-            if check.begin(Level.SITE):
-                check.job.stage(_("Reading with the models of the site"))
-                check_site(check, connector, alias)
-                check.passed()
-        except DatabaseError as error:
-            check.job.control.raise_if_stopped()
-            raise CheckFailed(
-                gettext_noop("A query on the restored data failed: %(reason)s"),
-                reason=" ".join(str(error).split()),
-            ) from error
+    except DatabaseError as error:
+        check.job.control.raise_if_stopped()
+        raise CheckFailed(
+            gettext_noop("A query on the restored data failed: %(reason)s"),
+            reason=" ".join(str(error).split()),
+        ) from error
 
 
-def _open(check: Check, connector: Connector, stack: ExitStack) -> str:
-    """Open the backup until the stack is closed, and return its alias.
+class Opening:
+    """Opens the backup of a check, while it is examined if possible, and closes it at the end of the block."""
 
-    :raises NotChecked: opened backups are not possible here.
-    :raises CheckFailed: it can't be restored.
-    """
-    # Its bytes and its structure have passed by now, whatever an earlier check found.
-    state = State.COMPLETE if check.backup.manifest else State.LEGACY
-    backup = dataclasses.replace(check.backup, state=state)
-    for is_last in (False, True):
+    def __init__(self, check: Check) -> None:
+        self._check = check
+        self._stack = ExitStack()
+        self._alias = ""
+        self._errors: list[Exception] = []
+        """Why it could not be opened, an error for each attempt."""
+
+    def __enter__(self) -> Opening:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    def beside(self, examination: Examination) -> None:
+        """Open the backup while it is examined.
+
+        :raises BackupError: the examination failed. Whether the backup could be opened is told by :meth:`finish`.
+        """
+        check = self._check
         try:
-            return stack.enter_context(opened_in(check.job, backup)).alias
-        except (RestoreRefused, UsageError) as error:
-            raise _not_here(error) from error
-        except ProgramMissing:
-            raise
-        except (ProgramFailed, DatabaseError, *FAILURES) as error:
+            self._open(examination.read)
+        except EXPECTED as error:
             check.job.control.raise_if_stopped()
-            if not isinstance(error, FAILURES) and _says_nothing(connector, error):
-                raise _not_here(error) from error
-            if is_last:
-                reason = " ".join(str(error).split())
-                raise CheckFailed(gettext_noop("It can't be restored: %(reason)s"), reason=reason) from error
-            check.job.note(_("Restoring it again, for it failed: %(error)s") % {"error": error})
-    raise AssertionError
+            if check.proven is Level.STRUCTURE:
+                self._errors.append(error)
+            elif isinstance(error, FAILURES):
+                raise
+        if check.proven is not Level.STRUCTURE:  # the loader has ended it; another attempt will tell why
+            examination.read()
+
+    def finish(self, connector: Connector) -> str:
+        """Return the alias of the opened backup; a failed restore is repeated once.
+
+        :raises NotChecked: opened backups are not possible here.
+        :raises CheckFailed: it can't be restored.
+        """
+        while not self._alias:
+            if self._errors:
+                self._judge(connector, self._errors[-1])
+            try:
+                self._open()
+            except EXPECTED as error:
+                self._check.job.control.raise_if_stopped()
+                self._errors.append(error)
+        return self._alias
+
+    def _open(self, stream: Stream | None = None) -> None:
+        # What an earlier check has found does not matter: the levels below pass before it is complete.
+        state = State.COMPLETE if self._check.backup.manifest else State.LEGACY
+        backup = dataclasses.replace(self._check.backup, state=state)
+        self._alias = self._stack.enter_context(opened_in(self._check.job, backup, stream)).alias
+
+    def _judge(self, connector: Connector, error: Exception) -> None:
+        """Return if another attempt makes sense after an error."""
+        if isinstance(error, ProgramMissing):
+            raise error
+        is_here = isinstance(error, RestoreRefused | UsageError)
+        if is_here or (not isinstance(error, FAILURES) and _says_nothing(connector, error)):
+            raise _not_here(error) from error
+        if len(self._errors) == ATTEMPTS:
+            reason = " ".join(str(error).split())
+            raise CheckFailed(gettext_noop("It can't be restored: %(reason)s"), reason=reason) from error
+        self._check.job.note(_("Restoring it again, for it failed: %(error)s") % {"error": error})
 
 
 def _says_nothing(connector: Connector, error: Exception) -> bool:

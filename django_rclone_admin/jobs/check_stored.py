@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from django.utils.translation import gettext as _
 
 from ..connectors.base import Connector
 from ..connectors.examiners import Examiner, Nowhere
 from ..connectors.registry import get_connector, is_database
 from ..core.check_marks import Level
-from ..core.compression import Decompressor, Meter, Stage
+from ..core.compression import Counter, Decompressor, Meter, Stage
 from ..core.manifest import Manifest
 from ..core.transfer import CommandSource, Sink, transfer
 from ..exceptions import (
@@ -21,13 +24,17 @@ from ..exceptions import (
     gettext_noop,
 )
 from .checking import Check
+from .examined_load import ExaminedLoad
 
 SHOWN = 10
 """How many names a message contains."""
 
 
-def check_stored(check: Check) -> None:
-    """Read every stored byte and, if the level requires it, let the connector read the dump."""
+def check_stored(check: Check, read: Callable[[Examination], None] | None = None) -> None:
+    """Read every stored byte and, if the level requires it, let the connector read the dump.
+
+    :param read: carries out the examination, and opens the backup from the same download.
+    """
     refuse_unreadable_manifest(check)
     if check.wanted is Level.CHECKSUM:
         if check.backup.manifest is None:
@@ -35,14 +42,11 @@ def check_stored(check: Check) -> None:
         check_bytes(check)
         return
     try:
-        _examine(check, _connector(check))
+        _examine(check, _connector(check), read or Examination.read)
     except (NotChecked, ProgramMissing):
         check_bytes(check)
         check.level = Level.STRUCTURE
         raise
-    check.level = Level.STRUCTURE
-    _compare(check)
-    check.passed()
 
 
 def refuse_unreadable_manifest(check: Check) -> None:
@@ -79,32 +83,73 @@ def check_bytes(check: Check) -> None:
         check.passed()
 
 
-def _examine(check: Check, connector: Connector) -> None:
+def _examine(check: Check, connector: Connector, read: Callable[[Examination], None]) -> None:
     """Let the connector read the dump; if it reports a problem, first check whether the bytes are unchanged.
 
     :raises BackupDamaged: the bytes have changed; or they have not, and the dump is defective.
     """
+    examination = Examination(check, connector)
     for is_last in (False, True):
-        check.job.stage(_("Reading the backup"), then=_("Checking what was read"))
-        chosen: list[Examiner] = []
-
-        def choose(head: bytes, chosen: list[Examiner] = chosen) -> Sink:
-            tables = check.backup.manifest.tables if check.backup.manifest else []
-            chosen.append(connector.examiner(head, check.job.control, tables))
-            return chosen[0]
-
         try:
-            _read(check, choose, [Decompressor()])
+            if is_last:
+                examination.read()
+            else:
+                read(examination)
         except (BackupDamaged, WrongFormat):
+            if check.level is Level.STRUCTURE:  # its bytes are unchanged, and its contents were compared
+                raise
             check_bytes(check)
             if is_last:
                 check.level = Level.STRUCTURE
                 raise
         else:
-            if check.backup.manifest:
-                check.passed()
-            _note_tables(check, chosen[0])
             return
+
+
+class Examination:
+    """Lets a connector read a dump, and compares the result with the manifest."""
+
+    def __init__(self, check: Check, connector: Connector) -> None:
+        self._check, self._connector = check, connector
+
+    def read(self, choose: Callable[[bytes], Sink] | None = None) -> None:
+        """Download the backup once for the examiner and, if there is one, for a loader.
+
+        The levels “checksum” and “structure” have passed before the loader commits.
+
+        :param choose: returns the loader for a dump that begins with these bytes.
+        :raises BackupDamaged, WrongFormat: the dump is defective, or its bytes have changed.
+        :raises BackupError, DatabaseError: the loader failed. If that was the only problem, the levels have passed.
+        """
+        check = self._check
+        if choose is None:
+            check.job.stage(_("Reading the backup"), then=_("Checking what was read"))
+        loads: list[ExaminedLoad] = []
+        raw = Counter()
+
+        def both(head: bytes) -> Sink:
+            tables = check.backup.manifest.tables if check.backup.manifest else []
+            load = ExaminedLoad(
+                partial(self._connector.examiner, head, check.job.control, tables),
+                partial(choose, head) if choose else Nowhere,
+                check.job.control,
+                examined=self._compare,
+            )
+            loads.append(load)
+            return load
+
+        _read(check, both, [Decompressor(), raw])
+        check.job.run.raw_size = raw.size
+        loads[0].raise_error()
+
+    def _compare(self, examiner: Examiner) -> None:
+        check = self._check
+        if check.backup.manifest:
+            check.passed()
+        check.level = Level.STRUCTURE
+        _note_tables(check, examiner)
+        _compare(check)
+        check.passed()
 
 
 def _read(check: Check, sink: object, stages: list[Stage]) -> None:

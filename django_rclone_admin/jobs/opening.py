@@ -6,8 +6,9 @@ import contextlib
 import socket
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 
 from django.db import DatabaseError
 from django.utils.translation import gettext as _
@@ -33,6 +34,9 @@ from .plan import refuse_incomplete, refuse_old_server, refuse_other_engine
 MOST = 10
 """The largest number of simultaneously opened backups."""
 
+Stream = Callable[[Callable[[bytes], Sink]], None]
+"""Streams a backup into the sink that is chosen by its first bytes."""
+
 
 def open_backup(job: Job, *, process: str = "", found: list[OpenedBackup] | None = None) -> str:
     """Open the run's backup for everyone, until it expires.
@@ -51,7 +55,7 @@ def open_backup(job: Job, *, process: str = "", found: list[OpenedBackup] | None
     backup = _look(job, run.path)
     opened = _new(job, backup, number=run.pk)
     opened.process = process
-    with _filled(job, opened, backup):
+    with _filled(job, opened, partial(_load, job, backup), counts_rows=True):
         if not process:
             _refuse_too_many()
     opened.run = None
@@ -66,11 +70,14 @@ def open_backup(job: Job, *, process: str = "", found: list[OpenedBackup] | None
 
 
 @contextlib.contextmanager
-def opened_in(job: Job, backup: StoredObject) -> Iterator[OpenedBackup]:
-    """Open a backup for one run; it is closed at the end of the block, or when the run is stale."""
+def opened_in(job: Job, backup: StoredObject, stream: Stream | None = None) -> Iterator[OpenedBackup]:
+    """Open a backup for one run; it is closed at the end of the block, or when the run is stale.
+
+    :param stream: streams it; by default it is downloaded and compared with its manifest.
+    """
     backup = _look(job, backup)
     opened = _new(job, backup, number=uuid.uuid4())
-    with _filled(job, opened, backup):
+    with _filled(job, opened, stream or partial(_load, job, backup)):
         pass
     try:
         yield opened
@@ -122,30 +129,32 @@ def _new(job: Job, backup: StoredObject, number: uuid.UUID) -> OpenedBackup:
 
 
 @contextlib.contextmanager
-def _filled(job: Job, opened: OpenedBackup, backup: StoredObject) -> Iterator[None]:
+def _filled(job: Job, opened: OpenedBackup, stream: Stream, *, counts_rows: bool = False) -> Iterator[None]:
     """Fill its place; after any failure, nothing is left. The block is executed once its row exists."""
     began = time.monotonic()
     _connector, places = find_places(opened.server)
     try:
         _save(job, opened)
         yield
-        loading = Loading(backup)
         job.stage(_("Restoring into a separate place"), then=_("Building indexes"))
-
-        def choose(head: bytes) -> Sink:
-            return places.sink(head, job.control, opened.place)
-
-        loading.run(job, CommandSource(job.catalog.rclone.download(backup.path)), choose)
-        loading.record(job)
-        job.stage(_("Counting rows"))
+        stream(lambda head: places.sink(head, job.control, opened.place))
         register(opened, places)
-        opened.rows = places.rows(opened.place)
+        if counts_rows:
+            job.stage(_("Counting rows"))
+            opened.rows = places.rows(opened.place)
         job.control.check()
         opened.seconds = time.monotonic() - began
         _save(job, opened)
     except BaseException:
         close(opened)
         raise
+
+
+def _load(job: Job, backup: StoredObject, choose: Callable[[bytes], Sink]) -> None:
+    """Download a backup into a sink, and compare it with its manifest."""
+    loading = Loading(backup)
+    loading.run(job, CommandSource(job.catalog.rclone.download(backup.path)), choose)
+    loading.record(job)
 
 
 def server_of(database: str) -> str:

@@ -22,7 +22,7 @@ from ..exceptions import BackupError, CheckFailed, NotChecked, ProgramMissing, g
 from ..models.runs import BackupRun
 from ..remote import find_backups, get_catalog, media_catalog
 from .check_media import check_media
-from .check_opened import check_opened
+from .check_opened import Opening, check_opened
 from .check_stored import check_stored
 from .checking import FAILURES, Check
 from .job import Job
@@ -79,8 +79,12 @@ def _climb(check: Check) -> None:
     if check.backup.kind == "media":
         check_media(check)
         return
-    check_stored(check)
-    check_opened(check)
+    if check.wanted.includes(Level.RESTORE):
+        with Opening(check) as opening:
+            check_stored(check, opening.beside)
+            check_opened(check, opening)
+    else:
+        check_stored(check)
 
 
 def _failed(check: Check, error: BackupError) -> CheckFailed:

@@ -40,6 +40,17 @@ def test_backup_takes_six_calls_and_a_restore_four_at_most(shop, tmp_path, rclon
     assert len(calls()) <= 4
 
 
+def test_check_by_a_restore_downloads_the_backup_once(shop, tmp_path, rclone_binary):
+    path = document(shop, "dbbackup")["path"]
+    count(shop, tmp_path, rclone_binary)
+
+    [result] = document(shop, "verifybackups", path.removeprefix("db/"), "--level", "restore")
+
+    assert result["outcome"] == "passed"
+    lines = (tmp_path / "calls.log").read_text().splitlines()
+    assert len([line for line in lines if " cat " in f" {line}" and line.endswith(path)]) == 1
+
+
 @pytest.mark.django_db
 def test_index_of_the_admin_calls_no_rclone(backups, admin_client, tmp_path):
     backups.put()

@@ -8,17 +8,22 @@ from .vetting import FAR_ENGINES
 
 
 class Examiner(Nowhere):
-    """Reads the text like a restore, with the same refusals, and stores nothing."""
+    """Reads the text like a restore, with the same refusals, and stores nothing.
 
-    def __init__(self) -> None:
-        self._text = DumpText(counts_rows=True)
+    :param text: the text that a loader filters, so that it is parsed only once.
+    """
+
+    def __init__(self, text: DumpText | None = None) -> None:
+        self._text = text or DumpText()
+        self._text.counts_rows = True
+        self.passed_on: list[bytes] = []
+        """What a loader should execute of the bytes written last; after ``commit``, of the rest."""
 
     def write(self, data: bytes) -> None:
-        for _passed_on in self._text.feed(data):
-            pass
+        self.passed_on = list(self._text.feed(data))
 
     def commit(self) -> None:
-        self._text.finish()
+        self.passed_on = [self._text.finish()]
 
     @property
     def rows(self) -> dict[str, int | None]:

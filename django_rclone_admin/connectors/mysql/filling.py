@@ -9,6 +9,7 @@ from typing import Any
 from ...core.control import Control
 from ...exceptions import BackupError
 from .definitions import Definition, read
+from .examiner import Examiner
 from .key_adder import KeyAdder
 from .server import Server
 from .streams import LoaderSink
@@ -35,18 +36,26 @@ class Filling:
         self._keys = KeyAdder(lambda: LoaderSink(connector.load(self._new), control), control)
         self._carried: list[Definition] = []
         self._is_created = False
+        self._examiner: Examiner | None = None
+        """The examiner that reads the text for this sink, too."""
 
     def open(self) -> None:
         self._server.create(self._new)
         self._is_created = True
         self._loader.open()
 
+    def examiner(self) -> Examiner:
+        """See :class:`~django_rclone_admin.connectors.examiners.Sharing`."""
+        self._examiner = Examiner(self._text)
+        return self._examiner
+
     def write(self, data: bytes) -> None:
-        for piece in self._text.feed(data):
+        for piece in self._examiner.passed_on if self._examiner else self._text.feed(data):
             self._loader.write(piece)
 
     def commit(self) -> None:
-        self._loader.write(self._text.finish())
+        for piece in self._examiner.passed_on if self._examiner else [self._text.finish()]:
+            self._loader.write(piece)
         self._loader.commit()
         self._keys.add(self._text.vetter.late_keys.values(), self._text.sizes)
         self._create_definitions()

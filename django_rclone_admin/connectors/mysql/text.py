@@ -70,7 +70,7 @@ class DumpText:
         """Size and table of the longest value in statements that the server would refuse."""
         self.rows: dict[str, int] = {}
         """Number of rows so far, by table."""
-        self._is_ours, self._counts_rows = is_ours, counts_rows
+        self._is_ours, self.counts_rows = is_ours, counts_rows
         self._splitter = Splitter(is_ours=is_ours)
         self.tail = b""
         """The last bytes received."""
@@ -136,7 +136,7 @@ class DumpText:
         """Count the rows of one statement."""
         if self._is_ours and rows and rows[0].startswith(b"\n"):
             count = sum(each.count(b"\n") for each in rows)  # in strings, the program writes them as escapes
-        elif self._is_ours or self._counts_rows:
+        elif self._is_ours or self.counts_rows:
             count = count_rows(b"".join(rows))
         else:
             return

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from ...core.control import Control
 from ...core.temporary import private_folder, remove_folder
@@ -24,21 +25,28 @@ class Examiner:
 
     :param open_copy: opens the file, with the functions that its constraints and indexes need.
     :param history: this package's own tables, which are not reported.
+    :param create: creates the file, which then stays; by default it is in a private folder, and removed.
     """
 
     def __init__(
-        self, control: Control, open_copy: Opener, *, is_text: bool, history: Sequence[str] = ()
+        self,
+        control: Control,
+        open_copy: Opener,
+        *,
+        is_text: bool,
+        history: Sequence[str] = (),
+        create: Callable[[], Path] | None = None,
     ) -> None:
         self._control, self._copier, self._history = control, Copier(), history
+        self._create = create or self._private_file
         self._staged = Staged(self._copier, open_copy, is_text=is_text)
         self._opened = contextlib.ExitStack()
         self.rows: dict[str, int | None] = {}
 
     def open(self) -> None:
-        folder = private_folder()
-        self._opened.callback(remove_folder, folder)
+        file = self._create()
         self._opened.callback(self._staged.close)
-        self._staged.open(folder / "examined.sqlite3")
+        self._staged.open(file)
 
     def write(self, data: bytes) -> None:
         self._staged.write(data)
@@ -61,6 +69,11 @@ class Examiner:
     def _examine(self, connection: sqlite3.Connection) -> None:
         check(connection, DAMAGED, is_full=True)
         self.rows = count_rows(connection, without=self._history)
+
+    def _private_file(self) -> Path:
+        folder = private_folder()
+        self._opened.callback(remove_folder, folder)
+        return folder / "examined.sqlite3"
 
     def abort(self) -> None:
         self._copier.abort()

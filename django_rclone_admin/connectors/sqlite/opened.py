@@ -6,7 +6,7 @@ import contextlib
 import re
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from ..places import MARK, count_rows, free_space
 from .background import Background
 from .checking import check
 from .copying import Copier
+from .examiner import Examiner
 from .opening import Opener, connect, quote
 from .schema import tables
 from .staged import Staged
@@ -67,7 +68,8 @@ class Places:
         return free_space(self._live.parent)
 
     def sink(self, head: bytes, control: Control, place: str) -> Sink:
-        return Placed(Path(place), control, self._open_copy, is_text=self._connector.is_text(head))
+        is_text, history = self._connector.is_text(head), self._connector.history_tables
+        return Placed(Path(place), control, self._open_copy, is_text=is_text, history=history)
 
     def settings(self, place: str) -> dict[str, Any]:
         live = self._connector.live
@@ -101,13 +103,31 @@ class Places:
 class Placed:
     """Writes a dump into a new file, checks it, and makes it read-only. ``close`` removes an incomplete file."""
 
-    def __init__(self, file: Path, control: Control, open_copy: Opener, *, is_text: bool) -> None:
-        self._file, self._control = file, control
+    def __init__(
+        self, file: Path, control: Control, open_copy: Opener, *, is_text: bool, history: Sequence[str]
+    ) -> None:
+        self._file, self._control, self._open_copy = file, control, open_copy
+        self._is_text, self._history = is_text, history
         self._copier = Copier()
         self._staged = Staged(self._copier, open_copy, is_text=is_text)
-        self._is_mine = self._is_whole = False
+        self._is_mine = self._is_whole = self._is_examined = False
+
+    def examiner(self) -> Examiner:
+        """See :class:`~django_rclone_admin.connectors.examiners.Sharing`: the examiner writes and checks the file."""
+        self._is_examined = True
+        return Examiner(
+            self._control,
+            self._open_copy,
+            is_text=self._is_text,
+            history=self._history,
+            create=self._create,
+        )
 
     def open(self) -> None:
+        if not self._is_examined:
+            self._staged.open(self._create())
+
+    def _create(self) -> Path:
         try:
             self._file.touch(mode=0o600, exist_ok=False)
         except OSError as error:
@@ -119,19 +139,26 @@ class Placed:
                 reason=error.strerror,
             ) from error
         self._is_mine = True
-        self._staged.open(self._file)
+        return self._file
 
     def write(self, data: bytes) -> None:
-        self._staged.write(data)
+        if not self._is_examined:
+            self._staged.write(data)
 
     def commit(self) -> None:
         damaged = gettext_noop("The backup holds a damaged SQLite database.")
         doing = gettext_noop("The SQLite database could not be opened: %(reason)s.")
-        with explained(doing), self._staged.whole() as connection:
-            Background(partial(check, connection, damaged), self.abort).wait(self._control.touch)
+        with explained(doing), self._whole() as connection:
+            if not self._is_examined:
+                Background(partial(check, connection, damaged), self.abort).wait(self._control.touch)
             connection.execute("PRAGMA journal_mode=DELETE")  # WAL would write a second file
         self._file.chmod(0o400)
         self._is_whole = True
+
+    def _whole(self) -> contextlib.AbstractContextManager[sqlite3.Connection]:
+        if self._is_examined:
+            return self._copier.watched(self._open_copy(str(self._file)))
+        return self._staged.whole()
 
     def abort(self) -> None:
         self._copier.abort()
