@@ -25,6 +25,7 @@ from ..exceptions import (
 from .check_site import check_site
 from .check_stored import Examination, refuse_other_rows, shown
 from .checking import FAILURES, Check
+from .connections import interruptible
 from .facts import ask
 from .opening import Stream, opened_in
 
@@ -42,12 +43,13 @@ def check_opened(check: Check, opening: Opening) -> None:
     alias = opening.finish(connector)
     check.job.stage(_("Counting rows"))
     try:
-        _compare(check, connector, alias)
-        check.passed()
-        if check.begin(Level.SITE):
-            check.job.stage(_("Reading with the models of the site"))
-            check_site(check, connector, alias)
+        with interruptible(check.job.control, alias, may_go_on=False):
+            _compare(check, connector, alias)
             check.passed()
+            if check.begin(Level.SITE):
+                check.job.stage(_("Reading with the models of the site"))
+                check_site(check, connector, alias)
+                check.passed()
     except DatabaseError as error:
         check.job.control.raise_if_stopped()
         raise CheckFailed(

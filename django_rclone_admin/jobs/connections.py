@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import sqlite3
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -35,8 +36,12 @@ def limit(connection: BaseDatabaseWrapper) -> None:
 
 
 def break_off(connection: BaseDatabaseWrapper) -> None:
-    """Make another thread's call on a connection fail, by shutting down its socket."""
+    """Make another thread's call on a connection fail: by shutting down its socket, or an interrupt of SQLite."""
     raw = connection.connection
+    if isinstance(raw, sqlite3.Connection):
+        with contextlib.suppress(sqlite3.ProgrammingError):  # closed at this moment
+            raw.interrupt()
+        return
     holder = raw if hasattr(raw, "fileno") else getattr(raw, "_sock", None)
     # The connection may be closed at this moment, or lack a socket.
     with contextlib.suppress(Exception), socket.socket(fileno=os.dup(holder.fileno())) as duplicate:  # type: ignore[union-attr]
@@ -44,17 +49,23 @@ def break_off(connection: BaseDatabaseWrapper) -> None:
 
 
 @contextlib.contextmanager
-def interruptible(control: Control, *aliases: str) -> Iterator[None]:
-    """While inside, stopping the work ends a query that this thread waits for on its connections to these databases."""
+def interruptible(control: Control, *aliases: str, may_go_on: bool = True) -> Iterator[None]:
+    """While inside, stopping the work ends a query that this thread waits for on its connections to these databases.
+
+    :param may_go_on: whether further queries are executed after the stop.
+    """
+    watched = control.aborting if may_go_on else control.guard
 
     def wrap(connection: BaseDatabaseWrapper) -> Callable[..., Any]:
         def wrapper(execute: Callable[..., Any], *arguments: Any) -> Any:
-            with control.aborting(lambda: break_off(connection)):
+            with watched(lambda: break_off(connection)):
                 return execute(*arguments)
 
         return wrapper
 
     with contextlib.ExitStack() as stack:
-        for alias in connections.settings.keys() & {*aliases}:
+        for alias in {
+            each for each in aliases if each in connections.settings
+        }:  # opened backups are not listed
             stack.enter_context(connections[alias].execute_wrapper(wrap(connections[alias])))
         yield

@@ -1,0 +1,154 @@
+"""A check that is cancelled, or whose server has no room, says so: it blames no backup, and nothing of it stays."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.jobs.test_cancel import cancel, cancel_in_hanging
+from tests.jobs.test_opening_kills import CHECK, beside
+from tests.site.shop.checks import LINGERS
+from tests.support import programs
+from tests.support.commands import document
+from tests.support.faults import add_noise
+from tests.support.mysql import MariaDBServer, system_server
+from tests.support.mysql_shop import use_programs
+from tests.support.programs import DOWNLOAD
+from tests.support.site import Shop
+from tests.support.small_disk import SmallDisk, small_disk
+from tests.support.tables import HISTORY, OPENED
+from tests.support.waiting import wait_for
+
+ENGINES = [
+    "sqlite",
+    pytest.param("postgresql", marks=pytest.mark.postgresql),
+    pytest.param("mysql", marks=pytest.mark.mysql),
+]
+SERVERS = ENGINES[1:]
+
+
+def assert_nothing_stays(shop: Shop, request: pytest.FixtureRequest, path: str) -> None:
+    """Fail unless the backup is as good as before, and nothing of a check is left on the server or in the history."""
+    assert beside(shop, request) == []
+    assert shop.execute(f"SELECT id FROM {OPENED}") == []
+    assert shop.execute(f"SELECT run.id FROM {HISTORY} AS run WHERE run.lock IS NOT NULL") == []
+    states = {each["path"]: each["state"] for each in document(shop, "listbackups")}
+    assert (states[path], set(states.values())) == ("complete", {"complete"})
+    assert list(shop.temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize("shop", SERVERS, indirect=True)
+def test_cancelled_while_it_downloads(shop, request, tmp_path, rclone_binary):
+    path = document(shop, "dbbackup")["path"]
+    cancel_in_hanging(shop, tmp_path / "bin", rclone_binary, CHECK, DOWNLOAD)
+    shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = rclone_binary
+    assert_nothing_stays(shop, request, path)
+    assert [name for name in shop.names() if ".check." in name] == []
+
+
+@pytest.mark.parametrize("shop", ENGINES, indirect=True)
+def test_cancelled_while_it_waits_for_a_query(shop, request):
+    path = document(shop, "dbbackup")["path"]
+    shop.settings["DJANGO_RCLONE"]["VERIFY_CHECKS"] = {"default": ["tests.site.shop.checks.linger"]}
+    process = shop.start(*CHECK)
+    wait_for((shop.home / LINGERS).exists)
+    cancel(shop, process)
+    assert_nothing_stays(shop, request, path)
+    assert [name for name in shop.names() if ".check." in name] == []
+
+
+DOZE = (
+    """
+    CREATE FUNCTION doze() RETURNS integer LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
+        IF current_database() LIKE '%\\_dra\\_open\\_%' THEN PERFORM pg_sleep(600); END IF;
+        RETURN 1;
+    END $$
+    """,
+    "CREATE INDEX dozes ON shop_order ((doze() + id))",
+)
+"""An index that takes its time where a backup is opened."""
+
+
+@pytest.mark.postgresql
+def test_cancelled_while_the_server_builds_an_index(make_shop, request):
+    shop = make_shop("postgresql")
+    for statement in DOZE:
+        shop.execute(statement)
+    path = document(shop, "dbbackup")["path"]
+    process = shop.start(*CHECK)
+    active = "SELECT pid FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'CREATE INDEX dozes%'"
+    wait_for(lambda: shop.execute(active))
+    cancel(shop, process)
+    assert_nothing_stays(shop, request, path)
+
+
+@pytest.mark.mysql
+def test_cancelled_while_the_client_loads(make_shop, request, tmp_path, mysql_server):
+    shop = make_shop("mysql")
+    path = document(shop, "dbbackup")["path"]
+    held = programs.hold_input(
+        tmp_path / "bin", "mariadb", mysql_server.bin_dir / "mariadb", after=9000, when="--binary-mode"
+    )
+    use_programs(shop, held.program)
+    process = shop.start(*CHECK)
+    held.wait()
+    cancel(shop, process)
+    assert_nothing_stays(shop, request, path)
+
+
+@pytest.mark.postgresql
+def test_disk_of_postgresql_that_fills_up(make_shop, request, tmp_path, rclone_binary, postgresql_server):
+    shop = make_shop("postgresql")
+    add_noise(shop, 40_000)
+    with small_disk(64) as disk:
+        space = disk.folder / "space"
+        space.mkdir()
+        os.chown(space, postgresql_server.folder.stat().st_uid, -1)
+        postgresql_server.administer(
+            f"CREATE TABLESPACE {{}} OWNER {{}} LOCATION '{space}'", shop.name, postgresql_server.user
+        )
+        try:
+            postgresql_server.administer("ALTER DATABASE {} SET TABLESPACE {}", shop.name, shop.name)
+            fill_up_during_check(shop, request, disk, tmp_path, rclone_binary)
+        finally:
+            postgresql_server.administer("ALTER DATABASE {} SET TABLESPACE pg_default", shop.name)
+            postgresql_server.administer("DROP TABLESPACE {}", shop.name)
+
+
+@pytest.mark.mysql
+@pytest.mark.soak  # a server of its own
+def test_disk_of_mariadb_that_fills_up(make_shop, request, tmp_path, rclone_binary, monkeypatch):
+    program = system_server()
+    assert program
+    shop = make_shop("mysql")
+    add_noise(shop, 40_000)
+    with small_disk(200) as disk:
+        monkeypatch.setattr("tempfile.tempdir", str(disk.folder))
+        with MariaDBServer.started(program) as server:
+            entry = server.create_database(shop.name)
+            document(shop, "dbbackup")
+            shop.settings["DATABASES"]["default"] = entry
+            assert shop.manage("dbrestore", "--noinput", "--no-safety-backup").code == 0
+            fill_up_during_check(shop, request, disk, tmp_path, rclone_binary)
+
+
+def fill_up_during_check(
+    shop: Shop, request: pytest.FixtureRequest, disk: SmallDisk, folder: Path, rclone: str
+) -> None:
+    path = document(shop, "dbbackup")["path"]
+    held = programs.hold_output(folder / "bin", "rclone", rclone, after=2_000_000, when=DOWNLOAD)
+    shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(held.program)
+    process = shop.start(*CHECK, "--json")
+    held.wait()
+    disk.fill(but=1 << 20)
+    held.release()
+    result = shop.finish(process)
+    (disk.folder / "filler").unlink()
+    shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = rclone
+    [found] = result.json
+    assert (result.code, found["level"], found["outcome"]) == (1, "restore", "unchecked")
+    print(shop.execute(f"SELECT log FROM {HISTORY} ORDER BY created_at DESC LIMIT 1"))  # noqa: T201
+    assert re.search("No space left|is full", found["reason"])
+    assert_nothing_stays(shop, request, path)
+    assert document(shop, *CHECK)[0]["outcome"] == "passed"
