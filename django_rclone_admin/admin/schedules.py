@@ -22,6 +22,7 @@ from .. import api, clock, wording
 from ..cron import Cron
 from ..exceptions import BackupError
 from ..models import BackupRun, BackupSchedule
+from ..schedules.due import last_pass
 from ..schedules.starting import RETENTION, offered, start
 from ..schedules.words import in_words
 from .pages import (
@@ -165,10 +166,12 @@ class BackupScheduleAdmin(Pages):
     ) -> HttpResponse:
         if not self.has_history(request):
             return self.go(LIST)
+        has_schedules = BackupSchedule.objects.exists()
         context = {
             "title": gettext_lazy("Schedules"),
             "may_add": self.has_add_permission(request),
-            "offer": None if BackupSchedule.objects.exists() else offered(),
+            "offer": None if has_schedules else offered(),
+            "cron_line": api.cron_line() if has_schedules and last_pass() is None else "",
             "retention": None if api.retention_rules().keys() - {"last"} else RETENTION,
             **(extra_context or {}),
         }

@@ -9,6 +9,7 @@ from ..core.retention import Decision
 from ..core.states import State
 from ..doctor import PARTS, Line, Part, examine, verdict
 from ..health.coverage import has_media_files
+from ..health.crontab import cron_line
 from ..health.levels import Level
 from ..health.verdict import DatabaseHealth, Health
 from ..jobs.at_work import stop_all
@@ -125,6 +126,7 @@ __all__ = [
     "close_expired_backups",
     "compare_media",
     "compare_opened_backup",
+    "cron_line",
     "databases_without_connector",
     "delete_backups",
     "examine",

@@ -143,6 +143,8 @@ class ScheduleFacts(_Facts):
     """How many schedules are enabled."""
     passed_at: datetime | None = None
     """When ``runschedules`` last looked."""
+    first_due_at: datetime | None = None
+    """The earliest time at which an enabled schedule has to run and was not handled yet."""
     overdue: list[Unfinished] = field(default_factory=list)
     """Those that were due and did not run."""
     failed: list[Unfinished] = field(default_factory=list)

@@ -16,7 +16,7 @@ from ..core.naming import MEDIA
 from ..jobs import history, stale
 from ..models.runs import ACTIVE, BackupRun, Kind, Status
 from ..models.schedules import Action, BackupSchedule
-from ..schedules.due import last_pass, overdue
+from ..schedules.due import first_due, last_pass, overdue
 from .facts import DAYS, Failure, RunFacts, ScheduleFacts, Unfinished
 
 KINDS = {"database": Kind.DB_BACKUP, "media": Kind.MEDIA_BACKUP}
@@ -141,7 +141,13 @@ def _of_schedules(schedules: Sequence[BackupSchedule]) -> ScheduleFacts:
         for each in schedules
         if each.problem and each.name not in names
     ]
-    return ScheduleFacts(enabled=len(schedules), passed_at=last_pass(), overdue=late, failed=failed)
+    return ScheduleFacts(
+        enabled=len(schedules),
+        passed_at=last_pass(),
+        first_due_at=first_due(),
+        overdue=late,
+        failed=failed,
+    )
 
 
 def _next_runs(schedules: Sequence[BackupSchedule]) -> dict[str, datetime]:

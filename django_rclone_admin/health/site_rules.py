@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from .. import wording
 from ..core.check_marks import AHEAD
+from ..schedules.due import OVERDUE_AFTER
 from .facts import RunFacts, SiteFacts
 from .levels import Finding, Level, Rule
 from .limits import Limits, SiteLimits
@@ -20,7 +21,6 @@ PASS_AFTER = timedelta(hours=1)
 """How long ``runschedules`` may be absent."""
 QUEUED_FOR = timedelta(hours=1)
 """How long a run may wait for a worker."""
-CRON_LINE = "* * * * *  cd {folder} && {python} manage.py runschedules --verbosity 0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,10 +128,19 @@ def schedule_failed(site: Site) -> Iterator[Finding]:
 
 
 def no_runner(site: Site) -> Iterator[Finding]:
-    """Schedules exist, but ``runschedules`` does not run."""
+    """Schedules exist, but ``runschedules`` does not run.
+
+    A new site is given time to set it up: where it never ran, that is no problem until a schedule was due.
+    """
     schedules = site.facts.schedules
-    passed_at = schedules.passed_at
-    if schedules.enabled and (passed_at is None or site.now - passed_at > PASS_AFTER):
+    passed_at, first_due_at = schedules.passed_at, schedules.first_due_at
+    if passed_at and passed_at - site.now > AHEAD:  # by a wrong clock
+        passed_at = None
+    if passed_at:
+        is_absent = site.now - passed_at > PASS_AFTER
+    else:
+        is_absent = first_due_at is not None and site.now - first_due_at > OVERDUE_AFTER
+    if schedules.enabled and is_absent:
         sentence = _("“runschedules” does not run.")
         if passed_at:
             sentence = _("“runschedules” last ran %(time)s ago.") % {"time": timesince(passed_at, site.now)}

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings as django_settings
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from .. import clock, wording
 from ..conf import get_settings
-from ..core.interpreter import find_python
+from .crontab import cron_line
 from .facts import BackupFacts, Day, PartFacts, SiteFacts
 from .levels import OF_THE_SITE, Finding, Level, Rule, worst
 from .limits import Limits, SiteLimits, is_judged
 from .rules import PART_RULES, Case
-from .site_rules import CRON_LINE, SITE_RULES, Site
+from .site_rules import SITE_RULES, Site
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +142,7 @@ def judge(
         limits=SiteLimits.of(health),
         health={**health, **limits},
         now=now,
-        cron_line=_cron_line(),
+        cron_line=cron_line(),
     )
     found = [each for rule in SITE_RULES for each in rule(site) if not _is_ignored(each, ignored)]
     if only:
@@ -247,11 +245,3 @@ def _all_is_well(parts: Sequence[DatabaseHealth]) -> str:
         "%(parts)s, each backed up less than %(time)s ago.",
         len(parts),
     ) % {"parts": count, "time": wording.within(min(taken))}
-
-
-def _cron_line() -> str:
-    """Return the line for a crontab, as far as this process knows its parts."""
-    folder = str(getattr(django_settings, "BASE_DIR", "") or "/path/to/your/site")
-    parts = {"folder": folder, "python": find_python() or "python3"}
-    quoted = {name: shlex.quote(each) for name, each in parts.items()}
-    return CRON_LINE.format(**quoted).replace("%", r"\%")  # to cron, a percent sign ends the command

@@ -38,6 +38,20 @@ def last_pass() -> datetime | None:
     return found
 
 
+def first_due() -> datetime | None:
+    """Return the earliest time, past or future, at which an enabled schedule has to run and was not handled yet."""
+    found = [_first_due(schedule) for schedule in BackupSchedule.objects.filter(enabled=True)]
+    return min((each for each in found if each), default=None)
+
+
+def _first_due(schedule: BackupSchedule) -> datetime | None:
+    since = [each for each in (schedule.last_due_at, schedule.paused_until) if each]
+    try:
+        return next(iter(schedule.next_times(max(since, default=clock.now()), 1)), None)
+    except BackupError:  # reported as overdue
+        return None
+
+
 def overdue(now: datetime | None = None) -> list[Overdue]:
     """Return the schedules that should have run but did not, each with the reason.
 
@@ -101,12 +115,15 @@ def is_lost(schedule: BackupSchedule, now: datetime) -> bool:
     if schedule.claimed_at is None:
         return False
     holder = schedule.process
-    if holder and holder.is_dead():
+    is_dead = holder.is_dead() if holder else None
+    if is_dead:
         return True
     run = schedule.last_run
     if run is not None and BackupRun.objects.active().filter(pk=run).exists():
         return False
-    return bool(now - schedule.claimed_at > SILENT_AFTER)
+    # Where nobody knows whether it lives, a time far ahead would keep it from ever being silent.
+    is_of_wrong_clock = is_dead is None and schedule.claimed_at - now > WRONG_CLOCK
+    return bool(is_of_wrong_clock or now - schedule.claimed_at > SILENT_AFTER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -289,10 +289,14 @@ def uncovered_storage(site):
 
 @contextlib.contextmanager
 def no_runner(site):
-    """There is a schedule, and `runschedules` never looks."""
-    schedule = BackupSchedule.objects.create(name="Every night", cron="0 2 * * *")
+    """A schedule was due, and `runschedules` never looked."""
+    due_at = timezone.now() - HOUR / 2
+    cron = f"{due_at.minute} {due_at.hour} * * *"
+    schedule = BackupSchedule.objects.create(name="Every day", cron=cron, time_zone="UTC")
+    row = BackupSchedule.objects.filter(pk=schedule.pk)
+    row.update(last_due_at=timezone.now() - HOUR)
     yield
-    BackupSchedule.objects.filter(pk=schedule.pk).update(seen_at=timezone.now())
+    row.update(last_due_at=timezone.now(), seen_at=timezone.now())
 
 
 @contextlib.contextmanager
@@ -406,6 +410,24 @@ def test_database_that_is_left_out_is_not_judged(site):
     assert of_plugin() == {"missing"}
     site.limit(analytics=False)
     assert of_plugin() == set()
+
+
+def test_new_schedule_that_was_never_due_is_no_problem_yet(site, mailoutbox):
+    """Nobody can have set up a crontab yet."""
+    due_at = timezone.now() + 3 * HOUR
+    cron = f"{due_at.minute} {due_at.hour} * * *"
+    schedule = BackupSchedule.objects.create(name="Every day", cron=cron, time_zone="UTC")
+    assert of_plugin() == set()
+    assert mailoutbox == []
+    last = due_at - DAY  # a pause that ends later moves its first time
+    BackupSchedule.objects.filter(pk=schedule.pk).update(
+        last_due_at=last - HOUR, paused_until=timezone.now() + HOUR
+    )
+    assert of_plugin() == set()
+    BackupSchedule.objects.filter(pk=schedule.pk).update(paused_until=None)
+    assert of_plugin() == {"no_runner", "overdue"}
+    assert worker.finish()
+    assert len(mailoutbox) == 1
 
 
 def test_site_with_its_own_cron_needs_no_schedule(site):
