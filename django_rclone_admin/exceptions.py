@@ -144,6 +144,14 @@ class RemoteUnknown(RemoteError):
     )
 
 
+class RemoteMisconfigured(RemoteError):
+    """The settings or rclone's configuration describe no remote that rclone could use."""
+
+    default_hint = gettext_noop(
+        "Check the file in RCLONE_CONFIG, or rclone's own, and that the account of the site may read it."
+    )
+
+
 class RemoteUnreachable(RemoteError):
     """The remote's address does not answer, or not in time."""
 
@@ -159,7 +167,9 @@ class RemoteBusy(RemoteError):
 class RemoteDenied(RemoteError):
     """The remote refuses our credentials or lacks a permission."""
 
-    default_hint = gettext_noop("Check the remote's user, keys and permissions in the rclone configuration.")
+    default_hint = gettext_noop(
+        "Check the remote's user, keys and permissions in the rclone configuration; of a local folder, its owner and permissions."
+    )
 
 
 class RemoteUndecryptable(RemoteDenied):

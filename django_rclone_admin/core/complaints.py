@@ -16,6 +16,7 @@ from ..exceptions import (
     RemoteDenied,
     RemoteError,
     RemoteFull,
+    RemoteMisconfigured,
     RemoteUndecryptable,
     RemoteUnknown,
     RemoteUnreachable,
@@ -23,7 +24,34 @@ from ..exceptions import (
 )
 from .command import last_words, program_failed
 
+FLAG = re.compile(r"^Error: (unknown (?:shorthand )?flag: .+)$", re.MULTILINE)
 UNKNOWN = re.compile(r"didn't find section in config file(?: \(\"(.+?)\"\))?")
+MISCONFIGURED: tuple[tuple[str, str, str], ...] = (
+    (
+        r"(can't|couldn't|unable to) decrypt configuration",
+        gettext_noop("rclone can't decrypt its configuration: the password is missing or wrong."),
+        gettext_noop(
+            "Set RCLONE_CONFIG_PASS or RCLONE_PASSWORD_COMMAND in the environment of the site, or in RCLONE_ENV."
+        ),
+    ),
+    (r"failed to load config file", gettext_noop("rclone can't read its configuration: %(output)s"), ""),
+    (
+        r"didn't find backend called",
+        gettext_noop("rclone does not know this kind of storage: %(output)s"),
+        gettext_noop("Correct the type in the configuration of the remote, or install a newer rclone."),
+    ),
+    (
+        r"NoSuchBucket|ContainerNotFound|bucket (does not|doesn't) exist",
+        gettext_noop("The bucket in REMOTE does not exist."),
+        gettext_noop("Create it, or correct REMOTE."),
+    ),
+    (
+        r"not a directory$",
+        gettext_noop("The remote has a file where a folder is needed: %(output)s"),
+        gettext_noop("Correct REMOTE, which has to name a folder, or move that file away."),
+    ),
+)
+"""Problems that only a person can solve: a pattern, the message, and the hint."""
 PROBLEMS: tuple[tuple[str, type[RemoteError], str], ...] = (
     (
         r"no space left|quota|insufficient storage|disk full|\b507\b",
@@ -91,6 +119,12 @@ def explain(
         return program_failed(name, status, output)
     lines = complaints(output)
     words = "\n".join(lines)
+    if found := FLAG.search(output):
+        return RemoteMisconfigured(
+            gettext_noop("rclone does not know one of its options: %(output)s"),
+            hint=gettext_noop("Correct RCLONE_FLAGS, or install a newer rclone."),
+            output=found[1],
+        )
     if found := UNKNOWN.search(words):
         return _unknown(found[1], remote.partition(":")[0])
     text = last_words("\n".join(_once(lines)))
@@ -98,6 +132,9 @@ def explain(
         text = re.sub(rf"{alias}(\{{\w+\}})?:", remote if remote.endswith((":", "/")) else f"{remote}/", text)
     for each in sorted({*names} - {""}, key=len, reverse=True):
         words = words.replace(each, "…")
+    for pattern, template, hint in MISCONFIGURED:
+        if re.search(pattern, words, re.IGNORECASE | re.MULTILINE):
+            return RemoteMisconfigured(template, hint=hint, output=text)
     for pattern, error, template in PROBLEMS:
         if re.search(pattern, words, re.IGNORECASE):
             return error(template, output=text)

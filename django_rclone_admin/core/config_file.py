@@ -9,6 +9,8 @@ from pathlib import Path
 NAMED = re.compile(r"^([\w.+@ -]+)(?:,[^/]*)?:")
 """A remote that the configuration must define: neither a local path nor an on-the-fly backend (``:sftp,…:``)."""
 ENCRYPTED = "RCLONE_ENCRYPT_V"
+LINE = re.compile(r"\s*([#;].*|\[.+\]\s*|[^=\[\]]+=.*)?$")
+"""A line of rclone's configuration: empty, a comment, the name of a remote, or a value."""
 
 
 def remote_name(remote: str) -> str | None:
@@ -25,7 +27,7 @@ def local_folder(remote: str) -> Path | None:
 def is_configured(name: str, env: Mapping[str, str], files: Iterable[Path]) -> bool | None:
     """Whether a remote is defined by a variable, or in the first of these files that exists.
 
-    :returns: ``None`` where it can't be known: the file is encrypted or unreadable.
+    :returns: ``None`` where it can't be known: the file is encrypted, unreadable, or not written like one of rclone's.
     """
     wanted = _as_variable(f"RCLONE_CONFIG_{name}_TYPE")
     if any(_as_variable(key) == wanted for key in env):
@@ -37,7 +39,7 @@ def is_configured(name: str, env: Mapping[str, str], files: Iterable[Path]) -> b
             continue
         except OSError:
             return None
-        if ENCRYPTED in text:
+        if ENCRYPTED in text or any(not LINE.match(each) for each in text.splitlines()):
             return None
         return name in (each.strip() for each in re.findall(r"^\s*\[(.+)\]\s*$", text, re.MULTILINE))
     return False

@@ -9,6 +9,7 @@ from ..exceptions import (
     RemoteBusy,
     RemoteDenied,
     RemoteError,
+    RemoteMisconfigured,
     RemoteUndecryptable,
     RemoteUnknown,
     RemoteUnreachable,
@@ -18,7 +19,7 @@ from .control import Control
 from .mirror import selections
 from .rclone import Rclone, at
 
-FOR_ALL = (RemoteUnreachable, RemoteBusy, RemoteDenied, RemoteUnknown)
+FOR_ALL = (RemoteUnreachable, RemoteBusy, RemoteDenied, RemoteMisconfigured, RemoteUnknown)
 """Errors of the remote as a whole, not of a single file."""
 READING_SECONDS = 7 * 24 * 3600
 """Time limit for reading many files; a stalled transfer is stopped earlier."""

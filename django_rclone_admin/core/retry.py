@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from ..exceptions import BackupError, RemoteBusy, RemoteDenied, RemoteFull, RemoteUnknown, RemoteUnreachable
+from ..exceptions import (
+    BackupError,
+    RemoteBusy,
+    RemoteDenied,
+    RemoteFull,
+    RemoteMisconfigured,
+    RemoteUnknown,
+    RemoteUnreachable,
+)
 from .control import Control
 
 WAITS = (3.0, 15.0)
 """Seconds before the second and the third attempt, which is the last."""
 PASSING = (RemoteUnreachable, RemoteBusy)
 """Errors that may be temporary; after any other error a retry is useless."""
-LASTING = (RemoteDenied, RemoteFull, RemoteUnknown)
+LASTING = (RemoteDenied, RemoteFull, RemoteMisconfigured, RemoteUnknown)
 """Errors that no retry will change."""
 
 Kinds = tuple[type[BackupError], ...]

@@ -15,12 +15,13 @@ from ..core.features import clock_of, configured_part_size
 from ..core.findings import Finding
 from ..core.parts import MOST_PARTS
 from ..core.probe import Step, probe
-from ..exceptions import BackupError, gettext_noop
+from ..exceptions import BackupError, RemoteError, RemoteMisconfigured, gettext_noop
 from ..jobs import history
 from ..models.runs import BackupRun
 from ..rclone_program import find_rclone, unknown_remote
 from ..remote import has_media, in_parallel
 from .check import Check, Site
+from .neighbours import alone
 
 OLDEST = (1, 60)
 """The oldest tested version of rclone."""
@@ -40,7 +41,12 @@ def _program(site: Site) -> Iterator[Finding]:
 
 
 def _version(site: Site) -> Iterator[Finding]:
-    version = site.rclone.version()
+    try:
+        version = site.rclone.version()
+    except RemoteMisconfigured:
+        raise
+    except RemoteError:  # its output explains nothing
+        version = ""
     number = re.match(r"(\d+)\.(\d+)", version)
     if not number:
         yield findings.failed(
@@ -298,6 +304,7 @@ CHECKS = (
     Check(id="features.hashes", title=gettext_noop("Checksums"), look=_hashes, needs=REACHED),
     Check(id="remote.space", title=gettext_noop("Free space"), look=_space, needs=REACHED),
     Check(id="remote.parts", title=gettext_noop("The largest possible upload"), look=_parts, needs=REACHED),
+    Check(id="remote.alone", title=gettext_noop("No other site writes there"), look=alone, needs=REACHED),
     Check(id="remote.clock", title=gettext_noop("The clocks agree"), look=_clock, needs=REACHED),
     Check(id="remote.encryption", title=gettext_noop("Encryption"), look=_encryption, needs=REACHED),
 )

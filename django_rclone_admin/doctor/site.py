@@ -39,6 +39,8 @@ WAITING = timedelta(minutes=10)
 """How long a run may wait for a worker without a warning."""
 SELDOM = timedelta(days=1)
 """How long the schedules may stay unattended. A late schedule is found sooner."""
+LEAST_ROOM = 16 << 20
+"""Bytes that the folder for temporary files needs for any database, such as for the head of an archive."""
 ANSWER_SECONDS = 15
 """Time limit for the executor to execute a trivial callable."""
 LOCAL_CACHES = ("LocMemCache", "DummyCache")
@@ -124,7 +126,8 @@ def _media_write(site: Site) -> Iterator[Finding]:
 def _temporary(site: Site) -> Iterator[Finding]:
     temporary.remove_folder(temporary.private_folder())
     free = shutil.disk_usage(tempfile.gettempdir()).free
-    needed = max(_copy_sizes(), default=0)
+    copies = max(_copy_sizes(), default=0)
+    needed = max(copies, LEAST_ROOM)
     values = {"free": wording.size(free), "needed": wording.size(needed)}
     if free < needed:
         yield findings.failed(
@@ -134,7 +137,7 @@ def _temporary(site: Site) -> Iterator[Finding]:
             hint=gettext_noop("Free some space, or point TMPDIR to a larger disk."),
             **values,
         )
-    elif free < 2 * needed:
+    elif free < 2 * copies:
         yield findings.warning(
             gettext_noop(
                 "A backup needs %(needed)s in the folder for temporary files; only %(free)s are free."

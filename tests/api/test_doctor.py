@@ -2,11 +2,13 @@
 
 import json
 import os
+import subprocess
 from collections.abc import Callable
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.core.management import call_command
@@ -18,7 +20,8 @@ from django_rclone_admin.models import BackupRun, BackupSchedule, Kind, Status
 from tests.support import programs
 from tests.support.backups import DAY, Backups
 from tests.support.immutable import immutable
-from tests.support.remotes import Remote
+from tests.support.remotes import Remote, environment
+from tests.support.small_disk import small_disk
 from tests.support.storage import Storage
 
 pytestmark = pytest.mark.django_db(databases=["default", "analytics"], transaction=True)
@@ -64,7 +67,7 @@ def test_healthy_site_is_green_and_nothing_is_left(healthy, remote, capsys):
     document = json.loads(capsys.readouterr().out)
     lines = {each["id"]: each for each in document["checks"]}
     wrong = {each["id"]: each["outcome"] for each in document["checks"] if each["outcome"] != "passed"}
-    unknown = dict.fromkeys(("schedules.run", "notify.test"), "not checked")
+    unknown = dict.fromkeys(("remote.alone", "schedules.run", "notify.test"), "not checked")
     if remote.kind == "crypt":
         assert wrong == unknown | {"remote.clock": "not checked"}
         assert (document["status"], code) == ("ok", 0)
@@ -184,6 +187,111 @@ def test_probe_that_a_killed_examination_has_left_is_removed_later(healthy, sett
     examined("remote")
     assert healthy.remote.names() == [f"db/.django-rclone-admin-probe-{new}-0123abcd"]
     assert [each for each in api.list_backups() if "probe" in each.name] == []
+
+
+def in_a_file(backups: Backups, folder: Path) -> None:
+    file = folder.parent / "a file"
+    file.write_bytes(b"")
+    backups.configure(REMOTE=f"{file}/backups")
+
+
+def of_configuration(backups: Backups, folder: Path, text: str) -> Path:
+    file = folder.parent / "rclone.conf"
+    file.write_text(text)
+    backups.configure(REMOTE="shop:backups", RCLONE_CONFIG=str(file), RCLONE_ENV={})
+    return file
+
+
+def encrypted(backups: Backups, folder: Path, password: str = "") -> None:
+    file = of_configuration(backups, folder, "[shop]\ntype = alias\nremote = /srv\n")
+    subprocess.run(
+        [backups.remote.binary, "config", "encryption", "set", "--config", str(file)],
+        env=environment() | {"RCLONE_PASSWORD_COMMAND": "echo hunter2"}, input=b"", check=True, capture_output=True,
+    )  # fmt: skip
+    backups.configure(RCLONE_ENV={"RCLONE_CONFIG_PASS": password} if password else {})
+
+
+MISCONFIGURED: dict[str, tuple[Callable[[Backups, Path], object], str, str, str]] = {
+    "a file in the path": (in_a_file, "remote.write db", "a file where a folder is needed", "Correct REMOTE"),
+    "a configuration that is a folder": (
+        lambda backups, folder: backups.configure(
+            REMOTE="shop:x", RCLONE_CONFIG=str(folder.parent), RCLONE_ENV={}
+        ),
+        "remote.reached",
+        "can't read its configuration",
+        "RCLONE_CONFIG",
+    ),
+    "a configuration of something else": (
+        lambda backups, folder: of_configuration(backups, folder, "this is [not\n one"),
+        "remote.reached",
+        "can't read its configuration",
+        "RCLONE_CONFIG",
+    ),
+    "an encrypted configuration": (encrypted, "remote.reached", "can't decrypt", "RCLONE_CONFIG_PASS"),
+    "an encrypted configuration and another password": (
+        lambda backups, folder: encrypted(backups, folder, "hunter3"),
+        "remote.reached",
+        "can't decrypt",
+        "RCLONE_CONFIG_PASS",
+    ),
+    "an unknown kind of storage": (
+        lambda backups, folder: of_configuration(backups, folder, "[shop]\ntype = s4\nsecret = hunter2\n"),
+        "remote.reached",
+        "does not know this kind of storage",
+        "Correct the type",
+    ),
+    "an unknown flag": (
+        lambda backups, folder: backups.configure(RCLONE_FLAGS=["--nonsense=hunter2"]),
+        "rclone.version",
+        "unknown flag: --nonsense",
+        "RCLONE_FLAGS",
+    ),
+    "a program that fails": (
+        lambda backups, folder: backups.configure(RCLONE_BINARY="/bin/false"),
+        "rclone.version",
+        "does not print a version",
+        "rclone itself",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", MISCONFIGURED)
+def test_mistake_in_the_configuration_is_named_with_its_remedy(healthy, settings, tmp_path, fault):
+    plant, where, sentence, hint = MISCONFIGURED[fault]
+    settings.MEDIA_ROOT = ""
+    plant(healthy, tmp_path / "bin")
+    found = examined("remote")
+    wrong = {name for name in bad(found) if name not in ("remote.encryption", "remote.space")}
+    assert wrong == {where}
+    assert sentence in found[where].sentence
+    assert hint in found[where].hint
+    assert "hunter" not in " ".join(f"{each.sentence} {each.hint}" for each in found.values())
+
+
+@pytest.mark.parametrize("remote", ["s3"], indirect=True)
+def test_missing_bucket_is_named(healthy, settings, remote):
+    settings.MEDIA_ROOT = ""
+    name = remote.settings["REMOTE"].partition(":")[0]
+    healthy.configure(REMOTE=f"{name}:no-such-bucket/x", RCLONE_FLAGS=["--s3-no-check-bucket"])
+    found = examined("remote")
+    assert found["remote.write db"].sentence == "The bucket in REMOTE does not exist."
+    assert found["remote.write db"].hint == "Create it, or correct REMOTE."
+
+
+def test_backup_of_another_site_in_the_same_place_is_found(healthy, settings):
+    settings.MEDIA_ROOT = ""
+    assert examined("remote")["remote.alone"].outcome == "not checked"
+    now = clock.now()
+    own = BackupRun.objects.create(
+        kind=Kind.DB_BACKUP, database="default", status=Status.SUCCEEDED, created_at=now - timedelta(days=2)
+    )
+    healthy.put(now - timedelta(days=3), run=str(uuid4()))  # from before the run history
+    healthy.put(now - timedelta(hours=3), run=str(own.pk))
+    assert examined("remote")["remote.alone"].outcome == "passed"
+    healthy.put(now - timedelta(hours=2), run=str(uuid4()), host="shop2.example.com")
+    found = examined("remote")["remote.alone"]
+    assert found.outcome == "warning"
+    assert "which shop2.example.com has made" in found.sentence
 
 
 @pytest.mark.parametrize("kind", ["webdav-credentials", "s3-refused"])
@@ -321,3 +429,11 @@ def test_check_that_breaks_breaks_alone_and_is_not_taken_for_well(healthy, monke
     assert "hunter2" not in found["site.temporary"].sentence
     assert api.verdict(found.values()) is api.Level.UNKNOWN
     assert caplog.records == []
+
+
+def test_folder_for_temporary_files_without_room_is_found(healthy, monkeypatch):
+    with small_disk(8) as disk:
+        monkeypatch.setattr("tempfile.tempdir", str(disk.folder))
+        found = examined("site")
+    assert bad(found) == {"site.temporary": "failed"}
+    assert "TMPDIR" in found["site.temporary"].hint

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import django_rclone_admin
-from django_rclone_admin.core.complaints import PROBLEMS
+from django_rclone_admin.core.complaints import MISCONFIGURED, PROBLEMS
 
 PACKAGE = Path(django_rclone_admin.__file__).parent
 PAGE = PACKAGE.parent / "docs" / "how-to" / "troubleshooting.md"
@@ -93,6 +93,7 @@ def texts(path: Path, node: ast.expr) -> list[str]:
 def templates() -> set[str]:
     """Return the template of every message."""
     found = {template for _pattern, _error, template in PROBLEMS}
+    found |= {template for _pattern, template, _hint in MISCONFIGURED}
     for path, node, name in calls():
         if len(node.args) > FORWARDING.get(name, 0):
             found.update(texts(path, node.args[FORWARDING.get(name, 0)]))
