@@ -12,6 +12,7 @@ from tests.support.mysql import MariaDBServer, connect, system_server
 
 OURS = "this package"
 DUMP, LOAD, SWAP = "mariadb-dump, gzip", "mariadb < dump", "this package, swap"
+CHECK = "this package, check by a restore"
 ROWS = 500
 """Rows of a statement."""
 SCHEMA = """
@@ -67,9 +68,14 @@ def run(bench: Bench) -> list[Result]:
             [
                 Contestant(name=LOAD, run=pipe("mariadb $LOGIN shop_loaded < $PLAIN", env)),
                 Contestant(name=SWAP, run=site.manage("dbrestore", "--noinput", "--no-safety-backup")),
+                Contestant(name=CHECK, run=site.manage("verifybackups", "--level", "restore")),
             ],
             bench.rounds,
-            [Goal(name=SWAP, other=LOAD, most=0.75)],
+            [
+                Goal(name=SWAP, other=LOAD, most=0.75),
+                Goal(name=CHECK, other=SWAP, most=1.3),
+                Goal(name=CHECK, other=SWAP, most=1.3, what="cpu"),
+            ],
         )
         shutil.rmtree(site.home, ignore_errors=True)
         return [backup, restore]

@@ -14,6 +14,7 @@ from tests.support.postgresql import PostgreSQLServer, connect, system_binaries
 OURS, PEER, OTHER = "this package", "django-rclone 0.4.0", "django-dbbackup 5.4.0"
 LIMIT, PIPE = "limit: pg_dump -Fc -Z0 to nothing", "pg_dump -Fc -Z0, zstd -1, rclone rcat"
 SINGLE, IN_PLACE, SWAP = "pg_restore --single-transaction", "this package, in place", "this package, swap"
+CHECK = "this package, check by a restore"
 ROWS = 1000
 """Rows of each table that are made together."""
 SCHEMA = """
@@ -93,9 +94,15 @@ def _restore(bench: Bench, sites: dict[str, Any], place: Path, database: dict[st
         Contestant(
             name=SWAP, run=ours.manage("dbrestore", "--noinput", "--no-safety-backup", "--strategy", "swap")
         ),
+        Contestant(name=CHECK, run=ours.manage("verifybackups", "--level", "restore")),
         *(Contestant(name=name, run=sites[name].manage("dbrestore", "--noinput")) for name in (PEER, OTHER)),
     ]
-    goals = [Goal(name=IN_PLACE, other=SINGLE, most=1.05), Goal(name=SWAP, other=SINGLE, most=0.9)]
+    goals = [
+        Goal(name=IN_PLACE, other=SINGLE, most=1.05),
+        Goal(name=SWAP, other=SINGLE, most=0.9),
+        Goal(name=CHECK, other=SWAP, most=1.3),
+        Goal(name=CHECK, other=SWAP, most=1.3, what="cpu"),
+    ]
     result = race("PostgreSQL restore", contestants, bench.rounds, goals)
     for site in sites.values():
         shutil.rmtree(site.home, ignore_errors=True)

@@ -8,6 +8,7 @@ from tests.benchmarks.measuring import Contestant, Goal, Result, bytes_below, pi
 from tests.benchmarks.sqlite_database import write_database
 
 OURS, PEER, OTHER = "this package", "django-rclone 0.4.0", "django-dbbackup 5.4.0"
+CHECK = "this package, check by a restore"
 COPY, TEXT = "limit: a copy of the file", "SQL text through pipes"
 
 
@@ -50,6 +51,7 @@ def run(bench: Bench) -> list[Result]:
                     before=lambda: live.unlink(missing_ok=True),
                 ),
                 Contestant(name=OURS, run=sites[OURS].manage("dbrestore", "--noinput", "--no-safety-backup")),
+                Contestant(name=CHECK, run=sites[OURS].manage("verifybackups", "--level", "restore")),
                 Contestant(name=OTHER, run=sites[OTHER].manage("dbrestore", "--noinput")),
             ],
             bench.rounds,
