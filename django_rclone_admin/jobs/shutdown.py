@@ -111,8 +111,10 @@ class _Command:
 
 def _is_of_a_host(handler: signal._HANDLER) -> bool:
     """Whether a handler is of a program in which a command was called, and not of “manage.py” or another command."""
-    if isinstance(handler, _Handler):
-        return _is_of_a_host(handler.previous)
+    if handler is signal.SIG_DFL:  # ours was replaced: a worker that a signal shall end at once
+        return True
+    while isinstance(handler, _Handler):
+        handler = handler.previous
     return (
         callable(handler) and handler is not signal.default_int_handler and not isinstance(handler, _Command)
     )

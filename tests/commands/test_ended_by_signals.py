@@ -11,6 +11,7 @@ from django.core.management import CommandError, call_command
 
 from django_rclone_admin import signals
 from django_rclone_admin.models import BackupRun
+from tests.support.tables import HISTORY
 
 pytestmark = pytest.mark.django_db(databases=["default", "analytics"], transaction=True)
 
@@ -58,3 +59,19 @@ def test_program_that_called_the_command_hears_the_signal(backups, number, momen
         assert signal.getsignal(number) is not signal.SIG_DFL
     finally:
         signal.signal(number, before)
+
+
+WORKER = """
+import os, signal
+from django.core.management import call_command
+from django_rclone_admin import signals
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+signals.pre_db_backup.connect(lambda **values: os.kill(os.getpid(), signal.SIGTERM), weak=False)
+call_command("dbbackup")
+"""
+
+
+def test_worker_that_a_signal_shall_end_at_once_ends_after_its_run_was_stopped(shop):
+    """Such as one of Django-Q2: it would wait for ever for a cluster that is gone."""
+    assert shop.manage("shell", "-c", WORKER).code == -signal.SIGTERM
+    assert shop.execute(f"SELECT status FROM {HISTORY}") == [("interrupted",)]
