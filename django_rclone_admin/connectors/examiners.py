@@ -9,7 +9,8 @@ from ..core.transfer import Sink
 
 TROUBLE = re.compile(
     r"permission denied|must be (super)?owner|must be superuser|access denied|command denied|not allowed|no space left"
-    r"|could not extend|disk (is )?full|table .* is full|out of memory|too many (connections|clients)|is not available"
+    r"|could not (write|create|open|fsync) (to )?(file|block|init|directory|relation)|could not extend"
+    r"|from storage engine|error from engine|during commit|disk (is )?full|table .* is full|out of memory|too many (connections|clients)|is not available"
     r"|could not open extension|could not connect|connection .* failed|can't connect|lost connection|server closed",
     re.IGNORECASE,
 )

@@ -1,11 +1,11 @@
 """A check that is cancelled, or whose server has no room, says so: it blames no backup, and nothing of it stays."""
 
 import os
-import re
 from pathlib import Path
 
 import pytest
 
+from django_rclone_admin.connectors.examiners import TROUBLE
 from tests.jobs.test_cancel import cancel, cancel_in_hanging
 from tests.jobs.test_opening_kills import CHECK, beside
 from tests.site.shop.checks import LINGERS
@@ -133,6 +133,22 @@ def test_disk_of_mariadb_that_fills_up(make_shop, request, tmp_path, rclone_bina
             fill_up_during_check(shop, request, disk, tmp_path, rclone_binary)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        'could not extend file "base/1/2": No space left on device',
+        "FATAL:  could not write init file",
+        "could not write block 7 of temporary file: No space left on device",
+        """ERROR 1180 (HY000) at line 332: Got error 1 "Operation not permitted" during COMMIT""",
+        "ERROR 1114 (HY000) at line 9: The table 'noise' is full",
+        """ERROR 1030 (HY000): Got error 168 "Unknown (generic) error from engine" from storage engine InnoDB""",
+        """ERROR 1005 (HY000): Can't create table `a`.`b` (errno: 28 "No space left on device")""",
+    ],
+)
+def test_what_servers_say_of_a_full_disk_is_not_about_the_backup(said):
+    assert TROUBLE.search(said)
+
+
 def fill_up_during_check(
     shop: Shop, request: pytest.FixtureRequest, disk: SmallDisk, folder: Path, rclone: str
 ) -> None:
@@ -148,7 +164,8 @@ def fill_up_during_check(
     shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = rclone
     [found] = result.json
     assert (result.code, found["level"], found["outcome"]) == (1, "restore", "unchecked")
-    print(shop.execute(f"SELECT log FROM {HISTORY} ORDER BY created_at DESC LIMIT 1"))  # noqa: T201
-    assert re.search("No space left|is full", found["reason"])
+    assert TROUBLE.search(found["reason"])
+    [(log,)] = shop.execute(f"SELECT log FROM {HISTORY} WHERE kind = 'verify'")
+    assert "Restoring it again" not in log
     assert_nothing_stays(shop, request, path)
     assert document(shop, *CHECK)[0]["outcome"] == "passed"
