@@ -76,7 +76,7 @@ def look(shop, **options):
 
 
 def test_forked_process_sees_what_a_new_one_sees(shop):
-    env = {"TZ": "Asia/Tokyo", "ODD": "ÿ=\n", "PATH": "/nowhere"}
+    env = {"TZ": "Asia/Tokyo", "ODD": "ÿ=\n", "PATH": "/nowhere", "PYTHONPATH": "/one:/two"}
     shop.settings["TIME_ZONE"] = "Asia/Tokyo"
     forked, new = (look(shop, env=env, new_python=new_python) for new_python in (False, True))
     assert forked == new

@@ -31,6 +31,7 @@ from pkgutil import walk_packages
 from typing import Any
 
 import django
+import sqlparse
 from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -41,12 +42,15 @@ import django_rclone_admin
 from django_rclone_admin import core
 
 PRELOADED = (
+    "_strptime",
+    "django.conf.locale.en.formats",
     "django.contrib.admin.options",
     "django.contrib.auth.management",
     "django.contrib.messages.storage.fallback",
     "django.contrib.staticfiles.storage",
     "django.core.cache.backends.locmem",
     "django.core.management.commands.check",
+    "django.core.management.commands.migrate",
     "django.core.management.sql",
     "django.core.servers.basehttp",
     "django.db.backends.postgresql.base",
@@ -84,6 +88,7 @@ def main(arguments: list[str]) -> None:
             ImproperlyConfigured
         ):  # in Django 4.2, some need settings: they are imported after the fork
             importlib.import_module(name)
+    sqlparse.parse("SELECT 1")  # it compiles its expressions only now
     read = set_up() if arguments else []
     gc.collect()
     gc.freeze()  # a collection in a forked process would copy all that they share
@@ -176,6 +181,7 @@ def become(request: dict[str, Any], streams: list[int]) -> None:
     os.environ.clear()
     os.environ.update(request["env"])
     time.tzset()
+    sys.path[1:1] = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     sys.argv = request["argv"]
     try:
         runpy.run_path("manage.py", run_name="__main__")

@@ -105,4 +105,8 @@ class ForkedProcess(subprocess.Popen[bytes]):
 
 
 def _read_at_start(env: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in env.items() if name.startswith(READ_AT_START)}
+    return {
+        name: value
+        for name, value in env.items()
+        if name.startswith(READ_AT_START) and name != "PYTHONPATH"  # which a forked process follows, too
+    }
