@@ -19,10 +19,9 @@ pytestmark = pytest.mark.postgresql
 
 
 def warnings(shop: Shop) -> list[str]:
-    result = shop.manage("dbbackup")
+    result = shop.manage("dbbackup", "--json")
     assert result.code == 0, result.err
-    newest = max(name for name in shop.remote.names("db") if name.endswith(".manifest.json"))
-    found = json.loads(shop.remote.read(newest)).get("warnings", [])
+    found = json.loads(shop.remote.read(f"{result.json['path']}.manifest.json")).get("warnings", [])
     assert shop.manage("dbrestore", "--dry-run", "--json").json["warnings"] == found
     return found
 

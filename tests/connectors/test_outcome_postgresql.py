@@ -33,10 +33,37 @@ def standby_that_is_gone(server):
         server.administer("ALTER SYSTEM SET synchronous_standby_names TO nobody")
         server.administer("SELECT pg_reload_conf()")
         try:
+            wait_for(lambda: a_commit_waits(server))  # the server reads its settings when it comes to that
             yield
         finally:
             server.administer("ALTER SYSTEM RESET synchronous_standby_names")
             server.administer("SELECT pg_reload_conf()")
+
+
+def a_commit_waits(server) -> bool:
+    """Commit something of no account; whether the server has it wait, until it is cancelled here."""
+    with (
+        closing(server.superuser_connection()) as watching,
+        closing(server.superuser_connection()) as committing,
+    ):
+        committing.execute("SET synchronous_commit = on")
+        session = committing.info.backend_pid
+        committing.pgconn.send_query(b"CREATE TEMPORARY TABLE probe ()")
+        wait_for(lambda: not is_busy(committing.pgconn) or is_waiting(watching, session))
+        waits = is_waiting(watching, session)
+        watching.execute("SELECT pg_cancel_backend(%s)", [session])
+        wait_for(lambda: not is_busy(committing.pgconn))
+    return waits
+
+
+def is_busy(session) -> bool:
+    session.consume_input()
+    return bool(session.is_busy())
+
+
+def is_waiting(connection, session: int) -> bool:
+    found = connection.execute(f"{WAITING} AND pid = %s", ["postgres", session]).fetchone()
+    return found is not None
 
 
 def waiting_session(server, shop: Shop) -> int | None:
@@ -47,9 +74,7 @@ def waiting_session(server, shop: Shop) -> int | None:
 
 @pytest.fixture
 def shop(make_shop) -> Shop:
-    shop = make_shop("postgresql")
-    assert shop.manage("dbbackup").code == 0
-    return shop
+    return make_shop("postgresql", backed_up=True)
 
 
 def interrupt_twice(process) -> None:

@@ -21,12 +21,12 @@ from django_rclone_admin.notifications.worker import worker
 from tests.support.receivers import (
     MailServer,
     Monitor,
-    free_port,
     mail_server,
     mail_settings,
     monitor,
     silent_service,
 )
+from tests.support.servers import free_port
 
 pytestmark = pytest.mark.django_db(databases=["default"], transaction=True)
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.support.receivers import free_port, mail_server, mail_settings, monitor, silent_service
+from tests.support.receivers import mail_server, mail_settings, monitor, silent_service
+from tests.support.servers import free_port
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from typing import Any
 import django
 from aiosmtpd.controller import Controller
 
+from tests.support.servers import free_port
+
 
 def mail_settings(port: int, timeout: int | None = None) -> dict[str, Any]:
     """Return the settings of a site that sends by the mail server on a port, as this release of Django has them."""
@@ -136,10 +138,3 @@ def silent_service() -> Iterator[int]:
         thread.join()
         for each in accepted:
             each.close()
-
-
-def free_port() -> int:
-    """Return a port on which nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port

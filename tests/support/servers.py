@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from time import monotonic
 from typing import ClassVar, NoReturn, TypeVar
@@ -31,12 +32,19 @@ def missing(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
+PORTS = range(10_000, 30_000)
+"""Ports that no system gives to a connection of its own accord, as it does with higher ones."""
+_ports = count(os.getpid() * 97)
+
+
 def free_port() -> int:
-    """Return a TCP port of the loopback interface that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a TCP port of the loopback interface that nothing listens on, and that nobody else is given now."""
+    for number in _ports:
+        port = PORTS[number % len(PORTS)]
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("unreachable")
 
 
 def unprivileged_user() -> str | None:
