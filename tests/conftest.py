@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.db import connections
+from django.test import TransactionTestCase
 from hypothesis import settings as hypothesis_settings
 
-from tests.support import leaks
+from tests.support import fresh, leaks
 from tests.support.backups import Backups
 from tests.support.forking import ForkServer
 from tests.support.keeper import Keeper, SharedServers
@@ -205,15 +206,22 @@ def make_shop(
     """Open a shop: ``make_shop(database="postgresql", remote=remote, COMPRESSION=None)``.
 
     The database is ``sqlite``, ``postgresql``, ``postgresql18`` or ``mysql``, the remote a local one unless given, and
-    everything else goes into ``DJANGO_RCLONE``.
+    everything else goes into ``DJANGO_RCLONE``. With ``backed_up=True`` it has a backup, made with the usual settings.
     """
     with ExitStack() as stack:
 
-        def make(database: str = "sqlite", remote: Remote | None = None, **django_rclone: object) -> Shop:
+        def make(
+            database: str = "sqlite",
+            remote: Remote | None = None,
+            *,
+            backed_up: bool = False,
+            **django_rclone: object,
+        ) -> Shop:
             home = tmp_path / f"shop{len(list(tmp_path.glob('shop*')))}"
-            shop = shops.open(home, database)
+            remote = remote or make_remote("local")
+            shop = shops.open(home, database, remote if backed_up else None)
             stack.callback(shops.clear, shop, database)
-            shop.remote = remote or make_remote("local")
+            shop.remote = remote
             shop.settings["DJANGO_RCLONE"] = {
                 "RCLONE_BINARY": rclone_binary,
                 **shop.remote.settings,
@@ -234,8 +242,12 @@ def chance() -> random.Random:
 
 @pytest.fixture
 def shop(request: pytest.FixtureRequest, make_shop: Callable[..., Shop], remote: Remote) -> Shop:
-    """A shop on ``remote``, with SQLite or the database that the test is parametrised with."""
-    return make_shop(getattr(request, "param", "sqlite"), remote)
+    """A shop on ``remote``, with SQLite or the database that the test is parametrised with.
+
+    Where the test is marked ``backed_up``, it has a backup.
+    """
+    backed_up = request.node.get_closest_marker("backed_up") is not None
+    return make_shop(getattr(request, "param", "sqlite"), remote, backed_up=backed_up)
 
 
 @pytest.fixture(scope="session")
@@ -244,6 +256,19 @@ def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> No
     folder = tmp_path_factory.mktemp("databases")
     for alias in connections:
         connections[alias].settings_dict["TEST"]["NAME"] = str(folder / f"{alias}.sqlite3")
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """Have a test that commits be followed by the databases as they were: Django's flush makes all permissions anew."""
+    with django_db_blocker.unblock():
+        copies = {alias: fresh.copied(connections[alias]) for alias in connections}
+
+    def put_back(case: TransactionTestCase) -> None:
+        for alias in case._databases_names(include_mirrors=False):  # type: ignore[attr-defined]
+            fresh.put_back(connections[alias], copies[alias])
+
+    TransactionTestCase._fixture_teardown = put_back  # type: ignore[attr-defined]
 
 
 @pytest.fixture

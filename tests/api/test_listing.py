@@ -535,11 +535,11 @@ def test_save_refuses(backups):
 # -- the rest of Django -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.backed_up
 @pytest.mark.parametrize(
     "arguments", [("dumpdata",), ("dumpdata", "--all"), ("dumpdata", "django_rclone_admin")]
 )
 def test_dumpdata_leaves_backups_out_and_calls_no_rclone(shop, arguments):
-    assert shop.manage("dbbackup").code == 0
     shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = "/nonexistent/rclone"
     result = shop.manage(*arguments)
     assert result.code == 0, result.err

@@ -32,10 +32,10 @@ def test_database_may_be_one_text_or_several(shop):
     assert sorted(listed) == sorted(alias for aliases in cases.values() for alias in aliases)
 
 
+@pytest.mark.backed_up
 @pytest.mark.in_turns("argument")
 @pytest.mark.parametrize("argument", ["interactive=False", '"--noinput"', '"--no-input"'])
 def test_restore_asks_nothing_when_it_is_told_so(shop, argument):
-    done(shop, "dbbackup")
     wanted = shop.rows()
     shop.execute("DELETE FROM shop_orderline")
     result = call(shop, f'call_command("dbrestore", {argument}, verbosity=0)')
@@ -54,8 +54,9 @@ def test_media_restore_asks_nothing_when_it_is_told_so(shop):
     assert file.read_text() == "hello"
 
 
+@pytest.mark.backed_up
 def test_restore_takes_a_name_by_either_option(shop):
-    first = document(shop, "dbbackup")["path"].removeprefix("db/")
+    first = shop.backup.removeprefix("db/")
     document(shop, "dbbackup")
     for option in "--input-path", "-i", "--at":
         assert document(shop, "dbrestore", "--dry-run", option, first)["name"] == first
@@ -77,8 +78,8 @@ assert ".sqlite3" in out.getvalue().splitlines()[-1]
     assert (result.code, result.out, result.err) == (0, "", "")
 
 
+@pytest.mark.backed_up
 def test_question_without_a_terminal_is_an_error_with_the_exit_code(shop):
-    done(shop, "dbbackup")
     code = """
 from django.core.management.base import CommandError
 try:

@@ -27,6 +27,7 @@ def test_wrong_settings_are_named_before_anything_is_done(shop, values, expected
     assert shop.names() == []
 
 
+@pytest.mark.backed_up
 @pytest.mark.parametrize(
     "arguments, expected",
     [
@@ -46,7 +47,6 @@ def test_wrong_settings_are_named_before_anything_is_done(shop, values, expected
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_wrong_usage_is_refused(shop, arguments, expected):
-    done(shop, "dbbackup")
     with nothing_changes(shop):
         result = shop.manage(*arguments)
         assert (result.code, bool(re.search(expected, result.err))) == (2, True), result

@@ -31,8 +31,8 @@ def wreck(shop: Shop) -> None:
     shop.execute("DELETE FROM shop_orderline")
 
 
+@pytest.mark.backed_up
 def test_restore_asks_first(shop):
-    done(shop, "dbbackup")
     wreck(shop)
     for answer in "n\n", "\n", "yep\n":
         with nothing_changes(shop):
@@ -68,8 +68,9 @@ def test_dry_run_says_what_would_happen_and_changes_nothing(shop):
     assert 0 <= plan["age_seconds"] < 60
 
 
+@pytest.mark.backed_up
 def test_restore_prints_its_run_and_makes_a_safety_backup(shop):
-    name = document(shop, "dbbackup")["path"].removeprefix("db/")
+    name = shop.backup.removeprefix("db/")
     wreck(shop)
     run = document(shop, "dbrestore", "--noinput")
     assert run.keys() == RUN_FIELDS
@@ -86,14 +87,13 @@ def test_restore_prints_its_run_and_makes_a_safety_backup(shop):
 
 
 def test_safety_backup_can_be_turned_off_by_the_settings(make_shop):
-    shop = make_shop("sqlite", SAFETY_BACKUP=False)
-    done(shop, "dbbackup")
+    shop = make_shop("sqlite", backed_up=True, SAFETY_BACKUP=False)
     assert "no safety backup" in done(shop, "dbrestore", "--noinput")
     assert len(document(shop, "listbackups")) == 1
 
 
+@pytest.mark.backed_up
 def test_failed_safety_backup_ends_the_restore(shop, tmp_path, rclone_binary):
-    done(shop, "dbbackup")
     wreck(shop)
     failing = programs.fail(tmp_path / "bin", "rclone", rclone_binary, message="quota exceeded", when=UPLOAD)
     shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(failing)
@@ -103,8 +103,8 @@ def test_failed_safety_backup_ends_the_restore(shop, tmp_path, rclone_binary):
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_backup_of_another_database_is_restored_only_when_it_is_said(make_shop, database):
-    shop = make_shop(database)
-    name = document(shop, "dbbackup")["path"].removeprefix("db/")
+    shop = make_shop(database, backed_up=True)
+    name = shop.backup.removeprefix("db/")
     wanted = shop.rows(ignore=["django_migrations"])
     with nothing_changes(shop):
         result = shop.manage("dbrestore", "--noinput", "--database", "analytics", "--input-path", name)

@@ -4,6 +4,8 @@ import hashlib
 import json
 import os
 import re
+import shutil
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from signal import SIGKILL
@@ -15,6 +17,7 @@ from tests.site import settings as site_settings
 from tests.support import programs, tables
 from tests.support.faults import assert_failed
 from tests.support.matrix import sampled
+from tests.support.remotes import local
 from tests.support.site import Result, Shop
 from tests.support.waiting import wait_for
 
@@ -27,14 +30,43 @@ FILES = {
     "1/2/3/4/5/6/7/8/9/10": b"deep",
 }
 
+UPLOADS = "place/uploads"
+"""The media folder of a shop, below its home."""
+
+
+@pytest.fixture(scope="module")
+def original(shops, rclone_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """A shop with a few files and a backup of them, for all others to copy."""
+    folder = tmp_path_factory.mktemp("original")
+    (folder / "remote").mkdir()
+    shop = shops.open(folder / "shop", "sqlite")
+    shop.remote = local(folder / "remote", rclone_binary)
+    shop.settings |= {
+        "MEDIA_ROOT": str(shop.home / UPLOADS),
+        "DJANGO_RCLONE": {"RCLONE_BINARY": rclone_binary, **shop.remote.settings},
+    }
+    write(shop.home / UPLOADS, FILES)
+    back_up(shop)
+    yield shop
+    shops.clear(shop, "sqlite")
+
 
 @pytest.fixture
-def media(shop: Shop) -> Path:
+def media(shop: Shop, original: Shop) -> Path:
     """The media folder of the shop, with a few files."""
-    folder = shop.home / "place" / "uploads"
+    folder = shop.home / UPLOADS
     shop.settings["MEDIA_ROOT"] = str(folder)
-    write(folder, FILES)
+    shutil.copytree(original.home / UPLOADS, folder)
     return folder
+
+
+@pytest.fixture
+def backup(shop: Shop, original: Shop) -> str:
+    """The name of a backup of these files, which the history of the shop knows."""
+    shutil.copytree(original.remote.root, shop.remote.root, dirs_exist_ok=True)
+    shutil.copy(original.path(), shop.path())
+    [name] = [name for name in shop.remote.names("media-versions") if not name.endswith(".json")]
+    return Path(name).name
 
 
 def write(folder: Path, files: dict[str, bytes]) -> None:
@@ -129,8 +161,8 @@ def test_backup_is_listed_and_restored(shop, media):
     ]
 
 
-def test_restore_goes_back_to_the_backup_that_is_named(shop, media):
-    first = back_up(shop)
+def test_restore_goes_back_to_the_backup_that_is_named(shop, media, backup):
+    first = backup
     write(media, {"a.jpg": b"TWO"})
     second = back_up(shop)
     assert [each["name"] for each in listed(shop)] == [second, first]
@@ -150,8 +182,7 @@ def test_what_was_done_is_said_in_words(shop, media):
 
 
 @pytest.mark.parametrize("answer, code", [("y\n", 0), ("n\n", 1), ("", 2)], ids=["yes", "no", "end"])
-def test_restore_asks_first(shop, media, answer, code):
-    back_up(shop)
+def test_restore_asks_first(shop, media, backup, answer, code):
     (media / "a.jpg").unlink()
     result = shop.manage("mediarestore", input=answer)
     assert result.code == code
@@ -159,8 +190,7 @@ def test_restore_asks_first(shop, media, answer, code):
     assert (media / "a.jpg").exists() == (code == 0)
 
 
-def test_restore_on_a_new_server_makes_the_folder(shop, media):
-    back_up(shop)
+def test_restore_on_a_new_server_makes_the_folder(shop, media, backup):
     shop.settings["MEDIA_ROOT"] = str(shop.home / "elsewhere" / "media")
     assert restore(shop).code == 0
     assert read(shop.home / "elsewhere" / "media") == FILES
@@ -191,8 +221,8 @@ def test_excluded_files_are_neither_copied_nor_removed(shop, media):
     assert read(media) == FILES | excluded
 
 
-def test_backup_from_before_an_exclusion_is_restored(shop, media):
-    name = back_up(shop)
+def test_backup_from_before_an_exclusion_is_restored(shop, media, backup):
+    name = backup
     shop.settings["DJANGO_RCLONE"]["MEDIA_EXCLUDE"] = ["*.jpg"]
     back_up(shop)
     (media / "a.jpg").unlink()
@@ -213,8 +243,7 @@ def test_links_are_not_followed(shop, media):
 
 
 @pytest.mark.parametrize("name", ["1", "a.jpg"], ids=["folder", "file"])
-def test_restore_does_not_write_through_a_link(shop, media, name):
-    back_up(shop)
+def test_restore_does_not_write_through_a_link(shop, media, backup, name):
     outside = shop.home / "outside"
     outside.mkdir()
     write(outside, {"file": b"private"})
@@ -285,8 +314,7 @@ def test_receiver_may_veto(shop, media):
 # -- what they refuse -----------------------------------------------------------------------------------------------------
 
 
-def test_source_that_looks_wrong_is_refused(shop, media):
-    back_up(shop)
+def test_source_that_looks_wrong_is_refused(shop, media, backup):
     objects = shop.remote.files()
     media.rename(shop.home / "away")
     assert_failed(shop.manage("mediabackup"), "The media folder does not exist", code=2)
@@ -302,8 +330,8 @@ def test_source_that_looks_wrong_is_refused(shop, media):
     assert_failed(shop.manage("mediabackup"), "MEDIA_ROOT is empty", code=2)
 
 
-def test_way_on_that_the_refusal_names_works(shop, media):
-    name = back_up(shop)
+def test_way_on_that_the_refusal_names_works(shop, media, backup):
+    name = backup
     for each in FILES:
         (media / each).unlink()
     write(media, {"one": b"put there"})
@@ -327,8 +355,7 @@ def test_empty_remote_is_not_restored(shop, media):
 
 
 @pytest.mark.parametrize("content", [None, b"cut"], ids=["gone", "cut"])
-def test_restore_that_misses_a_file_changes_nothing(shop, media, content):
-    back_up(shop)
+def test_restore_that_misses_a_file_changes_nothing(shop, media, backup, content):
     shop.remote.remove("media/a.jpg") if content is None else shop.remote.write("media/-rf", content)
     write(media, {"a.jpg": b"changed", "added": b"since then"})
     (media / "empty").unlink()
@@ -339,8 +366,8 @@ def test_restore_that_misses_a_file_changes_nothing(shop, media, content):
 
 @pytest.mark.in_turns("path")
 @pytest.mark.parametrize("path", ["../x", "/etc/x", "a/../../x"])
-def test_list_that_leads_outside_is_refused(shop, media, path):
-    name = back_up(shop)
+def test_list_that_leads_outside_is_refused(shop, media, backup, path):
+    name = backup
     forge(shop, name, [{"path": path, "size": 3, "time": ""}])
     shop.remote.write("x", b"bad")
     before = read(shop.home / "place")
@@ -356,14 +383,14 @@ def spoil_list(shop: Shop, backup: str) -> None:
     shop.remote.write(name, bytes(content))
 
 
-def test_list_with_a_wrong_byte_is_refused(shop, media):
-    spoil_list(shop, back_up(shop))
+def test_list_with_a_wrong_byte_is_refused(shop, media, backup):
+    spoil_list(shop, backup)
     assert_failed(restore(shop, "--exact"), "")
     assert read(media) == FILES
 
 
-def test_list_with_a_wrong_byte_does_not_stop_the_next_backup(shop, media):
-    spoil_list(shop, back_up(shop))
+def test_list_with_a_wrong_byte_does_not_stop_the_next_backup(shop, media, backup):
+    spoil_list(shop, backup)
     write(media, {"new.jpg": b"new"})
     back_up(shop)
     (media / "new.jpg").unlink()
@@ -371,9 +398,8 @@ def test_list_with_a_wrong_byte_does_not_stop_the_next_backup(shop, media):
     assert read(media) == {**FILES, "new.jpg": b"new"}
 
 
-def test_mirror_that_is_not_as_the_last_list_says_is_repaired(shop, media):
+def test_mirror_that_is_not_as_the_last_list_says_is_repaired(shop, media, backup):
     """What is in the way there is not in the list."""
-    back_up(shop)
     mirror = shop.remote.root / "media"
     (mirror / "a.jpg").unlink()
     write(mirror, {"a.jpg/inner": b"in a folder", "folder": b"a file"})
@@ -397,8 +423,8 @@ def forge(shop: Shop, name: str, files: list[dict[str, object]]) -> None:
 
 
 @pytest.mark.parametrize("when", [r"\bcopy\b.*media-versions", r"\bcopy\b"], ids=["last copy", "first copy"])
-def test_failed_restore_changes_nothing(shop, media, tmp_path, rclone_binary, when):
-    name = back_up(shop)
+def test_failed_restore_changes_nothing(shop, media, backup, tmp_path, rclone_binary, when):
+    name = backup
     write(media, {"a.jpg": b"ONE", "-rf": b"changed"})
     back_up(shop)
     write(media, {"empty": b"no more", "uploads": b"since then"})
@@ -414,8 +440,9 @@ def test_failed_restore_changes_nothing(shop, media, tmp_path, rclone_binary, wh
     assert read(media) == FILES
 
 
-def test_next_restore_completes_a_killed_one_and_names_what_it_left(shop, media, tmp_path, rclone_binary):
-    back_up(shop)
+def test_next_restore_completes_a_killed_one_and_names_what_it_left(
+    shop, media, backup, tmp_path, rclone_binary
+):
     write(media, {"a.jpg": b"since then"})
     body = "if 'copy' in arguments:\n    start().wait()\n    hold()\n"
     held = programs.Held(program=programs.wrapper(tmp_path / "bin", "rclone", rclone_binary, body))
@@ -433,8 +460,9 @@ def test_next_restore_completes_a_killed_one_and_names_what_it_left(shop, media,
     assert read(media) == FILES
 
 
-def test_file_that_goes_from_the_remote_during_the_restore_is_noticed(shop, media, tmp_path, rclone_binary):
-    back_up(shop)
+def test_file_that_goes_from_the_remote_during_the_restore_is_noticed(
+    shop, media, backup, tmp_path, rclone_binary
+):
     write(media, {"a.jpg": b"changed"})
     (media / "empty").unlink()
     before = read(media)

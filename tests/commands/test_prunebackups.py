@@ -14,12 +14,9 @@ from tests.support.tables import HISTORY
 @pytest.fixture
 def aged(make_shop) -> Shop:
     """A shop with backups of many days, each with a manifest, one pinned, one legacy, one damaged; and of analytics."""
-    shop = make_shop("sqlite", RETENTION={"last": 1, "monthly": 3})
-    run = document(shop, "dbbackup")
-    content, manifest = (
-        shop.remote.read(run["path"]),
-        json.loads(shop.remote.read(f"{run['path']}.manifest.json")),
-    )
+    shop = make_shop("sqlite", backed_up=True, RETENTION={"last": 1, "monthly": 3})
+    content = shop.remote.read(shop.backup)
+    manifest = json.loads(shop.remote.read(f"{shop.backup}.manifest.json"))
     for day in "2026-08-30", "2026-09-01", "2026-09-30", "2026-10-01", "2026-10-02", "2026-10-03":
         for alias in "default", "analytics":
             name = f"{alias}-{day}-000000.sqlite3.zst"

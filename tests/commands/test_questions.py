@@ -7,36 +7,41 @@ import pytest
 
 from tests.support.commands import done
 from tests.support.faults import assert_failed, nothing_changes
+from tests.support.remotes import local
 
+DUMP = "dump.sqlite3"
 QUESTIONS = {
     "restore": (("dbrestore",), "Overwrite the database “default”?"),
-    "file": (("dbrestore", "--input-file", "dump.sqlite3"), "Overwrite the database “default”?"),
+    "file": (("dbrestore", "--input-file", DUMP), "Overwrite the database “default”?"),
     "undo": (("dbrestore", "--undo"), "Undo the last restore of “default”?"),
     "media": (("mediarestore",), "Restore the media files?"),
 }
 
 
-@pytest.fixture
-def question(request, shop):
-    """A command that asks, in a shop where there is something to overwrite."""
+@pytest.fixture(scope="module")
+def full_shop(shops, rclone_binary, tmp_path_factory):
+    """A shop where there is something to overwrite by each command that asks. No test changes it."""
+    folder = tmp_path_factory.mktemp("full")
+    (folder / "remote").mkdir()
+    remote = local(folder / "remote", rclone_binary)
+    shop = shops.open(folder / "shop", "sqlite", remote)
+    shop.remote = remote
+    shop.settings["DJANGO_RCLONE"] = {"RCLONE_BINARY": rclone_binary, **remote.settings}
     file = shop.home / "media" / "a.txt"
     file.parent.mkdir(exist_ok=True)
     file.write_text("hello")
-    done(shop, "dbbackup")
     done(shop, "mediabackup")
     done(shop, "dbrestore", "--noinput")
-    arguments, asked = QUESTIONS[request.param]
-    dump = shop.home / "dump.sqlite3"
-    done(shop, "dbbackup", "--output-path", str(dump))
-    return [str(dump) if each == dump.name else each for each in arguments], asked
+    done(shop, "dbbackup", "--output-path", str(shop.home / DUMP))
+    yield shop
+    shops.clear(shop, "sqlite")
 
 
-every_question = pytest.mark.parametrize("question", sorted(QUESTIONS), indirect=True)
-
-
-@every_question
-def test_question_that_nobody_can_answer_is_wrong_usage(shop, question):
-    arguments, asked = question
+@pytest.mark.parametrize("question", sorted(QUESTIONS))
+def test_question_that_nobody_can_answer_is_wrong_usage(full_shop, question):
+    shop = full_shop
+    words, asked = QUESTIONS[question]
+    arguments = [str(shop.home / DUMP) if each == DUMP else each for each in words]
     for stdin in None, "":  # the null device, as under cron; a pipe that is closed
         with nothing_changes(shop):
             result = shop.manage(*arguments, input=stdin)
@@ -48,8 +53,8 @@ def test_question_that_nobody_can_answer_is_wrong_usage(shop, question):
         assert result.code == 2
 
 
+@pytest.mark.backed_up
 def test_closed_standard_input_is_no_terminal_either(shop):
-    done(shop, "dbbackup")
     code = """
 import sys
 from django.core.management import call_command
@@ -61,27 +66,27 @@ call_command("dbrestore", verbosity=0)
     assert result.code == 2
 
 
+@pytest.mark.backed_up
 def test_json_of_a_question_that_nobody_can_answer(shop):
-    done(shop, "dbbackup")
     result = shop.manage("dbrestore", "--json")
     assert (result.code, result.json.keys()) == (2, {"error", "hint"})
     assert "--noinput" in result.json["hint"]
 
 
+@pytest.mark.backed_up
 @pytest.mark.in_turns("answer")
 @pytest.mark.parametrize("answer", ["y\n", "YES\n", "y"])
 def test_yes_may_come_from_a_pipe(shop, answer):
     """``yes | manage.py dbrestore`` is an answer."""
-    done(shop, "dbbackup")
     wanted = shop.rows()
     shop.execute("DELETE FROM shop_orderline")
     done(shop, "dbrestore", input=answer)
     assert shop.rows() == wanted
 
 
+@pytest.mark.backed_up
 @pytest.mark.parametrize("answer, code", [(b"y\n", 0), (b"\n", 1), (b"\x04", 1)])
 def test_question_on_a_terminal(shop, answer, code):
-    done(shop, "dbbackup")
     theirs, ours = pty.openpty()
     try:
         process = shop.start("dbrestore", stdin=ours)

@@ -19,9 +19,9 @@ COMMANDS = {
 every_command = pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())
 
 
+@pytest.mark.backed_up
 @every_command
 def test_alias_that_nobody_knows_is_wrong_usage(shop, command):
-    done(shop, "dbbackup")
     with nothing_changes(shop):
         result = shop.manage(*command, "defalt")
         assert_failed(result, "There is no database “defalt”", code=2)
@@ -67,8 +67,9 @@ def test_misspelt_name_of_a_database_that_has_only_backups(shop):
         assert "Did you mean “archive”?" in result.err
 
 
+@pytest.mark.backed_up
 def test_alias_is_looked_at_before_the_backup(shop):
     """A restore into a database that does not exist says so, whatever the backup is."""
-    name = document(shop, "dbbackup")["path"].removeprefix("db/")
+    name = shop.backup.removeprefix("db/")
     result = shop.manage("dbrestore", "--noinput", "-d", "defalt", "--input-path", name)
     assert_failed(result, "There is no database “defalt”", code=2)

@@ -52,8 +52,10 @@ def test_each_fault_of_restored_data_is_caught_on_its_level(make_shop, database,
         "broken foreign key": ("restore", "failed"),
         "migration that was not carried out": ("site", "failed"),
     }
-    listed = {fault: states(shop)[path] for fault, path in faulty.paths.items()}
-    assert listed == dict.fromkeys(found, "complete") | {"broken foreign key": "damaged"}
+    listed = states(shop)
+    assert {fault: listed[path] for fault, path in faulty.paths.items()} == dict.fromkeys(
+        found, "complete"
+    ) | {"broken foreign key": "damaged"}
     assert shop.rows(ignore=["django_rclone_admin_openedbackup"]).keys() <= before.keys()
     assert {name: rows for name, rows in shop.rows().items() if name.startswith("shop_")} == {
         name: rows for name, rows in before.items() if name.startswith("shop_")
@@ -63,6 +65,7 @@ def test_each_fault_of_restored_data_is_caught_on_its_level(make_shop, database,
     assert names.count(".check.restore.passed.") == 2  # below those that failed on the level of the site
 
 
+@pytest.mark.backed_up
 @pytest.mark.parametrize(
     "checks, reason",
     [
@@ -74,7 +77,7 @@ def test_each_fault_of_restored_data_is_caught_on_its_level(make_shop, database,
     ids=["rows", "newest", "callable", "unknown"],
 )
 def test_check_of_the_site_that_fails_is_a_warning(shop, checks, reason):
-    path = document(shop, "dbbackup")["path"]
+    path = shop.backup
     shop.settings["DJANGO_RCLONE"]["VERIFY_CHECKS"] = {"default": checks}
 
     result = shop.manage("verifybackups", "--level", "site", "--json")
@@ -85,8 +88,8 @@ def test_check_of_the_site_that_fails_is_a_warning(shop, checks, reason):
     assert states(shop) == {path: "complete"}
 
 
+@pytest.mark.backed_up
 def test_checks_of_the_site_that_pass(shop):
-    document(shop, "dbbackup")
     checks = [
         "tests.site.shop.checks.accept",
         {"shop.Order": {"min_rows": 300, "newest": ("placed_at", 24 * 365 * 50)}},

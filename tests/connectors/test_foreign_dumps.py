@@ -93,9 +93,9 @@ def test_mysql(make_shop, mysql_server, dump, strategy):
     restore_and_compare(shop, dump, strategy)
 
 
+@pytest.mark.backed_up
 @pytest.mark.parametrize("is_text", [False, True], ids=["file", "text"])
 def test_sqlite(shop, dump, is_text):
-    assert shop.manage("dbbackup").code == 0
     if is_text:
         with closing(sqlite3.connect(shop.path())) as connection:
             dump.write_text("\n".join(connection.iterdump()))

@@ -14,8 +14,7 @@ def use(shop, *arguments):
 
 @pytest.mark.postgresql
 def test_pg_restore_gets_no_argument_that_leaves_something_out(make_shop):
-    shop = make_shop("postgresql")
-    assert shop.manage("dbbackup").code == 0
+    shop = make_shop("postgresql", backed_up=True)
     shop.execute("UPDATE shop_product SET price = 1")
     for argument in (
         "--list",
@@ -53,8 +52,7 @@ def test_arguments_that_leave_nothing_out_are_passed_on(make_shop, strategy):
 
 @pytest.mark.mysql
 def test_client_of_mysql_gets_no_argument_that_leaves_something_out(make_shop):
-    shop = make_shop("mysql")
-    assert shop.manage("dbbackup").code == 0
+    shop = make_shop("mysql", backed_up=True)
     for argument in ("--execute=SELECT 1", "--help", "--one-database", "-f"):
         use(shop, "--verbose", argument)
         with nothing_changes(shop):

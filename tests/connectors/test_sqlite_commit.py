@@ -88,8 +88,8 @@ def test_writer_that_gets_the_lock_right_after_the_commit_does_not_make_the_rest
     assert query(live, "SELECT a FROM t") == [(b"restored",)]
 
 
+@pytest.mark.backed_up
 def test_run_whose_data_is_restored_has_succeeded_though_writers_wait(shop):
-    assert shop.manage("dbbackup").code == 0
     wanted = shop.rows()
     shop.execute("CREATE TABLE newer (a)")
     with waiting_writers(shop.path()):

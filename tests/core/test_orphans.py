@@ -43,10 +43,10 @@ def test_dump_that_waits_for_a_lock(shop, name, lock):
     assert shop.names() == []
 
 
+@pytest.mark.backed_up
 @pytest.mark.in_turns("shop")
 @pytest.mark.parametrize("shop", ["sqlite", "postgresql", "mysql"], indirect=True)
 def test_upload_and_download_in_which_nothing_moves(shop, tmp_path, rclone_binary):
-    assert shop.manage("dbbackup").code == 0
     rows, names = shop.rows(), shop.names()
     program = programs.hang(tmp_path / "bin", "rclone", rclone_binary, when=f"{UPLOAD}|{DOWNLOAD}")
     shop.settings["DJANGO_RCLONE"] |= {"RCLONE_BINARY": str(program), "SAFETY_BACKUP": False}

@@ -1,6 +1,8 @@
 """Clocks that were wrong, or are: what a run has just made stays, and nobody takes the past for the present."""
 
+import json
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -98,35 +100,32 @@ class TestHealth:
         assert (health.level, health.last) == (Level.CRITICAL, None)
 
 
-@pytest.mark.in_turns("value")
-@pytest.mark.in_turns("field")
-@pytest.mark.parametrize("field", ["taken_at", "finished_at"])
-@pytest.mark.parametrize(
-    "value",
-    [
-        "0001-01-01T00:00:00+00:00",
-        "9999-12-31T23:59:59.999999+00:00",
-        "0001-01-01T00:00:00+14:00",
-        5,
-        None,
-        [],
-        True,
-    ],
+NONSENSE = (
+    "0001-01-01T00:00:00+00:00",
+    "9999-12-31T23:59:59.999999+00:00",
+    "0001-01-01T00:00:00+14:00",
+    5,
+    None,
+    [],
+    True,
 )
-def test_nonsense_in_a_manifest_is_damage_and_no_traceback(shop, field, value):
-    import json
+"""What no backup can have as its time."""
 
-    name = "default-2026-11-20-083000.sqlite3.zst"
-    put(shop, name)
-    path = f"db/{name}.manifest.json"
-    shop.remote.write(path, json.dumps(json.loads(shop.remote.read(path)) | {field: value}).encode())
 
-    [listed] = document(shop, "listbackups")
-    assert listed["state"] == "damaged"
-    for arguments in (["--input-path", name], []):
+def test_nonsense_in_a_manifest_is_damage_and_no_traceback(shop):
+    names = []
+    for number, (value, field) in enumerate(product(NONSENSE, ("taken_at", "finished_at"))):
+        name = f"default-2026-11-20-0830{number:02}.sqlite3.zst"
+        put(shop, name)
+        path = f"db/{name}.manifest.json"
+        shop.remote.write(path, json.dumps(json.loads(shop.remote.read(path)) | {field: value}).encode())
+        names.append(name)
+
+    assert {each["name"]: each["state"] for each in document(shop, "listbackups")} == dict.fromkeys(
+        names, "damaged"
+    )
+    for arguments in ([], *(["--input-path", name] for name in names)):
         result = shop.manage("dbrestore", "--noinput", *arguments)
         assert (result.code, "Traceback" in result.err) == (1, False), result.err
     document(shop, "dbbackup", "--clean")
-    assert (
-        shop.manage("checkbackups").code in (0, 1, 2) if "checkbackups" in shop.manage("help").out else True
-    )
+    assert shop.manage("checkbackups").code in (0, 1, 2)

@@ -141,8 +141,7 @@ def test_nobody_gets_at_the_tables_of_postgresql_between_the_question_and_the_co
     make_shop, tmp_path, postgresql_server
 ):
     """So no other restore can come between them, however long the process stands still there."""
-    shop = make_shop("postgresql")
-    assert shop.manage("dbbackup").code == 0
+    shop = make_shop("postgresql", backed_up=True)
     wanted = shop.rows()
     price(shop, 1000)
     program = programs.wrapper(tmp_path / "bin", "psql", postgresql_server.bin_dir / "psql", HOLD_COMMIT)

@@ -46,8 +46,8 @@ def test_rclone_that_never_ends_after_the_end_of_its_input_ends_the_backup(shop,
     assert_stalls(shop, programs.wrapper(tmp_path / "bin", "rclone", rclone_binary, NEVER_ENDS), "dbbackup")
 
 
+@pytest.mark.backed_up
 def test_rclone_that_never_writes_ends_the_restore(shop, tmp_path, rclone_binary):
-    assert shop.manage("dbbackup").code == 0
     program = programs.hang(tmp_path / "bin", "rclone", rclone_binary, when=DOWNLOAD)
     assert_stalls(shop, program, "dbrestore", "--noinput", "--no-safety-backup")
 

@@ -26,8 +26,8 @@ def succeed(shop: Shop, *arguments: str) -> str:
     return result.out
 
 
-def back_up_and_change(shop: Shop) -> None:
-    succeed(shop, "dbbackup")
+def change(shop: Shop) -> None:
+    """Have a restore of its backup be seen."""
     shop.execute("UPDATE shop_product SET price = price + 1")
     shop.execute("CREATE TABLE newer AS SELECT * FROM shop_product")
 
@@ -40,11 +40,12 @@ def newest_manifest(shop: Shop) -> dict[str, object]:
 # -- undo ---------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.backed_up
 @pytest.mark.in_turns("shop")
 @on_both_engines
 def test_restore_backs_up_first_and_can_be_undone_and_done_again(shop):
     wanted = shop.rows()
-    back_up_and_change(shop)
+    change(shop)
     changed = shop.rows()
     succeed(shop, *RESTORE)
     assert shop.rows() == wanted
@@ -62,10 +63,11 @@ def test_restore_backs_up_first_and_can_be_undone_and_done_again(shop):
     assert shop.rows() == wanted
 
 
+@pytest.mark.backed_up
 def test_safety_backup_is_not_the_latest_and_outlives_the_retention(shop):
     shop.settings["DJANGO_RCLONE"]["DB_CLEANUP_KEEP"] = 1
     wanted = shop.rows()
-    back_up_and_change(shop)
+    change(shop)
     succeed(shop, *RESTORE)
     succeed(shop, *RESTORE)
     assert shop.rows() == wanted
@@ -75,10 +77,11 @@ def test_safety_backup_is_not_the_latest_and_outlives_the_retention(shop):
     assert all(left.values())
 
 
+@pytest.mark.backed_up
 @pytest.mark.in_turns("shop")
 @on_both_engines
 def test_no_safety_backup_when_none_is_wanted_or_nothing_is_there(shop, make_shop):
-    back_up_and_change(shop)
+    change(shop)
     count = len(shop.names())
     succeed(shop, *WITHOUT)
     shop.settings["DJANGO_RCLONE"]["SAFETY_BACKUP"] = False
@@ -86,9 +89,10 @@ def test_no_safety_backup_when_none_is_wanted_or_nothing_is_there(shop, make_sho
     assert len(shop.names()) == count
 
 
+@pytest.mark.backed_up
 @pytest.mark.parametrize("is_empty", [False, True], ids=["history", "nothing"])
 def test_undo_on_a_new_server_takes_the_newest_safety_backup_of_the_remote(shop, make_shop, is_empty):
-    back_up_and_change(shop)
+    change(shop)
     changed = shop.rows()
     succeed(shop, *RESTORE)
     new = make_shop("sqlite", shop.remote)
@@ -98,25 +102,26 @@ def test_undo_on_a_new_server_takes_the_newest_safety_backup_of_the_remote(shop,
     assert new.rows() == changed
 
 
+@pytest.mark.backed_up
 @pytest.mark.in_turns("shop")
 @on_both_engines
 def test_undo_is_refused_where_nothing_was_kept(shop):
     with nothing_changes(shop):
         assert_failed(shop.manage(*UNDO), "There is nothing to undo for “default”")
-    back_up_and_change(shop)
+    change(shop)
     succeed(shop, *RESTORE)
     succeed(shop, *WITHOUT)
     with nothing_changes(shop):  # the safety backup of the restore before is no answer
         assert_failed(shop.manage(*UNDO), "There is nothing to undo for “default”")
 
 
+@pytest.mark.backed_up
 def test_undo_passes_over_the_safety_backup_of_a_restore_that_changed_nothing(shop, make_shop):
-    back_up_and_change(shop)
+    change(shop)
     changed = shop.rows()
     succeed(shop, *RESTORE)
     shop.execute("UPDATE shop_product SET price = price + 5")
-    succeed(shop, "dbbackup")
-    newest = max(name for name in shop.remote.names("db") if name.endswith(".zst"))
+    newest = json.loads(succeed(shop, "dbbackup", "--json"))["path"]
     shop.remote.write(newest, b"x" * len(shop.remote.read(newest)))
     new = make_shop("sqlite", shop.remote)
     assert new.manage(*RESTORE, "--input-path", newest).code == 1  # after its own safety backup
@@ -124,20 +129,20 @@ def test_undo_passes_over_the_safety_backup_of_a_restore_that_changed_nothing(sh
     assert new.rows() == changed
 
 
+@pytest.mark.backed_up
 def test_failed_restore_has_nothing_to_undo(shop):
-    succeed(shop, "dbbackup")
-    [name] = [name for name in shop.remote.names("db") if name.endswith(".zst")]
-    shop.remote.write(name, b"x" * len(shop.remote.read(name)))
-    assert shop.manage(*RESTORE, "--input-path", name).code == 1
+    shop.remote.write(shop.backup, b"x" * len(shop.remote.read(shop.backup)))
+    assert shop.manage(*RESTORE, "--input-path", shop.backup).code == 1
     shop.execute("UPDATE shop_product SET price = price + 1")  # written since
     with nothing_changes(shop):
         assert_failed(shop.manage(*UNDO), "There is nothing to undo for “default”")
 
 
+@pytest.mark.backed_up
 def test_restore_does_not_begin_without_its_safety_backup(shop, rclone_binary, tmp_path):
     from tests.support import programs
 
-    back_up_and_change(shop)
+    change(shop)
     program = programs.fail(
         tmp_path / "bin", "rclone", rclone_binary, message="no room", when=programs.UPLOAD
     )
@@ -150,8 +155,9 @@ def test_restore_does_not_begin_without_its_safety_backup(shop, rclone_binary, t
 # -- what a restore refuses ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.backed_up
 def test_backup_of_another_engine_is_refused(make_shop, shop):
-    back_up_and_change(shop)
+    change(shop)
     other = make_shop("postgresql", shop.remote)
     with nothing_changes(other):
         assert_failed(other.manage(*RESTORE), "comes from SQLite and can't be restored into PostgreSQL")
@@ -184,16 +190,18 @@ def test_dump_of_a_newer_server_is_refused(make_shop, postgresql18_server, tools
         )
 
 
-@pytest.mark.parametrize("change", [lambda data: data[:-1], lambda data: data + b"x"], ids=["short", "long"])
-def test_damaged_backup_is_refused(shop, change):
-    back_up_and_change(shop)
+@pytest.mark.backed_up
+@pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: data + b"x"], ids=["short", "long"])
+def test_damaged_backup_is_refused(shop, damage):
+    change(shop)
     [name] = [each for each in shop.remote.names("db") if not each.endswith(".json")]
-    shop.remote.write(name, change(shop.remote.read(name)))
+    shop.remote.write(name, damage(shop.remote.read(name)))
     with nothing_changes(shop):
         assert_failed(shop.manage(*RESTORE, "--input-path", name), "is damaged and was not restored")
         assert_failed(shop.manage(*RESTORE), "There is no backup of “default”")
 
 
+@pytest.mark.backed_up
 def test_restore_for_which_there_is_no_room_is_refused(shop, tmp_path):
     small = tmp_path / "small"
     small.mkdir()
@@ -201,7 +209,7 @@ def test_restore_for_which_there_is_no_room_is_refused(shop, tmp_path):
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("only root can make a small disk")
     try:
-        back_up_and_change(shop)
+        change(shop)
         with nothing_changes(shop):
             assert_failed(
                 shop.manage(*WITHOUT, env={"TMPDIR": str(small)}), "needs .* bytes .* only .* are free"

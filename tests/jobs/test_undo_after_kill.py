@@ -44,8 +44,7 @@ def engine(request):
 @pytest.fixture
 def shop(make_shop, engine):
     """A shop with a backup, one restore long ago, and changes since then."""
-    shop = make_shop(engine, RESTORE_STRATEGY=STRATEGIES[engine])
-    succeed(shop, "dbbackup")
+    shop = make_shop(engine, backed_up=True, RESTORE_STRATEGY=STRATEGIES[engine])
     shop.execute("UPDATE shop_product SET price = 1000")
     succeed(shop, "dbrestore", "--noinput")
     shop.execute("UPDATE shop_product SET price = 2000")

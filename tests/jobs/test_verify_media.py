@@ -42,6 +42,7 @@ def test_good_backup_passes(media_site, level, reached):
         assert record.tables == {"files": {"expected": 5, "found": 5}}
 
 
+@pytest.mark.in_turns("file")
 @pytest.mark.parametrize("content", [None, b"longer than it was"], ids=["gone", "other size"])
 @pytest.mark.parametrize("file", ["a.txt", "deep/ü [x].txt"])
 def test_file_that_is_gone_or_has_another_size_is_found(media_site, content, file):

@@ -363,7 +363,8 @@ CASES: dict[Callable[[Site], AbstractContextManager[object]], Rule] = {
 @pytest.mark.parametrize("cause", CASES, ids=lambda cause: cause.__name__)
 def test_rule_is_shown_everywhere_while_its_cause_is_there(site, client, admin_client, mailoutbox, cause):
     rule = CASES[cause]
-    assert shown(client, admin_client) == set()
+    assert of_plugin() == set()
+    assert worker.finish()
     assert mailoutbox == []
     with cause(site):
         assert rule in shown(client, admin_client)
@@ -393,6 +394,11 @@ def shown(client: Client, admin_client: Client) -> set[str]:
 
 def plain(text: str) -> str:
     return " ".join(html.unescape(text).split())
+
+
+def test_site_that_is_well_shows_no_rule(site, client, admin_client, mailoutbox):
+    assert shown(client, admin_client) == set()
+    assert mailoutbox == []
 
 
 def test_rule_that_is_ignored_is_not_shown(site, client, admin_client):

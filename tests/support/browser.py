@@ -12,7 +12,7 @@ from tests.support import leaks
 from tests.support.servers import missing
 from tests.support.site import Shop
 from tests.support.waiting import wait_for
-from tests.support.web import WebServer
+from tests.support.web import SiteServer
 
 FLAGS = (
     "--no-sandbox",
@@ -75,7 +75,7 @@ class Visitor:
 @contextmanager
 def serving(shop: Shop) -> Iterator[tuple[str, Path]]:
     """Run the shop's site; give its address and its log."""
-    with WebServer(shop, "runserver") as server:
+    with SiteServer(shop) as server:
         yield server.address, server.log
         # What a page that was left has asked for is still at work.
         wait_for(lambda: not leaks.descendants(server.process.pid), 10)

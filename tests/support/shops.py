@@ -1,4 +1,7 @@
-"""Opens shops quickly: the first on each kind of database is migrated and filled, the others are copies of it."""
+"""Opens shops quickly: the first on each kind of database is migrated and filled, the others are copies of it.
+
+Most tests of what happens to a backup need one first. ``dbbackup`` makes it once, too, and the others are copies.
+"""
 
 import fcntl
 import os
@@ -10,6 +13,7 @@ from uuid import uuid4
 from tests.support.forking import ForkServer
 from tests.support.mysql import MariaDBServer
 from tests.support.postgresql import PostgreSQLServer
+from tests.support.remotes import Remote, find_rclone
 from tests.support.site import Shop
 
 FILES = {"default": "db.sqlite3", "analytics": "analytics.sqlite3"}
@@ -18,7 +22,13 @@ FILES = {"default": "db.sqlite3", "analytics": "analytics.sqlite3"}
 SUFFIXES = {"default": "", "analytics": "_analytics"}
 """What follows the name of the shop in that of its database on a server, by alias."""
 
+BACKUPS = "backups"
+"""Name of the folder in a template that is its remote."""
+
 SEED = ("--products=50", "--customers=100", "--orders=300", "--page-views=200")
+
+Fill = Callable[["Shops", Path, str], Shop]
+"""Makes a template in a new folder, on one kind of database."""
 
 
 class Shops:
@@ -36,13 +46,18 @@ class Shops:
         self.servers: dict[str, PostgreSQLServer | MariaDBServer] = {}
         self.templates: dict[str, Path] = {}
 
-    def open(self, home: Path, database: str) -> Shop:
-        """Return a new, filled shop in the new folder ``home``."""
-        if database not in self.templates:
-            self.templates[database] = self._template(database)
-        template = self.templates[database]
-        shutil.copytree(template, home)
-        return self._shop(home, database, template.name)
+    def open(self, home: Path, database: str, backed_up: Remote | None = None) -> Shop:
+        """Return a new, filled shop in the new folder ``home``.
+
+        :param backed_up: a remote that gets a backup of the shop, whose history knows of it.
+        """
+        shop = self._copy(home, database, _filled if backed_up is None else _backed_up)
+        if backed_up is not None:
+            assert backed_up.kind == "local", "only the objects of a local remote can be copied"
+            shutil.copytree(home / BACKUPS, backed_up.root, dirs_exist_ok=True)
+            shutil.rmtree(home / BACKUPS)
+            [shop.backup] = [name for name in backed_up.names("db") if not name.endswith(".json")]
+        return shop
 
     def clear(self, shop: Shop, database: str) -> None:
         """Stop what runs in a shop and drop its databases, with those that a restore made beside them."""
@@ -50,27 +65,25 @@ class Shops:
         if database in self.servers:
             self.servers[database].drop_databases(shop.name)
 
-    def _template(self, database: str) -> Path:
-        """Return the home of the template, whose name is also that of the shop. All processes of the run share it."""
-        found = self.folder / f"{database}.template"
-        with (self.folder / f"{database}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed, or this process is gone
-            if not found.exists():
-                template = self._filled(database)
-                found.symlink_to(template)
-        return found.resolve()
+    def _copy(self, home: Path, database: str, fill: Fill) -> Shop:
+        """Return a copy of a template in the new folder ``home``. All processes of the run share the template."""
+        key = f"{database}{fill.__name__}"
+        if key not in self.templates:
+            found = self.folder / f"{key}.template"
+            with (self.folder / f"{key}.lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed, or this process is gone
+                if not found.exists():
+                    template = fill(self, self.folder / _new_name(), database)
+                    template.close()
+                    found.symlink_to(template.home)
+            self.templates[key] = found.resolve()
+        template_home = self.templates[key]
+        shutil.copytree(template_home, home)
+        return self._shop(home, database, template_home.name)
 
-    def _filled(self, database: str) -> Path:
-        name = _new_name()
-        template = self._shop(self.folder / name, database, name=name)
-        for arguments in ("migrate",), ("migrate", "--database=analytics"), ("seedshop", *SEED):
-            result = template.manage(*arguments, timeout=120)
-            assert result.code == 0, result.err
-        template.close()
-        return template.home
-
-    def _shop(self, home: Path, database: str, template: str = "", name: str = "") -> Shop:
-        name = name or _new_name()
+    def _shop(self, home: Path, database: str, template: str = "") -> Shop:
+        """Return the shop in this folder. A template is called what its folder is called."""
+        name = home.name if home.parent == self.folder else _new_name()
         path = os.environ["PATH"]
         if database == "sqlite":
             files = {alias: str(home / file) for alias, file in FILES.items()}
@@ -88,6 +101,25 @@ class Shops:
             for alias, suffix in SUFFIXES.items()
         }
         return Shop(name, home, entries, f"{server.bin_dir}{os.pathsep}{path}", self.fork_server)
+
+
+def _filled(shops: Shops, home: Path, database: str) -> Shop:
+    shop = shops._shop(home, database)
+    for arguments in ("migrate",), ("migrate", "--database=analytics"), ("seedshop", *SEED):
+        _succeed(shop, *arguments)
+    return shop
+
+
+def _backed_up(shops: Shops, home: Path, database: str) -> Shop:
+    shop = shops._copy(home, database, _filled)
+    shop.settings["DJANGO_RCLONE"] = {"RCLONE_BINARY": find_rclone(), "REMOTE": str(home / BACKUPS)}
+    _succeed(shop, "dbbackup")
+    return shop
+
+
+def _succeed(shop: Shop, *arguments: str) -> None:
+    result = shop.manage(*arguments, timeout=120)
+    assert result.code == 0, result.err
 
 
 def _new_name() -> str:

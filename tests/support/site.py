@@ -75,6 +75,8 @@ class Shop:
         }
         self.fork_server = fork_server
         self.remote: Remote | None = None
+        self.backup = ""
+        """The path of the backup that it was opened with."""
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def manage(
@@ -159,6 +161,16 @@ class Shop:
                 stderr=output,
                 start_new_session=True,
             )
+
+    def serve_site(self, address: str, log: Path) -> subprocess.Popen[bytes]:
+        """Start ``runserver`` at an address, to work in the background; see ``end``."""
+        arguments = ["runserver", "--noreload", address]
+        environment = self.environment | {"SHOP_SETTINGS": json.dumps(self.settings)}
+        if not self.fork_server or not self.fork_server.can_give(environment):
+            return self.serve("-m", "django", *arguments, log=log)
+        with log.open("wb") as output:
+            streams = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output}
+            return ForkedProcess(self.fork_server, ["manage.py", *arguments], env=environment, **streams)
 
     def end(self, process: subprocess.Popen[bytes]) -> None:
         """Stop what ``serve`` started, and may have ended; what it was asked to do has to end with it."""

@@ -2,6 +2,7 @@
 
 from http.cookiejar import CookieJar
 from pathlib import Path
+from subprocess import Popen
 from typing import Self
 from urllib.error import URLError
 from urllib.parse import urlencode
@@ -45,7 +46,11 @@ class WebServer:
         self.log = shop.home / f"{kind}-{port}.log"
         places = {"host": host, "port": port, "address": f"{host}:{port}", "repository": REPOSITORY}
         command = [each.format(**places) for each in SERVERS[kind]]
-        self.process = shop.serve("-m", *command, *arguments, log=self.log)
+        self.process = self.start(*command, *arguments)
+
+    def start(self, *command: str) -> Popen[bytes]:
+        """Start the program of the server as people do."""
+        return self.shop.serve("-m", *command, log=self.log)
 
     def __enter__(self) -> Self:
         wait_for(lambda: self.is_over or self.is_whole())
@@ -80,6 +85,16 @@ class WebServer:
         if self.kind == "uvicorn-workers":  # and something that keeps books on shared memory
             return {pid for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()}
         return children if self.kind.startswith("gunicorn") else {self.process.pid}
+
+
+class SiteServer(WebServer):
+    """The shop's site where no test asks how a server starts: sooner, by a fork."""
+
+    def __init__(self, shop: Shop) -> None:
+        super().__init__(shop, "runserver")
+
+    def start(self, *command: str) -> Popen[bytes]:
+        return self.shop.serve_site(command[-1], self.log)
 
 
 class Member:
