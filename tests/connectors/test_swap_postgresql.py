@@ -26,8 +26,8 @@ def database() -> str:
 
 
 @pytest.fixture
-def shop(make_shop, database) -> Shop:
-    return make_shop(database, backed_up=True)
+def shop(request, make_shop, database) -> Shop:
+    return make_shop(database, backed_up="before" in request.fixturenames)
 
 
 @pytest.fixture

@@ -89,7 +89,11 @@ class PostgreSQLServer:
     ) -> dict[str, Any]:
         """Create a database, by default an empty one with a name of its own, and return its entry in ``DATABASES``."""
         name = name or f"shop_{uuid4().hex[:12]}"
-        self.administer("CREATE DATABASE {} OWNER {} TEMPLATE {}", name, owner, template)
+        with closing(self.superuser_connection()) as connection:
+            # Cheaper than by way of the log, on a server that waits for no disk. PostgreSQL 14 knows no other way.
+            strategy = " STRATEGY file_copy" if connection.info.server_version >= 150_000 else ""
+            statement = sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}" + strategy)
+            connection.execute(statement.format(*map(sql.Identifier, (name, owner, template))))
         return self.entry(name, user=owner)
 
     def drop_databases(self, prefix: str) -> None:
