@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 from tests.support.browser import TIMEOUT, Visitor, launch, serving
 from tests.support.faults import add_noise
 from tests.support.site import Shop
-from tests.support.waiting import wait_for
+from tests.support.waiting import patience, wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -183,7 +183,7 @@ def test_a_long_backup_is_cancelled_at_once(open_site, database):
     expect(run_of(page, "running")).to_be_visible()
     wait_for(lambda: any("partial" in name for name in shop.names()))
     page.get_by_role("button", name="Cancel").click()
-    expect(run_of(page, "cancelled")).to_be_visible(timeout=5000)
+    expect(run_of(page, "cancelled")).to_be_visible(timeout=5_000 * patience())
     expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
     assert shop.names() == []
 

@@ -20,6 +20,7 @@ from django_rclone_admin.core.transfer import transfer
 from django_rclone_admin.exceptions import Cancelled, ProgramFailed
 from tests.support.sqlite import connected, dump, execute, load, query
 from tests.support.tables import HISTORY
+from tests.support.waiting import patience
 
 MODES = pytest.mark.parametrize("mode", ["DELETE", "WAL"])
 
@@ -179,7 +180,8 @@ def test_what_is_written_into_kept_tables_until_the_last_moment_stays(tmp_path, 
 @MODES
 def test_restore_that_waits_for_a_reader_keeps_out_no_other_reader(tmp_path, backup, mode, monkeypatch):
     """A page of the site reads while a report holds the restore up: it must not wait for both."""
-    monkeypatch.setattr(copying, "BUSY_SECONDS", 3)
+    limit = 0.75 * patience()
+    monkeypatch.setattr(copying, "BUSY_SECONDS", 2 * limit)
     live = newer(tmp_path / "live", mode)
     with connected(live) as report:
         report.execute("BEGIN")
@@ -195,7 +197,7 @@ def test_restore_that_waits_for_a_reader_keeps_out_no_other_reader(tmp_path, bac
         restoring = threading.Thread(target=restore)
         restoring.start()
         while restoring.is_alive():
-            with closing(sqlite3.connect(live, timeout=1.5)) as page:
+            with closing(sqlite3.connect(live, timeout=limit)) as page:
                 page.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if mode == "WAL":  # readers hold nobody up
         assert errors == []

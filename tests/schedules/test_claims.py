@@ -108,6 +108,7 @@ def test_pause_that_ends_makes_up_for_nothing(now):
         ({"enabled": False}, {"enabled": True}),
     ],
 )
+@pytest.mark.in_turns("how")
 @pytest.mark.parametrize("how", ["save", "update"])
 def test_resume_by_hand_makes_up_for_nothing(now, rest, resume, how):
     schedule = make(**rest)
