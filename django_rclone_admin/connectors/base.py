@@ -62,6 +62,10 @@ class Connector:
     """The engine's display name."""
     extension: ClassVar[str]
     """The extension of the backup's name, without compression."""
+    unreachable_hint: ClassVar[str] = gettext_noop(
+        "Check that the database server is running and that DATABASES is right."
+    )
+    """What to do when the database does not answer."""
     needs_server_of_dump: ClassVar[bool] = False
     """Whether a server of a lower major version can't load the dump."""
     strategies: ClassVar[tuple[str, ...]] = ("in_place",)

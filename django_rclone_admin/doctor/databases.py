@@ -53,7 +53,7 @@ def _reached(site: Site, connector: Connector) -> Finding:
         site.unreachable.add(connector.alias)
         return findings.failed(
             gettext_noop("The database can't be reached: %(reason)s"),
-            hint=gettext_noop("Check that the database server is running and that DATABASES is right."),
+            hint=connector.unreachable_hint,
             reason=" ".join(str(error).split()),
         )
     version = ".".join(map(str, connection.get_database_version()))

@@ -264,7 +264,8 @@ def _schedules(site: Site) -> Iterator[Finding]:
         return
     late, last = overdue(), last_pass()
     for each in late:
-        yield findings.failed("%(reason)s", hint=hint, subject=each.schedule.name, reason=each.reason)
+        own = each.hint.replace("%", "%%") or hint
+        yield findings.failed("%(reason)s", hint=own, subject=each.schedule.name, reason=each.reason)
     if last is None:
         yield findings.warning(gettext_noop("“runschedules” has never run."), hint=hint)
     elif clock.now() - last > SELDOM:

@@ -133,6 +133,8 @@ class Unfinished(_Facts):
     due_at: datetime | None
     reason: str
     """One sentence."""
+    hint: str = ""
+    """Its remedy, if it is not the usual one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -134,7 +134,10 @@ def _firsts() -> dict[str, datetime]:
 
 
 def _of_schedules(schedules: Sequence[BackupSchedule]) -> ScheduleFacts:
-    late = [Unfinished(name=each.schedule.name, due_at=each.due_at, reason=each.reason) for each in overdue()]
+    late = [
+        Unfinished(name=each.schedule.name, due_at=each.due_at, reason=each.reason, hint=each.hint)
+        for each in overdue()
+    ]
     names = {each.name for each in late}
     failed = [
         Unfinished(name=each.name, due_at=each.last_due_at, reason=each.problem)

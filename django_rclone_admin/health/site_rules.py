@@ -110,7 +110,7 @@ def overdue(site: Site) -> Iterator[Finding]:
             level=Level.CRITICAL,
             subject=each.name,
             sentence=each.reason,
-            hint=_("Check that “manage.py runschedules” runs, and look at the run history."),
+            hint=each.hint or _("Check that “manage.py runschedules” runs, and look at the run history."),
         )
 
 

@@ -30,6 +30,8 @@ class Overdue:
     due_at: datetime
     reason: str
     """One sentence, translated."""
+    hint: str = ""
+    """Its remedy, if it is not the usual one: that ``runschedules`` has to run."""
 
 
 def last_pass() -> datetime | None:
@@ -69,9 +71,9 @@ def _judge(schedule: BackupSchedule, now: datetime) -> Overdue | None:
     try:
         at = owed(schedule, now)
     except BackupError as error:
-        values["reason"] = wording.describe(error)[0]
+        values["reason"], hint = wording.describe(error)
         reason = _("The schedule “%(name)s” can't run: %(reason)s") % values
-        return Overdue(schedule=schedule, due_at=schedule.last_due_at or now, reason=reason)
+        return Overdue(schedule=schedule, due_at=schedule.last_due_at or now, reason=reason, hint=hint)
     if is_lost(schedule, now):
         reason = _("The schedule “%(name)s” was started, but its process ended too early.") % values
         return Overdue(schedule=schedule, due_at=schedule.last_due_at or now, reason=reason)

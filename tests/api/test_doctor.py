@@ -403,6 +403,25 @@ def test_schedules_that_nobody_carries_out_are_found(healthy):
     assert "nightly" in found["schedules.run nightly"].sentence
 
 
+def test_schedule_with_an_unknown_time_zone_is_found_with_its_remedy(healthy):
+    BackupSchedule.objects.create(name="nightly", cron="0 2 * * *")
+    BackupSchedule.objects.update(time_zone="Mars/Base", seen_at=clock.now())
+    found = examined("site")
+    assert bad(found) == {"schedules.run nightly": "failed"}
+    assert "no time zone “Mars/Base”" in found["schedules.run nightly"].sentence
+    assert "such as “Europe/Vienna”" in found["schedules.run nightly"].hint
+
+
+def test_missing_folder_of_sqlite_is_found_with_its_remedy(healthy, monkeypatch):
+    analytics = connections["analytics"]
+    analytics.close()
+    monkeypatch.setitem(analytics.settings_dict, "NAME", "/nowhere/db.sqlite3")
+    found = examined("databases")
+    assert found["database.reached analytics"].outcome == "failed"
+    assert found["database.reached analytics"].hint.startswith("Check NAME in DATABASES")
+    analytics.close()
+
+
 def test_cache_of_each_process_is_a_warning(healthy, settings):
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
     assert bad(examined("site")) == {"site.cache": "warning"}

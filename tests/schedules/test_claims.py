@@ -448,6 +448,7 @@ def test_broken_schedule_is_overdue_at_once(now):
     BackupSchedule.objects.update(cron="nonsense")
     [found] = due.overdue()
     assert "“nonsense” is not a cron expression" in found.reason
+    assert found.hint.startswith("It has five fields")
 
 
 def test_pass_on_another_host_that_went_silent_is_taken_over(now):

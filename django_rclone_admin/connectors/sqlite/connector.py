@@ -36,6 +36,9 @@ class SqliteBackupConnector(Connector):
     engine = "sqlite"
     vendor_name = "SQLite"
     extension = "sqlite3"
+    unreachable_hint = gettext_noop(
+        "Check NAME in DATABASES, and that the account of the site may read and write the file and its folder."
+    )
     strategies = ("in_place", "swap")
     known_options = OPTIONS | {"FULL_CHECK"}
     stream: ClassVar[type[Snapshot]] = Snapshot
