@@ -155,11 +155,16 @@ def list_opened_backups(*, everywhere: bool = True) -> list[OpenedBackup]:
     :param everywhere: also search the servers of all databases for remains of killed processes.
     """
     closing.sweep(None if everywhere else ())
-    return list(OpenedBackup.objects.staying()) if history.has_table(OpenedBackup) else []
+    has_table = history.has_table(OpenedBackup, must_answer=everywhere)
+    return list(OpenedBackup.objects.staying()) if has_table else []
 
 
 def close_expired_backups() -> list[OpenedBackup]:
-    """Remove expired opened backups, and those that killed processes left behind; return them."""
+    """Remove expired opened backups, and those that killed processes left behind; return them.
+
+    :raises ProgramFailed: the database of the run history can't be reached.
+    """
+    history.has_table(OpenedBackup, must_answer=True)
     return closing.sweep()
 
 
@@ -168,7 +173,7 @@ def get_opened_backup(name: str) -> OpenedBackup:
 
     :raises BackupNotFound: it does not exist, or has expired.
     """
-    for each in OpenedBackup.objects.staying() if history.has_table(OpenedBackup) else ():
+    for each in OpenedBackup.objects.staying() if history.has_table(OpenedBackup, must_answer=True) else ():
         if name in (each.alias, str(each.pk), each.pk.hex) and not closing.is_over(each):
             return _use(each)
     raise BackupNotFound(

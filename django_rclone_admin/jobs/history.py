@@ -21,11 +21,17 @@ def database() -> str:
     return router.db_for_write(BackupRun)
 
 
-def has_table(model: type[models.Model] = BackupRun) -> bool:
-    """Whether the table of a model exists, in the database of the history. On a new server, runs work without it."""
+def has_table(model: type[models.Model] = BackupRun, *, must_answer: bool = False) -> bool:
+    """Whether the table of a model exists, in the database of the history. On a new server, runs work without it.
+
+    :param must_answer: do not take a database that can't be reached for one without the table.
+    :raises ProgramFailed: it can't be reached.
+    """
     try:
         return _is_in(database(), model)
-    except Exception:  # noqa: BLE001  (not only database errors, see below)
+    except Exception as error:  # not only database errors, see below
+        if must_answer and isinstance(error, OperationalError | InterfaceError):
+            raise unreachable(database(), error) from error
         return False
 
 

@@ -23,6 +23,7 @@ from ..core.transfer import CommandSource, Sink
 from ..exceptions import RestoreRefused, UsageError, gettext_noop
 from ..models.opened import OpenedBackup
 from ..remote import find_backup
+from . import history
 from .aliases import register
 from .closing import close, site, sweep
 from .facts import ask
@@ -48,6 +49,7 @@ def open_backup(job: Job, *, process: str = "", found: list[OpenedBackup] | None
     """
     run = job.run
     if not (job.recorded or process):
+        history.has_table(OpenedBackup, must_answer=True)
         raise UsageError(
             gettext_noop("The table of opened backups does not exist yet."),
             hint=gettext_noop("Nothing was changed. Run “manage.py migrate” first."),

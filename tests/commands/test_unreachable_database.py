@@ -41,6 +41,22 @@ def test_server_that_is_gone_is_said_and_nothing_else(shop, command):
     assert "safety backup" not in result.out
 
 
+@pytest.mark.parametrize("shop", [pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True)
+def test_opened_backups_that_can_not_be_known_are_not_said_to_be_none(shop):
+    for command in (
+        ["openbackup"],
+        ["openbackup", "--list"],
+        ["closebackup", "--all"],
+        ["closebackup", "--expired"],
+        ["closebackup", "backup_12345678"],
+    ):
+        result = shop.manage(*command)
+        assert result.code == 1, result
+        assert "CommandError: The database “default” can't be reached: " in result.err
+        assert "migrate" not in result.err
+        assert "open" not in result.out.replace("Opening the backup", "")
+
+
 def test_other_databases_are_backed_up_without_a_record(shop):
     """The history is in the database that is gone; the backup of another one is made all the same."""
     count = len(shop.names())
