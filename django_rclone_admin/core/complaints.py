@@ -34,7 +34,20 @@ MISCONFIGURED: tuple[tuple[str, str, str], ...] = (
             "Set RCLONE_CONFIG_PASS or RCLONE_PASSWORD_COMMAND in the environment of the site, or in RCLONE_ENV."
         ),
     ),
-    (r"failed to load config file", gettext_noop("rclone can't read its configuration: %(output)s"), ""),
+    (
+        r"failed to load config file",
+        gettext_noop("rclone can't read its configuration: %(output)s"),
+        gettext_noop(
+            "Check the file in RCLONE_CONFIG, or rclone's own, and that the account of the site may read it. Where the remote needs no file, set RCLONE_CONFIG to “/dev/null”."
+        ),
+    ),
+    (
+        r"password not set in config file|is it obscured",
+        gettext_noop(
+            "A passphrase of the remote is missing, or is not what “rclone obscure” prints: %(output)s"
+        ),
+        gettext_noop("Set RCLONE_CONFIG_<NAME>_PASSWORD to what “rclone obscure” prints."),
+    ),
     (
         r"didn't find backend called",
         gettext_noop("rclone does not know this kind of storage: %(output)s"),
@@ -62,13 +75,6 @@ PROBLEMS: tuple[tuple[str, type[RemoteError], str], ...] = (
         r"authenticate decrypted block",
         RemoteUndecryptable,
         gettext_noop("The remote denied access: %(output)s"),
-    ),
-    (
-        r"password not set in config file|is it obscured",
-        RemoteDenied,
-        gettext_noop(
-            "A passphrase of the remote is missing, or is not what “rclone obscure” prints: %(output)s"
-        ),
     ),
     (
         (

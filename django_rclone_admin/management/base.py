@@ -81,7 +81,9 @@ class Command(BaseCommand):
         except Error as error:
             self.fail(
                 _("The database failed: %(reason)s") % {"reason": " ".join(str(error).split())},
-                _("Check that the database server is running. The run history says what was done before."),
+                _(
+                    "Check that the database answers and that this account may write to it. The run history says what was done before."
+                ),
                 code=1,
             )
         except api.Abandoned:

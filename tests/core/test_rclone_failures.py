@@ -14,6 +14,7 @@ from django_rclone_admin.exceptions import (
     RemoteDenied,
     RemoteError,
     RemoteFull,
+    RemoteMisconfigured,
     RemoteUnknown,
     RemoteUnreachable,
     Stalled,
@@ -52,6 +53,17 @@ def test_remote_where_nothing_listens_is_unreachable(local):
         refused.entries("db")
 
     assert "network" in caught.value.hint
+
+
+@pytest.mark.parametrize("password", ["", "as plain text", "äö"])
+def test_passphrase_in_the_wrong_form_is_named_without_showing_it(local, password, tmp_path):
+    env = {"RCLONE_CONFIG_V_TYPE": "crypt", "RCLONE_CONFIG_V_REMOTE": str(tmp_path / "below")}
+    if password:
+        env["RCLONE_CONFIG_V_PASSWORD"] = password
+    with pytest.raises(RemoteMisconfigured, match="passphrase of the remote") as caught:
+        replace(local, remote="v:", env={**local.env, **env}).entries("db")
+    assert "rclone obscure" in caught.value.hint
+    assert not password or password not in str(caught.value)
 
 
 def test_remote_that_names_itself_is_refused(local):
