@@ -5,7 +5,7 @@ import random
 import re
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,20 @@ def own_environment(homes: Iterator[str]) -> Iterator[None]:
     yield
     os.environ.clear()
     os.environ.update(before)
+
+
+@pytest.fixture(autouse=True)
+def same_aliases() -> Iterator[None]:
+    """Let the next test find the aliases of databases that this one found, and no connection of one that is gone."""
+    before = connections.settings
+    names = set(before)
+    yield
+    for alias in set(connections.settings) - names:
+        with suppress(AttributeError):  # this thread may have none
+            getattr(connections._connections, alias).close()  # type: ignore[attr-defined]
+            del connections[alias]
+        before.pop(alias, None)
+    connections.settings = before
 
 
 @pytest.fixture(autouse=True)
