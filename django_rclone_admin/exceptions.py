@@ -152,6 +152,12 @@ class RemoteMisconfigured(RemoteError):
     )
 
 
+class RemotePlaceTaken(RemoteError):
+    """A file is where a folder is needed: at ``REMOTE``, or below it."""
+
+    default_hint = gettext_noop("Correct REMOTE, which has to name a folder, or move that file away.")
+
+
 class RemoteUnreachable(RemoteError):
     """The remote's address does not answer, or not in time."""
 

@@ -17,6 +17,7 @@ from ..exceptions import (
     RemoteError,
     RemoteFull,
     RemoteMisconfigured,
+    RemotePlaceTaken,
     RemoteUndecryptable,
     RemoteUnknown,
     RemoteUnreachable,
@@ -58,14 +59,14 @@ MISCONFIGURED: tuple[tuple[str, str, str], ...] = (
         gettext_noop("The bucket in REMOTE does not exist."),
         gettext_noop("Create it, or correct REMOTE."),
     ),
-    (
-        r"not a directory$",
-        gettext_noop("The remote has a file where a folder is needed: %(output)s"),
-        gettext_noop("Correct REMOTE, which has to name a folder, or move that file away."),
-    ),
 )
 """Problems that only a person can solve: a pattern, the message, and the hint."""
 PROBLEMS: tuple[tuple[str, type[RemoteError], str], ...] = (
+    (
+        r"(?m)not a directory$",
+        RemotePlaceTaken,
+        gettext_noop("The remote has a file where a folder is needed: %(output)s"),
+    ),
     (
         r"no space left|quota|insufficient storage|disk full|\b507\b",
         RemoteFull,
@@ -139,7 +140,7 @@ def explain(
     for each in sorted({*names} - {""}, key=len, reverse=True):
         words = words.replace(each, "…")
     for pattern, template, hint in MISCONFIGURED:
-        if re.search(pattern, words, re.IGNORECASE | re.MULTILINE):
+        if re.search(pattern, words, re.IGNORECASE):
             return RemoteMisconfigured(template, hint=hint, output=text)
     for pattern, error, template in PROBLEMS:
         if re.search(pattern, words, re.IGNORECASE):
