@@ -41,6 +41,11 @@ def test_wrong_settings_are_named_before_anything_is_done(shop, values, expected
         (("dbrestore", "--input-path", "a", "--input-file", "b"), "can't be used together"),
         (("dbrestore", "--input-file", "/dev/null/x"), "The file “/dev/null/x” does not exist"),
         (("dbrestore", "--input-file", "-"), "standard input needs --noinput"),
+        (("dbrestore", "--undo", "--strategy", "swap"), "--undo and --strategy can't be used together"),
+        (
+            ("dbrestore", "--undo", "--no-safety-backup"),
+            "--undo and --no-safety-backup can't be used together",
+        ),
         (("dbrestore", "--noinput", "--strategy", "magic"), "The strategy “magic” is not available"),
         (("listbackups", "--media", "--database", "default"), "can't be used together"),
     ],

@@ -151,7 +151,8 @@ class Command(BaseCommand):
         self.say("  " + _("%(count)d rows were added since, as far as their numbers tell.") % count)
 
     def _undo(self, options: dict[str, Any]) -> object:
-        refuse_together(options, "undo", "to", "dry_run")
+        for other in ("to", "dry_run", "strategy", "no_safety_backup"):  # how the restore was made decides
+            refuse_together(options, "undo", other)
         database = _database(options)
         if options["interactive"]:
             self.confirm(_("Undo the last restore of “%(database)s”?") % {"database": database})
