@@ -32,6 +32,17 @@ MEDIA_LEVELS = {
     "restore": gettext_noop("all files read"),
 }
 """The same for media backups: their checks restore nothing."""
+CHECKS = LEVELS | {
+    "restore": gettext_noop("test restore"),
+    "site": gettext_noop("test restore, read by the site"),
+}
+"""The checks of these levels as nouns."""
+MEDIA_CHECKS = {
+    "checksum": gettext_noop("file list"),
+    "structure": gettext_noop("presence of all files"),
+    "restore": gettext_noop("reading of all files"),
+}
+"""The same for media backups."""
 OUTCOMES = {
     "passed": gettext_noop("passed"),
     "failed": gettext_noop("failed"),
@@ -43,12 +54,14 @@ RUNS = {
     "db_restore": gettext_noop("a database restore"),
     "media_backup": gettext_noop("a media backup"),
     "media_restore": gettext_noop("a media restore"),
-    "verify": gettext_noop("a verification"),
+    "verify": gettext_noop("a check"),
     "prune": gettext_noop("a clean-up"),
     "open": gettext_noop("an opening of a backup"),
     "copy": gettext_noop("a copying of backups"),
 }
 """The kinds of runs, for use in a sentence."""
+LAST_HOURS = 48
+"""More hours than that are said as days."""
 LOCALES = Path(__file__).parent / "locale"
 
 
@@ -68,6 +81,14 @@ def level(name: str, kind: str = "database") -> str:
     :param kind: ``media`` for a media backup.
     """
     return gettext(MEDIA_LEVELS.get(name, LEVELS[name]) if kind == "media" else LEVELS[name])
+
+
+def check(name: str, kind: str = "database") -> str:
+    """Return the check of a level as a noun, translated.
+
+    :param kind: ``media`` for a media backup.
+    """
+    return gettext(MEDIA_CHECKS.get(name, CHECKS[name]) if kind == "media" else CHECKS[name])
 
 
 def outcome(name: str) -> str:
@@ -96,8 +117,8 @@ def _translate(template: str, params: dict[str, object]) -> str:
 
 
 def time(value: datetime | None) -> str:
-    """Return a time in the time zone and the format of the site, whatever ``USE_TZ`` says."""
-    return "–" if value is None else date_format(timezone.localtime(value), "DATETIME_FORMAT")
+    """Return a time in the time zone of the site, whatever ``USE_TZ`` says, such as “24 Nov 2026, 16:20”."""
+    return "–" if value is None else date_format(timezone.localtime(value), "j M Y, H:i")
 
 
 def when(value: datetime) -> str:
@@ -206,8 +227,8 @@ def duration(time: timedelta | None) -> str:
 
 
 def span(time: timedelta) -> str:
-    """Return a span of time in words, in its two largest units."""
-    now = clock.now()
+    """Return a span of time in words, in its two largest units: at least a minute."""
+    now, time = clock.now(), max(time, timedelta(minutes=1))
     with _own_language():
         return timesince(now - time, now)
 
@@ -230,8 +251,13 @@ def ago(time: datetime) -> str:
 
 def within(time: datetime) -> str:
     """Return the shortest span of whole hours, or days, that a time is less than ago."""
-    hours = int((clock.now() - time) / timedelta(hours=1)) + 1
-    if hours <= 48:
-        return ngettext("%(count)d hour", "%(count)d hours", hours) % {"count": hours}
-    days = -(-hours // 24)
-    return ngettext("%(count)d day", "%(count)d days", days) % {"count": days}
+    count = int((clock.now() - time) / timedelta(hours=1)) + 1
+    return hours(count if count <= LAST_HOURS else -(-count // 24) * 24)
+
+
+def hours(count: float) -> str:
+    """Return a number of hours in words: as days where there are many, and they are whole."""
+    if count > LAST_HOURS and count % 24 == 0:
+        return ngettext("%(count)d day", "%(count)d days", int(count // 24)) % {"count": count // 24}
+    whole = int(count) if count == int(count) else count
+    return ngettext("%(count)s hour", "%(count)s hours", int(count)) % {"count": number_format(whole)}

@@ -87,7 +87,7 @@ class BackupAdmin(BackupColumns, Restores, Opens, Files, Checks, Doctor, Deletin
         ),
         (
             gettext_lazy("Origin"),
-            {"fields": ("trigger", "shown_run", "host", "shown_engine", "tool_version")},
+            {"fields": ("trigger", "shown_run", "host", "shown_engine", "shown_client")},
         ),
         (gettext_lazy("Bytes"), {"fields": ("shown_raw_size", "compression", "sha256", "path")}),
         (
@@ -200,7 +200,7 @@ class BackupAdmin(BackupColumns, Restores, Opens, Files, Checks, Doctor, Deletin
                 f"may_{verb}": has_permission(request, verb)
                 for verb in ("restore", "open", "download", "pin", "verify")
             },
-            "levels": [(each, wording.level(each)) for each in api.LEVELS],
+            "show_delete": False,  # the button is in the bar of the page
             **(extra_context or {}),
         }
         return super().change_view(request, object_id, form_url, context)

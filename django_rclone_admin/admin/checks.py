@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from .. import api, wording
 from ..exceptions import BackupError
 from ..models import Backup, BackupRun
+from .choices import LEVELS, MEDIA_LEVELS
 from .pages import (
     DETAIL,
     RUN,
@@ -35,6 +36,19 @@ BADGES = {"passed": "complete", "failed": "damaged", "unchecked": "legacy"}
 
 class Checks(Pages):
     """The checks; a part of the admin of backups."""
+
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Any = None,
+    ) -> HttpResponse:
+        """Add the levels up to which this backup can be checked."""
+        context["levels"] = MEDIA_LEVELS if obj and obj.is_media else LEVELS
+        return super().render_change_form(request, context, add, change, form_url, obj)
 
     def has_verify_permission(self, request: HttpRequest) -> bool:
         return has_permission(request, "verify")
@@ -111,7 +125,9 @@ class Checks(Pages):
         context = {
             "title": _("Checks of %(name)s") % {"name": backup.name},
             "backup": backup,
-            "records": [_Shown(each, backup.kind) for each in api.list_checks(backup.path)],
+            "records": [
+                _Shown(each, backup.kind, self.run_link(each.run)) for each in api.list_checks(backup.path)
+            ],
         }
         return self.page(request, "checks", context)
 
@@ -126,16 +142,16 @@ class Checks(Pages):
 class _Shown:
     """A record in the words of its page."""
 
-    def __init__(self, record: api.Record, kind: str) -> None:
-        self.record, self._kind = record, kind
+    def __init__(self, record: api.Record, kind: str, run: str) -> None:
+        self.record, self._kind, self.run = record, kind, run
 
     @property
     def result(self) -> str:
         return badge(BADGES[self.record.outcome], wording.outcome(self.record.outcome))
 
     @property
-    def level(self) -> str:
-        return wording.level(self.record.level, self._kind)
+    def check(self) -> str:
+        return wording.check(self.record.level, self._kind)
 
     @property
     def duration(self) -> str:
@@ -143,7 +159,7 @@ class _Shown:
 
     @property
     def lost(self) -> str:
-        return "–" if self.record.age_seconds is None else wording.seconds(self.record.age_seconds)
+        return "" if self.record.age_seconds is None else wording.seconds(self.record.age_seconds)
 
     @property
     def tables(self) -> list[tuple[str, object, object]]:
@@ -157,5 +173,5 @@ class _Shown:
 def result(check: dict[str, Any], kind: str) -> str:
     return badge(
         BADGES[check["outcome"]],
-        f"{wording.level(check['level'], kind)}: {wording.outcome(check['outcome'])}",
+        f"{wording.check(check['level'], kind)}: {wording.outcome(check['outcome'])}",
     )

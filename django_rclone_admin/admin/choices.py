@@ -1,4 +1,4 @@
-"""The options of a restore: passed on from “Try again” through the confirmation to the new run."""
+"""What people choose: the level of a check, and the options of a restore, which “Try again” passes on."""
 
 from __future__ import annotations
 
@@ -7,8 +7,23 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy
 
 from ..models import BackupRun
+
+LEVELS = (
+    ("checksum", gettext_lazy("every stored byte")),
+    ("structure", gettext_lazy("the structure of the whole backup")),
+    ("restore", gettext_lazy("a test restore")),
+    ("site", gettext_lazy("a test restore, read with Django")),
+)
+"""The levels of a check, as they are offered."""
+MEDIA_LEVELS = (
+    ("checksum", gettext_lazy("the file list")),
+    ("structure", gettext_lazy("that every file is there")),
+    ("restore", gettext_lazy("every byte of every file")),
+)
+"""The same for a media backup."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,8 +12,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext
 
 from .. import wording
-from ..models import Backup, BackupRun
-from .pages import DETAIL, LIST, RUN, Pages, badge, is_uuid, moment
+from ..models import Backup
+from .pages import DETAIL, LIST, Pages, badge, moment
 
 NEAR = timedelta(days=1)
 """How far apart the times of backups in one group may be: some wait, or list many files."""
@@ -121,7 +121,7 @@ class BackupColumns(Pages):
             or "–"
         )
 
-    @admin.display(description=gettext_lazy("database"), ordering="database")
+    @admin.display(description=gettext_lazy("of"), ordering="database")
     def shown_source(self, backup: Backup) -> str:
         if not backup.group:
             return _source(backup)
@@ -162,16 +162,13 @@ class BackupColumns(Pages):
     def shown_engine(self, backup: Backup) -> str:
         return wording.engine(backup) or "–"
 
+    @admin.display(description=gettext_lazy("client version"))
+    def shown_client(self, backup: Backup) -> str:
+        return backup.tool_version if backup.tool_version != backup.server_version else ""
+
     @admin.display(description=gettext_lazy("run"))
     def shown_run(self, backup: Backup) -> str:
-        run = BackupRun.objects.filter(pk=backup.run).first() if is_uuid(backup.run) else None
-        if run is None:  # of another site, or its history is gone
-            return "–"
-        words = _("%(run)s, started %(time)s") % {
-            "run": run.get_kind_display(),
-            "time": wording.time(run.created_at),
-        }
-        return format_html('<a href="{}">{}</a>', self.address(RUN, run.pk), words)
+        return self.run_link(backup.run) or "–"
 
     @admin.display(description=gettext_lazy("tables"))
     def shown_tables(self, backup: Backup) -> str:

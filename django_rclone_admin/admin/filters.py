@@ -18,7 +18,7 @@ NEWEST = 100
 
 
 class DatabaseFilter(admin.SimpleListFilter):
-    """By database: those that are configured and those that have backups. Media files are another kind."""
+    """By database, if several have backups. Media files are another kind."""
 
     title = gettext_lazy("database")
     parameter_name = "database"
@@ -26,7 +26,8 @@ class DatabaseFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         databases = model_admin.get_queryset(request).filter(kind=Backup.Kind.DATABASE)
         listed = databases.values_list("database", flat=True).distinct()
-        return [(each, each) for each in sorted({*listed, *api.all_databases()})]
+        found = sorted(listed)
+        return [(each, each) for each in found] if len(found) > 1 or self.value() else []
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if not self.value():
@@ -74,7 +75,7 @@ class StateFilter(_FieldFilter):
 class ProvenFilter(admin.SimpleListFilter):
     """By the highest level of checks that has passed. The backup list alone tells it."""
 
-    title = gettext_lazy("proven")
+    title = gettext_lazy("proof")
     parameter_name = "proven"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -135,6 +136,10 @@ class RunDatabaseFilter(admin.AllValuesFieldListFilter):
         return len(self.lookup_choices) > 1 or self.lookup_val is not None
 
 
+TITLES = {"trigger": gettext_lazy("origin"), "action": gettext_lazy("action")}
+"""Names of fields that fit after “By”, where the heading of the column does not."""
+
+
 class ExistingFilter(admin.ChoicesFieldListFilter):
     """By a field with choices: it offers only those that occur."""
 
@@ -142,6 +147,7 @@ class ExistingFilter(admin.ChoicesFieldListFilter):
         self, field: Any, request: HttpRequest, params: Any, model: Any, model_admin: Any, field_path: str
     ) -> None:
         super().__init__(field, request, params, model, model_admin, field_path)
+        self.title = TITLES.get(field.name, self.title)
         rows = model._default_manager.order_by(field.name).values_list(field.name, flat=True)
         self.found = set(rows.distinct()) if api.has_history() else set()
 
@@ -153,3 +159,17 @@ class ExistingFilter(admin.ChoicesFieldListFilter):
         for value, choice in zip(values, super().choices(changelist), strict=False):
             if value is None or value in self.found or choice["selected"]:
                 yield choice
+
+
+class EnabledFilter(admin.SimpleListFilter):
+    """Schedules that are on or off, if there are both."""
+
+    title = gettext_lazy("state")
+    parameter_name = "enabled__exact"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        found = set(model_admin.get_queryset(request).values_list("enabled", flat=True))
+        return [("1", _("on")), ("0", _("off"))] if len(found) > 1 or self.value() else []
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(enabled=self.value() == "1") if self.value() else queryset

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
@@ -31,6 +31,7 @@ from .pages import (
     require_permission,
     show_error,
     shows_errors,
+    with_heading,
 )
 from .run_link import key_of
 
@@ -71,7 +72,7 @@ class OpenedBackupAdmin(Pages):
     """Lists the opened backups, with their actions."""
 
     change_list_template = f"admin/{APP}/openedbackup/change_list.html"
-    list_display = ("shown_what", "shown_opened", "shown_until", "opened_by", "server")
+    list_display = ("shown_what", "shown_opened", "shown_until", "shown_who", "shown_server")
     actions = None
     show_full_result_count = False
 
@@ -85,11 +86,15 @@ class OpenedBackupAdmin(Pages):
 
     @admin.display(description=gettext_lazy("closes"), ordering="expires_at")
     def shown_until(self, opened: OpenedBackup) -> str:
-        return format_html(
-            '<span class="dra-nowrap"><span class="dra-narrow">{}</span> {}</span>',
-            _("closes"),
-            wording.when(opened.expires_at),
-        )
+        return with_heading(_("closes"), wording.when(opened.expires_at))
+
+    @admin.display(description=gettext_lazy("opened by"), ordering="opened_by", empty_value="")
+    def shown_who(self, opened: OpenedBackup) -> str:
+        return opened.opened_by and with_heading(_("opened by"), opened.opened_by)
+
+    @admin.display(description=gettext_lazy("server"), ordering="server")
+    def shown_server(self, opened: OpenedBackup) -> str:
+        return with_heading(_("on the server of"), opened.server)
 
     # -- permissions: the right to open backups includes viewing all opened ones -------------------------------------
 
@@ -136,6 +141,7 @@ class OpenedBackupAdmin(Pages):
         context: dict[str, Any] = {
             "title": _title(opened),
             "opened": opened,
+            "opening": wording.duration(timedelta(seconds=opened.seconds)),
             "tables": len(opened.rows),
             "rows": sum(each or 0 for each in opened.rows.values()),
             "checks": _checks(opened),

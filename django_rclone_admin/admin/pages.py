@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
+from django.contrib.admin.views.main import ALL_VAR, ERROR_FLAG, ORDER_VAR, PAGE_VAR, ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db import models
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -18,11 +19,12 @@ from django.template.response import SimpleTemplateResponse, TemplateResponse
 from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from .. import api, wording
 from ..exceptions import BackupError, BackupNotFound
-from ..models import Backup, Origin, Trigger
+from ..models import Backup, BackupRun, Origin, Trigger
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[models.Model]
@@ -136,6 +138,15 @@ def moment(time: datetime | None) -> str:
     )
 
 
+def with_heading(heading: str, value: str) -> str:
+    """Return a value, with the heading of its column where a narrow window shows none."""
+    return format_html(
+        '<span class="dra-nowrap"><span class="dra-narrow">{}</span> <bdi>{}</bdi></span>', heading, value
+    )
+
+
+UNNARROWED = frozenset([ALL_VAR, ERROR_FLAG, ORDER_VAR, PAGE_VAR])
+"""Parameters with which a list still has all of its rows."""
 ASKED = frozenset(["", "exact", "isnull", "gte", "lt", "year", "month", "day"])
 """The lookups that our filters and date links use."""
 
@@ -173,6 +184,24 @@ class Pages(ModelAdmin):
     def go(self, name: str, *args: object, **query: Any) -> HttpResponseRedirect:
         """Return a redirect to one of our pages; see :meth:`address`."""
         return HttpResponseRedirect(self.address(name, *args, **query))
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        """Return the list. Where nothing was searched or filtered, the number of results is not said above it, too."""
+        changelist = super().get_changelist_instance(request)
+        if not request.GET.keys() - UNNARROWED:
+            changelist.full_result_count = changelist.result_count
+        return changelist
+
+    def run_link(self, run_id: str) -> str:
+        """Return a link to a run, in words; empty if the run history lacks it: it is of another site, or long ago."""
+        run = BackupRun.objects.filter(pk=run_id).first() if is_uuid(run_id) and api.has_history() else None
+        if run is None:
+            return ""
+        words = _("%(run)s, started %(time)s") % {
+            "run": run.get_kind_display(),
+            "time": wording.time(run.created_at),
+        }
+        return format_html('<a href="{}">{}</a>', self.address(RUN, run.pk), words)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return not api.is_tenant() and super().has_module_permission(request)

@@ -7,10 +7,13 @@ from datetime import timedelta
 from django.utils.translation import gettext as _
 
 from .. import api, wording
+from ..exceptions import NOTHING_CHANGED
 from ..models import Backup, BackupRun, Kind, OpenedBackup, Status
 from .run_link import key_of
 
 LOG_LINES = 12
+A_MOMENT = timedelta(seconds=10)
+"""A remaining time below that is an estimate of no worth as a number."""
 
 
 class Progress:
@@ -38,6 +41,11 @@ class Progress:
             Status.INTERRUPTED.value: _("%(run)s was interrupted"),
         }
         return templates[self.run.status] % {"run": self.name}
+
+    @property
+    def crumb(self) -> str:
+        """What the run is, whatever its state: the admin's own trail is not rendered again when the run ends."""
+        return self._words()[1] % {"database": self.run.database}
 
     @property
     def outcome(self) -> str:
@@ -114,7 +122,7 @@ class Progress:
         if not self.run.is_active and not self.run.bytes_done:
             return ""
         done = wording.size(self.run.bytes_done)
-        if not self.run.bytes_total:
+        if not self.run.bytes_total or self.run.status == Status.SUCCEEDED:
             return done
         return _("%(done)s of about %(total)s") % {"done": done, "total": wording.size(self.run.bytes_total)}
 
@@ -143,6 +151,8 @@ class Progress:
         if not percent or percent >= 99 or not self.rate:
             return ""
         rest = self.elapsed * (100 - percent) / percent
+        if rest < A_MOMENT:
+            return _("a few seconds left")
         return _("about %(time)s left") % {"time": wording.duration(rest)}
 
     @property
@@ -168,6 +178,11 @@ class Progress:
     def is_stale(self) -> bool:
         """Whether it is marked as active but writes no heartbeat."""
         return api.has_lost_its_process(self.run)
+
+    @property
+    def hint(self) -> str:
+        """The hint of its error, unless the reassurance says the same."""
+        return "" if self.reassurance and self.run.hint == _(NOTHING_CHANGED) else self.run.hint
 
     @property
     def reassurance(self) -> str:

@@ -9,8 +9,13 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
 from .. import wording
-from ..models import BackupRun
+from ..models import Backup, BackupRun
 from .pages import moment
+
+
+def source_of(run: BackupRun) -> str:
+    """Return what a run is of: a database, or the media files."""
+    return _("media files") if run.database in ("", Backup.Kind.MEDIA) else run.database
 
 
 def facts(run: BackupRun, *, backup: str) -> list[tuple[Any, Any]]:
@@ -23,7 +28,7 @@ def facts(run: BackupRun, *, backup: str) -> list[tuple[Any, Any]]:
 
 def _facts(run: BackupRun, backup: str) -> Iterator[tuple[Any, Any]]:
     yield _("What"), run.get_kind_display()
-    yield _("Database"), run.database
+    yield _("Of"), source_of(run)
     if run.path:
         link = format_html('<a href="{}" class="dra-name">{}</a>', backup, run.path)
         yield _("Backup"), link if backup else run.path

@@ -21,7 +21,7 @@ from django.views.decorators.http import require_POST
 
 from .. import api, wording
 from ..exceptions import BackupError
-from ..models import Backup, BackupRun, Kind, Status
+from ..models import BackupRun, Kind, Status
 from .again import AGAIN, RESTORES, restore_again, start_again, verb_of
 from .filters import ExistingFilter, RunDatabaseFilter
 from .forms import RestoreForm
@@ -38,7 +38,7 @@ from .pages import (
     show_error,
 )
 from .progress import Progress
-from .run_facts import facts
+from .run_facts import facts, source_of
 from .run_link import anonymous_context, is_logged_in, key_of, run_of_key
 
 STOP_POLLING = 286
@@ -65,7 +65,6 @@ class BackupRunAdmin(Pages):
         ("kind", ExistingFilter),
         ("database", RunDatabaseFilter),
         ("trigger", ExistingFilter),
-        "created_at",
     )
     search_fields = ("database", "path", "label", "message", "requested_by")
     date_hierarchy = "created_at"
@@ -81,8 +80,7 @@ class BackupRunAdmin(Pages):
 
     @admin.display(description=gettext_lazy("of"), ordering="database")
     def shown_of(self, run: BackupRun) -> str:
-        is_media = run.database in ("", Backup.Kind.MEDIA)
-        return _("media files") if is_media else run.database
+        return source_of(run)
 
     @admin.display(description=gettext_lazy("started"), ordering="created_at")
     def shown_start(self, run: BackupRun) -> str:
@@ -98,16 +96,22 @@ class BackupRunAdmin(Pages):
     def shown_duration(self, run: BackupRun) -> str:
         return wording.duration(run.duration)
 
-    @admin.display(description=gettext_lazy("size"), ordering="size")
+    @admin.display(description=gettext_lazy("size"), ordering="size", empty_value="")
     def shown_size(self, run: BackupRun) -> str:
-        return format_html('<span class="dra-number">{}</span>', wording.size(run.size))
+        return (
+            ""
+            if run.size is None
+            else format_html('<span class="dra-number">{}</span>', wording.size(run.size))
+        )
 
     @admin.display(description=gettext_lazy("who"), ordering="requested_by")
     def shown_who(self, run: BackupRun) -> str:
-        return (
-            f"{run.requested_by} ({run.get_trigger_display()})"
-            if run.requested_by
-            else run.get_trigger_display()
+        if not run.requested_by:
+            return str(run.get_trigger_display())
+        return format_html(
+            '<span class="dra-nowrap"><bdi>{}</bdi> <span class="dra-quiet">{}</span></span>',
+            run.requested_by,
+            run.get_trigger_display(),
         )
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -144,7 +148,7 @@ class BackupRunAdmin(Pages):
         address = self.address("backup_change", quote(run.path)) if may_see else ""
         context = {**self._progress(request, run), "facts": facts(run, backup=address)}
         return self.page(
-            request, "change_form", {"title": context["progress"].title, **context, **(extra_context or {})}
+            request, "change_form", {"title": context["progress"].crumb, **context, **(extra_context or {})}
         )
 
     def get_urls(self) -> list[Any]:
@@ -184,6 +188,7 @@ class BackupRunAdmin(Pages):
             "progress": Progress(run) if run else None,
             "title": Progress(run).title if run else "",
             "login_url": login,
+            "is_poll": "HX-Request" in request.headers,
             "media": self.media,
         }
         response = render(request, f"admin/{APP}/{template}.html", context)

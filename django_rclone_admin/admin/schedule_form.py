@@ -14,20 +14,13 @@ from django.utils.translation import gettext_lazy
 from .. import api
 from ..models import BackupSchedule
 from ..schedules.words import PRESETS, in_words
-
-LEVELS = (
-    ("", gettext_lazy("no check")),
-    ("checksum", gettext_lazy("every stored byte")),
-    ("structure", gettext_lazy("the whole archive")),
-    ("restore", gettext_lazy("a test restore")),
-    ("site", gettext_lazy("a test restore, read with Django")),
-)
+from .choices import LEVELS
 
 
 class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
     """Preset times or an expression, and databases to tick."""
 
-    preset = forms.ChoiceField(label=gettext_lazy("When"), required=False)
+    preset = forms.ChoiceField(label=gettext_lazy("Times"), required=False)
     cron = forms.CharField(
         label=gettext_lazy("Cron expression"),
         required=False,
@@ -46,7 +39,7 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
     level = forms.ChoiceField(
         label=gettext_lazy("Check"),
         required=False,
-        choices=LEVELS,
+        choices=[("", gettext_lazy("no check")), *LEVELS],
         help_text=gettext_lazy(
             "After a backup: how thoroughly it is checked then. For a schedule of checks: up to which level."
         ),

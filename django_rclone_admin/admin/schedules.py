@@ -25,6 +25,7 @@ from ..models import BackupRun, BackupSchedule
 from ..schedules.due import last_pass
 from ..schedules.starting import RETENTION, offered, start
 from ..schedules.words import in_words
+from .filters import EnabledFilter, ExistingFilter
 from .pages import (
     APP,
     LIST,
@@ -35,6 +36,7 @@ from .pages import (
     origin_of,
     require_permission,
     show_error,
+    with_heading,
 )
 from .schedule_form import ScheduleForm
 
@@ -56,7 +58,7 @@ class BackupScheduleAdmin(Pages):
     change_form_template = f"admin/{APP}/{MODEL}/change_form.html"
     list_display = ("name", "shown_action", "shown_times", "shown_next", "shown_result")
     search_fields = ("name",)
-    list_filter = ("action", "enabled")
+    list_filter = (("action", ExistingFilter), EnabledFilter)
     readonly_fields = ("shown_preview", "shown_result")
     show_full_result_count = False
     fieldsets = (
@@ -102,17 +104,17 @@ class BackupScheduleAdmin(Pages):
             reason = format_html(' <span class="dra-quiet">{}</span>', schedule.paused_reason)
             return format_html("{}{}", badge("warning", until), reason)
         coming = schedule.next_time()
-        return "–" if coming is None else wording.when(coming)
+        return with_heading(_("next run"), _("never") if coming is None else wording.when(coming))
 
     @admin.display(description=gettext_lazy("last result"))
     def shown_result(self, schedule: BackupSchedule | None) -> str:
         if schedule is None:
-            return "–"
+            return _("not run yet")
         if schedule.claimed_at:
             return badge("running", gettext_lazy("running"))
         run: BackupRun | None = getattr(schedule, "shown_run", None)
         found = (
-            "–"
+            format_html('<span class="dra-quiet">{}</span>', _("not run yet"))
             if run is None
             else format_html(
                 '<a href="{}">{}</a> <span class="dra-quiet">{}</span>',
@@ -125,7 +127,7 @@ class BackupScheduleAdmin(Pages):
             return found
         return format_html('{} <span class="dra-hint dra-bad">{}</span>', found, schedule.problem)
 
-    @admin.display(description=gettext_lazy("these times"))
+    @admin.display(description=gettext_lazy("next times"))
     def shown_preview(self, schedule: BackupSchedule | None) -> str:
         # Django hands an empty one to the page on which one is added.
         first = schedule if schedule and schedule.cron else BackupSchedule(**_initial())

@@ -254,7 +254,7 @@ def locate(
     if lost:
         raise BackupDamaged(
             gettext_noop(
-                "%(count)d files of this media backup are missing on the remote, %(path)s among them."
+                "Files of this media backup that are missing on the remote: %(count)d, among them %(path)s."
             ),
             hint=gettext_noop("Nothing was changed. Choose another media backup from “listbackups --media”."),
             count=len(lost),

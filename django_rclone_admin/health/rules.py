@@ -63,9 +63,9 @@ def old(case: Case) -> Finding | None:
     return case.finding(
         Rule.OLD,
         Level.CRITICAL,
-        _("The last backup is %(time)s old.") % {"time": timesince(last.taken_at, case.now)},
-        _("The limit is %(limit)s. Back it up now with “%(command)s”, and check why that was not done.")
-        % {"limit": wording.span(timedelta(hours=limit)), "command": case.command},
+        _("The last backup is %(time)s old; the limit is %(limit)s.")
+        % {"time": timesince(last.taken_at, case.now), "limit": wording.hours(limit)},
+        _("Back it up now with “%(command)s”, and check why that was not done.") % {"command": case.command},
     )
 
 

@@ -225,7 +225,11 @@ def _headline(
     bad = [each for each in parts if each.level is not Level.OK]
     # A warning about the site does not hide databases at risk.
     of_site = [each for each in found if each.level.gravity >= level.gravity]
-    detail = [f"{each.name}: {each.reason}" for each in bad] + [each.sentence for each in of_site]
+    alike: dict[str, list[str]] = {}
+    for each in bad:
+        alike.setdefault(each.reason, []).append(each.name)
+    detail = [f"{', '.join(names)}: {reason}" for reason, names in alike.items()]
+    detail += [each.sentence for each in of_site]
     sentence = {Level.CRITICAL: _("Action needed."), Level.UNKNOWN: _("Not known.")}.get(
         level, _("Check the warnings.")
     )

@@ -6,6 +6,7 @@ import io
 from concurrent.futures import ThreadPoolExecutor
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from .. import signals, wording
 from ..conf import get_settings
@@ -52,7 +53,12 @@ def back_up_media(job: Job) -> str:
         before = looking.result()
     if found.skipped:
         counts = {"count": len(found.skipped), "path": repr(min(found.skipped))}
-        job.note(_("Skipped %(count)d links and special files, %(path)s among them.") % counts)
+        note = ngettext(
+            "Skipped a link or special file: %(path)s.",
+            "Skipped %(count)d links and special files, %(path)s among them.",
+            len(found.skipped),
+        )
+        job.note(note % counts)
     sweep_uploads(job, catalog, before.lists)
     job.stage(_("Copying"))
     mirrored = update_mirror(job, mirror, before, found.files, full=BackupOptions.from_run(job.run).full)

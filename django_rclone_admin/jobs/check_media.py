@@ -37,7 +37,7 @@ def check_media(check: Check) -> None:
     check.tables = {"files": {"expected": check.backup.manifest.files, "found": len(files)}}
     if check.backup.manifest.files not in (None, len(files)):
         raise BackupDamaged(
-            gettext_noop("The list has %(found)d files, and its manifest says %(expected)d."),
+            gettext_noop("The number of files in the list is %(found)d, and its manifest says %(expected)d."),
             found=len(files),
             expected=check.backup.manifest.files,
         )
@@ -90,7 +90,7 @@ def _read_files(check: Check, files: list[MediaFile], places: dict[str | None, l
             some = [each for each in files if each.path in lost]
             places = _locate(check, some)
     raise BackupDamaged(
-        gettext_noop("%(count)d files can't be read: %(path)s among them (%(reason)s)."),
+        gettext_noop("Files that can't be read: %(count)d, among them %(path)s (%(reason)s)."),
         count=len(lost),
         path=repr(min(lost)),
         reason=lost[min(lost)],

@@ -159,8 +159,7 @@ def _compare(check: Check, connector: Connector, alias: str) -> None:
     wanted = set(manifest.tables) if manifest else counted.keys() - {*connector.history_tables}
     if lacking := sorted(wanted - found.keys()):
         raise CheckFailed(
-            gettext_noop("%(count)d tables are missing after the restore: %(names)s."),
-            count=len(lacking),
+            gettext_noop("Tables missing after the restore: %(names)s."),
             names=shown(lacking),
         )
     check.tables = {
@@ -169,8 +168,7 @@ def _compare(check: Check, connector: Connector, alias: str) -> None:
     refuse_other_rows(counted, dict(found))
     if broken := connector.broken(alias):
         raise CheckFailed(
-            gettext_noop("%(count)d constraints are violated: %(names)s."),
+            gettext_noop("Violated constraints: %(names)s."),
             hint=gettext_noop("The live data may break them, too. Correct it there, and make a new backup."),
-            count=len(broken),
             names=shown(broken),
         )

@@ -33,11 +33,10 @@ def check_site(check: Check, connector: Connector, alias: str) -> None:
     columns = [(model._meta.db_table, field.column) for model in read for field in _counted(model)]
     if behind := connector.behind(alias, columns):
         raise CheckFailed(
-            gettext_noop("%(count)d sequences are behind the highest key: %(names)s."),
+            gettext_noop("Sequences behind the highest key: %(names)s."),
             hint=gettext_noop(
                 "The next new row would fail. Run “manage.py sqlsequencereset” for the live database."
             ),
-            count=len(behind),
             names=shown(behind),
         )
     own = get_settings().verify_checks.get(check.backup.database, [])
@@ -139,7 +138,7 @@ def _check_limits(check: Check, label: str, limits: dict[str, Any], alias: str) 
         rows = model._base_manager.using(alias)
         if (count := rows.count()) < limits.get("min_rows", 0):
             raise CheckFailed(
-                gettext_noop("%(model)s has %(found)d rows, and VERIFY_CHECKS wants %(least)d."),
+                gettext_noop("%(model)s has too few rows: %(found)d. VERIFY_CHECKS wants %(least)d."),
                 model=label,
                 found=count,
                 least=limits["min_rows"],

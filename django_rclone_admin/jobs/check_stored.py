@@ -229,8 +229,7 @@ def _compare(check: Check) -> None:
         return
     if lacking := sorted({*manifest.tables} - check.rows.keys()):
         raise BackupDamaged(
-            gettext_noop("The backup lacks %(count)d tables that its manifest names: %(names)s."),
-            count=len(lacking),
+            gettext_noop("Tables of the manifest that the backup lacks: %(names)s."),
             names=shown(lacking),
         )
     refuse_other_rows(_expected(manifest), check.rows)
@@ -252,8 +251,7 @@ def refuse_other_rows(expected: dict[str, int], found: dict[str, int | None]) ->
     ]
     if wrong:
         raise BackupDamaged(
-            gettext_noop("%(count)d tables have another number of rows: %(names)s."),
-            count=len(wrong),
+            gettext_noop("Tables with another number of rows: %(names)s."),
             names=shown(wrong),
         )
 

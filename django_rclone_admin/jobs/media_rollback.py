@@ -14,6 +14,7 @@ from typing import Self
 
 from django.conf import settings as django_settings
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from ..conf import get_settings
 from ..core.access import Access, Permissions
@@ -129,9 +130,11 @@ class MediaRollback:
                 "folder": self._store / STRANGERS,
             }
             self._job.note(
-                _(
+                ngettext(
+                    "A file that others wrote meanwhile was replaced: %(path)s. It is kept in %(folder)s.",
                     "%(count)d files that others wrote meanwhile were replaced, %(path)s among them. "
-                    "They are kept in %(folder)s."
+                    "They are kept in %(folder)s.",
+                    len(exchange.strangers),
                 )
                 % values
             )

@@ -269,7 +269,7 @@ def _not_arrived(files: Sequence[MediaFile], lost: Sequence[str]) -> BackupError
     if same := name_forms.in_one_form(files, lost):
         return _taken_for_the_same(same)
     return file_lists.did_not_arrive(
-        gettext_noop("%(count)d files did not arrive in the mirror, %(path)s among them."), lost
+        gettext_noop("Files that did not arrive in the mirror: %(count)d, among them %(path)s."), lost
     )
 
 

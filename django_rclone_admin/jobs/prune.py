@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from .. import clock, wording
 from ..conf import get_settings
@@ -62,7 +63,10 @@ class Pruning:
             try:
                 remove(job.catalog, backup)
             except BackupError:
-                job.note(_("Removed %(count)d of %(total)d backups.") % {"count": count, "total": total})
+                note = ngettext(
+                    "Removed %(count)d of %(total)d backup.", "Removed %(count)d of %(total)d backups.", total
+                )
+                job.note(note % {"count": count, "total": total})
                 raise
             count += 1
         return count

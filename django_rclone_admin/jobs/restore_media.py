@@ -178,5 +178,5 @@ def _check_arrival(found: Sequence[MediaFile], files: Iterable[MediaFile]) -> No
     lost = [each.path for each in files if sizes.get(each.path) != each.size]
     if lost:
         raise file_lists.did_not_arrive(
-            gettext_noop("%(count)d files did not arrive from the remote, %(path)s among them."), lost
+            gettext_noop("Files that did not arrive from the remote: %(count)d, among them %(path)s."), lost
         )

@@ -198,6 +198,16 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "backups",
             },
         ),
+        migrations.AlterModelOptions(
+            name="backuprun",
+            options={
+                "default_permissions": ("view",),
+                "ordering": ("-created_at",),
+                "permissions": [("cancel_backuprun", "Can cancel a run")],
+                "verbose_name": "run",
+                "verbose_name_plural": "run history",
+            },
+        ),
         migrations.AlterField(
             model_name="backuprun",
             name="kind",

@@ -175,7 +175,9 @@ class BackupRun(models.Model):
 
     class Meta:
         verbose_name = gettext_lazy("run")
-        verbose_name_plural = gettext_lazy("runs")
+        verbose_name_plural = gettext_lazy(
+            "run history"
+        )  # the list, in menus; its rows are counted as “runs”
         ordering = ("-created_at",)
         default_permissions = ("view",)
         permissions = [("cancel_backuprun", gettext_lazy("Can cancel a run"))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from django.utils.translation import ngettext
 from .. import wording
 
 if TYPE_CHECKING:
+    from django.contrib.admin.views.main import ChangeList
+
     from ..health.facts import Day, PartFacts
     from ..health.verdict import Health
 
@@ -99,6 +102,15 @@ def strip(days: Sequence[Day]) -> str:
         keys if len(shown) > 1 else "",
         _("today"),
     )
+
+
+@register.filter
+def counting(changelist: ChangeList, plural: str) -> ChangeList:
+    """Return a list for its pagination, which counts its rows as ``plural``: the name of the model is that of the list."""
+    counted = copy.copy(changelist)
+    counted.opts = copy.copy(changelist.opts)
+    counted.opts.verbose_name_plural = plural
+    return counted
 
 
 @register.filter

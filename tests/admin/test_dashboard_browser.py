@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from tests.support.browser import TIMEOUT, Visitor, launch, serving
 from tests.support.faults import add_noise
+from tests.support.keyboard import walk
 from tests.support.site import Shop
 from tests.support.waiting import patience, wait_for
 
@@ -34,6 +35,11 @@ new MutationObserver(() => {
   if (bar && window.seen.at(-1) !== bar.value) window.seen.push(bar.value);
 }).observe(document.body, {childList: true, subtree: true});
 """
+
+
+CUT = """() => [document.documentElement, ...document.querySelectorAll("#content .results, #content .paginator")]
+  .filter((each) => each.scrollWidth > each.clientWidth + 1).map((each) => each.outerHTML.slice(0, 80))"""
+"""What is wider than its place."""
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +188,11 @@ def test_a_long_backup_is_cancelled_at_once(open_site, database):
     page.get_by_role("button", name="Back up now").click()
     expect(run_of(page, "running")).to_be_visible()
     wait_for(lambda: any("partial" in name for name in shop.names()))
-    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Cancel").focus()
+    page.evaluate("document.querySelector('.dra-run').dataset.polled = 'not yet'")
+    page.wait_for_selector(".dra-run.dra-running:not([data-polled])")
+    expect(page.get_by_role("button", name="Cancel")).to_be_focused()
+    page.keyboard.press("Enter")
     expect(run_of(page, "cancelled")).to_be_visible(timeout=5_000 * patience())
     expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
     assert shop.names() == []
@@ -198,6 +208,7 @@ def test_a_restore_that_replaces_the_sessions_says_so_and_leads_back(open_site):
     page.get_by_role("button", name="Restore default").click()
     page.wait_for_url(f"**{RUNS}**")
     expect(page.get_by_role("alert")).to_contain_text("The restore succeeded. Log in again.")
+    expect(page.get_by_role("heading", name="Restore of default succeeded")).to_be_visible()
     page.reload()  # nor is that a login page without a word
     expect(page.get_by_role("alert")).to_contain_text("The restore succeeded. Log in again.")
     page.get_by_role("link", name="Log in", exact=True).first.click()
@@ -395,7 +406,7 @@ looker.user_permissions.set(Permission.objects.filter(codename__in=["view_backup
 
 @pytest.mark.in_turns("scheme")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious_on_any_page(open_site, scheme):
+def test_axe_and_the_keyboard_find_nothing_wrong_on_any_page(open_site, scheme):
     axe = Axe()
     shop, visit = open_site("sqlite", RCLONE_FLAGS=VERY_SLOW)
     fast = {"RCLONE_FLAGS": []}
@@ -427,6 +438,8 @@ def test_axe_finds_nothing_serious_on_any_page(open_site, scheme):
                 found[address, each["id"]] = [
                     node["html"][:200] + " " + node["failureSummary"] for node in each["nodes"]
                 ][:3]
+        if scheme == "light":  # once is enough: the dark has the same controls
+            found.update({(address, kind): names for kind, names in walk(page).items()})
 
     page.goto(f"{LIST}run/")
     tick_only(page, "default")
@@ -443,7 +456,15 @@ def test_axe_finds_nothing_serious_on_any_page(open_site, scheme):
     assert (
         page.locator(":is(.dra-button, .dra-actions, #changelist-search, #nav-sidebar):visible").count() == 0
     )
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    assert page.evaluate("getComputedStyle(document.querySelector('.dra-card')).color") == "rgb(34, 34, 34)"
     page.emulate_media(media="screen")
+    page.set_viewport_size({"width": 360, "height": 800})
+    for address in (LIST, RUNS, OPENED, SCHEDULES):
+        page.goto(address)
+        page.wait_for_selector("#content")
+        assert page.evaluate(CUT) == [], address
+    page.set_viewport_size({"width": 1280, "height": 720})
     look(f"{LIST}?q=nothing")
     look(f"{LIST}run/")
     look(f"{LIST}db_2F{name}/change/")
@@ -459,7 +480,7 @@ def test_axe_finds_nothing_serious_on_any_page(open_site, scheme):
     look(f"{LIST}retention/?last=2", ".dra-files table")
     look(f"{OPENED}{opened}/change/", ".dra-then-and-now")
     look(f"{OPENED}{opened}/live/", ".dra-plan")
-    look(f"{SCHEDULES}")
+    look(SCHEDULES, ".dra-headline")
     look(f"{SCHEDULES}add/", "#dra-times li")
     look(RUNS)
     look(f"{RUNS}{runs['failed']}/change/", ".dra-run.dra-failed")

@@ -26,15 +26,15 @@ def test_newest_good_backup_is_warned_of(admin_client, backups):
     backups.put(DAY + timedelta(hours=2), trigger="safety")
     only = backups.put(DAY, database="analytics")
     text = get(admin_client, url("backup_delete", newest)).text
-    assert "This is the newest good backup of default. The newest remaining one is from Nov. 19, 2026" in text
-    assert "2.0 KB become free on the remote." in text
+    assert "This is the newest good backup of default. The newest remaining one is from 19 Nov 2026" in text
+    assert "This frees 2.0 KB on the remote." in text
     assert "newest good backup" not in get(admin_client, url("backup_delete", older)).text
     text = get(admin_client, url("backup_delete", only)).text
     assert "Afterwards it can't be restored from any backup." in text
     text = selected(admin_client, older, newest, only)
     assert "This is the newest good backup of analytics. Afterwards it can't be restored" in text
     assert "This is the newest good backup of default. Afterwards it can't be restored" in text
-    assert "5.0 KB become free" in text
+    assert "This frees 5.0 KB" in text
 
 
 def test_media_backup_says_that_its_file_versions_go(admin_client, backups):

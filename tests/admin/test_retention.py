@@ -28,7 +28,7 @@ def test_page_says_what_goes_when_and_why(admin_client, five):
     assert "4.9 KB stored, 3.9 KB after the next clean-up." in page.text
     assert page.text.count("removed by the next clean-up no rule keeps it") == 1
     assert page.text.count("removed about") == 5
-    assert "A backup comes about every 1 day" in page.text
+    assert "There is about 1 day between two backups" in page.text
     assert "With the rules above" not in page.text
     assert five.remote.names() == names
 

@@ -143,7 +143,7 @@ def test_pause_is_kept_as_it_was_typed(admin_client, backups, settings, use_tz):
     schedule.refresh_from_db()
     assert schedule.paused_until == datetime(2098, 1, 1, 14, 4, 5, tzinfo=UTC)
     page = read_page(admin_client.get(url("changelist")))
-    assert "paused until Jan. 2, 2098, 3:04 a.m." in page.text
+    assert "paused until 2 Jan 2098, 03:04" in page.text
     assert "We move." in page.text
     text = admin_client.get(url("change", schedule.pk)).content.decode()
     assert 'value="2098-01-02"' in text
@@ -287,5 +287,5 @@ def test_list_of_schedules_asks_for_their_runs_once(admin_client, backups, djang
     for number in range(20):
         run = BackupRun.objects.create(kind="db_backup", status="succeeded", database="default")
         make(name=str(number), last_run=run.pk, last_due_at=datetime.now(UTC) - timedelta(hours=1))
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(13):
         admin_client.get(url("changelist"))

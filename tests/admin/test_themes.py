@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
 from tests.site import settings as site_settings
@@ -23,6 +24,8 @@ AFTER = {"baton": ["baton.autodiscover"]}
 """Apps that have to come last."""
 ANSWERS_NARROW = {"unfold", "jazzmin", "admin-interface", "baton"}
 """Themes whose own pages fit a telephone; the others are wider than it, with or without us."""
+OURS = {"include": [[".dra-page"], [".dra-above"], ["#result_list"]]}
+"""Where axe looks: at what is ours on a page."""
 LOG_IN = """
 from importlib import import_module
 from django.conf import settings
@@ -106,6 +109,32 @@ def themed(request, furnished):
 def test_every_page_answers_under_the_theme(themed):
     shop, _theme = themed
     assert json.loads(done(shop, "shell", "--verbosity=0", "-c", WALK)) == {}
+
+
+@pytest.mark.browser
+@pytest.mark.soak
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_words_have_contrast_under_the_theme(themed, browser, scheme):
+    shop, theme = themed
+    if theme not in ("unfold", "jazzmin", "grappelli"):
+        pytest.skip("the theme's own text has less")
+    shop.settings["JAZZMIN_UI_TWEAKS"] = {"default_theme_mode": "auto"}
+    code = f"{LOG_IN}\nimport json\nfrom tests.support.walk import addresses\nprint(json.dumps(addresses()))"
+    *_rest, session, pages = done(shop, "shell", "--verbosity=0", "-c", code).strip().splitlines()
+    pale, axe = {}, Axe()
+    with serving(shop) as (address, _log):
+        visitor = Visitor(browser, address, viewport={"width": 1280, "height": 900}, color_scheme=scheme)
+        visitor.context.add_cookies([{"name": "sessionid", "value": session, "url": address}])
+        for name, place in json.loads(pages).items():
+            if name in DJANGOS:
+                continue
+            visitor.page.goto(place)
+            visitor.page.wait_for_load_state("networkidle")
+            results = axe.run(visitor.page, context=OURS, options={"runOnly": ["color-contrast"]})
+            for each in results.response["violations"]:
+                pale[name] = [node["html"][:100] + node["failureSummary"] for node in each["nodes"]][:3]
+        visitor.context.close()
+    assert pale == {}
 
 
 @pytest.mark.browser

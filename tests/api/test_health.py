@@ -49,7 +49,7 @@ def test_no_backup_is_a_danger(backups):
 
 def test_old_backup_is_a_danger(backups):
     put(backups, 27 * HOUR)
-    assert judge() == (Level.CRITICAL, "The last backup is 1 day, 3 hours old.")
+    assert judge() == (Level.CRITICAL, "The last backup is 1 day, 3 hours old; the limit is 26 hours.")
     backups.configure(HEALTH={"max_age_hours": 48})
     assert judge() == (Level.OK, "")
     backups.configure(HEALTH={"max_age_hours": 48, "default": {"max_age_hours": 1}})

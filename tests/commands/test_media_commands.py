@@ -360,7 +360,9 @@ def test_restore_that_misses_a_file_changes_nothing(shop, media, backup, content
     write(media, {"a.jpg": b"changed", "added": b"since then"})
     (media / "empty").unlink()
     before = read(media)
-    assert_failed(restore(shop, "--exact"), "1 files of this media backup are missing on the remote")
+    assert_failed(
+        restore(shop, "--exact"), "Files of this media backup that are missing on the remote: 1, among them"
+    )
     assert read(media) == before
 
 
@@ -469,7 +471,7 @@ def test_file_that_goes_from_the_remote_during_the_restore_is_noticed(
     empty = str(shop.remote.root / "media" / "empty")
     body = f"if 'copy' in arguments:\n    os.unlink({empty!r})\n"
     wrap(shop, programs.wrapper(tmp_path / "bin", "rclone", rclone_binary, body))
-    assert_failed(restore(shop), "1 files did not arrive from the remote, 'empty' among them")
+    assert_failed(restore(shop), "Files that did not arrive from the remote: 1, among them 'empty'")
     assert read(media) == before
 
 

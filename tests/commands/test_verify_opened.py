@@ -69,7 +69,7 @@ def test_each_fault_of_restored_data_is_caught_on_its_level(make_shop, database,
 @pytest.mark.parametrize(
     "checks, reason",
     [
-        ([{"shop.Order": {"min_rows": 301}}], "has 300 rows, and VERIFY_CHECKS wants 301"),
+        ([{"shop.Order": {"min_rows": 301}}], "has too few rows: 300. VERIFY_CHECKS wants 301"),
         ({"shop.Order": {"newest": ("placed_at", 0)}}, "more than 0 hours old"),
         (["tests.site.shop.checks.refuse"], "the shop refuses"),
         ([{"shop.Nothing": {"min_rows": 1}}], "can't be applied to shop.Nothing"),

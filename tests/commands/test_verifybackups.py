@@ -150,7 +150,7 @@ def test_backup_that_failed_is_neither_latest_nor_counted(shop):
     shop.remote.write(newer, bytes(content))
     assert states(shop)[newer] == "complete"
 
-    assert_failed(shop.manage("verifybackups"), "1 of 1 backups did not pass")
+    assert_failed(shop.manage("verifybackups"), "1 of 1 backup did not pass")
 
     assert states(shop) == {older: "complete", newer: "damaged"}
     planned = document(shop, "prunebackups", "--dry-run", "--database", "default")

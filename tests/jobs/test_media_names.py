@@ -121,7 +121,7 @@ def test_file_that_rclone_passes_over_is_noticed(media_site, tmp_path, full):
     media_site.write({"large": bytes(5000)})
     body = "if 'sync' in arguments or 'copy' in arguments:\n    sys.exit(0)\n"
     media_site.wrap(tmp_path / "bin", body)
-    with pytest.raises(RemoteError, match="1 files did not arrive in the mirror, 'large' among them"):
+    with pytest.raises(RemoteError, match="Files that did not arrive in the mirror: 1, among them 'large'"):
         media_site.back_up(full=full)
     assert len(api.list_media()) == 1
 

@@ -79,7 +79,7 @@ def test_upload_under_a_path_that_is_restored_is_kept(media_site, tmp_path, name
     assert media_site.read() == wanted
     [left] = leftovers(media_site)
     assert strangers(left) == {f"written-meanwhile/{name}": b"an upload"}
-    assert f"1 files that others wrote meanwhile were replaced, {name!r} among them" in run.log
+    assert f"A file that others wrote meanwhile was replaced: {name!r}." in run.log
     assert str(left) in run.log
 
 

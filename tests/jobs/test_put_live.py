@@ -152,10 +152,12 @@ def test_look_shows_what_differs_and_the_answer_decides(make_shop):
     rows = shop.rows()
     assert shop.manage("dbbackup").code == 0
     shop.execute("DELETE FROM shop_orderline")
-    changed = shop.rows()
+    changed, before = shop.rows(), len(shop.names())
     no = shop.manage("dbrestore", "--look", input="n\n")
     assert no.code == 1
     assert "shop_orderline: " in no.out
+    assert "Before the switch: a safety backup" in no.out  # opening the backup makes none
+    assert len(shop.names()) == before
     assert (shop.rows(), beside(shop)) == (changed, [])
     assert shop.manage("dbrestore", "--look", "--noinput").code == 2
 

@@ -249,11 +249,10 @@ def _by_kind(names: Iterable[Name]) -> dict[str, list[str]]:
 def _incomplete(lost: set[Name]) -> ProgramFailed:
     shown = [f"{name} ({kind.replace('_', ' ')})" for kind, name in sorted(lost)[:SHOWN]]
     return ProgramFailed(
-        gettext_noop("The dump lacks %(count)d objects that the live database has: %(names)s."),
+        gettext_noop("Objects of the live database that the dump lacks: %(names)s."),
         hint=gettext_noop(
             "Nothing was stored. The role or the replica that is dumped from does not see them, or they were "
             "made while the dump began; check CONNECTION and the rights of its role, then try again."
         ),
-        count=len(lost),
         names=", ".join(shown) + ("…" if len(lost) > SHOWN else ""),
     )

@@ -5,6 +5,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from ... import api, wording
 from ...api import RestorePlan
@@ -98,7 +99,7 @@ class Command(BaseCommand):
         if options["input_file"] is not None:
             return self._restore_file(options, choice)
         plan = api.plan_restore(options["input_path"], database=_database(options), **choice)
-        self._show(plan)
+        self._show(plan, is_look=options["look"])
         if options["dry_run"]:
             return _as_dict(plan)
         if options["look"]:
@@ -147,8 +148,12 @@ class Command(BaseCommand):
             self.say("  " + _("The live database does not answer."))
         elif not (found.changed or found.new):
             self.say("  " + _("Each table has as many rows now as then."))
-        count = {"count": found.added}
-        self.say("  " + _("%(count)d rows were added since, as far as their numbers tell.") % count)
+        added = ngettext(
+            "%(count)d row was added since, as far as the numbers tell.",
+            "%(count)d rows were added since, as far as the numbers tell.",
+            found.added,
+        )
+        self.say("  " + added % {"count": found.added})
 
     def _undo(self, options: dict[str, Any]) -> object:
         for other in ("to", "dry_run", "strategy", "no_safety_backup"):  # how the restore was made decides
@@ -190,7 +195,9 @@ class Command(BaseCommand):
         self.report(run)
         return run.as_dict()
 
-    def _show(self, plan: RestorePlan) -> None:
+    def _show(self, plan: RestorePlan, *, is_look: bool) -> None:
+        # To look, the backup is opened beside the live database: nothing is backed up before the answer is yes.
+        before = _("Before the switch") if is_look else _("Before that")
         backup, manifest = plan.backup, plan.backup.manifest
         taken_at = timezone.localtime(manifest.taken_at if manifest else backup.taken_at)
         lines = [
@@ -201,7 +208,7 @@ class Command(BaseCommand):
             ),
             (_("Into"), f"{plan.target}, {plan.vendor} {plan.facts.server_version}".rstrip()),
             (_("Proven"), _proof(plan)),
-            (_("Before that"), _("a safety backup") if plan.safety_backup else _("no safety backup")),
+            (before, _("a safety backup") if plan.safety_backup else _("no safety backup")),
             (_("Tables that will be dropped"), ", ".join(plan.vanishing)),
             (_("Not in this backup"), wording.objects(plan.left_out)),
             *((_("Note"), warning) for warning in plan.warnings),
@@ -212,7 +219,7 @@ class Command(BaseCommand):
             lines.append((_("Note"), _("This backup has no manifest: nothing can be checked beforehand.")))
         elif manifest.server_version:
             lines.insert(2, (_("Dumped from"), wording.engine(manifest)))
-        if not plan.is_atomic:
+        if not plan.is_atomic and not is_look:  # the switch always is
             warning = _("This strategy is not all-or-nothing: a failure may leave a part of the backup.")
             lines.append((_("Note"), warning))
         for title, text in lines:

@@ -2,6 +2,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from ... import api, wording
 from ...exceptions import BackupError, BackupNotFound, CheckFailed, NotChecked, Stopped, gettext_noop
@@ -78,8 +79,13 @@ class Command(BaseCommand):
             self.print_json(results)
         values = {"count": len(wrong), "total": len(results)}
         self.as_json = False  # already printed
+        sentence = ngettext(
+            "%(count)d of %(total)d backup did not pass.",
+            "%(count)d of %(total)d backups did not pass.",
+            len(results),
+        )
         self.fail(
-            _("%(count)d of %(total)d backups did not pass.") % values,
+            sentence % values,
             _("“listbackups” shows which count as damaged; their check records give the reasons."),
             code=1,
         )
