@@ -142,9 +142,8 @@ def with_lists(objects: list[StoredObject]) -> list[StoredObject]:
 
 def forget_listing() -> None:
     """Make the next page list the remote again, and discard a listing in progress."""
-    key = cache_key("listing")
-    site_cache.set(f"{key}.epoch", uuid.uuid4().hex, None)
-    site_cache.delete_many([key, f"{key}.stamp", cache_key("remote")])
+    _discard_listing()
+    site_cache.delete_many([cache_key("remote")])
     _manifests.clear()
     _judged.clear()
 
@@ -156,8 +155,15 @@ def renew_listing(last_end: str) -> None:
     """
     key = cache_key("last_end")
     if site_cache.get(key) != last_end:
-        site_cache.delete_many([cache_key("listing"), f"{cache_key('listing')}.stamp"])
+        _discard_listing()
         site_cache.set(key, last_end, None)
+
+
+def _discard_listing() -> None:
+    """Forget the cached listing, and do not cache one that has begun already: what is new may be missing there."""
+    key = cache_key("listing")
+    site_cache.set(f"{key}.epoch", uuid.uuid4().hex, None)
+    site_cache.delete_many([key, f"{key}.stamp"])
 
 
 def cache_key(what: str) -> str:

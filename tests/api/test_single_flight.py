@@ -2,7 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.core.cache import cache
@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from django_rclone_admin import api
-from django_rclone_admin.models import Backup
+from django_rclone_admin.models import Backup, BackupRun
 from django_rclone_admin.single_flight import once
 from tests.support import programs
 from tests.support.backups import DAY
@@ -70,7 +70,15 @@ def test_clients_that_look_at_once_share_one_look(counted, tmp_path):
     assert len(counted.calls()) <= 4
 
 
-def test_nobody_sees_a_list_that_is_older_than_a_refresh(counted, tmp_path):
+def end_of_a_run_of_another_process():
+    BackupRun.objects.create(
+        kind="db_backup", status="succeeded", database="default", finished_at=datetime.now(UTC)
+    )
+    api.reap_stale()  # as each page does
+
+
+@pytest.mark.parametrize("ask_anew", [api.refresh, end_of_a_run_of_another_process])
+def test_nobody_sees_a_list_that_is_older_than_a_refresh(counted, tmp_path, ask_anew):
     """Somebody is still looking when a backup appears and another one asks anew."""
     held = programs.hold_output(tmp_path / "held", "rclone", counted.remote.binary, after=1, when="lsjson")
     counted.configure(RCLONE_BINARY=str(held.program))
@@ -78,7 +86,7 @@ def test_nobody_sees_a_list_that_is_older_than_a_refresh(counted, tmp_path):
         first = pool.submit(Backup.objects.count)
         held.wait()
         counted.put(DAY + timedelta(days=1))
-        api.refresh()
+        ask_anew()
         held.release()
         first.result()
 
