@@ -326,3 +326,18 @@ def test_names_of_databases_that_begin_alike_are_told_apart():
     assert len(names) == 2
     assert all(len(name.encode()) <= 63 for name in names)
     assert name_beside("x" * NAME_BYTES, "_dra_kept_", "12345678") == "x" * NAME_BYTES + "_dra_kept_12345678"
+
+
+def test_rows_whose_check_reads_another_table_are_loaded_after_that_table(shop):
+    """By two connections, the small table would be loaded while the rows of the large one can't be seen yet."""
+    for statement in (
+        "CREATE TABLE a_large AS SELECT number AS id, repeat('x', 500) AS text FROM generate_series(1, 40000) AS number",
+        "CREATE FUNCTION is_there(int) RETURNS bool LANGUAGE sql AS 'SELECT EXISTS (SELECT FROM public.a_large WHERE id = $1)'",
+        "CREATE TABLE b_small (id int CHECK (is_there(id)))",
+        "INSERT INTO b_small VALUES (1), (40000)",
+    ):
+        shop.execute(statement)
+    succeed(shop, "dbbackup")
+    shop.execute("DELETE FROM b_small")
+    succeed(shop, *SWAP)
+    assert shop.execute("SELECT id FROM b_small ORDER BY id") == [(1,), (40000,)]

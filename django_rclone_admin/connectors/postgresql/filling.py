@@ -1,6 +1,7 @@
 """Fills a new database on the server of the live one, for a swap or an opened backup.
 
-The rows are loaded over several connections if there is room for the archive, see :mod:`.spooling`. Indexes and
+The rows are loaded over several connections if no function could look from one table into another, and if there is room
+for the archive, see :mod:`.spooling`. Indexes and
 constraints are then built in parallel, for which pg_restore needs only the archive's table of contents, which is at its
 head.
 """
@@ -16,11 +17,14 @@ from django.db import DatabaseError
 from ...core.command import Command
 from ...core.control import Control
 from ...core.programs import run_to_end
-from ...core.transfer import Sink
-from .contents import Archive, Head, parts
+from ...core.transfer import CommandSink, Sink
+from .contents import Archive, Head, entries, parts
 from .search_path import reset_search_paths, set_search_paths
 from .server import IN_PLACE, Server, explained
 from .spooling import Spool
+
+FUNCTIONS = ("FUNCTION ", "PROCEDURE ", "EXTENSION ")
+"""The beginnings of the entries of an archive that bring functions."""
 
 
 class Filling:
@@ -62,6 +66,8 @@ class Filling:
                 self._functions += set_search_paths(self._server, self._live, self._new)
         # The extensions exist by now, with tables that our role may not write.
         self._contents = head.choose(self._connector.choice(self._new).lines(listing))
+        if not _may_load_in_any_order(listing):
+            return CommandSink(self._pg_restore("--section=data"), control=self._control)
         return Spool(
             head.path.with_name("archive"),
             lambda path: self._pg_restore("--section=data", _jobs(), str(path)),
@@ -98,6 +104,15 @@ class Filling:
             # Only logged: the next sweep drops the database, and the first error is more important.
             with contextlib.suppress(DatabaseError):
                 self._server.drop(self._new)
+
+
+def _may_load_in_any_order(listing: bytes) -> bool:
+    """Whether the rows of a table are certain to load without those of another.
+
+    A function that a CHECK constraint or a generated column calls may read other tables. Then the order of the archive counts.
+    """
+    found = entries(listing)
+    return bool(found) and not any(each.text.startswith(FUNCTIONS) for each in found)
 
 
 def _jobs() -> str:
