@@ -75,7 +75,7 @@ PROBLEMS: tuple[tuple[str, type[RemoteError], str], ...] = (
     (
         r"authenticate decrypted block",
         RemoteUndecryptable,
-        gettext_noop("The remote denied access: %(output)s"),
+        gettext_noop("What the remote holds can't be decrypted: %(output)s"),
     ),
     (
         (

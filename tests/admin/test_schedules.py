@@ -287,5 +287,5 @@ def test_list_of_schedules_asks_for_their_runs_once(admin_client, backups, djang
     for number in range(20):
         run = BackupRun.objects.create(kind="db_backup", status="succeeded", database="default")
         make(name=str(number), last_run=run.pk, last_due_at=datetime.now(UTC) - timedelta(hours=1))
-    with django_assert_max_num_queries(13):
+    with django_assert_max_num_queries(14):
         admin_client.get(url("changelist"))

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from signal import SIGCONT, SIGINT, SIGSTOP
 from subprocess import Popen
@@ -63,7 +64,8 @@ def freeze(server: PostgreSQLServer, number: int = SIGSTOP) -> None:
     """Have the whole server answer nobody any more; the system goes on taking connections for it."""
     postmaster = int((server.folder / "data" / "postmaster.pid").read_text().split()[0])
     for pid in (postmaster, *leaks.descendants(postmaster)):
-        os.kill(pid, number)
+        with suppress(ProcessLookupError):  # a session may end meanwhile
+            os.kill(pid, number)
 
 
 def assert_ended(result: Result, expected: str) -> None:

@@ -87,7 +87,7 @@ def test_bytes_that_cannot_be_read_are_found_by_reading_them(media_site):
     file.write_bytes(bytes(content))
 
     assert check(name, "structure") == ("structure", "passed")
-    with pytest.raises(CheckFailed, match=r"restore.*1 files can't be read.*deep/b.bin"):
+    with pytest.raises(CheckFailed, match=r"restore.*can't be read: 1.*deep/b.bin.*can't be decrypted"):
         check(name)
 
     [backup] = api.list_media()
