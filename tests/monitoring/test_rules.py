@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core import mail
 from django.core.files.storage import storages
 from django.core.management import call_command
 from django.db import connection, connections
@@ -74,6 +75,8 @@ def site(backups, settings, tmp_path) -> Site:
     backups.configure(DATABASES=["default"], HEALTH={"token": TOKEN}, NOTIFY=notify)
     found = Site(backups=backups, settings=settings, folder=tmp_path)
     found.put(3 * HOUR)
+    assert worker.finish()
+    mail.outbox.clear()  # what an earlier test began to tell in the background
     return found
 
 
