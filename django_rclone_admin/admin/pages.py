@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import uuid
 from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -25,6 +24,7 @@ from django.utils.translation import gettext_lazy
 from .. import api, wording
 from ..exceptions import BackupError, BackupNotFound
 from ..models import Backup, BackupRun, Origin, Trigger
+from ..models.runs import is_run_id
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[models.Model]
@@ -113,15 +113,6 @@ def rendered(response: R) -> R:
     return response
 
 
-def is_uuid(text: str) -> bool:
-    """Whether a text is a valid id of a run."""
-    try:
-        uuid.UUID(text)
-    except ValueError:
-        return False
-    return True
-
-
 def badge(state: str, word: Any) -> str:
     """Return a word in the colour of a state."""
     return format_html('<span class="dra-badge dra-{}">{}</span>', state, word)
@@ -194,7 +185,7 @@ class Pages(ModelAdmin):
 
     def run_link(self, run_id: str) -> str:
         """Return a link to a run, in words; empty if the run history lacks it: it is of another site, or long ago."""
-        run = BackupRun.objects.filter(pk=run_id).first() if is_uuid(run_id) and api.has_history() else None
+        run = BackupRun.objects.filter(pk=run_id).first() if is_run_id(run_id) and api.has_history() else None
         if run is None:
             return ""
         words = _("%(run)s, started %(time)s") % {

@@ -22,6 +22,7 @@ from django.views.decorators.http import require_POST
 from .. import api, wording
 from ..exceptions import BackupError
 from ..models import BackupRun, Kind, Status
+from ..models.runs import is_run_id
 from .again import AGAIN, RESTORES, restore_again, start_again, verb_of
 from .filters import ExistingFilter, RunDatabaseFilter
 from .forms import RestoreForm
@@ -32,7 +33,6 @@ from .pages import (
     Pages,
     badge,
     has_permission,
-    is_uuid,
     origin_of,
     require_permission,
     show_error,
@@ -138,7 +138,7 @@ class BackupRunAdmin(Pages):
     ) -> HttpResponse:
         if not self.has_history(request):
             return self.go(LIST)
-        run = BackupRun.objects.filter(pk=object_id).first() if is_uuid(object_id) else None
+        run = BackupRun.objects.filter(pk=object_id).first() if is_run_id(object_id) else None
         if run is None:  # Django shows its own message
             return super().change_view(request, object_id, form_url, extra_context)
         require_permission(request, "view", "backuprun")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from uuid import UUID
 
 from ..cached_listing import PAGE_TIMEOUT
 from ..core import findings
@@ -14,7 +13,7 @@ from ..core.manifest import Manifest
 from ..core.states import BACKUPS
 from ..exceptions import gettext_noop
 from ..jobs import history
-from ..models.runs import BackupRun
+from ..models.runs import BackupRun, is_run_id
 from ..remote import get_catalogs
 from .check import Site
 
@@ -53,13 +52,6 @@ def _newest(since: datetime) -> dict[str, Manifest]:
         listed = catalog.objects(manifests=False)
         young = [each for each in listed if each.state in BACKUPS and each.taken_at and each.taken_at > since]
         for each in catalog.inspect(young[:LOOKED_AT], thin=True):
-            if each.manifest and _is_run(each.manifest.run):
+            if each.manifest and is_run_id(each.manifest.run):
                 found[each.manifest.run] = each.manifest
     return found
-
-
-def _is_run(number: str) -> bool:
-    try:
-        return bool(UUID(number))
-    except ValueError:
-        return False

@@ -117,8 +117,8 @@ class Opening:
         """Return if another attempt makes sense after an error."""
         if isinstance(error, ProgramMissing):
             raise error
-        is_here = isinstance(error, RestoreRefused | UsageError)
-        if is_here or (not isinstance(error, FAILURES) and _says_nothing(connector, error)):
+        is_impossible = isinstance(error, RestoreRefused | UsageError)
+        if is_impossible or (not isinstance(error, FAILURES) and _says_nothing(connector, error)):
             raise _not_here(error) from error
         if len(self._errors) == ATTEMPTS:
             reason = " ".join(str(error).split())

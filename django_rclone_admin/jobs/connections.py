@@ -64,8 +64,7 @@ def interruptible(control: Control, *aliases: str, may_go_on: bool = True) -> It
         return wrapper
 
     with contextlib.ExitStack() as stack:
-        for alias in {
-            each for each in aliases if each in connections.settings
-        }:  # opened backups are not listed
+        # Not by the keys: the alias of an opened backup is found, but not listed.
+        for alias in {each for each in aliases if each in connections.settings}:
             stack.enter_context(connections[alias].execute_wrapper(wrap(connections[alias])))
         yield

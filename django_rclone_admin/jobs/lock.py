@@ -6,7 +6,6 @@ import functools
 import os
 import socket
 import time
-import uuid
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TypeVar
@@ -19,7 +18,7 @@ from ..core import identity
 from ..exceptions import BackupError, gettext_noop
 from ..executors import Executor
 from ..models import beats
-from ..models.runs import BackupRun, Status
+from ..models.runs import BackupRun, Status, is_run_id
 from .history import database, has_table, is_locked
 from .stale import is_gone, reap, watch_until_gone
 
@@ -129,9 +128,7 @@ def enqueue(run: BackupRun, executor: Executor) -> None:
 
 def begin_queued(run_id: str) -> bool:
     """Mark a queued run as running; false if the run does not exist, or has left the queue."""
-    try:
-        uuid.UUID(run_id)
-    except ValueError:
+    if not is_run_id(run_id):
         return False
     now = beats.now(database())
     queued = BackupRun.objects.filter(pk=run_id, status=Status.QUEUED)

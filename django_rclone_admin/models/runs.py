@@ -56,6 +56,15 @@ class Status(models.TextChoices):
 ACTIVE = (Status.QUEUED, Status.RUNNING)
 
 
+def is_run_id(text: str) -> bool:
+    """Whether a text is a valid id of a run."""
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
 class Trigger(models.TextChoices):
     """What started a run."""
 
