@@ -14,6 +14,7 @@ from tests.support.commands import document
 from tests.support.faults import add_noise
 from tests.support.mysql import MariaDBServer, system_server
 from tests.support.mysql_shop import use_programs
+from tests.support.postgresql import PostgreSQLServer, system_binaries
 from tests.support.programs import DOWNLOAD
 from tests.support.site import Shop
 from tests.support.small_disk import SmallDisk, small_disk
@@ -97,22 +98,22 @@ def test_cancelled_while_the_client_loads(make_shop, request, tmp_path, mysql_se
 
 
 @pytest.mark.postgresql
-def test_disk_of_postgresql_that_fills_up(make_shop, request, tmp_path, rclone_binary, postgresql_server):
+def test_disk_of_postgresql_that_fills_up(make_shop, request, tmp_path, rclone_binary):
+    """On a server of its own: a disk that is full keeps the whole server from its checkpoints."""
+    binaries = system_binaries()
+    assert binaries
     shop = make_shop("postgresql")
     add_noise(shop, 40_000)
-    with small_disk(64) as disk:
+    document(shop, "dbbackup")
+    with small_disk(64) as disk, PostgreSQLServer.started(binaries) as server:
         space = disk.folder / "space"
         space.mkdir()
-        os.chown(space, postgresql_server.folder.stat().st_uid, -1)
-        postgresql_server.administer(
-            f"CREATE TABLESPACE {{}} OWNER {{}} LOCATION '{space}'", shop.name, postgresql_server.user
-        )
-        try:
-            postgresql_server.administer("ALTER DATABASE {} SET TABLESPACE {}", shop.name, shop.name)
-            fill_up_during_check(shop, request, disk, tmp_path, rclone_binary)
-        finally:
-            postgresql_server.administer("ALTER DATABASE {} SET TABLESPACE pg_default", shop.name)
-            postgresql_server.administer("DROP TABLESPACE {}", shop.name)
+        os.chown(space, server.folder.stat().st_uid, -1)
+        server.administer(f"CREATE TABLESPACE {{}} OWNER {{}} LOCATION '{space}'", shop.name, server.user)
+        shop.settings["DATABASES"]["default"] = server.create_database(shop.name)
+        server.administer("ALTER DATABASE {} SET TABLESPACE {}", shop.name, shop.name)
+        assert shop.manage("dbrestore", "--noinput", "--no-safety-backup").code == 0
+        fill_up_during_check(shop, request, disk, tmp_path, rclone_binary)
 
 
 @pytest.mark.mysql
