@@ -204,7 +204,6 @@ def carry_out(
     finally:
         job.heart.close()
         del running[str(run.pk)]
-        forget_listing()
     return run
 
 
@@ -224,6 +223,9 @@ def _work(job: Job, work: Callable[[Job], str]) -> str:
             # A query that was cancelled raises a database error: report why it was cancelled.
             job.control.raise_if_stopped()
             raise
+        finally:
+            # Before the run is seen to have ended: then the pages read the list anew, once.
+            forget_listing()
 
 
 def _fail(job: Job, error: BaseException) -> None:
