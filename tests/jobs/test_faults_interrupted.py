@@ -53,6 +53,8 @@ def end(shop: Shop, held: Held, number: int, *arguments: str) -> Result:
     """Run a command and send it a signal when rclone has come to the middle of its work."""
     process = shop.start(*arguments)
     held.wait()
+    if "dbbackup" in arguments:
+        wait_for(shop.names)  # rclone may have its input before it has made the object
     if number == SIGKILL:
         return shop.kill(process)
     process.send_signal(number)

@@ -43,6 +43,7 @@ def take_turns(items: Iterable[pytest.Item]) -> None:
             )
             groups[test, *others].append(item)
     for key, group in groups.items():
+        group.sort(key=lambda item: item.nodeid)  # the tests come in random order
         turn = crc32(" ".join(key).encode()) % len(group)
         for item in (*group[:turn], *group[turn + 1 :]):
             item.add_marker(pytest.mark.soak)
