@@ -153,10 +153,12 @@ def test_what_a_killed_client_waits_for_does_not_happen_later(changed_mysql_shop
 
 
 def _waiting(server, name):
-    """Return how many connections wait until they may have the tables of a schema."""
+    """Return how many connections wait until they may exchange the tables of a schema."""
     with closing(server.superuser_connection()) as connection, connection.cursor() as cursor:
+        # While rows are loaded by several connections, they wait for each other too, for a moment.
         cursor.execute(
-            "SELECT count(*) FROM information_schema.PROCESSLIST WHERE STATE LIKE 'Waiting for table%%' AND DB LIKE %s",
+            "SELECT count(*) FROM information_schema.PROCESSLIST"
+            " WHERE STATE LIKE 'Waiting for table%%' AND INFO REGEXP '^(LOCK|RENAME) TABLE' AND DB LIKE %s",
             [f"{name}_dra%"],
         )
         return cursor.fetchone()[0]

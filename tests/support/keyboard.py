@@ -40,7 +40,7 @@ def walk(page: Page) -> dict[str, Any]:
 
     Polls are not answered meanwhile: an answer would replace controls that have their numbers.
     """
-    page.route(POLLS, lambda route: route.abort())
+    page.route(POLLS, lambda route: None)
     try:
         return _walk(page)
     finally:
