@@ -71,8 +71,8 @@ def test_failure_is_a_json_document_that_keeps_its_exit_code(shop):
     assert (result.code, result.json.keys()) == (2, {"error", "hint"})
 
 
-def test_verbosity_chooses_how_much_is_said(shop):
-    assert done(shop, "dbbackup", "--verbosity", "0") == ""
+def test_verbosity_chooses_how_much_is_said(shop, tmp_path):
+    assert done(shop, "dbbackup", "--verbosity", "0", "--output-path", str(tmp_path / "dump")) == ""
     assert len(done(shop, "dbbackup", "-d", "default").splitlines()) == 2
     assert "Writing the manifest" in done(shop, "dbbackup", "--verbosity", "2")
 

@@ -6,6 +6,7 @@ import re
 from datetime import datetime
 
 from tests.support import programs
+from tests.support.backups import antedate
 from tests.support.commands import RUN_FIELDS, document, done
 from tests.support.faults import add_noise
 from tests.support.programs import UPLOAD
@@ -63,10 +64,10 @@ def test_one_database_that_fails_does_not_stop_the_others(shop):
 
 
 def test_clean_removes_what_the_retention_does_not_keep(make_shop):
-    shop = make_shop("sqlite", DB_CLEANUP_KEEP=2)
-    done(shop, "dbbackup", "--all")
-    for _ in range(2):
-        done(shop, "dbbackup")
+    shop = make_shop("sqlite", backed_up=True, DB_CLEANUP_KEEP=2)
+    for day in "2026-09-01", "2026-09-02":
+        antedate(shop, day)
+    antedate(shop, "2026-09-01", "analytics")
     assert "Removed 2 old backups" in done(shop, "dbbackup", "--clean")
     databases = [each["database"] for each in document(shop, "listbackups")]
     assert sorted(databases) == ["analytics", "default", "default"]
@@ -86,12 +87,13 @@ def test_dump_goes_to_a_file_or_to_standard_output(shop, tmp_path):
     assert plain.stat().st_mode & 0o077 == 0
 
     wanted = shop.rows()
+    restore = ("dbrestore", "--noinput", "--no-safety-backup", "--input-file")
     for source in plain, compressed:
         wreck(shop)
-        done(shop, "dbrestore", "--noinput", "--input-file", str(source))
+        done(shop, *restore, str(source))
         assert shop.rows() == wanted
     wreck(shop)
-    done(shop, "dbrestore", "--noinput", "--input-file", "-", input=piped.raw)
+    done(shop, *restore, "-", input=piped.raw)
     assert shop.rows() == wanted
 
 

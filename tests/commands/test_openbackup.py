@@ -63,33 +63,29 @@ def test_shell_reads_and_is_closed_afterwards(books, backup, monkeypatch):
     assert books.beside() == []
 
 
-@pytest.mark.parametrize(
-    "command, arguments, code, words",
-    [
-        ("openbackup", ["nope"], 1, "There is no backup “nope”"),
-        ("openbackup", ["-d", "nope"], 2, "There is no database “nope”"),
-        ("openbackup", ["-d", "default"], 1, "There is no backup of “default”"),
-        ("openbackup", ["-d", ALIAS, "--hours", "0"], 2, "not a number of hours"),
-        ("openbackup", ["-d", ALIAS, "--hours", "nan"], 2, "not a number of hours"),
-        ("openbackup", ["--list", "--shell"], 2, "can't be used together"),
-        ("openbackup", ["--json", "--shell"], 2, "can't be used together"),
-        ("closebackup", [], 2, "Name what to close"),
-        ("closebackup", ["backup_12345678", "--all"], 2, "Name what to close"),
-        ("closebackup", ["backup_12345678"], 1, "There is no opened backup “backup_12345678”"),
-    ],
+MISTAKES = (
+    (["openbackup", "nope"], 1, "There is no backup “nope”"),
+    (["openbackup", "-d", "nope"], 2, "There is no database “nope”"),
+    (["openbackup", "-d", "default"], 1, "There is no backup of “default”"),
+    (["openbackup", "-d", ALIAS, "--hours", "0"], 2, "not a number of hours"),
+    (["openbackup", "-d", ALIAS, "--hours", "nan"], 2, "not a number of hours"),
+    (["openbackup", "--list", "--shell"], 2, "can't be used together"),
+    (["openbackup", "--json", "--shell"], 2, "can't be used together"),
+    (["openbackup", "BACKUP", "-d", "default"], 2, "is a backup of “books”, not of “default”"),
+    (["closebackup"], 2, "Name what to close"),
+    (["closebackup", "backup_12345678", "--all"], 2, "Name what to close"),
+    (["closebackup", "backup_12345678"], 1, "There is no opened backup “backup_12345678”"),
 )
-def test_mistakes_have_their_exit_code_and_change_nothing(books, backup, command, arguments, code, words):
-    with pytest.raises(CommandError, match=words) as caught:
-        run(command, *arguments)
-    assert caught.value.returncode == code
-    assert "Hint: " in str(caught.value)
-    assert books.beside() == []
+"""Arguments, where ``BACKUP`` is a backup that is there, the exit code, and what is said."""
 
 
-def test_backup_of_another_database_is_refused(books, backup):
-    with pytest.raises(CommandError, match="is a backup of “books”, not of “default”") as caught:
-        run("openbackup", backup, "-d", "default")
-    assert caught.value.returncode == 2
+def test_mistakes_have_their_exit_code_and_change_nothing(books, backup):
+    for arguments, code, words in MISTAKES:
+        with pytest.raises(CommandError, match=words) as caught:
+            run(*(backup if each == "BACKUP" else each for each in arguments))
+        assert caught.value.returncode == code, arguments
+        assert "Hint: " in str(caught.value), arguments
+        assert books.beside() == [], arguments
 
 
 def test_one_misspelt_id_closes_nothing(books, backup):

@@ -66,10 +66,10 @@ def test_bar_says_that_the_dump_is_out_and_the_upload_is_not(shop, tmp_path, rcl
         wait_for(lambda: shop.execute(query) == [("Uploading",)])
 
 
+@pytest.mark.backed_up
 def test_bar_says_that_a_restore_backs_up_first(shop, tmp_path, rclone_binary, screen):
     ours, shown = screen
     add_noise(shop)
-    done(shop, "dbbackup")
     held = programs.hold_input(tmp_path / "bin", "rclone", rclone_binary, after=300_000, when=UPLOAD)
     with held_command(shop, held, ours, "dbrestore", "--noinput"):
         wait_for(lambda: len(shown.seconds("Making a safety backup")) >= 2)
@@ -90,10 +90,10 @@ def test_restore_is_measured_by_its_own_size_after_the_safety_backup(shop, tmp_p
         wait_for(lambda: shop.execute(query) == [(stored,)])
 
 
+@pytest.mark.backed_up
 def test_estimate_that_is_too_small_is_not_shown(shop, tmp_path, rclone_binary, screen):
     """“4.8 MB of about 4.7 MB” tells nobody anything."""
     ours, shown = screen
-    done(shop, "dbbackup")
     add_noise(shop)
     held = programs.hold_input(tmp_path / "bin", "rclone", rclone_binary, after=1_500_000, when=UPLOAD)
     query = "SELECT bytes_done, bytes_total FROM django_rclone_admin_backuprun WHERE status = 'running'"

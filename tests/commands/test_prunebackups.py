@@ -1,10 +1,10 @@
 """``prunebackups``: it says why, and removes only what no rule keeps."""
 
-import json
 from pathlib import Path
 
 import pytest
 
+from tests.support.backups import antedate
 from tests.support.commands import document, done
 from tests.support.faults import assert_failed, nothing_changes
 from tests.support.site import Shop
@@ -15,14 +15,9 @@ from tests.support.tables import HISTORY
 def aged(make_shop) -> Shop:
     """A shop with backups of many days, each with a manifest, one pinned, one legacy, one damaged; and of analytics."""
     shop = make_shop("sqlite", backed_up=True, RETENTION={"last": 1, "monthly": 3})
-    content = shop.remote.read(shop.backup)
-    manifest = json.loads(shop.remote.read(f"{shop.backup}.manifest.json"))
     for day in "2026-08-30", "2026-09-01", "2026-09-30", "2026-10-01", "2026-10-02", "2026-10-03":
         for alias in "default", "analytics":
-            name = f"{alias}-{day}-000000.sqlite3.zst"
-            dated = manifest | {"name": name, "database": alias, "taken_at": f"{day}T00:00:00+00:00"}
-            shop.remote.write(f"db/{name}", content)
-            shop.remote.write(f"db/{name}.manifest.json", json.dumps(dated).encode())
+            antedate(shop, day, alias)
     shop.remote.write("db/default-2026-10-01-000000.sqlite3.zst.keep", b"")
     shop.remote.write("db/default-2026-10-02-000000.sqlite3.zst", b"cut")
     shop.remote.write("db/default-2026-09-15-000000.sqlite3", b"legacy")
@@ -78,8 +73,7 @@ def test_prune_removes_nothing_when_the_listing_can_not_be_believed(make_shop, m
     """With a wrong password, an encrypted remote looks empty."""
     remote = make_remote("crypt")
     shop = make_shop("sqlite", remote, DB_CLEANUP_KEEP=1)
-    for _ in range(2):
-        done(shop, "dbbackup")
+    done(shop, "dbbackup")
     names = remote.names()
     other = make_remote("crypt").settings["RCLONE_ENV"]
     wrong = remote.rclone("obscure", "closed-on-sundays").decode().strip()

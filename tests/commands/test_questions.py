@@ -2,11 +2,13 @@
 
 import os
 import pty
+from itertools import product
 
 import pytest
 
 from tests.support.commands import done
 from tests.support.faults import assert_failed, nothing_changes
+from tests.support.matrix import sampled
 from tests.support.remotes import local
 
 DUMP = "dump.sqlite3"
@@ -37,20 +39,30 @@ def full_shop(shops, rclone_binary, tmp_path_factory):
     shops.clear(shop, "sqlite")
 
 
-@pytest.mark.parametrize("question", sorted(QUESTIONS))
-def test_question_that_nobody_can_answer_is_wrong_usage(full_shop, question):
+@pytest.mark.parametrize(
+    "question, stdin",
+    sampled(
+        product(sorted(QUESTIONS), ["null device", "closed pipe"]),
+        ("restore", "null device"),
+        ("restore", "closed pipe"),
+        ("file", "closed pipe"),
+        ("undo", "null device"),
+        ("media", "null device"),
+    ),
+)
+def test_question_that_nobody_can_answer_is_wrong_usage(full_shop, question, stdin):
+    """The null device is what commands get from cron."""
     shop = full_shop
     words, asked = QUESTIONS[question]
     arguments = [str(shop.home / DUMP) if each == DUMP else each for each in words]
-    for stdin in None, "":  # the null device, as under cron; a pipe that is closed
-        with nothing_changes(shop):
-            result = shop.manage(*arguments, input=stdin)
-        assert asked in result.err
-        last = result.err.partition("[y/N]")[2].strip()
-        assert last.startswith("CommandError: ")
-        assert "Cancelled" not in result.err
-        assert "--noinput" in last
-        assert result.code == 2
+    with nothing_changes(shop):
+        result = shop.manage(*arguments, input="" if stdin == "closed pipe" else None)
+    assert asked in result.err
+    last = result.err.partition("[y/N]")[2].strip()
+    assert last.startswith("CommandError: ")
+    assert "Cancelled" not in result.err
+    assert "--noinput" in last
+    assert result.code == 2
 
 
 @pytest.mark.backed_up

@@ -44,6 +44,7 @@ def test_error_is_a_json_document(shop):
 
 
 def test_database_without_backups_has_an_empty_list(shop):
+    assert done(shop, "listbackups") == "There are no backups.\n"
     assert done(shop, "listbackups", "-d", "analytics") == "There are no backups.\n"
     assert done(shop, "prunebackups", "-d", "analytics") == "There are no backups.\n"
     assert document(shop, "listbackups", "-d", "analytics") == []

@@ -14,9 +14,7 @@ from tests.support.servers import free_port
 )
 def shop(request, make_shop):
     """A shop with a backup, whose server is gone."""
-    shop = make_shop(request.param)
-    for alias in ("default", "analytics"):
-        assert shop.manage("dbbackup", f"--database={alias}").code == 0
+    shop = make_shop(request.param, backed_up=True)
     entry = shop.settings["DATABASES"]["default"]
     port, entry["PORT"] = entry["PORT"], free_port()
     yield shop

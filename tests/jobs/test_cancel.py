@@ -8,7 +8,7 @@ from django.utils.dateparse import parse_datetime
 
 from tests.support import leaks, programs
 from tests.support.databases import connection
-from tests.support.faults import add_noise, assert_failed, nothing_changes
+from tests.support.faults import assert_failed, nothing_changes
 from tests.support.programs import DOWNLOAD, UPLOAD
 from tests.support.tables import HISTORY
 from tests.support.waiting import patience, wait_for
@@ -101,11 +101,10 @@ def test_run_of_media_in_which_rclone_hangs(shop, tmp_path, rclone_binary, stage
     assert [name for name in shop.remote.names("media-versions") if "jsonl" in name] == lists
 
 
+@pytest.mark.backed_up
 @pytest.mark.parametrize("command, name", [(BACKUP, "pg_dump"), (RESTORE, "psql")], ids=["backup", "restore"])
 @pytest.mark.parametrize("shop", ["postgresql"], indirect=True)
 def test_run_that_waits_for_a_lock_of_postgresql(shop, command, name):
-    add_noise(shop)
-    assert shop.manage("dbbackup").code == 0
     rows = shop.rows()
     with connection(shop.settings["DATABASES"]["default"]) as holder:
         holder.execute("BEGIN")

@@ -32,9 +32,9 @@ def backups(shop):
     "rules",
     [
         {"DB_CLEANUP_KEEP": 1},
-        {"DB_CLEANUP_KEEP": 2},
+        pytest.param({"DB_CLEANUP_KEEP": 2}, marks=pytest.mark.soak),
         {"RETENTION": {"last": 0, "daily": 1}},
-        {"RETENTION": {"last": 0, "within_days": 1}},
+        pytest.param({"RETENTION": {"last": 0, "within_days": 1}}, marks=pytest.mark.soak),
     ],
     ids=str,
 )
@@ -111,6 +111,16 @@ NONSENSE = (
 )
 """What no backup can have as its time."""
 
+RESTORE = """
+from django.core.management import CommandError, call_command
+for arguments in {}:
+    try:
+        call_command("dbrestore", "--noinput", *arguments, verbosity=0)
+    except CommandError as error:
+        print(error.returncode)
+"""
+"""Tries to restore with each of these arguments, and shows the exit codes. Any other error would end it."""
+
 
 def test_nonsense_in_a_manifest_is_damage_and_no_traceback(shop):
     names = []
@@ -124,8 +134,8 @@ def test_nonsense_in_a_manifest_is_damage_and_no_traceback(shop):
     assert {each["name"]: each["state"] for each in document(shop, "listbackups")} == dict.fromkeys(
         names, "damaged"
     )
-    for arguments in ([], *(["--input-path", name] for name in names)):
-        result = shop.manage("dbrestore", "--noinput", *arguments)
-        assert (result.code, "Traceback" in result.err) == (1, False), result.err
+    several = [[], *(["--input-path", name] for name in names[::3])]
+    result = shop.manage("shell", "--verbosity=0", "-c", RESTORE.format(several))
+    assert (result.code, result.out.split()) == (0, ["1"] * len(several)), result.err
     document(shop, "dbbackup", "--clean")
     assert shop.manage("checkbackups").code in (0, 1, 2)

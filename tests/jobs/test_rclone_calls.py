@@ -40,8 +40,9 @@ def test_backup_takes_six_calls_and_a_restore_four_at_most(shop, tmp_path, rclon
     assert len(calls()) <= 4
 
 
+@pytest.mark.backed_up
 def test_check_by_a_restore_downloads_the_backup_once(shop, tmp_path, rclone_binary):
-    path = document(shop, "dbbackup")["path"]
+    path = shop.backup
     count(shop, tmp_path, rclone_binary)
 
     [result] = document(shop, "verifybackups", path.removeprefix("db/"), "--level", "restore")

@@ -47,9 +47,12 @@ def test_run_waits_for_as_long_as_its_process_lives(busy):
     process = queue(busy)
     busy.execute(f"UPDATE {HISTORY} SET host = 'another machine'")
     begun = time.monotonic()
-    while time.monotonic() - begun < 6:  # longer than STALE_AFTER, to which no program can be held
+    for seconds in 0, 3, 6:  # longer than STALE_AFTER, to which no program can be held
+        wait_for(lambda: time.monotonic() - begun > seconds)  # noqa: B023  (waited for here and now)
         assert busy.manage("dbbackup").code == 3
     busy.kill(process)
+    killed = time.monotonic()
+    wait_for(lambda: time.monotonic() - killed > 3)
     wait_for(lambda: busy.manage("dbbackup").code == 0)
     assert runs(busy)[0] == ("interrupted", None, "The process in which it waited ended before it had begun.")
 

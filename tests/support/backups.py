@@ -1,4 +1,4 @@
-"""Backups that nobody took: objects and manifests written straight to the remote of this very process."""
+"""Backups that nobody took: objects and manifests written straight to the remote, mostly that of this very process."""
 
 import hashlib
 import json
@@ -12,6 +12,7 @@ from django_rclone_admin.core.compression import ZSTD, Compressor
 from django_rclone_admin.core.manifest import Manifest
 from tests.support import programs
 from tests.support.remotes import Remote
+from tests.support.site import Shop
 
 DAY = datetime(2026, 11, 20, 8, 30, tzinfo=UTC)
 
@@ -120,6 +121,17 @@ class Backups:
         lines = self.log.read_text().splitlines()
         self.log.write_text("")
         return [next(word for word in line.split() if not word.startswith("-")) for line in lines]
+
+
+def antedate(shop: Shop, day: str, database: str = "default") -> str:
+    """Put a copy of the backup of a shop beside it, as if taken at midnight of a day, and return its name."""
+    assert shop.remote is not None
+    name = f"{database}-{day}-000000.{shop.backup.partition('.')[2]}"
+    manifest = json.loads(shop.remote.read(f"{shop.backup}.manifest.json"))
+    manifest |= {"name": name, "database": database, "taken_at": f"{day}T00:00:00+00:00"}
+    shop.remote.write(f"db/{name}", shop.remote.read(shop.backup))
+    shop.remote.write(f"db/{name}.manifest.json", json.dumps(manifest).encode())
+    return name
 
 
 def file_lines(lines: Iterable[object]) -> bytes:

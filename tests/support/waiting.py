@@ -28,7 +28,8 @@ def wait_for(ready: Callable[[], T], timeout: float = 30) -> T:
     while not (answer := ready()):
         if monotonic() - started > timeout * patience():
             pytest.fail(f"{ready} is not true after {monotonic() - started:.0f} s")
-        sleep(max(0.01, monotonic() - asked))  # a question that costs much is asked less often
+        # A question that costs much is asked less often, and so is one that was asked for long.
+        sleep(max(0.01, monotonic() - asked, (monotonic() - started) / 20))
         asked = monotonic()
     return answer
 
