@@ -60,23 +60,22 @@ def alias(django_db_blocker: Any) -> Iterator[Callable[[dict[str, Any]], dict[st
 
 
 def fill(entry: dict[str, Any]) -> None:
-    for statement in SCHEMA:
-        databases.execute(entry, statement)
     authors = ", ".join(f"({n}, 'O''Hara {n} äöü 🐘')" for n in range(AUTHORS))
-    databases.execute(entry, f"INSERT INTO author VALUES {authors}")
     books = ", ".join(f"({n}, {n % AUTHORS}, 'line {n}\n;\ttab', {n}.25)" for n in range(BOOKS))
-    databases.execute(entry, f"INSERT INTO book VALUES {books}")
+    execute(entry, *SCHEMA, f"INSERT INTO author VALUES {authors}", f"INSERT INTO book VALUES {books}")
+
+
+def execute(entry: dict[str, Any], *statements: str) -> None:
+    with databases.connection(entry) as connection:
+        for statement in statements:
+            connection.execute(statement)
 
 
 def subject_of(connector: Any, entry: dict[str, Any], **values: Any) -> Subject:
-    def change() -> None:
-        for statement in CHANGES:
-            databases.execute(entry, statement)
-
     return Subject(
         connector=connector,
         rows=lambda: databases.rows(entry),
-        change=change,
+        change=lambda: execute(entry, *CHANGES),
         history=lambda: databases.execute(entry, f"SELECT * FROM {HISTORY} ORDER BY id"),
         write_history=lambda: databases.execute(entry, f"INSERT INTO {HISTORY} (id) VALUES (2)"),
         **values,
@@ -99,19 +98,28 @@ class TestSqliteText(TestSqliteBackup):
     connector = SqliteConnector
 
 
+@pytest.fixture(scope="class")
+def template(request, postgresql_server) -> Iterator[str]:
+    """Name of a filled PostgreSQL database, which each test of the class gets a copy of."""
+    entry = postgresql_server.create_database()
+    request.cls.prepare(postgresql_server, entry["NAME"])
+    fill(entry)
+    yield entry["NAME"]
+    postgresql_server.drop_databases(entry["NAME"])
+
+
 class TestPgDump(ConnectorConformance):
     strategy = "in_place"
     connector = PgDumpConnector
     options: ClassVar[dict[str, str]] = {}
 
-    def prepare(self, server: PostgreSQLServer, database: str) -> None:
+    @staticmethod
+    def prepare(server: PostgreSQLServer, database: str) -> None:
         """Do what must be done in the new database before it is filled."""
 
     @pytest.fixture
-    def subject(self, alias, postgresql_server, tmp_path: Path) -> Iterator[Subject]:
-        entry = postgresql_server.create_database()
-        self.prepare(postgresql_server, entry["NAME"])
-        fill(entry)
+    def subject(self, alias, postgresql_server, template: str, tmp_path: Path) -> Iterator[Subject]:
+        entry = postgresql_server.create_database(template=template)
         settings = alias(entry)
         real = postgresql_server.bin_dir
         broken = programs.cut_output(
@@ -136,7 +144,8 @@ class TestPgDumpGis(TestPgDump):
     connector = PgDumpGisConnector
     options = {"ADMIN_USER": PostgreSQLServer.superuser, "ADMIN_PASSWORD": PostgreSQLServer.password}
 
-    def prepare(self, server: PostgreSQLServer, database: str) -> None:
+    @staticmethod
+    def prepare(server: PostgreSQLServer, database: str) -> None:
         with closing(server.superuser_connection(database)) as admin:
             if not admin.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'postgis'").fetchone():
                 missing("PostGIS is not installed")
