@@ -27,7 +27,7 @@ from tests.support.opened import books as open_books
 from tests.support.postgresql import PostgreSQLServer
 from tests.support.remotes import NO_AUTHORITIES, SHORT_GO, Remote, find_rclone
 from tests.support.servers import missing
-from tests.support.shops import Shops
+from tests.support.shops import Shops, Step
 from tests.support.site import QUICK_HASHERS, Shop, start_environment
 from tests.support.storage import Storage
 
@@ -221,6 +221,7 @@ def make_shop(
 
     The database is ``sqlite``, ``postgresql``, ``postgresql18`` or ``mysql``, the remote a local one unless given, and
     everything else goes into ``DJANGO_RCLONE``. With ``backed_up=True`` it has a backup, made with the usual settings.
+    ``prepare`` names what is done to it before that, once for all tests.
     """
     with ExitStack() as stack:
 
@@ -229,11 +230,12 @@ def make_shop(
             remote: Remote | None = None,
             *,
             backed_up: bool = False,
+            prepare: Step | None = None,
             **django_rclone: object,
         ) -> Shop:
             home = tmp_path / f"shop{len(list(tmp_path.glob('shop*')))}"
             remote = remote or make_remote("local")
-            shop = shops.open(home, database, remote if backed_up else None)
+            shop = shops.open(home, database, remote if backed_up else None, prepare)
             stack.callback(shops.clear, shop, database)
             shop.remote = remote
             shop.settings["DJANGO_RCLONE"] = {

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.mysql_shop import back_up_and_change, open_shop
+from tests.support.mysql_shop import change, define, open_shop
 
 
 @pytest.fixture
@@ -13,7 +13,8 @@ def mysql_shop(make_shop, mysql_server):
 
 
 @pytest.fixture
-def changed_mysql_shop(mysql_shop):
+def changed_mysql_shop(make_shop, mysql_server):
     """The shop, with a backup, and changed since then so that a restore would be seen."""
-    back_up_and_change(mysql_shop)
-    return mysql_shop
+    with open_shop(make_shop, mysql_server, SAFETY_BACKUP=False, backed_up=True, prepare=define) as shop:
+        change(shop)
+        yield shop

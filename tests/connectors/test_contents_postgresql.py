@@ -9,6 +9,7 @@ from django_rclone_admin.connectors.postgresql.arguments import narrowed, whole
 from django_rclone_admin.exceptions import UsageError
 from tests.support import programs
 from tests.support.faults import assert_failed, nothing_changes
+from tests.support.matrix import sampled
 from tests.support.postgresql import connect
 from tests.support.postgresql_schema import KINDS
 from tests.support.site import Shop
@@ -34,7 +35,7 @@ def shop(make_shop) -> Shop:
     return shop
 
 
-@pytest.mark.parametrize("database", ["postgresql", "postgresql18"])
+@pytest.mark.parametrize("database", sampled(["postgresql", "postgresql18"], "postgresql18"))
 def test_manifest_names_every_kind_and_lacks_nothing(make_shop, database):
     shop = make_shop(database)
     with closing(connect(shop.settings["DATABASES"]["default"])) as connection:
@@ -60,12 +61,19 @@ def test_manifest_names_every_kind_and_lacks_nothing(make_shop, database):
 @pytest.mark.parametrize(
     "options, expected",
     [
-        ({"EXCLUDE_TABLES": ["shop_orderline", "other.*"]}, {"rows": ["other.notes", "shop_orderline"]}),
-        ({"DUMP_ARGS": ["--exclude-table=dear"]}, {"views": ["dear"]}),
-        ({"DUMP_ARGS": ["-N", "other"]}, {"rows": ["other.notes"], "tables": ["other.notes"]}),
-        ({"DUMP_ARGS": ["--no-comments", "-v"]}, {"comments": ["*"]}),
-        ({"DUMP_ARGS": ["--exclude-table-data", "shop_orderline"]}, {"rows": ["shop_orderline"]}),
+        (
+            {
+                "EXCLUDE_TABLES": ["shop_orderline", "other.*"],
+                "DUMP_ARGS": ["--exclude-table=dear", "--no-comments", "-v"],
+            },
+            {"rows": ["other.notes", "shop_orderline"], "views": ["dear"], "comments": ["*"]},
+        ),
+        (
+            {"DUMP_ARGS": ["-N", "other", "--exclude-table-data", "shop_orderline"]},
+            {"rows": ["other.notes", "shop_orderline"], "tables": ["other.notes"]},
+        ),
     ],
+    ids=["settings", "arguments"],
 )
 def test_what_the_options_leave_out_is_in_the_manifest_and_in_the_plan(shop, options, expected):
     use(shop, **options)

@@ -33,8 +33,8 @@ def without_remote(shop: Shop) -> None:
     shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(shop.home / "no rclone")
 
 
-def of_databases(shop: Shop) -> dict[str, str]:
-    return {name: each for name, each in bad(examined(shop)).items() if name.startswith("database.")}
+def of_databases(lines: dict[str, dict[str, Any]]) -> dict[str, str]:
+    return {name: each for name, each in bad(lines).items() if name.startswith("database.")}
 
 
 @pytest.mark.postgresql
@@ -47,7 +47,7 @@ def test_postgresql_is_green_and_its_faults_are_found(make_shop, postgresql_serv
     empty = shop.home / "bin"
     empty.mkdir()
     shop.environment["PATH"], path = str(empty), shop.environment["PATH"]
-    assert of_databases(shop) == {
+    assert of_databases(examined(shop)) == {
         f"database.programs {alias}": "failed" for alias in ("default", "analytics")
     }
     shop.environment["PATH"] = path
@@ -57,9 +57,9 @@ def test_postgresql_is_green_and_its_faults_are_found(make_shop, postgresql_serv
     shop.execute("CREATE TABLE notes (id int)")
     postgresql_server.administer("ALTER DATABASE {} OWNER TO {}", shop.name, other)
     try:
-        assert of_databases(shop) == {"database.rights default": "warning"}
+        assert of_databases(examined(shop)) == {"database.rights default": "warning"}
         shop.settings["DJANGO_RCLONE"]["RESTORE_STRATEGY"] = "swap"
-        assert of_databases(shop) == {"database.rights default": "failed"}
+        assert of_databases(examined(shop)) == {"database.rights default": "failed"}
     finally:
         postgresql_server.administer("ALTER DATABASE {} OWNER TO {}", shop.name, postgresql_server.user)
         postgresql_server.administer("DROP ROLE {}", other)
@@ -69,8 +69,9 @@ def test_postgresql_is_green_and_its_faults_are_found(make_shop, postgresql_serv
         "DO $$ BEGIN FOR i IN 1..6000 LOOP EXECUTE format('CREATE FUNCTION f_%s() RETURNS int LANGUAGE sql AS ''SELECT 1''', i);"
         " END LOOP; END $$"
     )
-    assert of_databases(shop) == {"database.contents default": "failed"}
-    assert "max_locks_per_transaction" in examined(shop)["database.contents default"]["sentence"]
+    found = examined(shop)
+    assert of_databases(found) == {"database.contents default": "failed"}
+    assert "max_locks_per_transaction" in found["database.contents default"]["sentence"]
 
     entry["PORT"], port = free_port(), entry["PORT"]
     found = examined(shop)
@@ -88,7 +89,7 @@ def test_older_programs_than_the_server_are_found(make_shop, postgresql_server):
     shop.settings["DJANGO_RCLONE"]["CONNECTOR_OPTIONS"] = {
         "default": {"BIN_DIR": str(postgresql_server.bin_dir)}
     }
-    assert of_databases(shop) == {"database.programs default": "failed"}
+    assert of_databases(examined(shop)) == {"database.programs default": "failed"}
 
 
 @pytest.mark.mysql
@@ -101,7 +102,7 @@ def test_mariadb_is_green_and_its_faults_are_found(make_shop, mysql_server):
     empty = shop.home / "bin"
     empty.mkdir()
     shop.environment["PATH"], path = str(empty), shop.environment["PATH"]
-    assert of_databases(shop) == {
+    assert of_databases(examined(shop)) == {
         f"database.programs {alias}": "failed" for alias in ("default", "analytics")
     }
     shop.environment["PATH"] = path
@@ -115,7 +116,7 @@ def test_mariadb_is_green_and_its_faults_are_found(make_shop, mysql_server):
             shop.execute("ANALYZE TABLE scans")
         finally:
             mysql_server.administer("SET GLOBAL max_allowed_packet = 16777216")
-    assert of_databases(shop) == {"database.contents default": "failed"}
+    assert of_databases(examined(shop)) == {"database.contents default": "failed"}
     shop.execute("DROP TABLE scans")
 
     user = f"u{shop.name[-10:]}"
@@ -124,10 +125,11 @@ def test_mariadb_is_green_and_its_faults_are_found(make_shop, mysql_server):
     )
     shop.settings["DATABASES"]["default"] |= {"USER": user, "PASSWORD": "secret"}
     try:
-        assert of_databases(shop) == {"database.rights default": "failed"}
-        assert "GRANT ALL ON" in examined(shop)["database.rights default"]["hint"]
+        found = examined(shop)
+        assert of_databases(found) == {"database.rights default": "failed"}
+        assert "GRANT ALL ON" in found["database.rights default"]["hint"]
         shop.settings["DJANGO_RCLONE"]["RESTORE_STRATEGY"] = {"default": "in_place"}
-        assert of_databases(shop) == {"database.rights default": "warning"}
+        assert of_databases(examined(shop)) == {"database.rights default": "warning"}
     finally:
         mysql_server.administer(f"DROP USER {user}@'%'")
 

@@ -14,10 +14,11 @@ import pytest
 
 from tests.support import leaks, programs
 from tests.support.faults import add_noise, assert_failed, nothing_changes
+from tests.support.matrix import sampled
 from tests.support.mysql_shop import (
     LOADING,
-    OTHERS,
     OURS,
+    change,
     restore,
     use_programs,
 )
@@ -42,12 +43,12 @@ def test_restore_changes_nothing_when_its_client_is_killed(changed_mysql_shop, t
 def test_next_restore_removes_what_a_killed_one_left(
     changed_mysql_shop, tmp_path, rclone_binary, mysql_server
 ):
-    add_noise(changed_mysql_shop, 60_000)
+    add_noise(changed_mysql_shop, 30_000)
     assert changed_mysql_shop.manage("dbbackup").code == 0
     wanted = mysql_server.text(changed_mysql_shop.name)
     changed_mysql_shop.execute("DELETE FROM noise")
     wrecked = mysql_server.text(changed_mysql_shop.name)
-    held = programs.hold_output(tmp_path / "bin", "rclone", rclone_binary, after=1_500_000, when=DOWNLOAD)
+    held = programs.hold_output(tmp_path / "bin", "rclone", rclone_binary, after=700_000, when=DOWNLOAD)
     changed_mysql_shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(held.program)
     process = changed_mysql_shop.start("dbrestore", "--noinput")
     held.wait()
@@ -75,7 +76,10 @@ if {ours!r} in arguments and not os.path.exists(script):
 
 
 @pytest.mark.slow
-def test_client_that_dies_on_the_way_through_the_exchange(changed_mysql_shop, tmp_path, mysql_server):
+@pytest.mark.parametrize("moments", sampled(["closest", "all"], "closest"))
+def test_client_that_dies_on_the_way_through_the_exchange(
+    changed_mysql_shop, tmp_path, mysql_server, moments
+):
     """Before the tables changed places it is all taken back, and from then on it is finished."""
     name, real = changed_mysql_shop.name, mysql_server.bin_dir / "mariadb"
 
@@ -90,22 +94,22 @@ def test_client_that_dies_on_the_way_through_the_exchange(changed_mysql_shop, tm
     result, script = killed_after(0)
     [exchange] = [number for number, line in enumerate(script) if line.startswith("RENAME TABLE")]
     assert any(line.startswith("DROP TRIGGER") for line in script[:exchange])
-    for lines in (3, exchange):
+    for lines in (3, exchange) if moments == "all" else (exchange,):
         assert_failed(result, "mariadb was killed")
         assert mysql_server.text(name) == before
         result, _script = killed_after(lines)
     assert_failed(result, "mariadb was killed")
     assert mysql_server.text(name) == before
 
-    after = []
-    for lines in (exchange + 1, (exchange + len(script)) // 2, len(script)):
+    after, middle = [], (exchange + len(script)) // 2
+    for lines in (exchange + 1, middle, len(script)) if moments == "all" else (exchange + 1, len(script)):
         result, _script = killed_after(lines)
         assert result.code == 0, result.err
         after.append(mysql_server.text(name))
         undone = changed_mysql_shop.manage("dbrestore", "--undo", "--noinput")
         assert undone.code == 0, undone.err
         assert mysql_server.text(name) == before
-    assert after == after[:1] * 3
+    assert after == after[:1] * len(after)
 
 
 CUT_ALWAYS = """
@@ -165,16 +169,17 @@ def _waiting(server, name):
 
 
 @pytest.mark.slow
-def test_kills_at_any_moment(changed_mysql_shop, mysql_server):
+@pytest.mark.parametrize("kills", sampled([4, 40], 4))
+def test_kills_at_any_moment(changed_mysql_shop, mysql_server, kills):
+    """Each of those that take part is killed as often."""
     name, seen = changed_mysql_shop.name, {"before": 0, "after": 0}
     started = monotonic()
     assert restore(changed_mysql_shop).code == 0
     lasts = monotonic() - started
     after = mysql_server.text(name)
-    for number in range(10):
+    for number in range(kills):
         if mysql_server.text(name) == after:
-            for statement in OTHERS:
-                changed_mysql_shop.execute(statement)
+            change(changed_mysql_shop)
         changed_mysql_shop.execute(f"UPDATE shop_product SET price = {number}")
         before = mysql_server.text(name)
         process = changed_mysql_shop.start("dbrestore", "--noinput")
@@ -191,7 +196,7 @@ def test_kills_at_any_moment(changed_mysql_shop, mysql_server):
         if result.code >= 0:
             assert (now == after) is (result.code == 0)
         seen["after" if now == after else "before"] += 1
-    assert sum(seen.values()) == 10
+    assert sum(seen.values()) == kills
     assert restore(changed_mysql_shop).code == 0
     assert mysql_server.text(name) == after
 

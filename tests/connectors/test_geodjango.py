@@ -15,6 +15,7 @@ from django_rclone_admin.core.control import Control
 from django_rclone_admin.core.files import FileSink, FileSource
 from django_rclone_admin.core.transfer import transfer
 from tests.support.servers import missing
+from tests.support.sqlite import PYTHON
 
 SITE = """
 import json, sys
@@ -39,8 +40,14 @@ class Branch(models.Model):
 
 box = Polygon.from_bbox((0, 0, 30, 30))
 box.srid = 4326
-action = sys.argv[2]
-if action == "make":
+
+def look():
+    inside = Branch.objects.filter(place__within=box)
+    every = Branch.objects.order_by("pk")
+    return [inside.count(), [(each.pk, each.name, each.place.ewkt, each.area and each.area.ewkt) for each in every]]
+
+found = [] if sys.argv[2] == "make" else [look()]
+if sys.argv[2] == "make":
     connection.prepare_database()
     with connection.schema_editor() as editor:
         editor.create_model(Branch)
@@ -49,32 +56,33 @@ if action == "make":
         Branch(name=f"branch {n}", place=Point(n % 180, n % 90, srid=4326), area=square if n % 2 else None)
         for n in range(300)
     )
-elif action == "change":
+elif sys.argv[2] == "change":
     Branch.objects.filter(name__endswith="7").update(place=Point(0, 0, srid=4326), area=None)
     Branch.objects.filter(pk__gt=200).delete()
-elif action == "add":
+elif sys.argv[2] == "add":
     Branch.objects.create(name="new", place=Point(1, 1, srid=4326))
-inside = Branch.objects.filter(place__within=box)
-rows = [(each.pk, each.name, each.place.ewkt, each.area and each.area.ewkt) for each in Branch.objects.order_by("pk")]
-print(json.dumps([inside.count(), rows]))
+print(json.dumps([*found, look()]))
 """
 
 
 def geodjango(entry, action):
-    """Do something with the models in a process of their own, and return what is there afterwards."""
-    packages = str(Path(django.__file__).parents[1])
-    # Not every Python's sqlite3 can load extensions; Django itself runs with any.
-    pythons = [sys.executable] + ["/usr/bin/python3"] * entry["ENGINE"].endswith("spatialite")
-    for python in pythons:
-        done = subprocess.run(
-            [python, "-c", SITE, json.dumps(entry), action],
-            env=os.environ | {"PYTHONPATH": packages},
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        if done.returncode == 0:
-            return json.loads(done.stdout)
+    """Do something with the models in a process of their own, and return what is there before it and afterwards."""
+    done = subprocess.run(
+        # Django itself runs with any Python.
+        [
+            PYTHON if entry["ENGINE"].endswith("spatialite") else sys.executable,
+            "-c",
+            SITE,
+            json.dumps(entry),
+            action,
+        ],
+        env=os.environ | {"PYTHONPATH": str(Path(django.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    if done.returncode == 0:
+        return json.loads(done.stdout)
     if (
         "extension loading" in done.stderr
         or "Could not find the G" in done.stderr
@@ -98,14 +106,15 @@ def test_postgis(make_shop, postgresql_server, strategy):
         admin.execute("CREATE EXTENSION postgis")
     administrator = {"ADMIN_USER": postgresql_server.superuser, "ADMIN_PASSWORD": postgresql_server.password}
     shop.settings["DJANGO_RCLONE"]["CONNECTOR_OPTIONS"] = {"default": administrator}
-    wanted = geodjango(entry, "make")
+    [wanted] = geodjango(entry, "make")
     assert wanted[0] > 0
     assert shop.manage("dbbackup").code == 0
-    assert geodjango(entry, "change") != wanted
-    result = shop.manage("dbrestore", "--noinput", f"--strategy={strategy}")
+    assert geodjango(entry, "change")[1] != wanted
+    result = shop.manage("dbrestore", "--noinput", "--no-safety-backup", f"--strategy={strategy}")
     assert result.code == 0, result.err
-    assert geodjango(entry, "look") == wanted
-    assert len(geodjango(entry, "add")[1]) == len(wanted[1]) + 1
+    restored, more = geodjango(entry, "add")
+    assert restored == wanted
+    assert len(more[1]) == len(wanted[1]) + 1
 
 
 @pytest.mark.in_turns("connector")
@@ -114,12 +123,13 @@ def test_postgis(make_shop, postgresql_server, strategy):
 def test_spatialite(tmp_path, connector):
     path = tmp_path / "map.sqlite3"
     entry = {"ENGINE": "django.contrib.gis.db.backends.spatialite", "NAME": str(path)}
-    wanted = geodjango(entry, "make")
+    [wanted] = geodjango(entry, "make")
     assert wanted[0] > 0
     subject = connector("default", entry, history_tables=("django_rclone_admin_backuprun",))
     transfer(subject.source(), FileSink(tmp_path / "backup"))
-    assert geodjango(entry, "change") != wanted
+    assert geodjango(entry, "change")[1] != wanted
     control = Control()
     transfer(FileSource(tmp_path / "backup"), lambda head: subject.sink(head, control, "in_place"))
-    assert geodjango(entry, "look") == wanted
-    assert len(geodjango(entry, "add")[1]) == len(wanted[1]) + 1
+    restored, more = geodjango(entry, "add")
+    assert restored == wanted
+    assert len(more[1]) == len(wanted[1]) + 1

@@ -15,9 +15,7 @@ IN_PLACE = ("dbrestore", "--noinput", "--strategy=in_place")
 @pytest.fixture
 def shop(make_shop, mysql_server):
     """A shop with a large backup, and changes since then."""
-    with open_shop(make_shop, mysql_server) as shop:
-        add_noise(shop)
-        assert shop.manage("dbbackup").code == 0
+    with open_shop(make_shop, mysql_server, backed_up=True, prepare=add_noise) as shop:
         shop.execute("UPDATE shop_product SET price = 2000")
         shop.execute("CREATE TABLE newer AS SELECT * FROM shop_product")
         yield shop

@@ -124,37 +124,31 @@ def test_second_ctrl_c_while_the_commit_waits_is_no_reason_to_say_that_nothing_h
     assert history(shop)[-1]["status"] == "succeeded"
 
 
-def patched(shop: Shop, tmp_path, statement: str) -> str:
-    """Return a dump in which a comment has become a statement."""
-    marker = "x" * 200
-    shop.execute(f"COMMENT ON TABLE shop_category IS '{marker}'")
+COMMENT = f"IS '{'x' * 200}';"
+"""What the statements take the place of in a dump, where a command may stand."""
+STATEMENTS = (
+    "COMMIT;",
+    "ROLLBACK;",
+    "COMMIT; DELETE FROM public.shop_orderline; SELECT 1 / 0;",
+    "\\! true",
+    "\\connect postgres",
+)
+
+
+def test_dump_with_a_commit_of_its_own_changes_nothing(shop, tmp_path):
+    shop.execute(f"COMMENT ON TABLE shop_category {COMMENT}")
     file = tmp_path / "hostile.dump"
     assert shop.manage("dbbackup", "--output-path", str(file)).code == 0
     data = file.read_bytes()
-    quoted = f"IS '{marker}';".encode()
-    assert data.count(quoted) == 1
-    hostile = f"IS 'x'; {statement} --".encode()
-    file.write_bytes(data.replace(quoted, hostile.ljust(len(quoted), b"-")))
-    return str(file)
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "COMMIT;",
-        "ROLLBACK;",
-        "COMMIT; DELETE FROM public.shop_orderline; SELECT 1 / 0;",
-        "\\! true",
-        "\\connect postgres",
-    ],
-)
-def test_dump_with_a_commit_of_its_own_changes_nothing(shop, tmp_path, statement):
-    file = patched(shop, tmp_path, statement)
+    assert data.count(COMMENT.encode()) == 1
     shop.execute("UPDATE shop_product SET price = price + 1")
-    with nothing_changes(shop):
-        result = shop.manage(*RESTORE, "--input-file", file)
-        assert_failed(result, "a command that could commit a part")
-    assert history(shop)[-1]["status"] == "failed"
+    for statement in STATEMENTS:
+        hostile = f"IS 'x'; {statement} --".encode()
+        file.write_bytes(data.replace(COMMENT.encode(), hostile.ljust(len(COMMENT), b"-")))
+        with nothing_changes(shop):
+            result = shop.manage(*RESTORE, "--input-file", str(file))
+            assert_failed(result, "a command that could commit a part")
+        assert history(shop)[-1]["status"] == "failed"
 
 
 def cursor(*answers):

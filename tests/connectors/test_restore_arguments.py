@@ -3,6 +3,8 @@
 import pytest
 
 from django_rclone_admin.connectors.mongodb import MongoDumpConnector
+from django_rclone_admin.connectors.mysql.connector import MysqlDumpConnector
+from django_rclone_admin.connectors.postgresql.connector import PgDumpConnector
 from django_rclone_admin.exceptions import UsageError
 from tests.support.faults import assert_failed, nothing_changes
 
@@ -16,22 +18,20 @@ def use(shop, *arguments):
 def test_pg_restore_gets_no_argument_that_leaves_something_out(make_shop):
     shop = make_shop("postgresql", backed_up=True)
     shop.execute("UPDATE shop_product SET price = 1")
-    for argument in (
-        "--list",
-        "--table=shop_product",
-        "--use-list=/dev/null",
-        "-a",
-        "--schema-only",
-        "--sch=x",
-    ):
-        use(shop, "--verbose", argument)
-        name = argument.partition("=")[0]
-        with nothing_changes(shop):
-            result = shop.manage("dbrestore", "--noinput")
-            assert_failed(result, f"RESTORE_ARGS of “default” contains {name}, which", code=2)
-        assert "--no-comments" in result.err
+    use(shop, "--verbose", "--table=shop_product")
+    with nothing_changes(shop):
+        result = shop.manage("dbrestore", "--noinput")
+        assert_failed(result, "RESTORE_ARGS of “default” contains --table, which", code=2)
+    assert "--no-comments" in result.err
     assert shop.manage("dbrestore", "--dry-run").code == 2
     assert shop.manage("dbbackup").code == 0  # a backup has nothing to do with it
+
+
+@pytest.mark.parametrize(
+    "argument", ["--list", "--table=shop_product", "--use-list=/dev/null", "-a", "--schema-only", "--sch=x"]
+)
+def test_each_argument_with_which_pg_restore_leaves_something_out_is_refused(argument):
+    assert_refused(PgDumpConnector, argument)
 
 
 @pytest.mark.in_turns("strategy")
@@ -44,7 +44,7 @@ def test_arguments_that_leave_nothing_out_are_passed_on(make_shop, strategy):
     assert shop.manage("dbbackup").code == 0
     shop.execute("UPDATE shop_product SET price = 1")
     use(shop, "--no-comments", "--verbose")
-    result = shop.manage("dbrestore", "--noinput", f"--strategy={strategy}")
+    result = shop.manage("dbrestore", "--noinput", "--no-safety-backup", f"--strategy={strategy}")
     assert result.code == 0, result.err
     assert shop.rows() == wanted
     assert shop.execute("SELECT obj_description('shop_product'::regclass)") == [(None,)]
@@ -53,14 +53,24 @@ def test_arguments_that_leave_nothing_out_are_passed_on(make_shop, strategy):
 @pytest.mark.mysql
 def test_client_of_mysql_gets_no_argument_that_leaves_something_out(make_shop):
     shop = make_shop("mysql", backed_up=True)
-    for argument in ("--execute=SELECT 1", "--help", "--one-database", "-f"):
-        use(shop, "--verbose", argument)
-        with nothing_changes(shop):
-            result = shop.manage("dbrestore", "--noinput", "--no-safety-backup")
-            name = argument.partition("=")[0]
-            assert_failed(result, f"RESTORE_ARGS of “default” contains {name}, which", code=2)
+    use(shop, "--verbose", "--execute=SELECT 1")
+    with nothing_changes(shop):
+        result = shop.manage("dbrestore", "--noinput", "--no-safety-backup")
+        assert_failed(result, "RESTORE_ARGS of “default” contains --execute, which", code=2)
     use(shop, "--verbose", "--verbose")
     assert shop.manage("dbrestore", "--noinput", "--no-safety-backup").code == 0
+
+
+@pytest.mark.parametrize("argument", ["--execute=SELECT 1", "--help", "--one-database", "-f"])
+def test_each_argument_with_which_the_client_of_mysql_leaves_something_out_is_refused(argument):
+    assert_refused(MysqlDumpConnector, argument)
+
+
+def assert_refused(kind, argument):
+    connector = kind("default", {"NAME": "shop"}, {"RESTORE_ARGS": ["--verbose", argument]})
+    name = argument.partition("=")[0]
+    with pytest.raises(UsageError, match=f"RESTORE_ARGS of “default” contains {name}, which"):
+        connector.check_restore_options()
 
 
 @pytest.mark.parametrize("argument", ["--dryRun", "--nsExclude=shop.cache", "-d", "--db=shop", "--version"])

@@ -74,12 +74,16 @@ CHANGES = (
 )
 
 
-@pytest.fixture
-def shop(make_shop):
-    shop = make_shop("mysql")
+def fill(shop):
     for statement in EVERYTHING:
         shop.execute(statement)
-    return shop
+
+
+@pytest.fixture
+def shop(request, make_shop):
+    """A shop with everything. Where the test is marked ``backed_up``, it has a backup of that."""
+    backed_up = request.node.get_closest_marker("backed_up") is not None
+    return make_shop("mysql", backed_up=backed_up, prepare=fill)
 
 
 @pytest.fixture
@@ -131,11 +135,11 @@ def test_everything_is_as_it_was(shop, schema, mysql_server):
     assert len(mysql_server.schemas(f"{schema}_dra_")) == 1
 
 
+@pytest.mark.backed_up
 def test_restored_in_place_only_when_it_is_said(shop, schema, mysql_server):
     wanted = shop.rows()
-    assert shop.manage("dbbackup").code == 0
     change(shop)
-    result = shop.manage("dbrestore", "--noinput", "--strategy=in_place", "--json")
+    result = shop.manage("dbrestore", "--noinput", "--no-safety-backup", "--strategy=in_place", "--json")
     assert result.code == 0, result.err
     assert shop.rows() == wanted
     assert "not in the backup: newer." in result.json["message"]
@@ -158,14 +162,14 @@ def test_over_a_socket_with_options_and_without_the_rows_of_some_tables(shop, my
     view = shop.execute("SHOW CREATE VIEW z_first")
     assert shop.manage("dbbackup").code == 0
     change(shop)
-    result = shop.manage("dbrestore", "--noinput")
+    result = shop.manage("dbrestore", "--noinput", "--no-safety-backup")
     assert result.code == 0, result.err
     assert shop.rows() == wanted
     assert shop.execute("SHOW CREATE VIEW z_first") == view
 
 
+@pytest.mark.backed_up
 def test_into_another_database_that_is_empty(shop, mysql_server):
-    assert shop.manage("dbbackup").code == 0
     name = mysql_server.create_database(f"{shop.name}_empty")["NAME"]
     shop.settings["DATABASES"]["default"]["NAME"] = name
     result = shop.manage("dbrestore", "--noinput")

@@ -11,6 +11,8 @@ from tests.support.postgresql import PostgreSQLServer, connect
 from tests.support.site import Shop
 from tests.support.tables import HEALTH, HISTORY, OPENED
 
+RESTORE = ("dbrestore", "--noinput", "--no-safety-backup")
+
 EVERYTHING = r"""
 CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy; or "not"');
 CREATE DOMAIN percent AS numeric(5, 2) CHECK (VALUE BETWEEN 0 AND 100);
@@ -174,7 +176,7 @@ def fill(shop: Shop, script: str) -> None:
 @pytest.mark.parametrize(
     "database, over_socket, values",
     [
-        pytest.param("postgresql", False, {}, id="tcp-zstd"),
+        pytest.param("postgresql", False, {}, id="tcp-zstd", marks=pytest.mark.soak),
         pytest.param("postgresql", True, {"COMPRESSION": None}, id="socket-plain"),
         pytest.param("postgresql18", False, {"COMPRESSION": "gzip"}, id="18-tcp-gzip"),
     ],
@@ -192,7 +194,7 @@ def test_every_row_and_object_comes_back_and_what_is_newer_is_gone(
     fill(shop, NEWER)
     assert content(shop, server) != wanted
 
-    result = shop.manage("dbrestore", "--noinput")
+    result = shop.manage(*RESTORE)
     assert result.code == 0, result.err
     assert f"Dropped 5 tables that are not in the backup: {', '.join(VANISHED)}." in result.out
     restored = content(shop, server)
@@ -202,11 +204,10 @@ def test_every_row_and_object_comes_back_and_what_is_newer_is_gone(
 
 
 def test_backup_of_an_older_server_comes_back_on_a_newer_one(make_shop):
-    old = make_shop("postgresql")
-    assert old.manage("dbbackup").code == 0
+    old = make_shop("postgresql", backed_up=True)
     new = make_shop("postgresql18", old.remote)
     new.execute("TRUNCATE shop_product CASCADE")
-    result = new.manage("dbrestore", "--noinput")
+    result = new.manage(*RESTORE)
     assert result.code == 0, result.err
     assert new.rows() == old.rows()
 
@@ -227,7 +228,7 @@ def test_extension_of_the_superuser_stays_under_a_restore_by_an_ordinary_role(ma
     shop.execute("DROP TABLE tagged")
     shop.execute("DROP INDEX by_likeness")
 
-    result = shop.manage("dbrestore", "--noinput")
+    result = shop.manage(*RESTORE)
     assert result.code == 0, result.err
     assert content(shop, postgresql_server) == wanted
 
@@ -279,7 +280,7 @@ def test_options_choose_what_is_dumped(make_shop, postgresql_server):
     shop.execute("INSERT INTO other.kept VALUES (1)")
     shop.execute("TRUNCATE shop_customer CASCADE")
 
-    result = shop.manage("dbrestore", "--noinput")
+    result = shop.manage(*RESTORE)
     assert result.code == 0, result.err
     assert shop.rows(ignore=["shop_orderline"]) == wanted | {"other.kept": [(1,)]}
     assert shop.execute("SELECT count(*) FROM shop_orderline") == [(0,)]
@@ -312,7 +313,7 @@ def test_backup_of_django_rclone_comes_back_as_it_is(make_shop, postgresql_serve
     shop.execute("TRUNCATE shop_customer CASCADE")
     assert [each["state"] for each in shop.manage("listbackups", "--json").json] == ["legacy"]
 
-    result = shop.manage("dbrestore", "--noinput", "--input-path", name)
+    result = shop.manage(*RESTORE, "--input-path", name)
     assert result.code == 0, result.err
     assert "nothing can be checked beforehand" in result.out
     found = shop.rows()

@@ -16,6 +16,7 @@ from tests.support.servers import missing
 from tests.support.site import Shop
 from tests.support.tables import TRAVELS_NOT
 
+RESTORE = ("dbrestore", "--noinput", "--no-safety-backup")
 TEXT_CONNECTOR = "django_rclone_admin.connectors.sqlite.SqliteConnector"
 
 EVERYTHING = r"""
@@ -98,10 +99,10 @@ def content(path: Path) -> dict[str, list[tuple[Any, ...]]]:
 @pytest.mark.parametrize(
     "values",
     [
-        pytest.param({}, id="zstd"),
+        pytest.param({}, id="zstd", marks=pytest.mark.soak),
         pytest.param({"COMPRESSION": "gzip"}, id="gzip"),
         pytest.param({"COMPRESSION": None}, id="plain"),
-        pytest.param({"CONNECTORS": {"default": TEXT_CONNECTOR}}, id="text-zstd"),
+        pytest.param({"CONNECTORS": {"default": TEXT_CONNECTOR}}, id="text-zstd", marks=pytest.mark.soak),
         pytest.param({"CONNECTORS": {"default": TEXT_CONNECTOR}, "COMPRESSION": None}, id="text"),
     ],
 )
@@ -115,7 +116,7 @@ def test_every_row_and_type_comes_back_and_what_is_newer_is_gone(make_shop, valu
         connection.executescript(NEWER)
     assert content(shop.path()) != wanted
 
-    result = shop.manage("dbrestore", "--noinput")
+    result = shop.manage(*RESTORE)
     assert result.code == 0, result.err
     assert 'Tables that will be dropped: newer, newer "too" 東京' in result.out
     assert 'Dropped 2 tables that are not in the backup: newer, newer "too" 東京.' in result.out
@@ -157,7 +158,7 @@ def test_dump_under_a_writer_is_consistent_and_readers_never_fail(shop, tmp_path
     ):
         old_reader.execute("BEGIN")
         old_reader.execute("SELECT count(*) FROM ours").fetchall()
-        result = shop.manage("dbrestore", "--noinput")
+        result = shop.manage(*RESTORE)
         assert result.code == 0, result.err
         # A transaction sees what it saw before the restore until it ends.
         assert old_reader.execute("SELECT count(*) FROM ours").fetchone()[0] >= before + 50
@@ -197,14 +198,14 @@ def at_work(path: Path, work: Callable[[sqlite3.Connection, int], None]) -> Iter
     assert done
 
 
+@pytest.mark.backed_up
 def test_page_size_of_the_live_file_may_differ(shop):
     """A file in WAL mode can't change its page size."""
     live = shop.path("analytics")
     live.unlink()
     with connected(live) as connection:
         connection.executescript("PRAGMA page_size=16384; PRAGMA journal_mode=WAL; CREATE TABLE old (a);")
-    assert shop.manage("dbbackup").code == 0
-    result = shop.manage("dbrestore", "--noinput", "--to", "analytics", "--no-safety-backup")
+    result = shop.manage(*RESTORE, "--to", "analytics")
     assert result.code == 0, result.err
     assert "Dropped a table that is not in the backup: old." in result.out
     assert shop.rows("analytics") == shop.rows()
@@ -222,7 +223,7 @@ def test_backup_of_django_rclone_comes_back_as_it_is(shop):
         connection.executescript(NEWER)
     assert [each["state"] for each in shop.manage("listbackups", "--json").json] == ["legacy"]
 
-    result = shop.manage("dbrestore", "--noinput", "--input-path", name)
+    result = shop.manage(*RESTORE, "--input-path", name)
     assert result.code == 0, result.err
     assert "nothing can be checked beforehand" in result.out
     restored = content(shop.path())

@@ -2,7 +2,6 @@
 
 import hashlib
 import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -14,8 +13,10 @@ from django_rclone_admin.core.control import Control
 from django_rclone_admin.core.files import FileSink, FileSource
 from django_rclone_admin.core.transfer import transfer
 from tests.support.faults import assert_failed, nothing_changes
+from tests.support.postgresql import PostgreSQLServer, connect
 from tests.support.servers import missing
 from tests.support.site import Shop
+from tests.support.sqlite import PYTHON
 from tests.support.swaps import SWAP, beside, history
 
 GIS = "django_rclone_admin.connectors.postgis.PgDumpGisConnector"
@@ -40,14 +41,10 @@ def test_engines_of_geodjango_have_their_connectors(package):
 # -- PostGIS ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def shop(make_shop, postgresql_server) -> Shop:
-    """A shop with branches on the map, whose role may not create extensions."""
-    shop = make_shop("postgresql")
-    shop.settings["DJANGO_RCLONE"]["CONNECTORS"] = {"default": GIS}
-    with closing(
-        postgresql_server.superuser_connection(shop.settings["DATABASES"]["default"]["NAME"])
-    ) as admin:
+def open_branches(shop: Shop) -> None:
+    """Put branches on the map. Their database has the extension, which the role of the shop may not create."""
+    entry = shop.settings["DATABASES"]["default"]
+    with closing(connect(entry | {"USER": PostgreSQLServer.superuser})) as admin:
         if not admin.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'postgis'").fetchone():
             missing("PostGIS is not installed")
         admin.execute("CREATE EXTENSION postgis")
@@ -57,7 +54,11 @@ def shop(make_shop, postgresql_server) -> Shop:
         "INSERT INTO branch SELECT 'branch ' || n, ST_SetSRID(ST_MakePoint(n % 180, n % 90), 4326)"
         " FROM generate_series(1, 1000) AS n"
     )
-    return shop
+
+
+@pytest.fixture
+def shop(make_shop) -> Shop:
+    return make_shop("postgresql", prepare=open_branches, CONNECTORS={"default": GIS})
 
 
 @pytest.fixture
@@ -166,13 +167,12 @@ LOOK = (
 
 
 def spatialite(path: Path, *statements: str) -> str:
-    """Execute statements with SpatiaLite loaded; not every Python can load it, so it need not be ours."""
-    for python in (sys.executable, "/usr/bin/python3"):
-        done = subprocess.run(
-            [python, "-c", SPATIALITE, str(path), *statements], capture_output=True, text=True, timeout=60
-        )
-        if done.returncode == 0:
-            return done.stdout
+    """Execute statements with SpatiaLite loaded."""
+    done = subprocess.run(
+        [PYTHON, "-c", SPATIALITE, str(path), *statements], capture_output=True, text=True, timeout=60
+    )
+    if done.returncode == 0:
+        return done.stdout
     return missing(f"SpatiaLite can't be used: {done.stderr.splitlines()[-1]}")
 
 

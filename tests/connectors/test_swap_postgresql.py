@@ -75,13 +75,13 @@ def test_swap_brings_the_rows_back_and_undo_those_of_before(shop, before):
     assert [run["status"] for run in history(shop)] == ["succeeded"] * 4
 
 
-def test_indexes_constraints_and_sequences_come_back(shop, before):
+def test_indexes_constraints_and_sequences_come_back(make_shop):
+    shop = make_shop("postgresql", backed_up=True)
     query = "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1"
     constraints = (
         "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid), convalidated FROM pg_constraint"
         " WHERE connamespace = 'public'::regnamespace AND conrelid::regclass::text <> 'newer' ORDER BY 1, 2"
     )
-    succeed(shop, "dbrestore", "--noinput", "--no-safety-backup", "--strategy=in_place")
     wanted = shop.execute(query), shop.execute(constraints)
     change(shop)
     succeed(shop, *SWAP)
@@ -100,7 +100,7 @@ def test_next_restore_drops_what_the_one_before_kept(shop, before):
     assert second != first
     assert rows_of(shop, second) == changed
 
-    succeed(shop, "dbrestore", "--noinput", "--strategy=in_place")
+    succeed(shop, "dbrestore", "--noinput", "--no-safety-backup", "--strategy=in_place")
     assert beside(shop) == []
     assert shop.rows() == before
 
@@ -231,12 +231,10 @@ def test_schemas_that_are_not_in_the_backup_are_not_swapped_away(shop):
     assert shop.rows() == wanted
 
 
-def test_next_swap_drops_what_a_killed_one_left(shop, before, tmp_path, rclone_binary):
-    add_noise(shop)
-    succeed(shop, "dbbackup")
+def test_next_swap_drops_what_a_killed_one_left(make_shop, tmp_path, rclone_binary):
+    shop = make_shop("postgresql", backed_up=True, prepare=add_noise)
     wanted = shop.rows()
-    change_again = "UPDATE shop_product SET price = price + 1"
-    shop.execute(change_again)
+    change(shop)
     changed = shop.rows()
     held = programs.hold_output(tmp_path / "bin", "rclone", rclone_binary, after=1_500_000, when=DOWNLOAD)
     shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(held.program)
@@ -331,13 +329,13 @@ def test_names_of_databases_that_begin_alike_are_told_apart():
 def test_rows_whose_check_reads_another_table_are_loaded_after_that_table(shop):
     """By two connections, the small table would be loaded while the rows of the large one can't be seen yet."""
     for statement in (
-        "CREATE TABLE a_large AS SELECT number AS id, repeat('x', 500) AS text FROM generate_series(1, 40000) AS number",
+        "CREATE TABLE a_large AS SELECT number AS id, repeat('x', 500) AS text FROM generate_series(1, 10000) AS number",
         "CREATE FUNCTION is_there(int) RETURNS bool LANGUAGE sql AS 'SELECT EXISTS (SELECT FROM public.a_large WHERE id = $1)'",
         "CREATE TABLE b_small (id int CHECK (is_there(id)))",
-        "INSERT INTO b_small VALUES (1), (40000)",
+        "INSERT INTO b_small VALUES (1), (10000)",
     ):
         shop.execute(statement)
     succeed(shop, "dbbackup")
     shop.execute("DELETE FROM b_small")
     succeed(shop, *SWAP)
-    assert shop.execute("SELECT id FROM b_small ORDER BY id") == [(1,), (40000,)]
+    assert shop.execute("SELECT id FROM b_small ORDER BY id") == [(1,), (10000,)]

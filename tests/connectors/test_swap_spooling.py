@@ -114,13 +114,12 @@ def recorded(shop, server, folder, **fault):
     return log
 
 
-@pytest.mark.parametrize("shop", ["postgresql"], indirect=True)
+@pytest.mark.postgresql
 def test_swap_loads_by_several_connections_and_one_that_fails_changes_nothing(
-    shop, postgresql_server, tmp_path
+    make_shop, postgresql_server, tmp_path
 ):
-    add_noise(shop)
+    shop = make_shop("postgresql", backed_up=True, prepare=add_noise)
     wanted = shop.rows()
-    assert shop.manage("dbbackup").code == 0
     shop.execute("DELETE FROM noise WHERE n > 7")
     is_data = "any(each.startswith('--jobs') for each in arguments) and '--section=data' in arguments"
     recorded(shop, postgresql_server, tmp_path, body=f"if {is_data}: sys.exit('no connection left')\n")

@@ -28,19 +28,22 @@ OTHERS = (
 
 
 @contextmanager
-def open_shop(make_shop, server: MariaDBServer, **django_rclone: object) -> Iterator[Shop]:
-    """Open a shop; fail when anything is left on the server in the end but what is kept for undo."""
-    shop = make_shop("mysql", **django_rclone)
+def open_shop(make_shop, server: MariaDBServer, **options: object) -> Iterator[Shop]:
+    """Open a shop, see ``make_shop``; fail when anything is left on the server in the end but what is kept for undo."""
+    shop = make_shop("mysql", **options)
     yield shop
     left = [name for name in server.schemas(f"{shop.name}_dra_") if not name.endswith("_kept")]
     assert left == []
 
 
-def back_up_and_change(shop: Shop) -> None:
-    """Make a backup, and change so much since then that a restore would be seen."""
+def define(shop: Shop) -> None:
+    """Make the trigger, the view and the procedure."""
     for statement in DEFINITIONS:
         shop.execute(statement)
-    assert shop.manage("dbbackup").code == 0
+
+
+def change(shop: Shop) -> None:
+    """Change so much that a restore of the shop with its definitions would be seen."""
     for statement in OTHERS:
         shop.execute(statement)
 

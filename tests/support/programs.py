@@ -4,6 +4,7 @@
 the real program untouched. ``status`` is how the program ends: an exit code, or minus the number of a signal.
 """
 
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ UPLOAD = r"^(?!.*manifest).*\brcat\b"
 
 DOWNLOAD = r"^(?!.*(manifest|files-from)).*\bcat\b"
 """rclone downloads a backup."""
+
+CLIENTS = re.compile(r"mariadb|mongo|mysql|pg_|psql")
+"""How the names of the programs of databases begin."""
 
 PROGRAM = """\
 #!{python} -IS
@@ -67,13 +71,13 @@ def wrapper(folder: Path, name: str, real: str | Path, body: str) -> Path:
     The body is Python and finds ``REAL``, ``arguments``, ``start(**streams)``, which starts the real program,
     ``copy(source, sink, limit)``, ``hold()``, which waits in the middle of it, and ``end(process, status)``, which
     kills the real program and ends.
-    The other programs beside the real one are linked, so that ``folder`` can serve as ``BIN_DIR``.
+    The other programs of databases beside the real one are linked, so that ``folder`` can serve as ``BIN_DIR``.
     """
     real = Path(real).absolute()  # Debian's pg_dump is a link that looks at its own name
     folder.mkdir(parents=True, exist_ok=True)
     if name != "rclone":
         for other in real.parent.iterdir():
-            if other.name != name and not (folder / other.name).exists():
+            if other.name != name and CLIENTS.match(other.name) and not (folder / other.name).exists():
                 (folder / other.name).symlink_to(other)
     program = folder / name
     program.write_text(PROGRAM.format(python=sys.executable, real=str(real), body=body))

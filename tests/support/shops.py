@@ -1,6 +1,7 @@
 """Opens shops quickly: the first on each kind of database is migrated and filled, the others are copies of it.
 
-Most tests of what happens to a backup need one first. ``dbbackup`` makes it once, too, and the others are copies.
+Most tests of what happens to a backup need one first. ``dbbackup`` makes it once, too, and the others are copies. So it
+is with what several tests do to a shop before its backup.
 """
 
 import fcntl
@@ -27,8 +28,8 @@ BACKUPS = "backups"
 
 SEED = ("--products=50", "--customers=100", "--orders=300", "--page-views=200")
 
-Fill = Callable[["Shops", Path, str], Shop]
-"""Makes a template in a new folder, on one kind of database."""
+Step = Callable[[Shop], object]
+"""Makes the next template of the one before. It is a function of a module, and is told apart by its name."""
 
 
 class Shops:
@@ -46,12 +47,16 @@ class Shops:
         self.servers: dict[str, PostgreSQLServer | MariaDBServer] = {}
         self.templates: dict[str, Path] = {}
 
-    def open(self, home: Path, database: str, backed_up: Remote | None = None) -> Shop:
+    def open(
+        self, home: Path, database: str, backed_up: Remote | None = None, prepare: Step | None = None
+    ) -> Shop:
         """Return a new, filled shop in the new folder ``home``.
 
         :param backed_up: a remote that gets a backup of the shop, whose history knows of it.
+        :param prepare: what else is done to the shop, before that backup.
         """
-        shop = self._copy(home, database, _filled if backed_up is None else _backed_up)
+        steps = (_fill, *([prepare] if prepare else []), *([_back_up] if backed_up else []))
+        shop = self._copy(home, database, steps)
         if backed_up is not None:
             assert backed_up.kind == "local", "only the objects of a local remote can be copied"
             shutil.copytree(home / BACKUPS, backed_up.root, dirs_exist_ok=True)
@@ -65,15 +70,18 @@ class Shops:
         if database in self.servers:
             self.servers[database].drop_databases(shop.name)
 
-    def _copy(self, home: Path, database: str, fill: Fill) -> Shop:
+    def _copy(self, home: Path, database: str, steps: tuple[Step, ...]) -> Shop:
         """Return a copy of a template in the new folder ``home``. All processes of the run share the template."""
-        key = f"{database}{fill.__name__}"
+        if not steps:
+            return self._shop(home, database)
+        key = "-".join([database, *(f"{step.__module__}.{step.__qualname__}" for step in steps)])
         if key not in self.templates:
             found = self.folder / f"{key}.template"
             with (self.folder / f"{key}.lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed, or this process is gone
                 if not found.exists():
-                    template = fill(self, self.folder / _new_name(), database)
+                    template = self._copy(self.folder / _new_name(), database, steps[:-1])
+                    steps[-1](template)
                     template.close()
                     found.symlink_to(template.home)
             self.templates[key] = found.resolve()
@@ -103,18 +111,14 @@ class Shops:
         return Shop(name, home, entries, f"{server.bin_dir}{os.pathsep}{path}", self.fork_server)
 
 
-def _filled(shops: Shops, home: Path, database: str) -> Shop:
-    shop = shops._shop(home, database)
+def _fill(shop: Shop) -> None:
     for arguments in ("migrate",), ("migrate", "--database=analytics"), ("seedshop", *SEED):
         _succeed(shop, *arguments)
-    return shop
 
 
-def _backed_up(shops: Shops, home: Path, database: str) -> Shop:
-    shop = shops._copy(home, database, _filled)
-    shop.settings["DJANGO_RCLONE"] = {"RCLONE_BINARY": find_rclone(), "REMOTE": str(home / BACKUPS)}
+def _back_up(shop: Shop) -> None:
+    shop.settings["DJANGO_RCLONE"] = {"RCLONE_BINARY": find_rclone(), "REMOTE": str(shop.home / BACKUPS)}
     _succeed(shop, "dbbackup")
-    return shop
 
 
 def _succeed(shop: Shop, *arguments: str) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import Any
 from django_rclone_admin.connectors.sqlite.streams import MAGIC, Loader, Snapshot
 from django_rclone_admin.core.files import FileSource, StreamSink
 from django_rclone_admin.core.transfer import transfer
+
+PYTHON = sys.executable if hasattr(sqlite3.Connection, "enable_load_extension") else "/usr/bin/python3"
+"""A Python whose sqlite3 can load extensions. Not every one can, so it need not be ours."""
 
 
 @contextmanager
