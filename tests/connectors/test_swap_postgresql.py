@@ -100,7 +100,7 @@ def test_next_restore_drops_what_the_one_before_kept(shop, before):
     assert second != first
     assert rows_of(shop, second) == changed
 
-    succeed(shop, "dbrestore", "--noinput", "--no-safety-backup", "--strategy=in_place")
+    succeed(shop, "dbrestore", "--noinput", "--strategy=in_place")
     assert beside(shop) == []
     assert shop.rows() == before
 

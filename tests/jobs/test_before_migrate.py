@@ -69,8 +69,9 @@ def test_history_of_an_earlier_version_does_not_stop_its_own_migration(careful):
 
 
 def test_backup_that_fails_stops_the_migration(careful):
+    careful.settings["DJANGO_RCLONE"]["BACKUP_BEFORE_MIGRATE"] = False
     done(careful, "migrate", APP, "0002")
-    careful.settings["DJANGO_RCLONE"]["REMOTE"] = "nowhere:x"
+    careful.settings["DJANGO_RCLONE"] |= {"BACKUP_BEFORE_MIGRATE": True, "REMOTE": "nowhere:x"}
     before = applied(careful)
     result = careful.manage("migrate")
     assert (result.code, applied(careful)) == (1, before)

@@ -90,16 +90,16 @@ def test_no_safety_backup_when_none_is_wanted_or_nothing_is_there(shop, make_sho
 
 
 @pytest.mark.backed_up
-@pytest.mark.parametrize("is_empty", [False, True], ids=["history", "nothing"])
-def test_undo_on_a_new_server_takes_the_newest_safety_backup_of_the_remote(shop, make_shop, is_empty):
+def test_undo_on_a_new_server_takes_the_newest_safety_backup_of_the_remote(shop, make_shop):
+    """Whether there is nothing yet, of which no safety backup is made, or a database with a history."""
     change(shop)
     changed = shop.rows()
     succeed(shop, *RESTORE)
-    new = make_shop("sqlite", shop.remote)
-    if is_empty:
-        new.path().unlink()
-    succeed(new, *UNDO)
-    assert new.rows() == changed
+    nothing, with_history = make_shop("sqlite", shop.remote), make_shop("sqlite", shop.remote)
+    nothing.path().unlink()
+    for new in nothing, with_history:
+        succeed(new, *UNDO)
+        assert new.rows() == changed
 
 
 @pytest.mark.backed_up
@@ -171,15 +171,14 @@ def test_backup_of_another_database_is_refused_unless_one_insists(shop):
         result = shop.manage(*RESTORE, "--input-path", name, "--database=default")
         assert_failed(result, "is a backup of “analytics”, not of “default”")
     assert "--to default" in result.err
-    succeed(shop, *RESTORE, "--input-path", name, "--to=default")
+    succeed(shop, *WITHOUT, "--input-path", name, "--to=default")
     assert shop.rows(ignore=OURS) == wanted
 
 
 @pytest.mark.parametrize("tools", ["15", "18"])
 def test_dump_of_a_newer_server_is_refused(make_shop, postgresql18_server, tools):
     """By its manifest, before any program could stumble over it."""
-    newer = make_shop("postgresql18")
-    succeed(newer, "dbbackup")
+    newer = make_shop("postgresql18", backed_up=True)
     older = make_shop("postgresql", newer.remote)
     if tools == "18":
         options = {"default": {"BIN_DIR": str(postgresql18_server.bin_dir)}}
@@ -219,17 +218,19 @@ def test_restore_for_which_there_is_no_room_is_refused(shop, tmp_path):
         subprocess.run(["umount", str(small)], check=True)
 
 
-@pytest.mark.parametrize("shop", ["sqlite", "postgresql"], indirect=True)
+@pytest.mark.backed_up
+@pytest.mark.in_turns("shop")
+@on_both_engines
 def test_undo_takes_back_the_last_restore_whatever_the_clocks_of_its_hosts_say(shop):
     """The first restore is by a host that is two hours ahead, so it is the newest by its times."""
-    states, names = [], []
-    for value in (1000, 2000):
-        shop.execute(f"UPDATE shop_product SET price = {value}")
-        states.append(shop.rows())
-        names.append(json.loads(succeed(shop, "dbbackup", "--json"))["path"])
-    result = shop.manage(*RESTORE, f"--input-path={names[0]}", env=host("+2h"))
+    first = shop.rows()
+    shop.execute("UPDATE shop_product SET price = 2000")
+    second = shop.rows()
+    newer = json.loads(succeed(shop, "dbbackup", "--json"))["path"]
+    result = shop.manage(*RESTORE, f"--input-path={shop.backup}", env=host("+2h"))
     assert result.code == 0, result.err
-    succeed(shop, *RESTORE, f"--input-path={names[1]}")
-    assert shop.rows() == states[1]
+    assert shop.rows() == first
+    succeed(shop, *RESTORE, f"--input-path={newer}")
+    assert shop.rows() == second
     succeed(shop, *UNDO)
-    assert shop.rows() == states[0]
+    assert shop.rows() == first
