@@ -304,7 +304,9 @@ def backups(settings: Any, tmp_path: Path, remote: Remote, rclone_binary: str) -
 
 
 @pytest.fixture
-def media_site(settings: Any, tmp_path: Path, remote: Remote, rclone_binary: str) -> Media:
+def media_site(
+    settings: Any, tmp_path: Path, remote: Remote, rclone_binary: str, servers: SharedServers
+) -> Media:
     """The media folder of this process's site, empty but for one file, and an empty remote."""
     settings.MEDIA_ROOT = str(tmp_path / "place" / "uploads")
     settings.DJANGO_RCLONE = {
@@ -312,7 +314,7 @@ def media_site(settings: Any, tmp_path: Path, remote: Remote, rclone_binary: str
         "MEDIA_MAX_DELETE_PERCENT": 100,
         **remote.settings,
     }
-    site = Media(folder=Path(settings.MEDIA_ROOT), remote=remote, settings=settings)
+    site = Media(folder=Path(settings.MEDIA_ROOT), remote=remote, settings=settings, shared=servers.folder)
     site.write({"always": b"there"})
     return site
 

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def test_restore_that_may_not_ask_does_not_ask(media_site):
     media_site.write({"a": b"one"})
-    media_site.back_up()
+    media_site.have_backup()
     for options in ({"interactive": False}, {"no_input": True}):
         (media_site.folder / "a").unlink()
         if "no_input" in options:
@@ -23,18 +23,22 @@ def test_restore_that_may_not_ask_does_not_ask(media_site):
         assert (media_site.folder / "a").read_bytes() == b"one"
 
 
-@pytest.mark.parametrize("option", ["--at", "--input-path", "-i"])
-def test_backup_to_restore_is_named_in_any_way(media_site, option):
+def test_backup_to_restore_is_named_in_any_way(media_site):
     media_site.write({"a": b"one"})
-    first = media_site.back_up()
+    first = media_site.have_backup()
     media_site.write({"a": b"two"})
-    media_site.back_up()
-    call_command("mediarestore", option, first, interactive=False, verbosity=0)
-    assert (media_site.folder / "a").read_bytes() == b"one"
+    second = media_site.back_up()
+    for option, name, wanted in (
+        ("--at", first, b"one"),
+        ("--input-path", second, b"two"),
+        ("-i", first, b"one"),
+    ):
+        call_command("mediarestore", option, name, interactive=False, verbosity=0)
+        assert (media_site.folder / "a").read_bytes() == wanted
 
 
 def test_question_that_nobody_can_answer_names_the_option(media_site, monkeypatch):
-    media_site.back_up()
+    media_site.have_backup()
     monkeypatch.setattr("sys.stdin", None)
     with pytest.raises(CommandError, match="--noinput") as caught:
         call_command("mediarestore")
@@ -42,7 +46,7 @@ def test_question_that_nobody_can_answer_names_the_option(media_site, monkeypatc
 
 
 def test_label_and_full_comparison_are_options_of_a_backup(media_site, capsys):
-    media_site.back_up()
+    media_site.have_backup()
     call_command("mediabackup", "--label", "before the move", "--full", "--json")
     assert json.loads(capsys.readouterr().out)["label"] == "before the move"
     assert api.list_media()[0].manifest.label == "before the move"

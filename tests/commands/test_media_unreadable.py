@@ -1,42 +1,24 @@
 """What of the media files can't be read is named, and blamed on the right side."""
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.support.faults import assert_failed
 from tests.support.media import read
-from tests.support.site import REPOSITORY, Result, Shop
-
-RIGHTS = "-dac_override,-dac_read_search"
+from tests.support.rights import without_rights
+from tests.support.site import Shop
 
 
 @pytest.fixture
 def media(shop: Shop) -> Path:
-    """The media folder of the shop, with a file that everybody may read."""
+    """The media folder of the shop, with a file that everybody may read; the shop has none of root's rights to read."""
     folder = shop.home / "place" / "uploads"
     folder.mkdir(parents=True)
     shop.settings["MEDIA_ROOT"] = str(folder)
     (folder / "open").write_bytes(b"one")
+    without_rights(shop)
     return folder
-
-
-def manage(shop: Shop, *arguments: str) -> Result:
-    """Run ``manage.py`` without root's right to read and write whatever it likes."""
-    without = ["setpriv", f"--bounding-set={RIGHTS}", f"--inh-caps={RIGHTS}"] if os.geteuid() == 0 else []
-    done = subprocess.run(
-        [*without, sys.executable, "manage.py", *arguments],
-        cwd=REPOSITORY,
-        env=shop.environment | {"SHOP_SETTINGS": json.dumps(shop.settings)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-    )
-    return Result(code=done.returncode, out=done.stdout, err=done.stderr, raw=done.stdout.encode())
 
 
 @pytest.mark.in_turns("kind")
@@ -47,16 +29,16 @@ def test_file_that_can_not_be_read_is_named(shop, media, make_remote, kind):
     (media / "folder").mkdir()
     (media / "folder/secret").write_bytes(b"two")
     (media / "folder/secret").chmod(0)
-    failed = manage(shop, "mediabackup")
+    failed = shop.manage("mediabackup")
     assert_failed(failed, "The media file 'folder/secret' can't be read: permission denied")
     assert "Nothing was changed" not in failed.err  # the other file is in the mirror
     assert "remote" not in failed.err
     (media / "folder/secret").chmod(0o600)
-    assert manage(shop, "mediabackup").code == 0
+    assert shop.manage("mediabackup").code == 0
     (media / "folder/secret").write_bytes(b"changed")
     (media / "folder/secret").chmod(0)
     assert_failed(
-        manage(shop, "mediabackup"), "The media file 'folder/secret' can't be read: permission denied"
+        shop.manage("mediabackup"), "The media file 'folder/secret' can't be read: permission denied"
     )
 
 
@@ -64,7 +46,7 @@ def test_file_that_can_not_be_read_is_named(shop, media, make_remote, kind):
 def test_folder_that_can_not_be_read_is_named(shop, media, excludes):
     shop.settings["DJANGO_RCLONE"]["MEDIA_EXCLUDE"] = excludes
     (media / "closed").mkdir(mode=0)
-    failed = manage(shop, "mediabackup")
+    failed = shop.manage("mediabackup")
     assert_failed(failed, "closed.*[pP]ermission denied")
     assert "denied access" not in failed.err
     assert shop.remote.names() == []
@@ -75,23 +57,23 @@ def test_folder_that_can_not_be_read_is_named(shop, media, excludes):
 def test_excluded_folder_that_can_not_be_read_is_no_obstacle(shop, media, pattern):
     shop.settings["DJANGO_RCLONE"]["MEDIA_EXCLUDE"] = [pattern]
     (media / "lost+found").mkdir(mode=0)
-    assert manage(shop, "mediabackup").code == 0
+    assert shop.manage("mediabackup").code == 0
     (media / "open").unlink()
     (media / "since").write_bytes(b"then")
-    assert manage(shop, "mediarestore", "--noinput", "--exact").code == 0
+    assert shop.manage("mediarestore", "--noinput", "--exact").code == 0
     assert (media / "open").read_bytes() == b"one"
     assert not (media / "since").exists()
-    assert manage(shop, "mediabackup").code == 0
+    assert shop.manage("mediabackup").code == 0
 
 
 def test_folder_of_the_backup_that_can_not_be_read_stops_a_restore(shop, media):
     (media / "folder").mkdir()
     (media / "folder/file").write_bytes(b"two")
-    assert manage(shop, "mediabackup").code == 0
+    assert shop.manage("mediabackup").code == 0
     (media / "open").write_bytes(b"changed")
     (media / "folder").chmod(0)
     assert_failed(
-        manage(shop, "mediarestore", "--noinput"), "The folder 'folder' of the media files can't be read"
+        shop.manage("mediarestore", "--noinput"), "The folder 'folder' of the media files can't be read"
     )
     (media / "folder").chmod(0o700)
     assert read(media) == {"open": b"changed", "folder/file": b"two"}
@@ -100,12 +82,12 @@ def test_folder_of_the_backup_that_can_not_be_read_stops_a_restore(shop, media):
 def test_folder_that_can_not_be_written_is_named(shop, media):
     (media / "folder").mkdir()
     (media / "folder/file").write_bytes(b"two")
-    assert manage(shop, "mediabackup").code == 0
+    assert shop.manage("mediabackup").code == 0
     (media / "folder/file").unlink()
     (media / "open").write_bytes(b"changed")
     (media / "folder").chmod(0o555)
     assert_failed(
-        manage(shop, "mediarestore", "--noinput"), "uploads/folder/file' can't be written: Permission denied"
+        shop.manage("mediarestore", "--noinput"), "uploads/folder/file' can't be written: Permission denied"
     )
     (media / "folder").chmod(0o755)
     assert read(media) == {"open": b"changed"}
@@ -115,12 +97,12 @@ def test_folder_that_can_not_be_written_is_named(shop, media):
 def test_error_of_the_remote_names_the_file_and_not_what_encryption_makes_of_it(shop, media, make_remote):
     remote = make_remote("crypt")
     shop.settings["DJANGO_RCLONE"] = {"RCLONE_BINARY": remote.binary, **remote.settings}
-    assert manage(shop, "mediabackup").code == 0
+    assert shop.manage("mediabackup").code == 0
     folders = [path for path in remote.root.rglob("*") if path.is_dir()]
     for path in folders:
         path.chmod(0o555)
     (media / "open").write_bytes(b"changed")
-    failed = manage(shop, "mediabackup")
+    failed = shop.manage("mediabackup")
     for path in folders:
         path.chmod(0o755)
     assert_failed(failed, "'open': .*permission denied")

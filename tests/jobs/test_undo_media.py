@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def restored(media_site) -> dict[str, bytes]:
     """The files before a restore that replaced, removed and added some, and put a file in the place of a folder."""
     media_site.write({"added": b"one", "changed": b"two", "deep/1/added": b"three", "was-file": b"four"})
-    media_site.back_up()
+    media_site.have_backup()
     for each in ("added", "deep/1/added", "was-file"):
         (media_site.folder / each).unlink()
     media_site.write({"changed": b"changed since", "since/1": b"then", "was-file/inner": b"a folder now"})
@@ -40,34 +40,27 @@ def times(media: Media) -> dict[str, int]:
     return {str(path): path.stat().st_mtime_ns for path in media.folder.rglob("*") if path.is_file()}
 
 
-def test_undo_brings_every_file_back_with_its_access_and_time(media_site, restored):
+def test_undo_brings_every_file_back_and_undoing_twice_the_restored_ones(media_site, restored):
+    """Each time, only the last restore can be undone."""
+    files, stamps = media_site.read(), times(media_site)
+    first = BackupRun.objects.get(kind=Kind.MEDIA_RESTORE)
+    assert api.is_undoable(first)
+    assert not api.is_undo(first)
     run = api.undo_restore_media()
+    assert not api.is_undoable(first)
+    assert api.is_undoable(run)
+    assert api.is_undo(run)
+    assert api.undone_run(run) == first
     assert media_site.read() == restored
     assert stat.S_IMODE((media_site.folder / "changed").stat().st_mode) == 0o600
     assert run.status == Status.SUCCEEDED
     assert run.message == "Undone: 3 files restored, 3 files removed."
     assert BackupRun.objects.filter(kind=Kind.MEDIA_RESTORE).count() == 2
     assert not (media_site.folder / "deep").exists()
-
-
-def test_undoing_twice_returns_to_the_restored_files(media_site, restored):
-    files, stamps = media_site.read(), times(media_site)
-    api.undo_restore_media()
     api.undo_restore_media()
     assert media_site.read() == files
     assert times(media_site) == stamps
     assert len(kept_beside(media_site)) == 1
-
-
-def test_only_the_last_restore_can_be_undone(media_site, restored):
-    first = BackupRun.objects.get(kind=Kind.MEDIA_RESTORE)
-    assert api.is_undoable(first)
-    assert not api.is_undo(first)
-    undo = api.undo_restore_media()
-    assert not api.is_undoable(first)
-    assert api.is_undoable(undo)
-    assert api.is_undo(undo)
-    assert api.undone_run(undo) == first
 
 
 def test_what_was_written_since_the_restore_is_kept_too(media_site, restored):
@@ -102,7 +95,7 @@ def test_kept_files_that_somebody_removed_are_missed_before_anything_changes(med
 def test_nothing_to_undo(media_site):
     with pytest.raises(BackupNotFound, match="nothing to undo for the media files"):
         api.undo_restore_media()
-    media_site.back_up()
+    media_site.have_backup()
     run = api.restore_media()  # which has nothing to change
     assert not api.is_undoable(run)
     with pytest.raises(BackupNotFound):
@@ -112,7 +105,7 @@ def test_nothing_to_undo(media_site):
 
 def test_nothing_is_kept_where_the_settings_want_no_safety_backup(media_site):
     media_site.write({"a": b"one"})
-    media_site.back_up()
+    media_site.have_backup()
     media_site.write({"a": b"two"})
     media_site.configure(SAFETY_BACKUP=False)
     assert not api.keeps_replaced_media()
@@ -142,7 +135,7 @@ def test_kept_files_are_private_and_in_no_backup(media_site, restored):
 
 def test_undo_of_a_single_file(media_site):
     media_site.write({"a": b"one", "b": b"one"})
-    name = media_site.back_up()
+    name = media_site.have_backup()
     media_site.write({"a": b"two", "b": b"two"})
     api.restore_media(name, files=["a"])
     assert media_site.read() == {"always": b"there", "a": b"one", "b": b"two"}
@@ -162,7 +155,7 @@ def test_command_says_what_comes_back_and_undoes(media_site, restored, capsys):
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
 def test_owner_comes_back(media_site):
     media_site.write({"a": b"one", "b": b"two"})
-    media_site.back_up()
+    media_site.have_backup()
     os.chown(media_site.folder / "a", 33, 34)
     os.chown(media_site.folder / "b", 33, 34)
     media_site.write({"a": b"two"})

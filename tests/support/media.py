@@ -1,13 +1,26 @@
 """A media folder of this very process's site, backed up and restored through the api."""
 
+import hashlib
 import os
+import shutil
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from django.core import serializers
+
 from django_rclone_admin import api
+from django_rclone_admin.models.runs import BackupRun
 from tests.support import programs
 from tests.support.remotes import Remote
+from tests.support.templates import made_once
+
+HISTORY = "history.json"
+"""Name of the file in a template that is the run history after its backup."""
+
+BACKUPS = "backups"
+"""Name of the folder in a template that is its remote."""
 
 START = 1_700_000_000 * 10**9
 
@@ -20,6 +33,8 @@ class Media:
     remote: Remote
     settings: Any
     """Django's settings of this process."""
+    shared: Path
+    """A folder that all processes of the test run share."""
     clock: int = field(default=START)
 
     def write(self, files: dict[str, bytes]) -> None:
@@ -50,6 +65,31 @@ class Media:
     def back_up(self, **options: Any) -> str:
         """Back up and return the name of the backup."""
         return Path(api.backup_media(**options).path).name
+
+    def have_backup(self) -> str:
+        """Have a backup of the files that are there, made with the usual settings, and return its name.
+
+        All tests with the same files have copies of one backup, with its run in the history.
+        """
+        assert self.remote.kind in ("local", "crypt"), "only the objects of a local folder can be copied"
+        files = [(name, content, self._time(name)) for name, content in sorted(self.read().items())]
+        key = hashlib.sha256(repr((self.remote.kind, files)).encode()).hexdigest()
+        template = made_once(self.shared, f"media-{key}", self._template)
+        shutil.copytree(template / BACKUPS, self.remote.root, dirs_exist_ok=True)
+        [run] = serializers.deserialize("json", (template / HISTORY).read_text())
+        run.save()
+        return Path(run.object.path).name
+
+    def _time(self, name: str) -> int:
+        return (self.folder / name).stat().st_mtime_ns
+
+    def _template(self) -> Path:
+        """Back up, and return a folder with copies of all that this has made."""
+        home = Path(tempfile.mkdtemp(prefix="media-", dir=self.shared))
+        self.back_up()
+        shutil.copytree(self.remote.root, home / BACKUPS)
+        (home / HISTORY).write_text(serializers.serialize("json", BackupRun.objects.all()))
+        return home
 
     def in_mirror(self) -> dict[str, bytes]:
         """Return the files of the mirror, on a local remote."""

@@ -4,7 +4,6 @@ Most tests of what happens to a backup need one first. ``dbbackup`` makes it onc
 is with what several tests do to a shop before its backup.
 """
 
-import fcntl
 import os
 import shutil
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from tests.support.mysql import MariaDBServer
 from tests.support.postgresql import PostgreSQLServer
 from tests.support.remotes import Remote, find_rclone
 from tests.support.site import Shop
+from tests.support.templates import made_once
 
 FILES = {"default": "db.sqlite3", "analytics": "analytics.sqlite3"}
 """Name of the SQLite database by alias."""
@@ -76,15 +76,14 @@ class Shops:
             return self._shop(home, database)
         key = "-".join([database, *(f"{step.__module__}.{step.__qualname__}" for step in steps)])
         if key not in self.templates:
-            found = self.folder / f"{key}.template"
-            with (self.folder / f"{key}.lock").open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed, or this process is gone
-                if not found.exists():
-                    template = self._copy(self.folder / _new_name(), database, steps[:-1])
-                    steps[-1](template)
-                    template.close()
-                    found.symlink_to(template.home)
-            self.templates[key] = found.resolve()
+
+            def make() -> Path:
+                template = self._copy(self.folder / _new_name(), database, steps[:-1])
+                steps[-1](template)
+                template.close()
+                return template.home
+
+            self.templates[key] = made_once(self.folder, key, make)
         template_home = self.templates[key]
         shutil.copytree(template_home, home)
         return self._shop(home, database, template_home.name)
