@@ -63,6 +63,7 @@ def left_of_us(root):
     return [path.name for path in (root / "db").iterdir() if ".partial-" in path.name]
 
 
+@pytest.mark.in_turns("ending")
 @pytest.mark.parametrize("content", [b"theirs", OURS], ids=["other bytes", "the same bytes"])
 @pytest.mark.parametrize("ending", ["sys.exit('no space left')", "sys.exit('connection reset by peer')"])
 def test_rename_that_fails_leaves_the_winner_alone(rclone_binary, root, tmp_path, content, ending):

@@ -3,6 +3,7 @@
 import pytest
 
 from django_rclone_admin.core.compression import Compressor
+from tests.support.matrix import sampled
 from tests.support.memory import MEGABYTE, peak
 
 ALLOWED = 64 * MEGABYTE
@@ -37,16 +38,16 @@ def program(code):
 def test_a_little_compressed_data_that_stands_for_much_needs_little_memory(tmp_path, algorithm):
     compressor = Compressor(algorithm)
     zeros = bytes(MEGABYTE)
-    packed = b"".join(out for _ in range(300) for out in compressor.feed(zeros)) + compressor.finish()
+    packed = b"".join(out for _ in range(150) for out in compressor.feed(zeros)) + compressor.finish()
     (tmp_path / "packed").write_bytes(packed)
 
     memory, size = transferred(f"FileSource(Path({str(tmp_path / 'packed')!r}))", stages="Decompressor()")
 
-    assert size == 300 * MEGABYTE
+    assert size == 150 * MEGABYTE
     assert memory < ALLOWED
 
 
-@pytest.mark.parametrize("algorithm", ["zstd", "gzip"])
+@pytest.mark.parametrize("algorithm", sampled(["zstd", "gzip"], "zstd"))
 def test_compressing_much_needs_little_memory(algorithm):
     """Half of it is random, so that the compressor has something to do and something to give."""
     source = program("for _ in range(100): out.write(os.urandom(1 << 19) + bytes(1 << 19))")

@@ -22,21 +22,22 @@ def read(path, kind=Kind.VERIFY, **values):
     return run
 
 
-@pytest.mark.parametrize("kind", READING)
-def test_clean_up_leaves_what_a_run_reads(backups, kind):
+def test_clean_up_leaves_what_a_run_reads(backups):
+    """One run of each kind reads a backup of its own."""
     backups.configure(DB_CLEANUP_KEEP=1)
-    paths = [backups.put(DAY - timedelta(days=days)) for days in range(3)]
-    run = read(paths[1], kind)
+    newest, *being_read, _old = [backups.put(DAY - timedelta(days=days)) for days in range(len(READING) + 2)]
+    runs = [read(path, kind) for path, kind in zip(being_read, READING, strict=True)]
 
     decisions = api.prune("default")
 
-    assert [each.path for each in api.list_backups()] == paths[:2]
+    assert [each.path for each in api.list_backups()] == [newest, *being_read]
     assert [(each.keep, "a run is reading it" in each.reasons) for each in decisions] == [
-        (True, False), (True, True), (False, False)
+        (True, False), *[(True, True)] * len(runs), (False, False)
     ]  # fmt: skip
-    run.delete()
+    for run in runs:
+        run.delete()
     api.prune("default")
-    assert [each.path for each in api.list_backups()] == paths[:1]
+    assert [each.path for each in api.list_backups()] == [newest]
 
 
 def test_clean_up_of_media_leaves_what_a_run_reads(backups):
@@ -49,15 +50,16 @@ def test_clean_up_of_media_leaves_what_a_run_reads(backups):
     assert [each.path for each in api.list_media()] == paths[:2]
 
 
-@pytest.mark.parametrize("kind", READING)
-def test_backup_that_a_run_reads_is_not_deleted(backups, kind):
+def test_backup_that_a_run_reads_is_not_deleted(backups):
     paths = [backups.put(), backups.put(DAY - timedelta(days=1))]
-    read(paths[1], kind)
 
-    for delete in (lambda: api.delete_backups(paths), Backup.objects.all().delete):
-        with pytest.raises(BackupInUse) as caught:
-            delete()
-        assert caught.value.exit_code == 3
+    for kind in READING:
+        run = read(paths[1], kind)
+        for delete in (lambda: api.delete_backups(paths), Backup.objects.all().delete):
+            with pytest.raises(BackupInUse) as caught:
+                delete()
+            assert caught.value.exit_code == 3
+        run.delete()
     assert [each.path for each in api.list_backups()] == paths
 
 

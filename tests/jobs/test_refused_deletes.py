@@ -15,6 +15,7 @@ from tests.support.immutable import immutable
 from tests.support.remotes import configuration
 
 pytestmark = pytest.mark.django_db
+in_turns = pytest.mark.in_turns("three")
 
 
 def spellings(remote):
@@ -42,6 +43,7 @@ def refusing(three):
         yield three
 
 
+@in_turns
 def test_clean_up_fails_and_everything_is_still_listed(refusing):
     with pytest.raises(RemoteDenied, match="not permitted"):
         api.prune("default")
@@ -52,6 +54,7 @@ def test_clean_up_fails_and_everything_is_still_listed(refusing):
     assert "Removed 0 of 2 backups." in run.log
 
 
+@in_turns
 @pytest.mark.parametrize(
     "delete", [lambda: Backup.objects.all().delete(), lambda: Backup.objects.first().delete()]
 )
@@ -62,6 +65,7 @@ def test_delete_fails(refusing, delete):
     assert Backup.objects.count() == 3
 
 
+@in_turns
 def test_admin_does_not_say_that_it_deleted(refusing, admin_client):
     address = reverse("admin:django_rclone_admin_backup_changelist")
     data = {"action": "delete_selected", "_selected_action": refusing.paths, "post": "yes"}
@@ -73,6 +77,7 @@ def test_admin_does_not_say_that_it_deleted(refusing, admin_client):
     assert len(refusing.remote.names("db")) == 6
 
 
+@in_turns
 def test_unpinning_fails(three):
     path = three.put(DAY + timedelta(days=1), pinned=True)
 

@@ -89,8 +89,8 @@ def test_migrate_works_after_the_restore_of_a_backup_that_is_older_than_the_app(
 
 @pytest.fixture
 def new_server(shop, tmp_path, request) -> Shop:
-    """The shop moved to a new server: its settings and its remote are all that is left of it."""
-    assert shop.manage("dbbackup").code == 0
+    """The shop, which has a backup, moved to a new server: its settings and its remote are all that is left of it."""
+    assert shop.backup
     entry = shop.settings["DATABASES"]["default"]
     if databases.engine(entry) == "sqlite3":
         entry["NAME"] = str(tmp_path / "new.sqlite3")
@@ -100,6 +100,7 @@ def new_server(shop, tmp_path, request) -> Shop:
     return shop
 
 
+@pytest.mark.backed_up
 @pytest.mark.in_turns("shop")
 @on_both_engines
 def test_new_server_needs_nothing_but_its_settings_and_the_remote(shop, new_server, request):
@@ -114,6 +115,7 @@ def test_new_server_needs_nothing_but_its_settings_and_the_remote(shop, new_serv
     assert count > 300
 
 
+@pytest.mark.backed_up
 @pytest.mark.in_turns("shop")
 @on_both_engines
 def test_new_server_that_was_migrated_first_is_restored_too(shop, new_server):

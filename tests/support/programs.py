@@ -23,14 +23,17 @@ CLIENTS = re.compile(r"mariadb|mongo|mysql|pg_|psql")
 
 PROGRAM = """\
 #!{python} -IS
-import ctypes, os, re, signal, sys, time
-from subprocess import DEVNULL, PIPE, Popen
+import os, re, signal, sys, time
 
 REAL = {real!r}
+PIPE, DEVNULL = -1, -3  # as in subprocess, which is imported where it is needed: most calls go through untouched
 arguments = sys.argv[1:]
 
 
 def start(**streams):
+    import ctypes
+    from subprocess import Popen
+
     # Where we are killed, the real program must not live on.
     die_too = (lambda: ctypes.CDLL(None).prctl(1, signal.SIGKILL)) if sys.platform == "linux" else None
     return Popen([REAL, *arguments], preexec_fn=die_too, **streams)
