@@ -122,8 +122,9 @@ def play(
         else:
             getattr(media, operation)(*arguments)
     assert {each.name for each in api.list_media()} == set(taken)
-    # By the order in which they were taken: of two of one second, the later one's name sorts first.
-    for name in reversed(taken):
+    # By the order in which they were taken: of two of one second, the later one's name sorts first. The files are as
+    # the newest has them, which comes last.
+    for name in [*reversed(taken)][1:]:
         api.restore_media(name, exact=True)
         assert media.files() == taken[name]
     # Back to the future: over what the oldest left behind.
@@ -179,7 +180,7 @@ def served(kind: str, history: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", sampled(["local", "crypt", "s3", "webdav"], "local", "webdav"))
+@pytest.mark.parametrize("kind", sampled(["local", "crypt", "s3", "webdav"], "webdav"))
 @pytest.mark.django_db(transaction=True)
 def test_backup_brings_back_its_files_after_all_that_can_happen(settings, storage, tmp_path, kind):
     play(settings, storage, kind, tmp_path, served(kind, EVENTFUL))
@@ -204,7 +205,7 @@ def test_every_backup_of_a_history_anywhere_is_restored_exactly(settings, storag
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("doubt", ["the newest was deleted", "a run died"])
+@pytest.mark.parametrize("doubt", sampled(["the newest was deleted", "a run died"], "the newest was deleted"))
 @pytest.mark.django_db(transaction=True)
 def test_the_last_list_is_not_believed_where_the_mirror_may_differ(settings, storage, tmp_path, doubt):
     """On a remote that keeps no times, rclone compares sizes alone; all files here are of the same size."""
