@@ -67,12 +67,22 @@ def runs(shop: Shop) -> list[tuple[str, str, str]]:
     return shop.execute(f"SELECT kind, status, lock FROM {tables.HISTORY} ORDER BY created_at")
 
 
-@told_to_end
 @pytest.mark.parametrize(
-    "what, after", [(UPLOAD, 500_000), (r"\brcat\b.*manifest", 100)], ids=["dump", "manifest"]
+    "shop, number, what",
+    [
+        pytest.param("sqlite", SIGINT, "dump", id="sqlite-SIGINT-dump"),
+        pytest.param("postgresql", SIGTERM, "dump", id="postgresql-SIGTERM-dump"),
+        pytest.param("sqlite", SIGTERM, "manifest", id="sqlite-SIGTERM-manifest"),
+        pytest.param("sqlite", SIGTERM, "dump", id="sqlite-SIGTERM-dump", marks=pytest.mark.soak),
+        pytest.param("sqlite", SIGINT, "manifest", id="sqlite-SIGINT-manifest", marks=pytest.mark.soak),
+        pytest.param(
+            "postgresql", SIGTERM, "manifest", id="postgresql-SIGTERM-manifest", marks=pytest.mark.soak
+        ),
+    ],
+    indirect=["shop"],
 )
-def test_backup_that_is_told_to_end_leaves_nothing(shop, hold, number, what, after):
-    held = hold(what, after)
+def test_backup_that_is_told_to_end_leaves_nothing(shop, hold, number, what):
+    held = hold(UPLOAD) if what == "dump" else hold(r"\brcat\b.*manifest", 100)
     with nothing_changes(shop):
         assert_failed(end(shop, held, number, "dbbackup"), ANSWERS[number])
     assert runs(shop) == [("db_backup", STATUSES[number], None)]

@@ -23,15 +23,19 @@ from tests.support.waiting import ends_within, wait_for
 pytestmark = [pytest.mark.slow, pytest.mark.postgresql]
 
 
-@pytest.fixture
-def server() -> Iterator[PostgreSQLServer]:
-    """A server that nobody else uses: it is going to be frozen."""
+@pytest.fixture(scope="module")
+def own_server() -> Iterator[PostgreSQLServer]:
+    """A server that nobody else uses."""
     bin_dir = postgresql.system_binaries()
     with PostgreSQLServer.started(bin_dir or missing("PostgreSQL's server is not installed")) as server:
-        try:
-            yield server
-        finally:
-            freeze(server, SIGCONT)
+        yield server
+
+
+@pytest.fixture
+def server(own_server: PostgreSQLServer) -> Iterator[PostgreSQLServer]:
+    """The server, which is going to be frozen, and works again after the test."""
+    yield own_server
+    freeze(own_server, SIGCONT)
 
 
 @pytest.fixture
@@ -120,9 +124,13 @@ def test_connection_that_hangs_alone_is_replaced(shop, server, working):
     backends = [pid for (pid,) in databases.execute(entry, query)]
     for pid in backends:
         os.kill(pid, SIGSTOP)
-    beat = f"SELECT heartbeat_at FROM {HISTORY}"
-    [before] = databases.execute(entry, beat)
-    wait_for(lambda: databases.execute(entry, beat) != [before], 60)
+    with databases.connection(entry) as history:
+
+        def beat() -> object:
+            return history.execute(f"SELECT heartbeat_at FROM {HISTORY}").fetchone()
+
+        before = beat()
+        wait_for(lambda: beat() != before, 60)
     held.release()
     result = shop.finish(process, timeout=120)
     for pid in backends:

@@ -48,7 +48,6 @@ CHECK = ("verifybackups", "--level=site")
 def kill_at_random(
     shop: Shop, chance: random.Random, request: Any, times: int, command: tuple[str, ...] = OPEN
 ) -> None:
-    assert shop.manage("dbbackup").code == 0
     live = shop.rows()
     began = monotonic()
     assert shop.manage(*command).code == 0
@@ -73,6 +72,7 @@ def is_swept(shop: Shop, request: Any) -> bool:
     return beside(shop, request) == []
 
 
+@pytest.mark.backed_up
 @pytest.mark.parametrize(
     "shop",
     [
@@ -86,11 +86,13 @@ def test_killed_at_a_random_moment(shop, chance, request):
     kill_at_random(shop, chance, request, times=1)
 
 
+@pytest.mark.backed_up
 def test_check_that_is_killed_leaves_nothing(shop, chance, request):
     kill_at_random(shop, chance, request, times=1, command=CHECK)
 
 
 @pytest.mark.soak
+@pytest.mark.backed_up
 @pytest.mark.parametrize("command", [OPEN, CHECK], ids=["open", "check"])
 @pytest.mark.parametrize(
     "shop",
