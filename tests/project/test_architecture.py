@@ -1,6 +1,7 @@
 """The parts of the package know only those parts that they may know."""
 
 import ast
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -21,6 +22,7 @@ def dotted(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+@cache
 def imports(path: Path) -> set[str]:
     """Return the dotted names that a module imports, wherever in it, relative ones made absolute.
 

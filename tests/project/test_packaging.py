@@ -7,6 +7,7 @@ import sys
 import sysconfig
 import venv
 import zipfile
+from collections.abc import Set
 from pathlib import Path
 
 import pytest
@@ -60,21 +61,15 @@ def wheel(built: Path) -> Path:
     return path
 
 
-def test_wheel_holds_all_templates_and_static_files(wheel):
-    wanted = {f"{PACKAGE}/{kind}/{name}" for kind in ("templates", "static") for name in _names(kind)}
-    assert wanted <= _contents(wheel).keys()
+# Few tests: each process that runs the suite would build the wheel for its own.
+def test_wheel_is_the_same_from_the_checkout_and_holds_the_package_alone(wheel, tmp_path):
+    _run(sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", tmp_path, REPOSITORY)
+    assert _contents(tmp_path / wheel.name) == _contents(wheel)
+    assert_holds_the_package_alone(_contents(wheel).keys())
+    assert_names_the_home_of_the_project(wheel)
 
 
-def test_wheel_holds_migrations_locale_and_typing_marker(wheel):
-    wanted = {
-        f"{PACKAGE}/py.typed",
-        *_paths_below(REPOSITORY / PACKAGE / "migrations", "*.py"),
-        *_paths_below(REPOSITORY / PACKAGE / "locale", "*.[mp]o"),
-    }
-    assert wanted <= _contents(wheel).keys()
-
-
-def test_wheel_names_the_home_of_the_project(wheel):
+def assert_names_the_home_of_the_project(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         [name] = [each for each in archive.namelist() if each.endswith(".dist-info/METADATA")]
         metadata = archive.read(name).decode()
@@ -85,15 +80,14 @@ def test_wheel_names_the_home_of_the_project(wheel):
     )
 
 
-def test_wheel_holds_nothing_but_the_package(wheel):
-    folders = {name.partition("/")[0] for name in _contents(wheel)}
-    [metadata] = folders - {PACKAGE}
+def assert_holds_the_package_alone(names: Set[str]) -> None:
+    """Fail unless all templates and static files, migrations, the locale and the marker of the types are there."""
+    assert {f"{PACKAGE}/{kind}/{name}" for kind in ("templates", "static") for name in _names(kind)} <= names
+    assert _paths_below(REPOSITORY / PACKAGE / "migrations", "*.py") <= names
+    assert _paths_below(REPOSITORY / PACKAGE / "locale", "*.[mp]o") <= names
+    assert f"{PACKAGE}/py.typed" in names
+    [metadata] = {name.partition("/")[0] for name in names} - {PACKAGE}
     assert metadata.endswith(".dist-info")
-
-
-def test_wheel_of_the_checkout_is_the_wheel_of_the_source_distribution(wheel, tmp_path):
-    _run(sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", tmp_path, REPOSITORY)
-    assert _contents(tmp_path / wheel.name) == _contents(wheel)
 
 
 def test_installed_wheel_finds_its_templates_and_static_files(wheel, tmp_path):
@@ -130,7 +124,18 @@ def _install(wheel: Path, folder: Path) -> Path:
     """
     venv.create(folder, symlinks=True)
     python = folder / "bin" / "python"
-    _run(sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-index", wheel)
+    _run(
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        python,
+        "install",
+        "--no-deps",
+        "--no-index",
+        "--no-compile",
+        wheel,
+    )
     [packages] = folder.glob("lib/python*/site-packages")
     (packages / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return python
