@@ -229,7 +229,7 @@ def test_remote_that_does_not_answer_proves_nothing(shop):
 def test_usage(shop):
     assert_failed(shop.manage("verifybackups"), "There is no backup to check.")
     done(shop, "verifybackups", "--due")  # nothing is due where there is nothing
-    done(shop, "dbbackup")
+    shop.remote.write("db/default-2026-01-15-120000.sqlite3", b"PRAGMA x;")
     assert shop.manage("verifybackups", "--level", "everything").code == 2
     assert_failed(shop.manage("verifybackups", "--all", "--due"), "can't be used together", code=2)
     assert_failed(shop.manage("verifybackups", "--database", "nobody"), "There is no database", code=2)

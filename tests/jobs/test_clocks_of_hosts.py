@@ -6,6 +6,7 @@ from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from signal import SIGCONT
+from time import monotonic
 
 import pytest
 
@@ -71,6 +72,7 @@ def statuses(shop: Shop) -> list[str]:
 
 LOOK = """
 from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
 from django.test import Client
 client = Client(SERVER_NAME="localhost")
 client.force_login(User.objects.create_superuser("looker"))
@@ -79,19 +81,27 @@ for page in ("backup/", "backup/health/", "backuprun/"):
     assert response.status_code == 200, (page, response.status_code)
 """
 """Looks at the pages that close stale runs."""
+BACK_UP = """
+try:
+    call_command("dbbackup")
+except CommandError as error:
+    assert error.returncode == 3, error
+    print(error)
+call_command("dbbackup", database="analytics", verbosity=0)
+"""
+"""Looks whether the database is locked, and makes a backup of another one, which sweeps what dead runs have left."""
 
 
 @pytest.mark.parametrize(
     "shop, offset",
-    sampled(product(ENGINES, OFFSETS), ("sqlite", "-2m"), ("postgresql", "+3d"), ("mysql", "+2m")),
+    sampled(product(ENGINES, OFFSETS), ("sqlite", "-2m"), ("postgresql", "+3d")),
     indirect=["shop"],
 )
 def test_live_run_keeps_its_lock_and_its_upload_on_a_host_with_another_clock(shop, held, working, offset):
     process = working()
-    assert shop.manage("shell", "-c", LOOK, env=host(offset)).code == 0
-    assert_failed(shop.manage("dbbackup", env=host(offset)), TAKEN, code=3)
-    swept = shop.manage("dbbackup", "--database=analytics", env=host(offset))
-    assert swept.code == 0, swept.err
+    there = shop.manage("shell", "--verbosity=0", "-c", LOOK + BACK_UP, env=host(offset))
+    assert there.code == 0, there.err
+    assert TAKEN in there.out
     assert statuses(shop) == ["running", "succeeded"]
     assert len([name for name in shop.names() if ".partial-" in name]) == 1
     held.release()
@@ -114,6 +124,8 @@ def test_dead_run_of_a_host_with_another_clock_is_closed_in_time(shop, working):
     shop.settings["DJANGO_RCLONE"]["STALE_AFTER"] = 4
     process = working(env=host("+1h"), before=CONTAINER)
     shop.kill(process)
+    killed = monotonic()
+    wait_for(lambda: monotonic() - killed > 3)
     wait_for(lambda: shop.manage("dbbackup").code == 0, 60)
     assert statuses(shop) == ["interrupted", "succeeded"]
 

@@ -9,7 +9,7 @@ from tests.support.databases import connection
 from tests.support.site import Shop
 from tests.support.tables import HISTORY
 from tests.support.waiting import wait_for
-from tests.support.web import Member, WebServer
+from tests.support.web import Member, SiteServer
 
 pytestmark = pytest.mark.slow
 
@@ -64,7 +64,7 @@ def test_pages_answer_though_somebody_reads_the_history_for_hours(shop, atomic):
 def test_backup_of_another_process_is_in_the_list_at_once(shop):
     shop.settings["DJANGO_RCLONE"]["LISTING_CACHE_SECONDS"] = 3600
     web.add_admin(shop)
-    with WebServer(shop, "gunicorn-sync") as server:
+    with SiteServer(shop) as server:
         member = Member(server)
         assert "default-2" not in member.read(BACKUPS)
         for number in range(2):

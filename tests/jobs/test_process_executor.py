@@ -33,15 +33,15 @@ def ends(shop: Shop) -> list[tuple[str, str]]:
     return shop.execute(f"SELECT status, message FROM {HISTORY}")
 
 
-def queue(shop: Shop, before: str = "") -> None:
+def queue(shop: Shop, before: str, *, new_python: bool = False) -> None:
     ours = leaks.children()
-    result = shop.manage("shell", "-c", before + QUEUE, new_python=True, timeout=120)
+    result = shop.manage("shell", "-c", before + QUEUE, new_python=new_python, timeout=120)
     assert result.code == 0, result.err
     leaks.bury(leaks.children() - ours)
 
 
 def test_server_that_has_python_inside_finds_the_interpreter(shop):
-    queue(shop, SERVER)
+    queue(shop, SERVER, new_python=True)
     assert [status for status, _message in ends(shop)] == ["succeeded"]
     assert shop.manage("listbackups", "--json").json[0]["state"] == "complete"
 

@@ -111,7 +111,7 @@ def assert_next_backup_works(shop: Shop, held: Held) -> None:
 
 @pytest.mark.parametrize(
     "kind, event",
-    sampled(product(SERVERS, GENTLE), *zip(SERVERS, GENTLE, strict=True), ("gunicorn-sync", "master-TERM")),
+    sampled(product(SERVERS, GENTLE), *zip(SERVERS, GENTLE, strict=True)),
 )
 def test_thread_ends_with_its_worker_in_good_order(open_shop, held, kind, event):
     shop = open_shop(THREAD)
@@ -132,7 +132,7 @@ def test_thread_ends_with_its_worker_in_good_order(open_shop, held, kind, event)
     assert_next_backup_works(shop, held)
 
 
-@pytest.mark.parametrize("kind", sampled(SERVERS, "gunicorn-sync", "uvicorn"))
+@pytest.mark.parametrize("kind", sampled(SERVERS, "gunicorn-sync"))
 def test_thread_of_a_killed_worker_is_found_dead_by_whoever_looks_next(open_shop, held, kind):
     shop = open_shop(THREAD)
     with ExitStack() as stack:
@@ -177,7 +177,7 @@ def assert_process_succeeds(shop: Shop) -> None:
     assert [each["state"] for each in shop.manage("listbackups", "--json").json] == ["complete"]
 
 
-@pytest.mark.parametrize("kind", sampled(SERVERS, "gunicorn-gthread", "uvicorn-workers"))
+@pytest.mark.parametrize("kind", sampled(SERVERS, "gunicorn-gthread"))
 def test_process_outlives_everything_that_happens_to_the_server(open_shop, held, kind):
     shop = open_shop(PROCESS)
     let_everything_happen(shop, kind, Path(f"{held.program}.held").exists)

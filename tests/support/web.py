@@ -8,6 +8,8 @@ from urllib.error import URLError
 from urllib.parse import urlencode
 from urllib.request import HTTPCookieProcessor, build_opener, urlopen
 
+from django.contrib.auth.hashers import make_password
+
 from django_rclone_admin.executors import ThreadExecutor
 from tests.support import leaks
 from tests.support.servers import free_port
@@ -124,8 +126,12 @@ class Member:
 
 def add_admin(shop: Shop) -> None:
     """Let ``admin`` sign in to the shop with the password ``admin``."""
-    result = shop.manage("seedshop", "--superuser")
-    assert result.code == 0, result.err
+    password = make_password("admin")
+    columns = (
+        "username, password, is_superuser, is_staff, is_active, date_joined, first_name, last_name, email"
+    )
+    values = f"'admin', '{password}', TRUE, TRUE, TRUE, '2026-01-01 00:00:00', '', '', ''"
+    shop.execute(f"INSERT INTO auth_user ({columns}) VALUES ({values})")
 
 
 class OneThread(ThreadExecutor):
