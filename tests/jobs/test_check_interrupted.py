@@ -1,7 +1,9 @@
 """A check that is cancelled, or whose server has no room, says so: it blames no backup, and nothing of it stays."""
 
 import os
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,23 +40,23 @@ def assert_nothing_stays(shop: Shop, request: pytest.FixtureRequest, path: str) 
     assert list(shop.temporary.iterdir()) == []
 
 
+@pytest.mark.backed_up
 @pytest.mark.parametrize("shop", ENGINES[1:2], indirect=True)
 def test_cancelled_while_it_downloads(shop, request, tmp_path, rclone_binary):
-    path = document(shop, "dbbackup")["path"]
     cancel_in_hanging(shop, tmp_path / "bin", rclone_binary, CHECK, DOWNLOAD)
     shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = rclone_binary
-    assert_nothing_stays(shop, request, path)
+    assert_nothing_stays(shop, request, shop.backup)
     assert [name for name in shop.names() if ".check." in name] == []
 
 
+@pytest.mark.backed_up
 @pytest.mark.parametrize("shop", ENGINES, indirect=True)
 def test_cancelled_while_it_waits_for_a_query(shop, request):
-    path = document(shop, "dbbackup")["path"]
     shop.settings["DJANGO_RCLONE"]["VERIFY_CHECKS"] = {"default": ["tests.site.shop.checks.linger"]}
     process = shop.start(*CHECK)
     wait_for((shop.home / LINGERS).exists)
     cancel(shop, process)
-    assert_nothing_stays(shop, request, path)
+    assert_nothing_stays(shop, request, shop.backup)
     assert [name for name in shop.names() if ".check." in name] == []
 
 
@@ -85,8 +87,7 @@ def test_cancelled_while_the_server_builds_an_index(make_shop, request):
 
 @pytest.mark.mysql
 def test_cancelled_while_the_client_loads(make_shop, request, tmp_path, mysql_server):
-    shop = make_shop("mysql")
-    path = document(shop, "dbbackup")["path"]
+    shop = make_shop("mysql", backed_up=True)
     held = programs.hold_input(
         tmp_path / "bin", "mariadb", mysql_server.bin_dir / "mariadb", after=9000, when="--binary-mode"
     )
@@ -94,7 +95,16 @@ def test_cancelled_while_the_client_loads(make_shop, request, tmp_path, mysql_se
     process = shop.start(*CHECK)
     held.wait()
     cancel(shop, process)
-    assert_nothing_stays(shop, request, path)
+    assert_nothing_stays(shop, request, shop.backup)
+
+
+def run(program: Path, entry: dict[str, Any], **options: Any) -> bytes:
+    """Run one of PostgreSQL's programs on a database, and return its output."""
+    names = {"NAME": "PGDATABASE", **{name: f"PG{name}" for name in ("HOST", "PORT", "USER", "PASSWORD")}}
+    env = {variable: str(entry[name]) for name, variable in names.items()}
+    return subprocess.run(
+        [program], env=os.environ | env, stdout=subprocess.PIPE, check=True, **options
+    ).stdout
 
 
 @pytest.mark.postgresql
@@ -104,15 +114,16 @@ def test_disk_of_postgresql_that_fills_up(make_shop, request, tmp_path, rclone_b
     assert binaries
     shop = make_shop("postgresql")
     add_noise(shop, 40_000)
-    document(shop, "dbbackup")
+    before = shop.settings["DATABASES"]["default"]
     with small_disk(64) as disk, PostgreSQLServer.started(binaries) as server:
         space = disk.folder / "space"
         space.mkdir()
         os.chown(space, server.folder.stat().st_uid, -1)
         server.administer(f"CREATE TABLESPACE {{}} OWNER {{}} LOCATION '{space}'", shop.name, server.user)
-        shop.settings["DATABASES"]["default"] = server.create_database(shop.name)
+        shop.settings["DATABASES"]["default"] = there = server.create_database(shop.name)
         server.administer("ALTER DATABASE {} SET TABLESPACE {}", shop.name, shop.name)
-        assert shop.manage("dbrestore", "--noinput", "--no-safety-backup").code == 0
+        dumped = run(binaries / "pg_dump", before)
+        run(binaries / "psql", there, input=dumped)
         fill_up_during_check(shop, request, disk, tmp_path, rclone_binary)
 
 
