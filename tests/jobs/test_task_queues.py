@@ -9,6 +9,7 @@ from signal import SIGKILL, SIGTERM
 import pytest
 
 from tests.support import leaks, programs, queues, web
+from tests.support.commands import document
 from tests.support.executors import NAMES
 from tests.support.faults import add_noise
 from tests.support.matrix import sampled
@@ -135,15 +136,14 @@ def test_worker_that_is_told_to_end_ends_its_run_first(site, held, kind):
 @pytest.mark.parametrize("kind", sampled(QUEUES, "database"))
 def test_restore_of_the_database_of_the_site_is_a_task_like_any_other(site, held, kind):
     held.release()
-    assert site.manage("dbbackup").code == 0
-    [backup] = site.manage("listbackups", "--json").json
+    path = document(site, "dbbackup")["path"]
     wanted = site.rows(ignore=CHANGED_BY_USE)
     site.execute("UPDATE shop_product SET price = price + 1")
     restores = f"SELECT status FROM {HISTORY} WHERE kind = 'db_restore'"
     with ExitStack() as stack:
         server = stack.enter_context(SiteServer(site))
         worker = stack.enter_context(Worker(site, kind))
-        Member(server).post(f"{BACKUPS}restore/", path=backup["path"], confirm="default")
+        Member(server).post(f"{BACKUPS}restore/", path=path, confirm="default")
         wait_for(lambda: site.execute(restores) == [("succeeded",)])
         assert site.rows(ignore=CHANGED_BY_USE) == wanted
         if kind == "database":  # the worker finds that the row of its task is gone
