@@ -70,7 +70,7 @@ def logged() -> list[str]:
 # -- every page, with little and with much ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("count", [0, 1, 500])
+@pytest.mark.parametrize("count", [0, 1, 210])
 def test_every_page_shows_any_number_of_backups(admin_client, backups, count):
     for number in range(count):
         taken_at = DAY - timedelta(hours=7 * number)
@@ -90,7 +90,7 @@ def test_every_page_shows_any_number_of_backups(admin_client, backups, count):
     ):  # fmt: skip
         get(admin_client, url("backup_changelist"), **query)
     if count > 100:
-        assert "no 499" in get(admin_client, url("backup_changelist"), p="5").text
+        assert "no 209" in get(admin_client, url("backup_changelist"), p="3").text
     for name in ("backup_run_now", "backup_health", "backuprun_changelist"):
         get(admin_client, url(name))
     get(admin_client, url("backuprun_changelist"), o="-3.1", q="db")
@@ -374,13 +374,13 @@ def test_the_confirmation_says_what_a_restore_would_do(admin_client, backups):
     assert "analytics?" in get(admin_client, url("backup_restore"), path=analytics.removeprefix("db/")).text
 
 
-@pytest.mark.parametrize("typed", ["", "Défault", "analytics", "default;", "yes"])
-def test_a_wrong_confirmation_starts_nothing(admin_client, backups, typed):
+def test_a_wrong_confirmation_starts_nothing(admin_client, backups):
     path = backups.put()
-    response = admin_client.post(url("backup_restore"), {"path": path, "confirm": typed})
-    page = read_page(response)
-    assert response.status_code == 200
-    assert ("Type “default” to confirm." if typed else "This field is required") in page.text
+    for typed in ("", "Défault", "analytics", "default;", "yes"):
+        response = admin_client.post(url("backup_restore"), {"path": path, "confirm": typed})
+        page = read_page(response)
+        assert response.status_code == 200, typed
+        assert ("Type “default” to confirm." if typed else "This field is required") in page.text
     assert not BackupRun.objects.exists()
     assert logged() == []
 
