@@ -20,6 +20,7 @@ from django_rclone_admin.models import BackupRun
 from tests.admin.test_dashboard_pages import get, logged, url
 from tests.support.backups import DAY, Backups
 from tests.support.html import read_page
+from tests.support.matrix import sampled
 
 pytestmark = pytest.mark.django_db(databases=["default", "analytics"])
 with_commits = pytest.mark.django_db(databases=["default", "analytics"], transaction=True)
@@ -156,22 +157,36 @@ HOSTILE = (
 )
 
 
-@pytest.mark.parametrize("line", HOSTILE, ids=range(len(HOSTILE)))
-def test_a_forged_list_is_not_shown(admin_client, backups, line):
-    path = backups.put_media(DAY, lines=[line])
-    response = admin_client.get(url("backup_files", path), follow=True)
-    assert response.redirect_chain == [(url("backup_changelist"), 302)]
-    assert "file list" in read_page(response).text
-    assert admin_client.get(file_url(path, "../x")).status_code in (302, 404)
+def test_a_forged_list_is_not_shown(admin_client, backups):
+    forged = {
+        backups.put_media(DAY + timedelta(hours=hours), lines=[line]): line
+        for hours, line in enumerate(HOSTILE)
+    }
+    for path, line in forged.items():
+        response = admin_client.get(url("backup_files", path), follow=True)
+        assert response.redirect_chain == [(url("backup_changelist"), 302)], line
+        assert "file list" in read_page(response).text, line
+        assert admin_client.get(file_url(path, "../x")).status_code in (302, 404), line
 
 
-@pytest.mark.parametrize(
-    "time",
-    ["", "yesterday", "2026-01-01T00:00:00", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "9" * 5000],
+TIMES = (
+    "",
+    "yesterday",
+    "2026-01-01T00:00:00",
+    "9999-12-31T23:59:59Z",
+    "0001-01-01T00:00:00Z",
+    "9" * 5000,
 )
-def test_times_that_are_none_are_not_shown(admin_client, backups, time):
-    path = backups.put_media(DAY, lines=[{"path": "a", "size": 1, "time": time}])
-    assert "a 1 byte –" in get(admin_client, url("backup_files", path)).text
+"""What a list may say that is no moment, or none that can be shown."""
+
+
+def test_times_that_are_none_are_not_shown(admin_client, backups):
+    forged = {
+        backups.put_media(DAY + timedelta(hours=hours), lines=[{"path": "a", "size": 1, "time": time}]): time
+        for hours, time in enumerate(TIMES)
+    }
+    for path, time in forged.items():
+        assert "a 1 byte –" in get(admin_client, url("backup_files", path)).text, time
 
 
 def test_only_media_that_are_whole_have_files(admin_client, backups):
@@ -198,14 +213,18 @@ def download(client: Client, path: str, name: str) -> bytes:
     return content
 
 
+DOWNLOADED = {"all": NAMES, "hardest": ("[1]*?{}.txt", "Größe/日本 🙂.png", "new\nline", "deep/1/2/3/x")}
+
+
 @with_commits
-def test_each_version_of_a_file_is_downloaded_by_its_backup(admin_client, backups, media):
+@pytest.mark.parametrize("names", sampled(DOWNLOADED, "hardest"))
+def test_each_version_of_a_file_is_downloaded_by_its_backup(admin_client, backups, media, names):
     first = taken(media)
     for name in NAMES:
         (media / name).write_text(f"second, longer {name}")
     (media / "deep/1/2/3/x").unlink()
     second = taken(media)
-    for name in NAMES:
+    for name in DOWNLOADED[names]:
         as_listed = name.replace("\n", "␊")
         assert download(admin_client, first, as_listed).decode() == f"first {name}"
         if "deep" not in name:
@@ -213,7 +232,7 @@ def test_each_version_of_a_file_is_downloaded_by_its_backup(admin_client, backup
     assert admin_client.get(file_url(second, "deep/1/2/3/x")).status_code == 404
     header = admin_client.get(file_url(first, "Größe/日本 🙂.png"))["Content-Disposition"]
     assert header == "attachment; filename*=utf-8''%E6%97%A5%E6%9C%AC%20%F0%9F%99%82.png"
-    assert logged()[0] == "Downloaded a b.jpg."
+    assert logged()[0] == f"Downloaded {DOWNLOADED[names][0]}."
     assert BackupRun.objects.count() == 2
 
 

@@ -168,7 +168,8 @@ def test_site_without_media_files_is_not_asked_about_them(admin_client, settings
 @with_commits
 def test_media_are_cleaned_up_after_the_backup_if_that_was_chosen(admin_client, backups, media):
     backups.configure(DB_CLEANUP_KEEP=1)
-    take(media, a="one")
+    backups.put_media(DAY, {"a": b"one"})
+    (media / "a").write_text("two")
     post(admin_client, url("backup_run_now"), media="on")
     assert Backup.objects.count() == 2
     page = post(admin_client, url("backup_run_now"), media="on", clean="on")
@@ -244,7 +245,8 @@ def contents(folder: Path) -> dict[str, str]:
 @with_commits
 def test_media_are_restored_through_a_confirmation_that_says_what_changes(admin_client, backups, media):
     path = take(media, a="one", b="one", c="one")
-    take(media, a="two", b="two")
+    (media / "a").write_text("number two")
+    (media / "b").write_text("number two")
     (media / "c").unlink()
     (media / "new").write_text("since then")
     before = contents(media)
@@ -417,7 +419,7 @@ def test_media_restores_heed_the_setting_that_takes_restores_out(admin_client, b
 @with_commits
 def test_a_pinned_media_backup_is_kept_by_the_retention(admin_client, backups, media):
     backups.configure(DB_CLEANUP_KEEP=1)
-    paths = [take(media, file=str(number)) for number in range(3)]
+    paths = [backups.put_media(DAY + timedelta(hours=number)) for number in range(3)]
     values = {"action": "pin_selected", "_selected_action": paths[0]}
     assert "Pinned 1 backup." in post(admin_client, url("backup_changelist"), **values).text
     assert [each.keep for each in api.prune_media()] == [True, False, True]
@@ -448,7 +450,7 @@ def test_with_a_media_backup_go_the_versions_that_only_it_needs(backups, media):
 
 @with_commits
 def test_versions_stay_while_another_media_backup_is_damaged(backups, media):
-    paths = [take(media, a=str(number)) for number in range(3)]
+    paths = [backups.put_media(DAY, {"a": b"of the first day"}), take(media, a="1"), take(media, a="2")]
     backups.remote.write(paths[0], b"cut")
     Backup.objects.filter(pk=paths[1]).delete()
     assert versions(backups) == ["a", "a"]
@@ -458,7 +460,7 @@ def test_versions_stay_while_another_media_backup_is_damaged(backups, media):
 
 @with_commits
 def test_a_deletion_in_the_admin_does_not_wait_for_the_versions(admin_client, backups, media):
-    paths = [take(media, a=str(number)) for number in range(2)]
+    paths = [backups.put_media(DAY, {"a": b"of the first day"}), take(media, a="1")]
     backups.configure(EXECUTOR="tests.admin.test_dashboard_permissions.IdleExecutor")
     assert "deleted successfully" in post(admin_client, url("backup_delete", paths[0]), post="yes").text
     assert [each.path for each in Backup.objects.all()] == [paths[1]]
