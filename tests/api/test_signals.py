@@ -50,8 +50,8 @@ def receiver(name):
 
 
 @pytest.fixture
-def shop(make_shop, settings) -> Shop:
-    shop = make_shop("sqlite")
+def shop(request, make_shop, settings) -> Shop:
+    shop: Shop = make_shop("sqlite", backed_up=request.node.get_closest_marker("backed_up") is not None)
     package = shop.home / "listener"
     package.mkdir()
     (package / "__init__.py").touch()
@@ -89,15 +89,14 @@ def test_backup_tells_what_it_does(shop):
     assert (before["status"], finished["status"]) == ("running", "succeeded")
 
 
+@pytest.mark.backed_up
 def test_restore_tells_what_it_does_and_so_does_its_safety_backup(shop):
-    path = shop.manage("dbbackup", "--json").json["path"]
-    heard(shop)
     run = shop.manage("dbrestore", "--noinput", "--json").json
     signals = heard(shop)
     own = [each for each in signals if each["run"] == run["id"]]
     safety = [each for each in signals if each["run"] != run["id"]]
     assert names(own) == ["run_started", "pre_db_restore", "post_db_restore", "run_finished"]
-    assert (own[1]["database"], own[1]["path"], own[2]["database"]) == ("default", path, "default")
+    assert (own[1]["database"], own[1]["path"], own[2]["database"]) == ("default", shop.backup, "default")
     assert names(safety) == ["run_started", "pre_db_backup", "post_db_backup", "run_finished"]
     assert signals.index(own[1]) < signals.index(safety[0]) < signals.index(own[2])
 
@@ -112,6 +111,7 @@ def test_failure_is_told_with_its_exception(shop, tmp_path, rclone_binary):
     assert signals[-1]["status"] == "failed"
 
 
+@pytest.mark.backed_up
 @pytest.mark.parametrize(
     "refused, command",
     [
@@ -122,9 +122,7 @@ def test_failure_is_told_with_its_exception(shop, tmp_path, rclone_binary):
     ids=["backup", "restore", "safety"],
 )
 def test_receiver_may_refuse_before_anything_is_touched(shop, refused, command):
-    assert shop.manage("dbbackup").code == 0
     shop.execute("DELETE FROM shop_orderline")
-    heard(shop)
     shop.environment["REFUSED"] = refused
     with nothing_changes(shop):
         assert_failed(
@@ -159,8 +157,8 @@ def test_broken_receiver_spoils_nothing(shop):
     )
 
 
+@pytest.mark.backed_up
 def test_restore_that_is_interrupted_after_its_commit_has_succeeded(shop):
-    assert shop.manage("dbbackup").code == 0
     wanted = shop.rows()
     shop.execute("DELETE FROM shop_orderline")
     shop.environment["INTERRUPTED"] = "post_db_restore"

@@ -13,6 +13,7 @@ from django_rclone_admin.models import BackupRun, BackupSchedule, Kind
 from django_rclone_admin.schedules import loop
 from tests.support import leaks, programs
 from tests.support.commands import document, done
+from tests.support.matrix import sampled
 from tests.support.programs import UPLOAD
 from tests.support.receivers import silent_service
 from tests.support.site import Shop
@@ -40,7 +41,7 @@ def runs(shop: Shop) -> list[tuple[str, str]]:
 
 @pytest.mark.in_turns("shop")
 @pytest.mark.parametrize("shop", ["sqlite", "postgresql"], indirect=True)
-@pytest.mark.parametrize("hosts", [2, 8])
+@pytest.mark.parametrize("hosts", sampled([2, 8], 8))
 def test_of_many_hosts_that_look_at_once_one_runs_it(shop, hosts):
     make(shop)
     started = [shop.start("runschedules", "--json") for _ in range(hosts)]
@@ -100,6 +101,7 @@ def test_pass_that_is_told_to_end_leaves_its_schedule_to_the_next(shop, tmp_path
     assert runs(shop) == [("db_backup", "interrupted"), ("db_backup", "succeeded")]
 
 
+@pytest.mark.in_turns("number")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_loop_that_waits_ends_well(shop, number):
     make(shop)

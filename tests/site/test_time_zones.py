@@ -11,6 +11,7 @@ from django.urls import reverse
 from django_rclone_admin.models import Backup, BackupRun
 from tests.support.commands import document, done
 from tests.support.html import read_page
+from tests.support.matrix import sampled
 
 FAR = {
     "USE_TZ": False,
@@ -59,7 +60,7 @@ def test_backup_whose_manifest_has_times_without_a_zone_is_read(far_shop):
     done(far_shop, "dbrestore", "--noinput")
 
 
-@pytest.mark.parametrize("zone", ["Pacific/Auckland", "America/St_Johns", "UTC"])
+@pytest.mark.parametrize("zone", sampled(["Pacific/Auckland", "America/St_Johns", "UTC"], "America/St_Johns"))
 def test_every_page_shows_the_time_of_the_site(admin_client, backups, settings, zone):
     settings.USE_TZ, settings.TIME_ZONE = False, zone
     settings.USE_THOUSAND_SEPARATOR = True
