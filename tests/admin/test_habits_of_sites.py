@@ -1,5 +1,7 @@
 """Back up, restore and undo in the admin, on sites that are set up in other ways than the shop."""
 
+from itertools import chain
+
 import pytest
 from django.contrib.auth.models import User
 from django.db import connections
@@ -32,10 +34,23 @@ HABITS = {
 }
 
 
-@pytest.fixture(params=HABITS)
+TOGETHER = (
+    (
+        "naive times far away, other numbers, no slash",
+        "sessions in the cache",
+        "whole requests as transactions",
+    ),
+    ("signed cookies", "below a prefix", "language in the address"),
+    ("dummy cache", "another language"),
+)
+"""Habits that one site may have at the same time."""
+ALONE = [pytest.param((name,), marks=pytest.mark.soak) for name in HABITS]
+
+
+@pytest.fixture(params=[*TOGETHER, *ALONE], ids=" and ".join)
 def site(request, settings, backups, monkeypatch):
-    """A site with one of the habits."""
-    for name, value in HABITS[request.param].items():
+    """A site with some of the habits."""
+    for name, value in chain.from_iterable(HABITS[each].items() for each in request.param):
         if name == "ATOMIC_REQUESTS":
             monkeypatch.setitem(connections["default"].settings_dict, name, value)
         elif name == "MIDDLEWARE":
