@@ -237,18 +237,6 @@ def test_backup_from_before_an_exclusion_is_restored(shop, media, backup):
     assert read(media) == FILES
 
 
-def test_links_are_not_followed(shop, media):
-    secret = shop.home / "secret"
-    write(secret, {"key": b"private"})
-    (media / "link").symlink_to(secret)
-    (media / "key").symlink_to(secret / "key")
-    back_up(shop)
-    assert sorted(shop.remote.names("media")) == sorted(f"media/{name}" for name in FILES)
-    assert restore(shop, "--exact").code == 0
-    assert (media / "link").is_symlink()
-    assert (media / "key").is_symlink()
-
-
 @pytest.mark.in_turns("name")
 @pytest.mark.parametrize("name", ["1", "a.jpg"], ids=["folder", "file"])
 def test_restore_does_not_write_through_a_link(shop, media, backup, name):

@@ -8,7 +8,11 @@ from signal import SIGKILL
 
 import pytest
 
+from django_rclone_admin import api
+from django_rclone_admin.core import patience, retry
+from django_rclone_admin.exceptions import RemoteError, RemoteUnreachable
 from tests.support import programs
+from tests.support.commands import document
 from tests.support.faults import add_noise, assert_failed, nothing_changes
 from tests.support.matrix import sampled
 from tests.support.programs import DOWNLOAD, UPLOAD
@@ -24,14 +28,13 @@ RENAME = r"\bmoveto\b"
 ENGINES = ("sqlite", "postgresql")
 on_both_engines = pytest.mark.parametrize("shop", ENGINES, indirect=True)
 half_way = pytest.mark.parametrize(
-    "shop, status",
-    sampled(
-        product(ENGINES, [-SIGKILL, 1, 0]), (ENGINES[0], -SIGKILL), (ENGINES[1], 1), *product(ENGINES, [0])
-    ),
-    indirect=["shop"],
+    "noisy, status",
+    sampled(product(ENGINES, [-SIGKILL, 1, 0]), (ENGINES[0], -SIGKILL), (ENGINES[1], 1), (ENGINES[1], 0)),
+    indirect=["noisy"],
 )
 """How rclone ends in the middle of its work: killed, with a failure, or as if all were well."""
 
+DEFAULT_COMPRESSION = "zstd"
 FORMATS = [
     pytest.param({"database": "sqlite", "COMPRESSION": "zstd"}, id="sqlite-zstd"),
     pytest.param({"database": "sqlite", "COMPRESSION": "gzip"}, id="sqlite-gzip"),
@@ -44,9 +47,17 @@ FORMATS = [
         },
         id="sqlite-text",
     ),
-    pytest.param({"database": "postgresql", "COMPRESSION": "zstd"}, id="postgresql-zstd"),
+    pytest.param(
+        {"database": "postgresql", "COMPRESSION": "zstd"}, id="postgresql-zstd", marks=pytest.mark.soak
+    ),
     pytest.param({"database": "postgresql", "COMPRESSION": None}, id="postgresql"),
 ]
+
+
+@pytest.fixture
+def noisy(request: pytest.FixtureRequest, make_shop: Callable[..., Shop]) -> Shop:
+    """A shop that is larger than any pipe or chunk, with a backup, on SQLite or another database."""
+    return make_shop(getattr(request, "param", "sqlite"), backed_up=True, prepare=add_noise)
 
 
 def use_rclone(shop: Shop, program: Path) -> None:
@@ -58,13 +69,11 @@ def set_option(shop: Shop, **values: object) -> None:
 
 
 def backed_up(shop: Shop) -> str:
-    """Back the shop up, change it, and return the name of the backup: a restore would be seen."""
-    result = shop.manage("dbbackup", "--json")
-    assert result.code == 0, result.err
+    """Back the shop up, unless it has a backup, change it, and return the name of that: a restore would be seen."""
+    path: str = shop.backup or document(shop, "dbbackup")["path"]
     shop.execute("UPDATE shop_product SET price = price + 1")
     shop.execute("DELETE FROM shop_orderline")
-    name: str = result.json["path"].removeprefix("db/")
-    return name
+    return path.removeprefix("db/")
 
 
 def restore(shop: Shop, *arguments: str):
@@ -75,31 +84,29 @@ def restore(shop: Shop, *arguments: str):
 
 
 @half_way
-def test_backup_leaves_nothing_when_rclone_ends_half_way(shop, tmp_path, rclone_binary, status):
-    add_noise(shop)
+def test_backup_leaves_nothing_when_rclone_ends_half_way(noisy, tmp_path, rclone_binary, status):
     use_rclone(
-        shop,
+        noisy,
         programs.cut_input(
             tmp_path / "bin", "rclone", rclone_binary, after=500_000, status=status, when=UPLOAD
         ),
     )
-    with nothing_changes(shop):
+    with nothing_changes(noisy):
         # One that lies may have ended with the rest still in the pipe.
-        assert_failed(shop.manage("dbbackup"), "^rclone" if status else "^rclone|^The remote shows")
+        assert_failed(noisy.manage("dbbackup"), "^rclone" if status else "^rclone|^The remote shows")
 
 
 @half_way
-def test_restore_changes_nothing_when_rclone_ends_half_way(shop, tmp_path, rclone_binary, status):
-    add_noise(shop)
-    backed_up(shop)
+def test_restore_changes_nothing_when_rclone_ends_half_way(noisy, tmp_path, rclone_binary, status):
+    backed_up(noisy)
     use_rclone(
-        shop,
+        noisy,
         programs.cut_output(
             tmp_path / "bin", "rclone", rclone_binary, after=500_000, status=status, when=DOWNLOAD
         ),
     )
-    with nothing_changes(shop):
-        assert_failed(restore(shop), "^rclone" if status else "bytes, but 500000 arrived")
+    with nothing_changes(noisy):
+        assert_failed(restore(noisy), "^rclone" if status else "bytes, but 500000 arrived")
 
 
 @pytest.mark.in_turns("shop")
@@ -138,6 +145,7 @@ def test_commands_fail_soon_without_a_remote_that_answers(make_shop, broken_remo
     assert list(remote.root.rglob("*")) == []
 
 
+@pytest.mark.backed_up
 @pytest.mark.parametrize("binary", ["/nonexistent/rclone", __file__], ids=["missing", "not-a-program"])
 def test_commands_name_a_missing_rclone(shop, binary):
     backed_up(shop)
@@ -157,24 +165,36 @@ def test_backup_that_fails_at_its_end_leaves_nothing(shop, tmp_path, rclone_bina
         assert_failed(shop.manage("dbbackup"), "The remote is full: quota exceeded")
 
 
-def test_rename_that_does_nothing_is_noticed(shop, tmp_path, rclone_binary):
-    use_rclone(
-        shop,
-        programs.fail(tmp_path / "bin", "rclone", rclone_binary, message="all well", status=0, when=RENAME),
+@pytest.fixture
+def soon(monkeypatch):
+    """Have it looked for and tried again soon: the pauses are meant for a storage that is late."""
+    monkeypatch.setattr(patience, "WAITS", (0.01, 0.01))
+    monkeypatch.setattr(retry, "WAITS", (0.01, 0.01))
+
+
+@pytest.mark.django_db
+def test_rename_that_does_nothing_is_noticed(backups, soon, tmp_path):
+    program = programs.fail(
+        tmp_path / "bin", "rclone", backups.remote.binary, message="all well", status=0, when=RENAME
     )
-    with nothing_changes(shop):
-        assert_failed(shop.manage("dbbackup"), "did not rename the upload")
+    backups.configure(RCLONE_BINARY=str(program))
+    with pytest.raises(RemoteError, match="did not rename the upload"):
+        api.backup_database()
+    assert backups.remote.names() == []
 
 
-def test_rename_that_was_done_and_then_fails_leaves_nothing(shop, tmp_path, rclone_binary):
+@pytest.mark.django_db
+def test_rename_that_was_done_and_then_fails_leaves_nothing(backups, soon, tmp_path):
     body = f"""
 if re.search({RENAME!r}, " ".join(arguments)):
     start().wait()
     sys.exit("connection reset by peer")
 """
-    use_rclone(shop, programs.wrapper(tmp_path / "bin", "rclone", rclone_binary, body))
-    with nothing_changes(shop):
-        assert_failed(shop.manage("dbbackup"), "can't be reached: connection reset by peer")
+    program = programs.wrapper(tmp_path / "bin", "rclone", backups.remote.binary, body)
+    backups.configure(RCLONE_BINARY=str(program))
+    with pytest.raises(RemoteUnreachable, match="can't be reached: connection reset by peer"):
+        api.backup_database()
+    assert backups.remote.names() == []
 
 
 # -- space --------------------------------------------------------------------------------------------------------------
@@ -201,63 +221,62 @@ def tiny_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-@pytest.mark.in_turns("shop")
-@on_both_engines
-def test_backup_to_a_full_disk_leaves_nothing(shop, tiny_disk):
-    add_noise(shop)
+@pytest.mark.in_turns("noisy")
+@pytest.mark.parametrize("noisy", ENGINES, indirect=True)
+def test_backup_to_a_full_disk_leaves_nothing(noisy, tiny_disk):
     disk = tiny_disk("disk")
-    set_option(shop, REMOTE=str(disk))
-    with nothing_changes(shop):
-        assert_failed(shop.manage("dbbackup"), "^The remote is full: .*no space left on device")
+    set_option(noisy, REMOTE=str(disk))
+    with nothing_changes(noisy):
+        assert_failed(noisy.manage("dbbackup"), "^The remote is full: .*no space left on device")
     assert [path for path in disk.rglob("*") if path.is_file()] == []
 
 
-def test_full_temporary_folder_changes_nothing(shop, tiny_disk):
-    add_noise(shop)
-    backed_up(shop)
-    shop.environment["TMPDIR"] = str(tiny_disk("tmp"))
-    with nothing_changes(shop):
-        assert_failed(shop.manage("dbbackup"), "could not be copied: database or disk is full")
-        assert_failed(restore(shop), r"The restore needs \d+ bytes for a private copy, but only \d+ are free")
+def test_full_temporary_folder_changes_nothing(noisy, tiny_disk):
+    backed_up(noisy)
+    noisy.environment["TMPDIR"] = str(tiny_disk("tmp"))
+    with nothing_changes(noisy):
+        assert_failed(noisy.manage("dbbackup"), "could not be copied: database or disk is full")
+        assert_failed(
+            restore(noisy), r"The restore needs \d+ bytes for a private copy, but only \d+ are free"
+        )
 
 
-def test_full_disk_of_the_database_changes_nothing(shop, tiny_disk):
-    add_noise(shop)
-    backed_up(shop)
-    shop.execute("DROP TABLE noise")
-    shop.execute("VACUUM")
-    file = shop.path()
+def test_full_disk_of_the_database_changes_nothing(noisy, tiny_disk):
+    backed_up(noisy)
+    noisy.execute("DROP TABLE noise")
+    noisy.execute("VACUUM")
+    file = noisy.path()
     content = file.read_bytes()
     file.unlink()
     live = tiny_disk("live") / file.name
     live.write_bytes(content)
-    shop.settings["DATABASES"]["default"]["NAME"] = str(live)
-    with nothing_changes(shop):
-        assert_failed(restore(shop), "could not be restored: database or disk is full")
+    noisy.settings["DATABASES"]["default"]["NAME"] = str(live)
+    with nothing_changes(noisy):
+        assert_failed(restore(noisy), "could not be restored: database or disk is full")
 
 
 # -- objects ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.backed_up
 def test_cut_object_is_refused_by_its_manifest(shop):
     name = backed_up(shop)
     content = shop.remote.read(f"db/{name}")
-    for size in (1, len(content) // 2, len(content) - 1):
-        shop.remote.write(f"db/{name}", content[:size])
-        with nothing_changes(shop):
-            assert_failed(restore(shop, "--input-path", name), f"{name} is damaged")
-            assert_failed(restore(shop), "There is no backup of “default”")
+    shop.remote.write(f"db/{name}", content[:-1])
+    with nothing_changes(shop):
+        assert_failed(restore(shop, "--input-path", name), f"{name} is damaged")
+        assert_failed(restore(shop), "There is no backup of “default”")
     assert [each["state"] for each in shop.manage("listbackups", "--json").json] == ["damaged"]
 
 
 @pytest.mark.parametrize("values", FORMATS)
 def test_cut_object_without_a_manifest_is_noticed(make_shop, values):
-    shop = make_shop(**values)
+    shop = make_shop(**values, backed_up=values["COMPRESSION"] == DEFAULT_COMPRESSION)
     name = backed_up(shop)
     shop.remote.remove(f"db/{name}.manifest.json")
     content = shop.remote.read(f"db/{name}")
     # The last line of SQL text ends with a line feed that nobody misses.
-    for size in (1, len(content) // 2, len(content) - 2):
+    for size in (len(content) // 2, len(content) - 2):
         shop.remote.write(f"db/{name}", content[:size])
         with nothing_changes(shop):
             assert_failed(restore(shop), "")
@@ -273,7 +292,7 @@ def test_flipped_byte_is_noticed_by_the_manifest(shop):
 
 @pytest.mark.parametrize("values", [each for each in FORMATS if "zstd" in each.id or "gzip" in each.id])
 def test_flipped_byte_without_a_manifest_is_noticed_by_the_compression(make_shop, values):
-    shop = make_shop(**values)
+    shop = make_shop(**values, backed_up=values["COMPRESSION"] == DEFAULT_COMPRESSION)
     name = backed_up(shop)
     shop.remote.remove(f"db/{name}.manifest.json")
     flip(shop, name)
@@ -288,21 +307,26 @@ def flip(shop: Shop, name: str) -> None:
     shop.remote.write(f"db/{name}", bytes(content))
 
 
-@pytest.mark.parametrize("keep_manifest", [True, False], ids=["manifest", "legacy"])
-def test_empty_object_is_refused(shop, keep_manifest):
+@pytest.mark.backed_up
+def test_object_without_bytes_or_with_one_is_refused(shop):
     name = backed_up(shop)
+    byte = shop.remote.read(f"db/{name}")[:1]
     shop.remote.write(f"db/{name}", b"")
-    if not keep_manifest:
-        shop.remote.remove(f"db/{name}.manifest.json")
     with nothing_changes(shop):
         assert_failed(restore(shop, "--input-path", name), f"{name} is damaged")
+    shop.remote.remove(f"db/{name}.manifest.json")
+    with nothing_changes(shop):
+        assert_failed(restore(shop, "--input-path", name), f"{name} is damaged")
+    shop.remote.write(f"db/{name}", byte)
+    with nothing_changes(shop):
+        assert_failed(restore(shop), "")
 
 
 @pytest.mark.in_turns("database")
 @pytest.mark.parametrize("database", ENGINES)
 def test_backup_of_another_engine_is_refused(make_shop, remote, database):
     [other] = {*ENGINES} - {database}
-    name = backed_up(make_shop(other, remote))
+    name = backed_up(make_shop(other, remote, backed_up=True))
     shop = make_shop(database, remote)
     engine = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}[other]
     with nothing_changes(shop):
@@ -332,7 +356,6 @@ def test_foreign_files_are_no_backups(shop):
     }
 
 
-@pytest.mark.in_turns("shop")
 @pytest.mark.in_turns("shop")
 @on_both_engines
 @pytest.mark.parametrize("content", [b"\x89PNG\r\n\x1a\n" * 100, b"\0" * 1000, b"hello"], ids=repr)

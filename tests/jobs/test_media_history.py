@@ -46,6 +46,7 @@ operations = strategies.one_of(
     strategies.just(("backup",)),
 )
 histories = strategies.lists(operations, min_size=3, max_size=10)
+short_histories = strategies.lists(operations, min_size=3, max_size=6)
 
 
 class Media:
@@ -189,7 +190,7 @@ def test_backup_brings_back_its_files_after_all_that_can_happen(settings, storag
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 @few(2)
-@given(history=histories)
+@given(history=short_histories)
 def test_every_backup_of_a_local_history_is_restored_exactly(settings, storage, tmp_path, history):
     play(settings, storage, "local", tmp_path, history)
 

@@ -153,11 +153,19 @@ if ('copy' in arguments or 'sync' in arguments) and not os.path.exists({str(tmp_
 
 
 def test_links_and_the_like_are_left_out_and_named(media_site, tmp_path):
-    (media_site.folder / "link").symlink_to(tmp_path)
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret/key").write_bytes(b"private")
+    (media_site.folder / "link").symlink_to(tmp_path / "secret")
+    (media_site.folder / "key").symlink_to(tmp_path / "secret/key")
     os.mkfifo(media_site.folder / "pipe")
     run = api.backup_media()
-    assert "2 links and special files, 'link' among them" in run.log
+    assert "3 links and special files, 'key' among them" in run.log
     assert set(media_site.in_mirror()) == {"always"}
+    media_site.write({"always": b"changed", "since": b"then"})
+    api.restore_media(exact=True)
+    assert media_site.read() == {"always": b"there"}
+    for name in "link", "key":
+        assert (media_site.folder / name).is_symlink()
 
 
 def test_names_that_can_not_be_told_apart_are_noticed(media_site):

@@ -65,8 +65,7 @@ def spoilt(media: Media, *, anew: bool = False) -> str:
     return name
 
 
-@pytest.mark.in_turns("name")
-@pytest.mark.parametrize("name", ["added", "deep/1/added", "changed", "elsewhere"])
+@pytest.mark.parametrize("name", sampled(["added", "deep/1/added", "changed", "elsewhere"], "changed"))
 def test_upload_during_a_restore_that_fails_stays(media_site, tmp_path, name):
     spoilt(media_site)
     before = media_site.read()
@@ -124,7 +123,7 @@ def test_failed_restore_changes_nothing(media_site, tmp_path, monkeypatch, place
             "RCLONE_CONFIG_UPLOADS_REMOTE": str(media_site.folder),
         }
         media_site.configure(MEDIA_SOURCE=source, RCLONE_ENV=env)
-    spoilt(media_site, anew=True)
+    spoilt(media_site, anew="MEDIA_SOURCE" in media_site.settings.DJANGO_RCLONE)
     kind, message = FAILURES[failure]
     before = media_site.read()
     if kind == "rclone":

@@ -44,7 +44,7 @@ def test_backup_comes_back(make_shop, remote, database):
     assert len(shop.manage("listbackups", "--all", "--json").json) == 2
 
 
-@pytest.mark.parametrize("remote", sampled(KINDS, "local", "s3"), indirect=True)
+@pytest.mark.parametrize("remote", sampled(KINDS, "s3"), indirect=True)
 def test_oldest_supported_rclone_does_all_of_it(make_shop, remote, debian_rclone):
     shop = make_shop("sqlite", remote, RCLONE_BINARY=debian_rclone, DB_CLEANUP_KEEP=1, SAFETY_BACKUP=False)
     wanted = shop.rows()
