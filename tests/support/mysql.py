@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, Self
 from uuid import uuid4
 
 import pymysql
 from pymysql.converters import escape_string
 
-from tests.support.servers import Server, free_port, unprivileged_user
+from tests.support.servers import Server, free_port, server_folder, unprivileged_user
 
 PASSWORD = "sh0p:p@ss/w'ord %41#"  # every character that a URL, an option file or a shell would trip over
 
@@ -56,10 +55,12 @@ class MariaDBServer:
 
     @classmethod
     @contextmanager
-    def started(cls, program: Path) -> Iterator[Self]:
-        """Make a new server, and stop and remove it in the end."""
-        # Not below pytest's folder: that is for one's own eyes only, and too deep for a socket's path (107 bytes).
-        with TemporaryDirectory(prefix="mariadb-") as folder:
+    def started(cls, program: Path, *, on_disk: bool = False) -> Iterator[Self]:
+        """Make a new server, and stop and remove it in the end.
+
+        :param on_disk: its data never are in memory.
+        """
+        with server_folder("mariadb-", on_disk=on_disk) as folder:
             server = cls(folder=Path(folder), port=free_port())
             account = unprivileged_user()
             server._initialise(account)

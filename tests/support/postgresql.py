@@ -9,14 +9,13 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, Self
 from uuid import uuid4
 
 import psycopg
 from psycopg import sql
 
-from tests.support.servers import Server, free_port, unprivileged_user
+from tests.support.servers import Server, free_port, server_folder, unprivileged_user
 
 PASSWORD = "sh0p:p@ss/w'ord %41#"  # every character that a URL, a .pgpass file or a shell would trip over
 
@@ -65,10 +64,12 @@ class PostgreSQLServer:
 
     @classmethod
     @contextmanager
-    def started(cls, bin_dir: Path) -> Iterator[Self]:
-        """Make a new server, and stop and remove it in the end."""
-        # Not below pytest's folder: that is for one's own eyes only, and too deep for a socket's path (107 bytes).
-        with TemporaryDirectory(prefix="postgresql-") as folder:
+    def started(cls, bin_dir: Path, *, on_disk: bool = False) -> Iterator[Self]:
+        """Make a new server, and stop and remove it in the end.
+
+        :param on_disk: its data never are in memory.
+        """
+        with server_folder("postgresql-", on_disk=on_disk) as folder:
             server = cls(bin_dir=bin_dir, folder=Path(folder), port=free_port())
             account = unprivileged_user()
             server._initialise(account)

@@ -4,6 +4,7 @@ import ctypes
 import fcntl
 import os
 import pwd
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import ClassVar, NoReturn, TypeVar
 
@@ -45,6 +47,20 @@ def free_port() -> int:
             probe.bind(("127.0.0.1", port))
             return port
     raise AssertionError("unreachable")
+
+
+MEMORY = Path("/dev/shm")  # noqa: S108 (the folder that TemporaryDirectory makes in it has a random name)
+MEMORY_BYTES = 4 << 30
+"""What must be free in memory, so that the data of a server may be there."""
+
+
+def server_folder(prefix: str, *, on_disk: bool = False) -> TemporaryDirectory[str]:
+    """Make a folder for the data of a server, in memory where there is room: hundreds of databases come and go.
+
+    Not below pytest's folder: that is for one's own eyes only, and too deep for a socket's path (107 bytes).
+    """
+    has_room = not on_disk and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_BYTES
+    return TemporaryDirectory(prefix=prefix, dir=MEMORY if has_room else None)
 
 
 def unprivileged_user() -> str | None:

@@ -184,10 +184,10 @@ class Shop:
 
     def kill(self, process: subprocess.Popen[bytes]) -> Result:
         """End a ``manage.py`` as a lack of memory does; what it started has to end by itself."""
-        orphans = leaks.descendants(process.pid)
+        ours, orphans = leaks.children(), leaks.descendants(process.pid)
         process.kill()
         result = self.finish(process)
-        leaks.bury(orphans)
+        leaks.bury(orphans | (leaks.children() - ours))  # it may have started one when it was killed
         return result
 
     def rows(self, alias: str = "default", ignore: Iterable[str] = ()) -> databases.Rows:

@@ -31,7 +31,7 @@ def run(bench: Bench) -> list[Result]:
     program = system_server()
     if program is None:
         return []
-    with MariaDBServer.started(program) as server, bench.place("mariadb") as place:
+    with MariaDBServer.started(program, on_disk=True) as server, bench.place("mariadb") as place:
         database = server.create_database("shop_bench")
         size = fill(database, bench.sizes.mariadb)
         site = bench.site(OURS, database, "-mariadb")

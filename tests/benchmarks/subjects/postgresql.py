@@ -40,7 +40,7 @@ def run(bench: Bench) -> list[Result]:
     programs = system_binaries()
     if programs is None:
         return []
-    with PostgreSQLServer.started(programs) as server, bench.place("postgresql") as place:
+    with PostgreSQLServer.started(programs, on_disk=True) as server, bench.place("postgresql") as place:
         database = server.create_database("bench")
         size = fill(database, bench.sizes.megabytes)
         sites = {name: bench.site(name, database, "-postgresql") for name in (OURS, PEER, OTHER)}
