@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from tests.support.commands import document, done
+from tests.support.backups import antedate
+from tests.support.commands import done
 from tests.support.faults import nothing_changes
 from tests.support.tables import HISTORY
 
@@ -62,8 +63,7 @@ def test_media_restore_asks_nothing_when_it_is_told_so(shop):
 
 @pytest.mark.backed_up
 def test_restore_takes_a_name_by_either_option(shop):
-    first = shop.backup.removeprefix("db/")
-    document(shop, "dbbackup")
+    first = antedate(shop, "2026-01-01")
     ways = [f'"{option}", {first!r}' for option in ("--input-path", "-i", "--at")]
     ways += [f"{keyword}={first!r}" for keyword in ("input_path", "at")]
     result = call(

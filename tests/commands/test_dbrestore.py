@@ -101,6 +101,7 @@ def test_failed_safety_backup_ends_the_restore(shop, tmp_path, rclone_binary):
         assert_failed(shop.manage("dbrestore", "--noinput"), "The remote is full: quota exceeded")
 
 
+@pytest.mark.in_turns("database")
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_backup_of_another_database_is_restored_only_when_it_is_said(make_shop, database):
     shop = make_shop(database, backed_up=True)

@@ -40,8 +40,9 @@ def test_each_fault_of_restored_data_is_caught_on_its_level(make_shop, database,
     break_foreign_key(shop, database, server)
     faulty.put("broken foreign key", faulty.dumped(), rows={})
     mend_foreign_key(shop)
-    shop.execute("ALTER TABLE shop_customer DROP COLUMN joined")
-    faulty.put("migration that was not carried out", faulty.dumped(), rows={})
+    if database != "mysql":  # where a transaction goes on after an error, as in SQLite
+        shop.execute("ALTER TABLE shop_customer DROP COLUMN joined")
+        faulty.put("migration that was not carried out", faulty.dumped(), rows={})
     before = shop.rows()
 
     found = faulty.check("site")
@@ -53,7 +54,6 @@ def test_each_fault_of_restored_data_is_caught_on_its_level(make_shop, database,
         "migration that was not carried out": ("site", "failed"),
     }
     assert found == {fault: expected[fault] for fault in faulty.paths}
-    assert len(found) == 4 if database == "sqlite" else 3
     listed = states(shop)
     assert {fault: listed[path] for fault, path in faulty.paths.items()} == dict.fromkeys(
         found, "complete"
@@ -64,9 +64,8 @@ def test_each_fault_of_restored_data_is_caught_on_its_level(make_shop, database,
     }
     names = " ".join(shop.names())
     assert names.count(".check.structure.passed.") == 1  # below the one that failed when it was restored
-    assert (
-        names.count(".check.restore.passed.") == len(found) - 2
-    )  # below those that failed on the level of the site
+    warnings = [fault for fault, result in found.items() if result == ("site", "failed")]
+    assert names.count(".check.restore.passed.") == len(warnings)  # which is the level below
 
 
 @pytest.mark.backed_up

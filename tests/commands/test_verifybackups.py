@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 
 from django_rclone_admin.core.compression import Decompressor
-from tests.support.backups import compressed
+from tests.support.backups import antedate, compressed
 from tests.support.commands import document, done
 from tests.support.faults import assert_failed
 from tests.support.site import Shop
@@ -139,8 +139,7 @@ def test_each_fault_is_caught_on_its_level(make_shop, database, tmp_path):
 
 @pytest.mark.backed_up
 def test_backup_that_failed_is_neither_latest_nor_counted(shop):
-    older = shop.backup
-    newer = document(shop, "dbbackup")["path"]
+    older, newer = f"db/{antedate(shop, '2026-01-01')}", shop.backup
     content = bytearray(shop.remote.read(newer))
     content[50] ^= 1
     shop.remote.write(newer, bytes(content))
@@ -238,15 +237,16 @@ def test_usage(shop):
 
 @pytest.mark.backed_up
 def test_due_takes_what_was_not_proven_and_nothing_twice(shop):
-    paths = [shop.backup, document(shop, "dbbackup")["path"]]
+    paths = [f"db/{antedate(shop, '2026-01-01')}", shop.backup]
+    due = ("verifybackups", "--due", "--level", "checksum")
 
-    first = document(shop, "verifybackups", "--due", "--limit", "1")
-    second = document(shop, "verifybackups", "--due")
-    third = document(shop, "verifybackups", "--due")
+    first = document(shop, *due, "--limit", "1")
+    second = document(shop, *due)
+    third = document(shop, *due)
 
     assert [[each["path"] for each in found] for found in (first, second, third)] == [
         [paths[1]],
         [paths[0]],
         [],
     ]
-    assert len(document(shop, "verifybackups", "--due", "--level", "checksum", "--within", "-1")) == 2
+    assert len(document(shop, *due, "--within", "-1")) == 2
