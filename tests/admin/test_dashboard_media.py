@@ -1,5 +1,6 @@
 """Media backups in the admin: listed, judged, run, restored, pinned, deleted."""
 
+import os
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -32,14 +33,20 @@ def media(settings: Any, tmp_path: Path) -> Path:
     return folder
 
 
-def take(media: Path, **files: str | None) -> str:
-    """Write files, or remove those that are ``None``, back the media up and return the path of the backup."""
+def take(media: Path, **files: str) -> str:
+    """Write files, back the media up and return the path of the backup."""
     for name, content in files.items():
-        if content is None:
-            (media / name).unlink()
-        else:
-            (media / name).write_text(content)
+        (media / name).parent.mkdir(parents=True, exist_ok=True)
+        (media / name).write_text(content)
     return api.backup_media(label="taken").path
+
+
+def had(backups: Backups, **files: str) -> str:
+    """Have a media backup of these files, which nobody had to take, and return its path."""
+    path = backups.put_media(DAY, {name: content.encode() for name, content in files.items()})
+    for name in files:
+        os.utime(backups.remote.root / "media" / name, (DAY.timestamp(),) * 2)
+    return path
 
 
 def versions(backups: Backups) -> list[str]:
@@ -168,8 +175,8 @@ def test_site_without_media_files_is_not_asked_about_them(admin_client, settings
 @with_commits
 def test_media_are_cleaned_up_after_the_backup_if_that_was_chosen(admin_client, backups, media):
     backups.configure(DB_CLEANUP_KEEP=1)
-    backups.put_media(DAY, {"a": b"one"})
-    (media / "a").write_text("two")
+    had(backups, a="one")
+    (media / "a").write_text("number two")
     post(admin_client, url("backup_run_now"), media="on")
     assert Backup.objects.count() == 2
     page = post(admin_client, url("backup_run_now"), media="on", clean="on")
@@ -244,10 +251,9 @@ def contents(folder: Path) -> dict[str, str]:
 
 @with_commits
 def test_media_are_restored_through_a_confirmation_that_says_what_changes(admin_client, backups, media):
-    path = take(media, a="one", b="one", c="one")
+    path = had(backups, a="one", b="one", c="one")
     (media / "a").write_text("number two")
     (media / "b").write_text("number two")
-    (media / "c").unlink()
     (media / "new").write_text("since then")
     before = contents(media)
     page = get(admin_client, url("backup_change", path))
@@ -286,7 +292,7 @@ def test_media_are_restored_through_a_confirmation_that_says_what_changes(admin_
 
 @with_commits
 def test_a_single_file_is_restored_and_nothing_else(admin_client, backups, media):
-    path = take(media, a="one", b="one")
+    path = had(backups, a="one", b="one")
     take(media, a="two", b="two")
     (media / "c").write_text("since then")
     # What is lost of other files does not matter for this one.
@@ -314,10 +320,8 @@ def test_a_single_file_is_restored_and_nothing_else(admin_client, backups, media
 
 @with_commits
 def test_what_was_ticked_is_restored_and_nothing_else(admin_client, backups, media):
-    (media / "deep" / "1").mkdir(parents=True)
-    (media / "deep" / "1" / "d").write_text("one")
-    path = take(media, a="one", b="one")
-    take(media, a="two", b="two")
+    path = had(backups, **{"a": "one", "b": "one", "deep/1/d": "one"})
+    take(media, **{"a": "two", "b": "two", "deep/1/d": "one"})
     (media / "deep" / "1" / "d").write_text("another")
     (media / "deep" / "new").write_text("since then")
     ticked = {"path": path, "file": ["a", "deep/"], "choosing": "1"}
@@ -342,8 +346,7 @@ def test_what_was_ticked_is_restored_and_nothing_else(admin_client, backups, med
 
 @with_commits
 def test_a_restore_says_what_it_keeps_and_is_undone_from_its_page(admin_client, backups, media):
-    path = take(media, a="one", c="one")
-    (media / "c").unlink()
+    path = had(backups, a="one", c="one")
     (media / "a").write_text("since then")
     page = get(admin_client, url("backup_restore"), path=path)
     assert "Replaced and removed files are kept next to the media files for 7 days" in page.text
@@ -375,8 +378,7 @@ def test_a_restore_of_which_nothing_is_kept_says_so(admin_client, backups, media
 
 @with_commits
 def test_a_file_takes_the_place_of_a_folder_when_it_is_restored_alone(backups, media):
-    path = take(media, a="a file")
-    (media / "a").unlink()
+    path = had(backups, a="a file")
     (media / "a").mkdir()
     (media / "a" / "inner").write_text("in the way")
     (media / "b").write_text("stays")
@@ -431,11 +433,7 @@ def test_a_pinned_media_backup_is_kept_by_the_retention(admin_client, backups, m
 
 @with_commits
 def test_with_a_media_backup_go_the_versions_that_only_it_needs(backups, media):
-    paths = [
-        take(media, a="one", b="one"),
-        take(media, a="two", b=None),
-        take(media, a="three"),
-    ]
+    paths = [had(backups, a="one", b="one"), take(media, a="two"), take(media, a="three")]
     assert versions(backups) == ["a", "a", "b"]
     assert Backup.objects.get(path=paths[1]).delete() == (1, {"django_rclone_admin.Backup": 1})
     assert versions(backups) == ["a", "b"]
@@ -450,7 +448,7 @@ def test_with_a_media_backup_go_the_versions_that_only_it_needs(backups, media):
 
 @with_commits
 def test_versions_stay_while_another_media_backup_is_damaged(backups, media):
-    paths = [backups.put_media(DAY, {"a": b"of the first day"}), take(media, a="1"), take(media, a="2")]
+    paths = [had(backups, a="first"), take(media, a="1"), take(media, a="2")]
     backups.remote.write(paths[0], b"cut")
     Backup.objects.filter(pk=paths[1]).delete()
     assert versions(backups) == ["a", "a"]
@@ -460,7 +458,7 @@ def test_versions_stay_while_another_media_backup_is_damaged(backups, media):
 
 @with_commits
 def test_a_deletion_in_the_admin_does_not_wait_for_the_versions(admin_client, backups, media):
-    paths = [backups.put_media(DAY, {"a": b"of the first day"}), take(media, a="1")]
+    paths = [had(backups, a="first"), take(media, a="1")]
     backups.configure(EXECUTOR="tests.admin.test_dashboard_permissions.IdleExecutor")
     assert "deleted successfully" in post(admin_client, url("backup_delete", paths[0]), post="yes").text
     assert [each.path for each in Backup.objects.all()] == [paths[1]]
