@@ -40,22 +40,19 @@ BEGIN = f"""() => {{
 the key itself."""
 
 
-POLLS = "**/progress/**"
+STOP_POLLS = """document.addEventListener("htmx:beforeRequest", (event) => event.preventDefault())"""
+
+NO_POLLS = "!document.querySelector('.htmx-request, .htmx-swapping, .htmx-settling')"
 
 
 def walk(page: Page) -> dict[str, Any]:
     """Press Tab from the first control until the focus leaves the content; return what is wrong, by kind.
 
-    Polls are not answered meanwhile: an answer would replace controls that have their numbers.
+    From then on the page polls no more: an answer would replace controls that have their numbers. One that was asked for
+    before is waited for.
     """
-    page.route(POLLS, lambda route: None)
-    try:
-        return _walk(page)
-    finally:
-        page.unroute(POLLS)
-
-
-def _walk(page: Page) -> dict[str, Any]:
+    page.evaluate(STOP_POLLS)
+    page.wait_for_function(NO_POLLS)
     names: list[str] = page.evaluate(MARK)
     reached: list[int] = []
     dull: list[str] = []
