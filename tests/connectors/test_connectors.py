@@ -62,20 +62,16 @@ def alias(django_db_blocker: Any) -> Iterator[Callable[[dict[str, Any]], dict[st
 def fill(entry: dict[str, Any]) -> None:
     authors = ", ".join(f"({n}, 'O''Hara {n} äöü 🐘')" for n in range(AUTHORS))
     books = ", ".join(f"({n}, {n % AUTHORS}, 'line {n}\n;\ttab', {n}.25)" for n in range(BOOKS))
-    execute(entry, *SCHEMA, f"INSERT INTO author VALUES {authors}", f"INSERT INTO book VALUES {books}")
-
-
-def execute(entry: dict[str, Any], *statements: str) -> None:
-    with databases.connection(entry) as connection:
-        for statement in statements:
-            connection.execute(statement)
+    databases.execute(
+        entry, *SCHEMA, f"INSERT INTO author VALUES {authors}", f"INSERT INTO book VALUES {books}"
+    )
 
 
 def subject_of(connector: Any, entry: dict[str, Any], **values: Any) -> Subject:
     return Subject(
         connector=connector,
         rows=lambda: databases.rows(entry),
-        change=lambda: execute(entry, *CHANGES),
+        change=lambda: databases.execute(entry, *CHANGES),
         history=lambda: databases.execute(entry, f"SELECT * FROM {HISTORY} ORDER BY id"),
         write_history=lambda: databases.execute(entry, f"INSERT INTO {HISTORY} (id) VALUES (2)"),
         **values,

@@ -42,19 +42,18 @@ def mariadb_dump(shop, server, file):
 
 
 def restore_and_compare(shop, dump, strategy):
-    """Restore a dump that was made of the shop as it is now, after changes and another run."""
+    """Restore a dump that was made of the shop as it is now, after changes of its rows and of its history."""
     wanted = shop.rows()
     assert HISTORY.encode() in dump.read_bytes()
-    assert shop.manage("dbbackup").code == 0
+    shop.execute(f"UPDATE {HISTORY} SET label = 'changed since'")
     shop.execute("UPDATE shop_product SET price = 1")
     shop.execute("CREATE TABLE newer AS SELECT * FROM shop_product")
     result = shop.manage(*RESTORE, f"--input-file={dump}", f"--strategy={strategy}", "--json")
     assert result.code == 0, result.err
     assert shop.rows() == wanted
     assert result.json["message"].endswith("not in the backup: newer.")
-    runs = shop.execute(f"SELECT kind, status FROM {HISTORY} ORDER BY created_at")
-    backup = ("db_backup", "succeeded")
-    assert runs == [backup, backup, ("db_restore", "succeeded")]
+    runs = shop.execute(f"SELECT kind, status, label FROM {HISTORY} ORDER BY created_at")
+    assert runs == [("db_backup", "succeeded", "changed since"), ("db_restore", "succeeded", "")]
     assert shop.manage("dbbackup").code == 0
 
 

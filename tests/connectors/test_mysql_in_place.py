@@ -3,6 +3,7 @@
 import pytest
 
 from tests.support import programs
+from tests.support.commands import undo_once
 from tests.support.faults import add_noise, assert_failed
 from tests.support.mysql_shop import open_shop
 from tests.support.programs import DOWNLOAD
@@ -37,8 +38,7 @@ def test_download_that_breaks_in_the_middle_is_told_as_it_is_and_can_be_undone(s
     assert shop.rows() != before
 
     shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = rclone_binary
-    undone = shop.manage("dbrestore", "--noinput", "--undo")
-    assert undone.code == 0, undone.err
+    undo_once(shop)
     assert shop.rows() == before
 
 

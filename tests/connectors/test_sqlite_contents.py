@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.support.commands import undo_once
 from tests.support.site import Shop
 from tests.support.tables import HISTORY, TRAVELS_NOT
 
@@ -66,5 +67,5 @@ def test_safety_backup_holds_what_the_options_exclude(shop):
     succeed(shop, "dbrestore", "--noinput")
     assert shop.rows() != wanted
     assert "left_out" not in manifest(shop)
-    succeed(shop, "dbrestore", "--noinput", "--undo")
+    undo_once(shop)
     assert shop.rows() == wanted

@@ -32,8 +32,10 @@ def applied(shop: Shop, alias: str = "default") -> list[str]:
 def labels(shop: Shop) -> list[str]:
     """Return the labels of the backups of the default database, newest first."""
     assert shop.remote is not None
-    listed = [each["path"] for each in document(shop, "listbackups", "-d", "default")]
-    return [json.loads(shop.remote.read(f"{path}.manifest.json"))["label"] for path in listed]
+    names = [name for name in shop.remote.names("db") if name.endswith(".manifest.json")]
+    manifests = [json.loads(shop.remote.read(name)) for name in names]
+    newest_first = sorted(manifests, key=lambda each: each["taken_at"], reverse=True)
+    return [each["label"] for each in newest_first if each["database"] == "default"]
 
 
 def test_each_plan_is_preceded_by_a_backup_that_names_it(careful):

@@ -2,10 +2,10 @@
 
 import pytest
 
+from tests.support.commands import undo_once
 from tests.support.site import Shop
 
 RESTORE = ("dbrestore", "--noinput", "--strategy=in_place")
-UNDO = ("dbrestore", "--noinput", "--undo")
 
 
 def succeed(shop: Shop, *arguments: str) -> None:
@@ -41,7 +41,7 @@ def test_safety_backup_leaves_nothing_out(make_shop, options):
     if "SCHEMAS" in options:  # a backup of all of the database does not fit a restore of some of it
         succeed(shop, "dbbackup")
     succeed(shop, *RESTORE)
-    succeed(shop, *UNDO)
+    undo_once(shop)
     assert shop.rows() == wanted
 
 
@@ -60,5 +60,5 @@ def test_safety_backup_is_dumped_from_the_live_database_and_not_from_the_replica
     wanted = shop.rows()
     succeed(shop, *RESTORE)
     assert shop.rows() != wanted
-    succeed(shop, *UNDO)
+    undo_once(shop)
     assert shop.rows() == wanted

@@ -45,3 +45,9 @@ def document(shop: Shop, *arguments: str) -> Any:
     result = shop.manage(*arguments, "--json")
     assert (result.code, result.err) == (0, ""), result
     return result.json
+
+
+def undo_once(shop: Shop) -> None:
+    """Undo the last restore, without the safety backup by which that could be undone in turn."""
+    shop.settings["DJANGO_RCLONE"]["SAFETY_BACKUP"] = False
+    done(shop, "dbrestore", "--noinput", "--undo")

@@ -53,11 +53,14 @@ def rows(entry: dict[str, Any], ignore: Iterable[str] = ()) -> Rows:
         }
 
 
-def execute(entry: dict[str, Any], statement: str) -> list[tuple[Any, ...]]:
-    """Execute one statement, commit it, and return its rows, if it has any."""
+def execute(entry: dict[str, Any], *statements: str) -> list[tuple[Any, ...]]:
+    """Execute statements, commit each, and return the rows of the last one, if it has any."""
+    rows: list[tuple[Any, ...]] = []
     with connection(entry) as opened:
-        cursor = opened.execute(statement)
-        return list(cursor.fetchall()) if cursor.description else []
+        for statement in statements:
+            cursor = opened.execute(statement)
+            rows = list(cursor.fetchall()) if cursor.description else []
+    return rows
 
 
 def engine(entry: dict[str, Any]) -> str:

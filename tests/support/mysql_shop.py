@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.support import databases
 from tests.support.mysql import MariaDBServer
 from tests.support.site import Result, Shop
 
@@ -38,14 +39,12 @@ def open_shop(make_shop, server: MariaDBServer, **options: object) -> Iterator[S
 
 def define(shop: Shop) -> None:
     """Make the trigger, the view and the procedure."""
-    for statement in DEFINITIONS:
-        shop.execute(statement)
+    databases.execute(shop.settings["DATABASES"]["default"], *DEFINITIONS)
 
 
 def change(shop: Shop) -> None:
     """Change so much that a restore of the shop with its definitions would be seen."""
-    for statement in OTHERS:
-        shop.execute(statement)
+    databases.execute(shop.settings["DATABASES"]["default"], *OTHERS)
 
 
 def use_programs(shop: Shop, program: Path) -> None:

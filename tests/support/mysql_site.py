@@ -34,10 +34,7 @@ class MysqlSite:
 
     def execute(self, *statements: str) -> Any:
         """Execute statements, and return the rows of the last one."""
-        result = None
-        for statement in statements:
-            result = execute(self.entry, statement)
-        return result
+        return execute(self.entry, *statements)
 
     @contextmanager
     def session(self) -> Iterator[Any]:

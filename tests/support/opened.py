@@ -91,8 +91,7 @@ def books(entry: dict[str, Any], server: PostgreSQLServer | MariaDBServer | None
     if server is None:
         Path(entry["NAME"]).touch()
     site = Books(entry=entry, server=server)
-    for statement in (*SCHEMA, *WRITERS[site.engine]):
-        site.execute(statement)
+    databases.execute(entry, *SCHEMA, *WRITERS[site.engine])
     before = connections.settings
     connections.settings = {
         **before,
