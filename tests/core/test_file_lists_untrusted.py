@@ -1,6 +1,7 @@
 """What a file list on the remote says is not trusted: neither its size nor its names."""
 
 import json
+from itertools import product
 
 import pytest
 
@@ -8,6 +9,7 @@ from django_rclone_admin.core import file_lists
 from django_rclone_admin.core.file_lists import MediaFile
 from django_rclone_admin.core.list_sink import ListSink
 from django_rclone_admin.exceptions import BackupDamaged
+from tests.support.matrix import sampled
 from tests.support.memory import MEGABYTE, peak
 
 BOMB = """
@@ -43,10 +45,16 @@ except BackupDamaged as error:
 """
 
 
-@pytest.mark.parametrize("says", [1000, 3 << 30, 10 << 30], ids=["little", "the truth", "more"])
-@pytest.mark.parametrize("line", ["", '{"path": "a", "size": 1, "time": ""}'], ids=["empty lines", "files"])
+LITTLE, TRUTH, MORE = 1000, 3 << 30, 10 << 30
+FILE = '{"path": "a", "size": 1, "time": ""}'
+
+
+@pytest.mark.parametrize(
+    "says, line",
+    sampled(product([LITTLE, TRUTH, MORE], ["", FILE]), (LITTLE, ""), (TRUTH, FILE), (MORE, FILE)),
+)
 def test_bomb_is_refused_in_constant_memory(rclone_binary, tmp_path, says, line):
-    raw = 3 << 30 if says == 3 << 30 and line else 1 << 29
+    raw = 3 << 30 if says == TRUTH and line else 1 << 29
     used, result = peak(BOMB, READ, tmp_path, rclone_binary, raw, says, line)
     assert result != "read"
     assert used < 40 * MEGABYTE
