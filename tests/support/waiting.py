@@ -29,7 +29,7 @@ def wait_for(ready: Callable[[], T], timeout: float = 30) -> T:
         if monotonic() - started > timeout * patience():
             pytest.fail(f"{ready} is not true after {monotonic() - started:.0f} s")
         # A question that costs much is asked less often, and so is one that was asked for long.
-        sleep(max(0.01, monotonic() - asked, (monotonic() - started) / 20))
+        sleep(max(0.01, monotonic() - asked, min(0.1, (monotonic() - started) / 20)))
         asked = monotonic()
     return answer
 
