@@ -167,9 +167,9 @@ def test_backup_that_fails_at_its_end_leaves_nothing(shop, tmp_path, rclone_bina
 
 @pytest.fixture
 def soon(monkeypatch):
-    """Have it looked for again soon, and not tried again: that is meant for a storage that is late or gone."""
+    """Have it looked for again soon, and tried again once: longer pauses are for a storage that is late or gone."""
     monkeypatch.setattr(patience, "WAITS", (0.01, 0.01))
-    monkeypatch.setattr(retry, "WAITS", ())
+    monkeypatch.setattr(retry, "WAITS", (0.01,))
 
 
 @pytest.mark.django_db
