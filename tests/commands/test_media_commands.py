@@ -508,7 +508,7 @@ MOMENTS = {
         product(MOMENTS, [True, False]),
         ("copying", False),
         ("list", True),
-        ("manifest", True),
+        ("manifest", False),
         ("last-look", True),
     ),
 )
