@@ -1,6 +1,5 @@
 """``verifybackups``: what is wrong with a backup is caught on the right level, and the list, the record and the exit code say so."""
 
-import gzip
 import hashlib
 import json
 import sqlite3
@@ -103,7 +102,7 @@ def test_each_fault_is_caught_on_its_level(make_shop, database, tmp_path):
         faulty.put("cut", good[:-100], is_honest=False)
         faulty.put("longer", good + b"\0", is_honest=False)
         faulty.put("cut compressed, with another manifest", good[:-20])
-    faulty.put("cut, with another manifest", gzip.compress(raw(good)[:-3000]))
+    faulty.put("cut, with another manifest", compressed(raw(good)[:-3000]))
     faulty.put("of another format", compressed(b"something else" * 1000))
     if "rows" in faulty.manifest:
         shop.execute("DELETE FROM shop_orderline WHERE id = 1")

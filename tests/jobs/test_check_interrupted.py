@@ -98,12 +98,12 @@ def test_cancelled_while_the_client_loads(make_shop, request, tmp_path, mysql_se
     assert_nothing_stays(shop, request, shop.backup)
 
 
-def run(program: Path, entry: dict[str, Any], **options: Any) -> bytes:
+def run(program: Path, entry: dict[str, Any], *arguments: str, **options: Any) -> bytes:
     """Run one of PostgreSQL's programs on a database, and return its output."""
     names = {"NAME": "PGDATABASE", **{name: f"PG{name}" for name in ("HOST", "PORT", "USER", "PASSWORD")}}
     env = {variable: str(entry[name]) for name, variable in names.items()}
     return subprocess.run(
-        [program], env=os.environ | env, stdout=subprocess.PIPE, check=True, **options
+        [program, *arguments], env=os.environ | env, stdout=subprocess.PIPE, check=True, **options
     ).stdout
 
 
@@ -123,7 +123,7 @@ def test_disk_of_postgresql_that_fills_up(make_shop, request, tmp_path, rclone_b
         shop.settings["DATABASES"]["default"] = there = server.create_database(shop.name)
         server.administer("ALTER DATABASE {} SET TABLESPACE {}", shop.name, shop.name)
         dumped = run(binaries / "pg_dump", before)
-        run(binaries / "psql", there, input=dumped)
+        run(binaries / "psql", there, "--set=ON_ERROR_STOP=1", input=dumped)
         fill_up_during_check(shop, request, disk, tmp_path, rclone_binary)
 
 
