@@ -28,10 +28,15 @@ def wait_for(ready: Callable[[], T], timeout: float = 30) -> T:
     while not (answer := ready()):
         if monotonic() - started > timeout * patience():
             pytest.fail(f"{ready} is not true after {monotonic() - started:.0f} s")
-        # A question that costs much is asked less often, and so is one that was asked for long.
+        # A question that costs much is asked less often, and so is one that has been asked for long.
         sleep(max(0.01, monotonic() - asked, min(0.1, (monotonic() - started) / 20)))
         asked = monotonic()
     return answer
+
+
+def let_pass(seconds: float) -> None:
+    """Wait for what time alone brings, such as a heartbeat that is stale."""
+    sleep(seconds)
 
 
 @contextmanager
