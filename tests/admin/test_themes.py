@@ -88,7 +88,7 @@ def furnished(shops, rclone_binary, tmp_path_factory):
     shops.clear(shop, "sqlite")
 
 
-# Of the two kept, one replaces nearly all templates of the admin, and the other most of its classes, too.
+# The two that are kept change most: Grappelli nearly all templates of the admin, and Unfold most of its classes, too.
 @pytest.fixture(params=sampled(THEMES, "grappelli", "unfold"))
 def themed(request, furnished):
     """The shop under one theme, and the name of the theme."""

@@ -10,7 +10,7 @@ OTHERS = "Not backed up: analytics. Add --all for all databases, or --database f
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> tuple[str, ...]:
+def into_file(tmp_path: Path) -> tuple[str, ...]:
     """Arguments that send a backup into a file: what is said besides is the same, and rclone is not needed."""
     return ("--output-path", str(tmp_path / "dump.sqlite3"))
 
@@ -21,13 +21,13 @@ def test_backup_without_arguments_names_what_it_left_out(shop):
     assert {each["database"] for each in document(shop, "listbackups")} == {"default"}
 
 
-def test_file_without_arguments_names_what_it_left_out(shop, file):
-    assert OTHERS in done(shop, "dbbackup", *file)
+def test_file_without_arguments_names_what_it_left_out(shop, into_file):
+    assert OTHERS in done(shop, "dbbackup", *into_file)
 
 
 @pytest.mark.parametrize("arguments", [("-d", "default"), ("-d", "analytics"), ("--verbosity", "0")])
-def test_nothing_is_said_where_the_choice_was_made(shop, file, arguments):
-    assert "Not backed up" not in done(shop, "dbbackup", *arguments, *file)
+def test_nothing_is_said_where_the_choice_was_made(shop, into_file, arguments):
+    assert "Not backed up" not in done(shop, "dbbackup", *arguments, *into_file)
 
 
 def test_nothing_is_said_where_all_were_chosen(shop):
@@ -40,19 +40,19 @@ def test_json_and_standard_output_have_nothing_but_what_was_asked_for(shop):
     assert (result.code, result.err, result.raw[:15]) == (0, "", b"SQLite format 3")
 
 
-def test_nothing_is_said_of_databases_that_all_does_not_mean(shop, file):
+def test_nothing_is_said_of_databases_that_all_does_not_mean(shop, into_file):
     shop.settings["DJANGO_RCLONE"]["DATABASES"] = ["default"]
-    assert "Not backed up" not in done(shop, "dbbackup", *file)
+    assert "Not backed up" not in done(shop, "dbbackup", *into_file)
 
 
-def test_site_with_one_database_hears_nothing(shop, file):
+def test_site_with_one_database_hears_nothing(shop, into_file):
     del shop.settings["DATABASES"]["analytics"]
-    assert "Not backed up" not in done(shop, "dbbackup", *file)
+    assert "Not backed up" not in done(shop, "dbbackup", *into_file)
 
 
-def test_database_that_has_no_connector_is_named(shop, file):
+def test_database_that_has_no_connector_is_named(shop, into_file):
     shop.settings["DATABASES"]["legacy"] = {"ENGINE": "django.db.backends.oracle", "NAME": "x"}
     line = "Not backed up: legacy. No connector supports the engine; name one in CONNECTORS."
-    assert line in done(shop, "dbbackup", *file).splitlines()
+    assert line in done(shop, "dbbackup", *into_file).splitlines()
     assert line in done(shop, "dbbackup", "--all").splitlines()
-    assert "legacy" not in done(shop, "dbbackup", "-d", "default", *file)
+    assert "legacy" not in done(shop, "dbbackup", "-d", "default", *into_file)

@@ -40,7 +40,7 @@ def test_each_fault_of_restored_data_is_caught_on_its_level(make_shop, database,
     break_foreign_key(shop, database, server)
     faulty.put("broken foreign key", faulty.dumped(), rows={})
     mend_foreign_key(shop)
-    if database != "mysql":  # where a transaction goes on after an error, as in SQLite
+    if database != "mysql":  # there, as in SQLite, a transaction goes on after an error
         shop.execute("ALTER TABLE shop_customer DROP COLUMN joined")
         faulty.put("migration that was not carried out", faulty.dumped(), rows={})
     before = shop.rows()
@@ -64,8 +64,8 @@ def test_each_fault_of_restored_data_is_caught_on_its_level(make_shop, database,
     }
     names = " ".join(shop.names())
     assert names.count(".check.structure.passed.") == 1  # below the one that failed when it was restored
-    warnings = [fault for fault, result in found.items() if result == ("site", "failed")]
-    assert names.count(".check.restore.passed.") == len(warnings)  # which is the level below
+    failed_last = [fault for fault, result in found.items() if result == ("site", "failed")]
+    assert names.count(".check.restore.passed.") == len(failed_last)  # on the level below
 
 
 @pytest.mark.backed_up

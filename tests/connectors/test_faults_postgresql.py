@@ -22,7 +22,7 @@ PROGRAMS = ("pg_dump", "pg_restore", "psql")
 
 @pytest.fixture
 def shop(request, make_shop) -> Shop:
-    """A shop with more rows than all pipes hold."""
+    """A shop with more rows than all pipes hold. It has a backup where the test asks for ``backed_up``."""
     return make_shop("postgresql", backed_up="backed_up" in request.fixturenames, prepare=add_noise)
 
 

@@ -113,7 +113,7 @@ def test_move_onto_a_name_that_is_taken_loses_neither(client, content, monkeypat
 
 
 def test_delete_removes_one_object_alone(client):
-    """No folder; and what is gone is no error."""
+    """It removes no folder, and an object that is gone is no error."""
     client.delete("db/one")
     client.write("db/one", b"1")
     client.write("db/one.manifest.json", b"2")

@@ -40,7 +40,7 @@ def times(media: Media) -> dict[str, int]:
     return {str(path): path.stat().st_mtime_ns for path in media.folder.rglob("*") if path.is_file()}
 
 
-def test_undo_brings_every_file_back_and_undoing_twice_the_restored_ones(media_site, restored):
+def test_undo_brings_every_file_back_and_a_second_one_the_restored_files(media_site, restored):
     """Each time, only the last restore can be undone."""
     files, stamps = media_site.read(), times(media_site)
     first = BackupRun.objects.get(kind=Kind.MEDIA_RESTORE)

@@ -248,10 +248,8 @@ def test_hour_that_comes_twice_runs_no_minute_again_without_time_zones(now, sett
     for minutes in range(0, 240, 20):
         now(start + minutes * MINUTE)
         run_pass()
-    assert count(Kind.PRUNE) in (
-        3,
-        4,
-    )  # the column can't tell the two hours apart, so one of them may be left out
+    # The column can't tell the two hours apart, so one of them may be left out.
+    assert count(Kind.PRUNE) in (3, 4)
 
 
 # -- mistakes ---------------------------------------------------------------------------------------------------------

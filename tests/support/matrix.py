@@ -11,7 +11,7 @@ import pytest
 def sampled(values: Iterable[Any], *kept: Any) -> list[Any]:
     """Return the values for ``parametrize``; those that are not kept are tested by ``make soak`` alone.
 
-    Keep each value of each parameter at least once, and whatever is the hardest.
+    Keep whatever is the hardest, and each value that no other test has.
     """
     values = list(values)
     assert set(kept) <= set(values), f"unknown: {set(kept) - set(values)}"
