@@ -136,7 +136,7 @@ def test_disk_of_mariadb_that_fills_up(make_shop, request, tmp_path, rclone_bina
     add_noise(shop, 40_000)
     with small_disk(200) as disk:
         monkeypatch.setattr("tempfile.tempdir", str(disk.folder))
-        with MariaDBServer.started(program) as server:
+        with MariaDBServer.started(program, on_disk=True) as server:
             entry = server.create_database(shop.name)
             document(shop, "dbbackup")
             shop.settings["DATABASES"]["default"] = entry
