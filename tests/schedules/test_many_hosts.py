@@ -161,7 +161,7 @@ def test_loop_notices_edits_and_goes_on_after_a_broken_schedule(backups, monkeyp
     def edit() -> None:
         try:
             wait_for(lambda: BackupSchedule.objects.get(name="broken").problem)
-            BackupSchedule.objects.filter(pk=edited.pk).update(cron="* * * * *")
+            BackupSchedule.objects.filter(pk=edited.pk).update(cron="0 0 * * *")  # due once since yesterday
             wait_for(lambda: BackupRun.objects.filter(kind=Kind.DB_BACKUP, status="succeeded").exists())
             wait_for(lambda: BackupSchedule.objects.get(pk=edited.pk).claimed_at is None)
         finally:
