@@ -41,8 +41,9 @@ print(session.session_key)
 """
 """Each theme has a login page of its own."""
 SMALL = """() => [...document.querySelectorAll(".dra-button")].map((each) => {
-  const box = each.getBoundingClientRect(), style = getComputedStyle(each);
-  return {text: each.textContent.trim(), width: box.width, height: box.height, left: box.left, right: box.right, shown: style.visibility};
+  // A form that is wider than the window scrolls to its first field.
+  const box = each.getBoundingClientRect(), style = getComputedStyle(each), left = box.left + scrollX, right = box.right + scrollX;
+  return {text: each.textContent.trim(), width: box.width, height: box.height, left, right, shown: style.visibility};
 }).filter((each) => each.width < 44 || each.height < 24 || each.shown !== "visible" || each.left < 4 || each.right > innerWidth - 4)"""
 CONTRAST = """() => [...document.querySelectorAll(".dra-button")].map((each) => {
   const style = getComputedStyle(each);
