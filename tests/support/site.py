@@ -174,6 +174,7 @@ class Shop:
 
     def end(self, process: subprocess.Popen[bytes]) -> None:
         """Stop what ``serve`` started, and may have ended; what it was asked to do has to end with it."""
+        ours = leaks.children()
         process.terminate()
         try:
             process.wait(15 * patience())
@@ -181,6 +182,8 @@ class Shop:
             self._kill(process)
             process.wait()
             raise
+        # A page that was left a moment ago may have asked for a list.
+        leaks.bury(pid for pid in leaks.children() - ours if leaks.name(pid) == "rclone")
 
     def kill(self, process: subprocess.Popen[bytes]) -> Result:
         """End a ``manage.py`` as a lack of memory does; what it started has to end by itself."""
