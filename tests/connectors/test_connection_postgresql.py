@@ -11,6 +11,7 @@ import pytest
 from django_rclone_admin.connectors.postgresql.libpq import ServiceFile, conninfo, explain
 from tests.support import databases
 from tests.support.postgresql import PostgreSQLServer
+from tests.support.servers import own_settings
 from tests.support.site import Shop
 from tests.support.swaps import history
 
@@ -117,7 +118,10 @@ def test_client_with_a_certificate_backs_up_and_restores_by_both_strategies(
     shop = make_shop("postgresql")
     direct = postgresql_server.with_own_role(shop.settings["DATABASES"]["default"])
     wanted = databases.rows(direct)
-    with certificates(postgresql_server, tmp_path, direct["USER"]) as options:
+    with (
+        own_settings(postgresql_server.folder),
+        certificates(postgresql_server, tmp_path, direct["USER"]) as options,
+    ):
         shop.settings["DATABASES"]["default"] = direct | {"PASSWORD": "", "OPTIONS": options}
         result = shop.manage("dbbackup")
         assert result.code == 0, result.err

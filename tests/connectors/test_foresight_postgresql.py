@@ -13,6 +13,7 @@ from django_rclone_admin.connectors.postgresql.libpq import explain
 from tests.support.faults import assert_failed, nothing_changes
 from tests.support.pgbouncer import PgBouncer
 from tests.support.postgresql import connect
+from tests.support.servers import own_settings
 from tests.support.site import Shop
 from tests.support.swaps import history
 
@@ -165,7 +166,7 @@ def test_restore_through_a_pooler_leaves_no_setting_behind(make_shop, postgresql
     shop.execute("CREATE FUNCTION whoami() RETURNS name LANGUAGE sql AS 'SELECT current_user'")
     direct = dict(shop.settings["DATABASES"]["default"])
     wanted = shop.rows()
-    with PgBouncer(postgresql_server, mode, size=6) as pooler:
+    with own_settings(postgresql_server.folder), PgBouncer(postgresql_server, mode, size=6) as pooler:
         shop.settings["DATABASES"]["default"] = pooler.in_front_of(direct)
         assert warnings(shop) == []
         shop.execute("UPDATE shop_product SET price = price + 1")

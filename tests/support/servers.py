@@ -135,7 +135,7 @@ class Server:
 
 @contextmanager
 def own_settings(folder: Path) -> Iterator[None]:
-    """Change settings of a shared server in the block: no test of another worker changes them at the same time.
+    """Change or compare settings of a shared server in the block: no test of another worker changes them meanwhile.
 
     :param folder: of the server.
     """
