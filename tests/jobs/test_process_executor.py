@@ -34,10 +34,9 @@ def ends(shop: Shop) -> list[tuple[str, str]]:
 
 
 def queue(shop: Shop, before: str, *, new_python: bool = False) -> None:
-    ours = leaks.children()
-    result = shop.manage("shell", "-c", before + QUEUE, new_python=new_python, timeout=120)
-    assert result.code == 0, result.err
-    leaks.bury(leaks.children() - ours)
+    with leaks.burying():
+        result = shop.manage("shell", "-c", before + QUEUE, new_python=new_python, timeout=120)
+        assert result.code == 0, result.err
 
 
 def test_server_that_has_python_inside_finds_the_interpreter(shop):

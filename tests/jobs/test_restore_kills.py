@@ -50,15 +50,14 @@ def test_killed_restore_changes_all_or_nothing(make_shop, request, chance, datab
         shop.execute("CREATE TABLE newer AS SELECT * FROM shop_product")
         shop.execute("UPDATE shop_product SET price = price + 1")
         changed = shop.rows()
-        ours = leaks.children()
-        process = shop.start(*command)
-        with suppress(TimeoutExpired):
-            process.wait(chance.uniform(0.4, 1) * usual)
-        us, others = victims(process, server, shop)
-        victim, kill = chance.choice(others if others and chance.random() < 0.6 else us)
-        kill()
-        result = shop.finish(process)
-        leaks.bury(leaks.children() - ours)
+        with leaks.burying():
+            process = shop.start(*command)
+            with suppress(TimeoutExpired):
+                process.wait(chance.uniform(0.4, 1) * usual)
+            us, others = victims(process, server, shop)
+            victim, kill = chance.choice(others if others and chance.random() < 0.6 else us)
+            kill()
+            result = shop.finish(process)
         rows = shop.rows()
         assert rows in (changed, wanted), (victim, found)
         assert "Traceback" not in result.err, (victim, result.err)

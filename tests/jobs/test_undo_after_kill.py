@@ -74,9 +74,8 @@ def die(shop, engine, request, tmp_path):
 
 def killed(shop, *arguments):
     """Run a command that does not survive it; what it had started ends by itself."""
-    before = leaks.children()
-    assert shop.manage(*arguments).code == -signal.SIGKILL
-    leaks.bury(leaks.children() - before)
+    with leaks.burying():
+        assert shop.manage(*arguments).code == -signal.SIGKILL
 
 
 def succeed(shop, *arguments):

@@ -27,11 +27,7 @@ def adopt_orphans() -> None:
 
 def children() -> set[int]:
     """Return the ids of all our children, zombies included, without the servers of the session."""
-    found: set[int] = set()
-    for listing in Path("/proc/self/task").glob("*/children"):
-        with suppress(OSError):  # the thread has ended
-            found.update(map(int, listing.read_text().split()))
-    return found - Server.running
+    return children_of(os.getpid()) - Server.running
 
 
 def descendants(pid: int) -> set[int]:
@@ -41,11 +37,11 @@ def descendants(pid: int) -> set[int]:
 
 
 def children_of(pid: int) -> set[int]:
-    """Return the ids of what a process started and that has not ended."""
+    """Return the ids of what a process started and that nobody has waited for."""
     found: set[int] = set()
     for _each in range(2):  # a child that ends meanwhile can hide the one that follows it in the list
-        with suppress(OSError):  # it has ended
-            for listing in Path(f"/proc/{pid}/task").glob("*/children"):
+        for listing in Path(f"/proc/{pid}/task").glob("*/children"):
+            with suppress(OSError):  # the thread has ended
                 found.update(map(int, listing.read_text().split()))
     return found
 
@@ -62,6 +58,18 @@ def bury(pids: Iterable[int], grace: float = 5) -> None:
     for pid in pids:
         with suppress(ChildProcessError):
             wait_for(lambda pid=pid: os.waitpid(pid, os.WNOHANG)[0], grace)
+
+
+@contextmanager
+def burying(called: str | None = None) -> Iterator[None]:
+    """Wait at the end of the block for the orphans that we adopted in it: they have to end by themselves.
+
+    :param called: only for those of this program.
+    """
+    before = children()
+    yield
+    while left := {pid for pid in children() - before if called in (None, name(pid))}:
+        bury(left)
 
 
 @contextmanager

@@ -174,24 +174,20 @@ class Shop:
 
     def end(self, process: subprocess.Popen[bytes]) -> None:
         """Stop what ``serve`` started, and may have ended; what it was asked to do has to end with it."""
-        ours = leaks.children()
-        process.terminate()
-        try:
-            process.wait(15 * patience())
-        except subprocess.TimeoutExpired:
-            self._kill(process)
-            process.wait()
-            raise
-        # A page that was left a moment ago may have asked for a list.
-        leaks.bury(pid for pid in leaks.children() - ours if leaks.name(pid) == "rclone")
+        with leaks.burying("rclone"):  # a page that was left a moment ago may have asked for a list
+            process.terminate()
+            try:
+                process.wait(15 * patience())
+            except subprocess.TimeoutExpired:
+                self._kill(process)
+                process.wait()
+                raise
 
     def kill(self, process: subprocess.Popen[bytes]) -> Result:
         """End a ``manage.py`` as a lack of memory does; what it started has to end by itself."""
-        ours, orphans = leaks.children(), leaks.descendants(process.pid)
-        process.kill()
-        result = self.finish(process)
-        leaks.bury(orphans | (leaks.children() - ours))  # it may have started one when it was killed
-        return result
+        with leaks.burying():
+            process.kill()
+            return self.finish(process)
 
     def rows(self, alias: str = "default", ignore: Iterable[str] = ()) -> databases.Rows:
         """Return every row of every table of a database but the history of runs and the tables to ``ignore``."""
@@ -213,12 +209,11 @@ class Shop:
     def close(self) -> None:
         """End what ``start`` started, with what that started, and close its pipes."""
         for process in self.processes:
-            orphans = leaks.descendants(process.pid) if process.poll() is None else ()
-            if orphans or process.returncode is None:
-                self._kill(process)
-            with suppress(BrokenPipeError), process:
-                pass
-            leaks.bury(orphans)
+            with leaks.burying():
+                if process.poll() is None:
+                    self._kill(process)
+                with suppress(BrokenPipeError), process:
+                    pass
         self.processes.clear()
 
     def _kill(self, process: subprocess.Popen[bytes]) -> None:
