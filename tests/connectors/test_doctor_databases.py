@@ -119,19 +119,12 @@ def test_mariadb_is_green_and_its_faults_are_found(make_shop, mysql_server):
     assert of_databases(examined(shop)) == {"database.contents default": "failed"}
     shop.execute("DROP TABLE scans")
 
-    user = f"u{shop.name[-10:]}"
-    mysql_server.administer(
-        f"CREATE USER {user}@'%' IDENTIFIED BY 'secret'", f"GRANT ALL ON `{shop.name}`.* TO {user}@'%'"
-    )
-    shop.settings["DATABASES"]["default"] |= {"USER": user, "PASSWORD": "secret"}
-    try:
-        found = examined(shop)
-        assert of_databases(found) == {"database.rights default": "failed"}
-        assert "GRANT ALL ON" in found["database.rights default"]["hint"]
-        shop.settings["DJANGO_RCLONE"]["RESTORE_STRATEGY"] = {"default": "in_place"}
-        assert of_databases(examined(shop)) == {"database.rights default": "warning"}
-    finally:
-        mysql_server.administer(f"DROP USER {user}@'%'")
+    shop.settings["DATABASES"]["default"] |= mysql_server.create_account(f"ALL ON `{shop.name}`.*")
+    found = examined(shop)
+    assert of_databases(found) == {"database.rights default": "failed"}
+    assert "GRANT ALL ON" in found["database.rights default"]["hint"]
+    shop.settings["DJANGO_RCLONE"]["RESTORE_STRATEGY"] = {"default": "in_place"}
+    assert of_databases(examined(shop)) == {"database.rights default": "warning"}
 
 
 @pytest.mark.parametrize("remote", ["webdav"], indirect=True)

@@ -103,11 +103,9 @@ def test_a_server_that_is_gone_is_said(changed_mysql_shop):
 
 def test_user_who_may_not_create_a_schema_is_told_what_to_do(changed_mysql_shop, mysql_server):
     name = changed_mysql_shop.name
-    mysql_server.administer(
-        "CREATE OR REPLACE USER narrow IDENTIFIED BY 'n'", rf"GRANT ALL ON `{name}`.* TO narrow"
-    )
     entry = changed_mysql_shop.settings["DATABASES"]["default"]
-    changed_mysql_shop.settings["DATABASES"]["default"] = entry | {"USER": "narrow", "PASSWORD": "n"}
+    account = mysql_server.create_account(f"ALL ON `{name}`.*")
+    changed_mysql_shop.settings["DATABASES"]["default"] = entry | account
     with nothing_changes(changed_mysql_shop):
         result = restore(changed_mysql_shop)
         assert_failed(result, "may not create the schema")

@@ -30,7 +30,6 @@ OBJECTS = {
     "events": ["nightly"],
 }
 ALL = ("SELECT", "SHOW VIEW", "TRIGGER", "EVENT", "EXECUTE", "LOCK TABLES")
-LOGIN = {"USER": "dumper", "PASSWORD": "dump-me"}
 
 
 @pytest.fixture
@@ -40,11 +39,9 @@ def site(mysql_server, django_db_blocker):
         yield site
 
 
-def grant(site, *rights, on="*"):
-    """Make an account for dumps that has these rights alone."""
-    site.server.administer("CREATE OR REPLACE USER dumper IDENTIFIED BY 'dump-me'")
-    if rights:
-        site.server.administer(f"GRANT {', '.join(rights)} ON `{site.name}`.{on} TO dumper")
+def account_with(site, *rights):
+    """Create an account that has these rights alone in the schema of the site."""
+    return site.server.create_account(f"{', '.join(rights)} ON `{site.name}`.*")
 
 
 def test_objects_are_those_of_the_dump(site):
@@ -55,12 +52,12 @@ def test_objects_are_those_of_the_dump(site):
 
 
 def test_an_account_that_sees_all_but_the_bodies_of_others_fails(site):
-    grant(site, *ALL)
+    account = account_with(site, *ALL)
     with pytest.raises(ProgramFailed) as raised:
-        site.dump(CONNECTION=LOGIN)
+        site.dump(CONNECTION=account)
     assert "SHOW CREATE ROUTINE" in raised.value.hint
-    site.server.administer("GRANT SELECT ON mysql.proc TO dumper")
-    _text, contents = site.dump(CONNECTION=LOGIN)
+    site.server.grant(account, "SELECT ON mysql.proc")
+    _text, contents = site.dump(CONNECTION=account)
     assert contents.objects == OBJECTS
 
 
@@ -75,29 +72,25 @@ def test_an_account_that_sees_all_but_the_bodies_of_others_fails(site):
     ],
 )
 def test_an_account_without_one_right_fails(site, lacking, named):
-    grant(site, *(right for right in ALL if right != lacking))
-    site.server.administer("GRANT SELECT ON mysql.proc TO dumper" if lacking != "EXECUTE" else "DO 1")
+    account = account_with(site, *(right for right in ALL if right != lacking))
+    if lacking != "EXECUTE":
+        site.server.grant(account, "SELECT ON mysql.proc")
     with pytest.raises(BackupError, match=named) as raised:
-        site.dump(CONNECTION=LOGIN)
+        site.dump(CONNECTION=account)
     assert raised.value.hint
 
 
 def test_an_account_with_rights_on_some_tables_fails_with_the_names_of_the_others(site):
-    grant(site)
-    site.server.administer(
-        f"GRANT SELECT ON `{site.name}`.person TO dumper",
-        f"GRANT EVENT ON `{site.name}`.* TO dumper",
-    )
+    account = site.server.create_account(f"SELECT ON `{site.name}`.person", f"EVENT ON `{site.name}`.*")
     with pytest.raises(ProgramFailed) as raised:
-        site.dump(CONNECTION=LOGIN)
+        site.dump(CONNECTION=account)
     assert "tables: secret" in str(raised.value)
     assert "views: people" in str(raised.value)
     assert "person" not in str(raised.value).replace("before_person", "")
 
 
 def test_what_the_site_itself_may_not_see_is_a_warning(site, mysql_server):
-    grant(site, "SELECT", "SHOW VIEW", "TRIGGER", "EVENT", "LOCK TABLES", "INSERT")
-    site.log_in(**LOGIN)
+    site.log_in(**account_with(site, "SELECT", "SHOW VIEW", "TRIGGER", "EVENT", "LOCK TABLES", "INSERT"))
     _text, contents = site.dump()
     assert "functions" not in contents.objects
     assert "functions and procedures" in contents.warnings[0]

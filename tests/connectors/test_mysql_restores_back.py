@@ -66,15 +66,12 @@ def test_foreign_keys_of_another_schema_point_at_the_live_table(site, badges, st
 
 
 def test_foreign_keys_that_we_may_not_change_are_found_out_before(site, badges):
-    site.server.administer(
-        "CREATE OR REPLACE USER narrow IDENTIFIED BY 'n'",
-        f"GRANT ALL ON `{site.name}`.* TO narrow",
-        f"GRANT ALL ON `{site.name}\\_dra\\_%`.* TO narrow",
-        f"GRANT SELECT ON `{badges}`.* TO narrow",
+    account = site.server.create_account(
+        f"ALL ON `{site.name}`.*", f"ALL ON `{site.name}\\_dra\\_%`.*", f"SELECT ON `{badges}`.*"
     )
     text, _contents = site.dump()
     before = site.text(), keys(site, badges)
-    site.log_in(USER="narrow", PASSWORD="n")
+    site.log_in(**account)
     with pytest.raises(RestoreRefused, match="badge") as raised:
         site.restore(text, "swap")
     assert "Nothing was changed" in raised.value.hint

@@ -94,6 +94,23 @@ class MariaDBServer:
             self._run("mariadb", *options[:3], name, text=text)
         return self.entry(name)
 
+    def create_account(self, *grants: str) -> dict[str, str]:
+        """Create an account that has these rights alone, such as ``SELECT ON `shop`.*``.
+
+        Its name is its own: the tests of all workers share the server.
+
+        :returns: its entries in ``DATABASES``.
+        """
+        account = {"USER": f"account_{uuid4().hex[:12]}", "PASSWORD": "secret"}
+        self.administer(f"CREATE USER {account['USER']} IDENTIFIED BY '{account['PASSWORD']}'")
+        for grant in grants:
+            self.grant(account, grant)
+        return account
+
+    def grant(self, account: dict[str, str], grant: str) -> None:
+        """Give an account another right."""
+        self.administer(f"GRANT {grant} TO {account['USER']}")
+
     def drop_databases(self, prefix: str) -> None:
         """Drop every schema whose name starts with ``prefix``."""
         for name in self.schemas(prefix):
