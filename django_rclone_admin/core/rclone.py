@@ -18,6 +18,7 @@ from .command import Command, redact
 from .complaints import explain
 from .control import Control
 from .flags import find_problem, split_flags
+from .garbage import collect_late
 from .parts import part_sizes
 from .patience import look_until
 from .programs import Completed, run
@@ -200,7 +201,7 @@ class Rclone:
         """
         # Without this flag rclone would compute a hash for local files that is never compared.
         flags = ["--ignore-checksum"] if self.remote.startswith("/") else []
-        command = self.command([*STREAM_FLAGS, *flags, "rcat"], at(path))
+        command = self._short([*STREAM_FLAGS, *flags, "rcat"], at(path))
         return dataclasses.replace(command, env={**command.env, **self.part_sizes(expected)})
 
     def part_sizes(self, expected: int | None) -> dict[str, str]:
@@ -209,7 +210,7 @@ class Rclone:
 
     def download(self, path: str) -> Command:
         """Return the command that writes the object to its standard output."""
-        return self.command([*STREAM_FLAGS, "cat"], at(path))
+        return self._short([*STREAM_FLAGS, "cat"], at(path))
 
     # -- how a call is made -----------------------------------------------------------------------------------------
 
@@ -287,9 +288,12 @@ class Rclone:
         take: Callable[[bytes], None] | None = None,
     ) -> Completed:
         """Run a short command on places to its end, whatever its exit status; see :func:`~.programs.run`."""
-        command = self.command([*CONTROL_FLAGS, *arguments], *places)
+        command = self._short([*CONTROL_FLAGS, *arguments], *places)
         seconds = timeout or self.timeout
         return run(command, timeout=seconds, stdin=stdin, control=self.control, take=take)
+
+    def _short(self, arguments: Sequence[str], *places: str) -> Command:
+        return collect_late(self.command(arguments, *places), arguments)
 
     def _run(
         self, arguments: Sequence[str], *paths: str, stdin: bytes | None = None, timeout: float | None = None

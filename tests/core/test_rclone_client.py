@@ -207,3 +207,22 @@ def test_configured_flags_reach_rclone(local):
     assert '"--transfers" "2"' in said
     assert re.search(r"Setting --header .* from environment variable RCLONE_HEADER", said)
     assert not any("X-Token" in each for each in flagged.command(["lsjson"], at("")).argv)
+
+
+@pytest.mark.parametrize("configured, expected", [(None, "800"), ("50", "50")])
+def test_garbage_is_collected_late_except_for_a_list_of_a_tree(local, tmp_path, configured, expected):
+    """A fifth of the processor time of a short call; a tree of media files may have millions. The site's value wins."""
+    program = tmp_path / "noting"
+    program.write_text(f'#!/bin/sh\necho "$GOGC" >> {tmp_path}/values\nexec {local.binary} "$@"\n')
+    program.chmod(0o755)
+    usual = {name: value for name, value in local.inherited.items() if name != "GOGC"}
+    client = replace(
+        local, binary=str(program), inherited=usual, env={"GOGC": configured} if configured else {}
+    )
+
+    client.put("db/one", b"1")
+    client.entries("db")
+    client.entries("db", recursive=True)
+
+    assert (tmp_path / "values").read_text().split("\n") == [expected, expected, configured or "", ""]
+    assert client.upload("db/two").env["GOGC"] == client.download("db/one").env["GOGC"] == expected
