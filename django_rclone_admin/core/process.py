@@ -8,6 +8,7 @@ import fcntl
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired
@@ -110,9 +111,15 @@ class Process:
         return status
 
     def wait_for(self, seconds: float) -> int | None:
-        """Wait at most some seconds; return the exit status, or ``None`` while it still runs."""
+        """Wait at most some seconds; return the exit status, or ``None`` while it still runs.
+
+        Waits for the end of its error output first, which usually comes with its own: Popen looks for that at
+        intervals, which grow to 50 ms.
+        """
+        end = time.monotonic() + seconds
+        self._stderr.wait(seconds)
         try:
-            self._popen.wait(seconds)
+            self._popen.wait(max(0, end - time.monotonic()))
         except TimeoutExpired:
             return None
         return self.wait()

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import IO
 
+from .latch import Latch
+
 TAIL_BYTES = 16 * 1024
 """How many bytes of error output are kept: the end explains a failure."""
 LINE_BYTES = 256 * 1024
@@ -24,9 +26,16 @@ class Tail(threading.Thread):
         self._on_line = on_line
         self._kept = b""
         self._patience = LAST_WORDS_SECONDS
+        self._is_over = Latch()
         self.start()
 
     def run(self) -> None:
+        try:
+            self._read()
+        finally:
+            self._is_over.set()
+
+    def _read(self) -> None:
         line = b""
         with self._pipe:
             while chunk := self._pipe.read(65536):
@@ -38,9 +47,13 @@ class Tail(threading.Thread):
                         self._on_line(line.decode(errors="replace"))
                         line = each
 
+    def wait(self, seconds: float) -> None:
+        """Wait for the end of the pipe, at most some seconds."""
+        self._is_over.wait(seconds)
+
     def settle(self) -> None:
         """Wait for the end of the pipe, with a limit: a child of the program may keep it open."""
-        self.join(self._patience)
+        self.wait(self._patience)
         self._patience = 0
 
     @property

@@ -6,10 +6,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from math import inf
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from django.db import DatabaseError, OperationalError, connections
 
@@ -36,6 +36,7 @@ PATIENCE = 10.0
 STOPPED_PATIENCE = 3.0
 """The same after a request to stop."""
 LOOK = 0.1
+"""Seconds between two looks for a request to stop while the work waits for an answer."""
 
 T = TypeVar("T")
 
@@ -117,8 +118,8 @@ class Heart:
         deadline = time.monotonic() + (STOPPED_PATIENCE if self._control.is_stopped else PATIENCE)
         while True:
             answer = self._submit(save)
-            while not answer.done() and time.monotonic() < deadline:
-                time.sleep(LOOK)
+            while not _has_come(answer) and time.monotonic() < deadline:
+                pass
             if not answer.done():
                 self._history.break_off()
                 raise OperationalError("The database does not answer.")
@@ -193,12 +194,11 @@ class Heart:
 
     def _wait(self, asked: Future[None], deadline: float) -> str | None:
         """Wait for the answer; return the problem, if any."""
-        while not asked.done():
+        while not _has_come(asked):
             self._control.raise_if_stopped()
             if time.monotonic() > deadline:
                 self._history.break_off()
                 return "no answer"
-            time.sleep(LOOK / 10)
         error = asked.exception()
         if error is None or isinstance(error, DatabaseError):
             return " ".join(str(error).split()) if error else None
@@ -248,3 +248,8 @@ class Heart:
     @property
     def _row(self) -> BackupRunQuerySet:
         return BackupRun.objects.using(self._alias).filter(pk=self._run.pk)
+
+
+def _has_come(answer: Future[Any]) -> bool:
+    """Wait a moment for an answer of the history; true as soon as it is there."""
+    return bool(wait([answer], LOOK).done)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Callable
 
+from ...core.latch import Latch
+
 PAUSE = 0.02
-"""Seconds between two checks."""
+"""Seconds between two looks while waiting."""
 
 
 class Background:
@@ -21,7 +22,7 @@ class Background:
     def __init__(self, work: Callable[[], object], abort: Callable[[], None]) -> None:
         self._work, self._abort = work, abort
         self._error: BaseException | None = None
-        self._has_ended = False
+        self._has_ended = Latch()
         threading.Thread(target=self._run, daemon=True).start()
 
     def _run(self) -> None:
@@ -29,12 +30,10 @@ class Background:
             self._work()
         except BaseException as error:  # noqa: BLE001  (raised again in the waiting thread)
             self._error = error
-        self._has_ended = True
+        self._has_ended.set()
 
     def wait(self, look: Callable[[], None] = lambda: None) -> BaseException | None:
         """Wait for the end, also after an interruption.
-
-        Does not join the thread: in Python 3.11 and 3.12 an interrupted ``Thread.join`` marks the thread as ended.
 
         :param look: called repeatedly while waiting.
         :returns: the exception that interrupted the wait, such as a KeyboardInterrupt, if the work succeeded
@@ -42,10 +41,10 @@ class Background:
         :raises BaseException: the work failed; an interruption takes precedence as its cause.
         """
         interruption: BaseException | None = None
-        while not self._has_ended:
+        while not self._has_ended.is_set:
             try:
                 look()
-                time.sleep(PAUSE)
+                self._has_ended.wait(PAUSE)
             except BaseException as error:  # noqa: BLE001  (raised below)
                 interruption = error
                 self._abort()
@@ -55,7 +54,7 @@ class Background:
 
     def stop(self) -> None:
         """Abort the work if it is still running; its result is ignored."""
-        if not self._has_ended:
+        if not self._has_ended.is_set:
             self._abort()
             with contextlib.suppress(BaseException):
                 self.wait()
@@ -68,4 +67,4 @@ class Background:
     @property
     def has_succeeded(self) -> bool:
         """Whether it has ended successfully."""
-        return self._has_ended and self._error is None
+        return self._has_ended.is_set and self._error is None
