@@ -65,9 +65,15 @@ def will_record(run: BackupRun) -> bool:
 def _is_up_to_date(alias: str) -> bool:
     """Whether the table has all columns. Before ``migrate`` it may be that of an earlier version of this app."""
     connection = connections[alias]
+    table, converted = (
+        connection.ops.quote_name(BackupRun._meta.db_table),
+        connection.introspection.identifier_converter,
+    )
     with connection.cursor() as cursor:
-        described = connection.introspection.get_table_description(cursor, BackupRun._meta.db_table)
-    missing = {field.column for field in BackupRun._meta.fields} - {column.name for column in described}
+        # Not by the introspection: with SQLite it parses the SQL of the table, which takes 10 ms of processor time.
+        cursor.execute(f"SELECT * FROM {table} WHERE 1 = 0")  # noqa: S608  (the quoted name of our own table)
+        found = {converted(column[0]) for column in cursor.description}
+    missing = {field.column for field in BackupRun._meta.fields} - found
     if missing:
         logger.warning(
             "The run is not recorded: the history is that of an earlier version. Run “manage.py migrate”."
