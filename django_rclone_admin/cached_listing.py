@@ -6,15 +6,14 @@ import dataclasses
 import functools
 import hashlib
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .conf import get_settings
 from .core.answers import Entry
-from .core.catalog import Catalog, StoredObject, judge
+from .core.catalog import StoredObject, judge
 from .core.manifest import Manifest, ThinManifest
 from .exceptions import BackupError
-from .remote import get_catalogs, has_media, in_parallel, inspect
+from .remote import get_catalogs, has_media, inspect, list_folders
 from .single_flight import once, only_one
 from .site_cache import site_cache
 
@@ -69,7 +68,7 @@ def _ask(key: str) -> _Listing:
     epoch, seconds = site_cache.get(f"{key}.epoch"), get_settings().listing_cache_seconds
     entries: list[list[Entry]] | BackupError
     try:
-        entries = _list(get_catalogs(timeout=PAGE_TIMEOUT))
+        entries = list_folders(get_catalogs(timeout=PAGE_TIMEOUT))
     except BackupError as error:
         entries, seconds = error, min(seconds, FAILURE_SECONDS)
     stamp = uuid.uuid4().hex
@@ -93,17 +92,6 @@ def _arrange(key: str, stamp: str, entries: list[list[Entry]] | BackupError) -> 
     for name in [name for name, manifest in known.items() if manifest is None]:
         del known[name]
     return listing
-
-
-def _list(catalogs: Sequence[Catalog]) -> list[list[Entry]]:
-    """List the folders of these catalogs; a missing folder is empty."""
-    if len(catalogs) == 1:
-        return [catalogs[0].rclone.entries(catalogs[0].folder)]
-    rclone = catalogs[0].rclone
-    found = in_parallel([functools.partial(rclone.list_folder, each.folder) for each in catalogs])
-    if not any(found):
-        rclone.entries("")  # raises for a wrong passphrase, with which no folder has its name
-    return [entries or [] for entries in found]
 
 
 def with_manifests(objects: list[StoredObject]) -> list[StoredObject]:

@@ -19,6 +19,7 @@ from .exceptions import BackupNotFound, gettext_noop
 from .rclone_program import find_rclone
 
 if TYPE_CHECKING:
+    from .core.answers import Entry
     from .core.rclone import Rclone
 
 T = TypeVar("T")
@@ -79,6 +80,14 @@ def find_backup(catalog: Catalog, name: str) -> StoredObject:
 
 def find_backups(catalogs: Sequence[Catalog], names: Iterable[str]) -> list[StoredObject]:
     """Find several backups in these listings, by one or two calls of rclone each; see :func:`find_backup`."""
+    return inspect(catalogs, find_listed(catalogs, names))
+
+
+def find_listed(catalogs: Sequence[Catalog], names: Iterable[str]) -> list[StoredObject]:
+    """Find several backups in these listings, by one call of rclone each; like :func:`find_backups`, without manifests.
+
+    :raises BackupNotFound: one of the names is that of no backup.
+    """
     known: dict[str, StoredObject] = {}
     names = list(names)
     for catalog in catalogs:
@@ -89,7 +98,26 @@ def find_backups(catalogs: Sequence[Catalog], names: Iterable[str]) -> list[Stor
     for name in names:
         if name not in known:
             raise BackupNotFound(gettext_noop("There is no backup “%(name)s” on the remote."), name=name)
-    return inspect(catalogs, [known[name] for name in names])
+    return [known[name] for name in names]
+
+
+def list_folders(catalogs: Sequence[Catalog]) -> list[list[Entry]]:
+    """List the folders of these catalogs in parallel; a missing folder is empty.
+
+    :raises RemoteDenied: the configured passphrase does not decrypt some names.
+    """
+    if len(catalogs) == 1:
+        return [catalogs[0].rclone.entries(catalogs[0].folder)]
+    rclone = catalogs[0].rclone
+    found = in_parallel([functools.partial(rclone.list_folder, each.folder) for each in catalogs])
+    if not any(found):
+        rclone.entries("")  # raises for a wrong passphrase, with which no folder has its name
+    return [entries or [] for entries in found]
+
+
+def list_objects(catalogs: Sequence[Catalog]) -> list[list[StoredObject]]:
+    """Return the objects of each of these catalogs, newest first, without manifests."""
+    return [each.arrange(entries) for each, entries in zip(catalogs, list_folders(catalogs), strict=True)]
 
 
 def inspect(

@@ -21,7 +21,7 @@ from ..jobs.options import BackupOptions
 from ..jobs.prune import decide_by_settings
 from ..jobs.reading import refuse_being_read
 from ..models.runs import API, BackupRun, Kind, Origin
-from ..remote import find_backups, get_catalog, get_catalogs
+from ..remote import find_backups, find_listed, get_catalog, get_catalogs
 from .media import prune_media_versions
 
 
@@ -39,6 +39,14 @@ def list_backups(database: str | None = None, *, everything: bool = False) -> li
         raise no_database(database, known)
     found = [each for each in objects if everything or each.state in BACKUPS]
     return [each for each in found if database is None or each.database == database]
+
+
+def list_databases() -> set[str]:
+    """Return the aliases that backups on the remote are of, whether they are configured or not.
+
+    :raises RemoteError: the remote can't be listed.
+    """
+    return {each.database for each in get_catalog().objects(manifests=False) if each.state in BACKUPS}
 
 
 def find_latest(database: str | None = None) -> StoredObject:
@@ -136,7 +144,7 @@ def delete_backups(paths: Iterable[str], *, wait: bool = True, origin: Origin = 
     :raises BackupInUse: a run is reading one of them.
     """
     catalogs = get_catalogs()
-    found = find_backups(catalogs, paths)
+    found = find_listed(catalogs, paths)
     refuse_being_read(each.path for each in found)
     try:
         for each in found:
@@ -158,7 +166,7 @@ def pin_backup(path: str, *, pinned: bool = True) -> None:
     :raises BackupNotFound: it is not in the backup list.
     """
     catalogs = get_catalogs()
-    [backup] = find_backups(catalogs, [path])
+    [backup] = find_listed(catalogs, [path])
     set_pin(catalogs[0], backup, pinned=pinned)
     forget_listing()
 
@@ -180,8 +188,8 @@ def refresh() -> None:
 
 def _require_backups(database: str) -> None:
     """Refuse an alias that is not configured and that no backup is of."""
-    if not is_database(database):
-        list_backups(database)
+    if not is_database(database) and database not in (known := list_databases()):
+        raise no_database(database, known)
 
 
 def _backup_run(database: str, label: str, origin: Origin) -> BackupRun:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection
 from datetime import timedelta
 
 from .. import clock
 from ..core.catalog import StoredObject, latest
 from ..core.check_marks import LEVELS, Level
+from ..core.naming import MEDIA
 from ..core.records import Record, read_beside
 from ..core.rotation import due
 from ..core.states import BACKUPS
@@ -17,7 +19,7 @@ from ..jobs.job import Progress
 from ..jobs.options import VerifyOptions
 from ..jobs.verify import verify
 from ..models.runs import API, BackupRun, Kind, Origin
-from ..remote import find_backups, get_catalogs
+from ..remote import find_backups, find_listed, get_catalogs, inspect, list_objects
 from .backups import list_backups
 from .media import list_media
 
@@ -41,7 +43,8 @@ def verify_backup(
     :raises RunInProgress: another run reads a backup of this database.
     :raises BackupError: the check was interrupted; nothing was recorded.
     """
-    return run_now(_verify_run(path, level, origin), verify, progress)
+    backup = path if isinstance(path, StoredObject) else find_for_check([path])[0]
+    return run_now(_verify_run(backup, level, origin), functools.partial(verify, backup=backup), progress)
 
 
 def start_verify_backup(
@@ -51,7 +54,8 @@ def start_verify_backup(
 
     :param then: paths of further backups of the same database, which are checked afterwards by separate runs.
     """
-    run = _verify_run(path, level, origin)
+    [backup] = find_listed(get_catalogs(), [path])
+    run = _verify_run(backup, level, origin)
     run.options = VerifyOptions(level=_level(level), then=list(then) or None).as_dict()
     return enqueue(run)
 
@@ -73,7 +77,7 @@ def choose_for_check(
     :raises UsageError: an alias is neither configured nor that of any backup.
     """
     wanted = _level(level)
-    objects = [each for alias in databases for each in _list(alias)] if databases else _list(None)
+    objects = [each for alias in databases for each in _list(alias)] if databases else _list_all()
     if which == "due":
         found = due(objects, wanted, within=timedelta(days=within), now=clock.now())
     elif which == "latest":
@@ -99,15 +103,19 @@ def list_checks(path: str) -> list[Record]:
     :raises BackupNotFound: the backup is not in the backup list.
     """
     catalogs = get_catalogs()
-    [backup] = find_backups(catalogs, [path])
+    [backup] = find_listed(catalogs, [path])
     return read_beside(catalogs[0].rclone, backup)
 
 
-def _list(alias: str | None) -> list[StoredObject]:
-    """Return the backups of an alias, or of all aliases and of the media files."""
-    if alias == "media":
-        return list_media()
-    return list_backups(alias) + ([] if alias else _list("media") if len(get_catalogs()) > 1 else [])
+def _list(alias: str) -> list[StoredObject]:
+    return list_media() if alias == MEDIA else list_backups(alias)
+
+
+def _list_all() -> list[StoredObject]:
+    """Return the backups of all aliases and of the media files, newest of each kind first."""
+    catalogs = get_catalogs()
+    listed = [each for objects in list_objects(catalogs) for each in objects]
+    return inspect(catalogs, [each for each in listed if each.state in BACKUPS])
 
 
 def _level(name: str) -> Level:
@@ -122,8 +130,7 @@ def _level(name: str) -> Level:
         ) from None
 
 
-def _verify_run(path: str | StoredObject, level: str, origin: Origin) -> BackupRun:
-    backup = path if isinstance(path, StoredObject) else find_for_check([path])[0]
+def _verify_run(backup: StoredObject, level: str, origin: Origin) -> BackupRun:
     if backup.state not in BACKUPS:
         raise BackupNotFound(gettext_noop("%(name)s is not a complete backup."), name=backup.name)
     options = VerifyOptions(level=_level(level))

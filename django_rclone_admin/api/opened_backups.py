@@ -46,8 +46,9 @@ def open_backup(
     :raises RunInProgress: another run reads backups of this database.
     :raises BackupError: it failed, and left nothing behind.
     """
-    run = _open_run(_find(path, database), hours, origin)
-    run_now(run, carry_out_opening, progress)
+    backup = _find(path, database)
+    run = _open_run(backup, hours, origin)
+    run_now(run, functools.partial(carry_out_opening, backup=backup), progress)
     return _use(OpenedBackup.objects.get(pk=run.pk))
 
 
@@ -71,9 +72,11 @@ def opened(path: str | None = None, *, database: str | None = None, origin: Orig
 
     :raises BackupError: it can't be opened.
     """
-    run = _open_run(_find(path, database), None, origin)
+    backup = _find(path, database)
+    run = _open_run(backup, None, origin)
     found: list[OpenedBackup] = []
-    run_now(run, functools.partial(carry_out_opening, process=str(identity.current() or "here"), found=found))
+    process = str(identity.current() or "here")
+    run_now(run, functools.partial(carry_out_opening, backup=backup, process=process, found=found))
     try:
         yield found[0].alias
     finally:

@@ -9,6 +9,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from ..exceptions import RemoteError
 from .answers import answer
 from .parts import MIB
 from .rclone import Rclone, at
@@ -57,6 +58,22 @@ def read_features(rclone: Rclone) -> Features:
         is_bucket=bool(has.get("BucketBased")),
         is_encrypted=is_encrypted,
     )
+
+
+def read_version(rclone: Rclone) -> str:
+    """Return rclone's version, such as ``1.75.2``; an empty string where the program prints none. Needs no remote."""
+    output = rclone.call(["version"]).check().output.decode(errors="replace")
+    found = re.search(r"rclone v?(\S+)", output)
+    return found[1] if found else ""
+
+
+def free_bytes(rclone: Rclone) -> int | None:
+    """Return the free bytes on the remote, or ``None`` if the storage does not report them."""
+    try:
+        free = answer(rclone.call(["about", "--json"], at("")), dict).get("free")
+    except RemoteError:
+        return None
+    return free if isinstance(free, int) else None
 
 
 def clock_of(rclone: Rclone) -> datetime | None:

@@ -129,11 +129,7 @@ class Mirror:
             wanted = set(paths)
             there = self.remote_files(folder, everything=True)
             return {each.name: each.size for each in there if each.name in wanted}
-        flags = ["--recursive", "--files-only", "--no-mimetype", "--no-modtime", *CHOSEN, "--no-traverse"]
-        done = self.rclone.call(["lsjson", *flags], at(folder), stdin=_lines(paths))
-        if done.status == NO_FOLDER:
-            return {}
-        return {each["Path"]: each["Size"] for each in answer(done, list)}
+        return self.rclone.sizes(folder, paths)
 
     def contents(self, folder: str) -> tuple[list[Entry], list[str]]:
         """Return the objects and the subfolder names of a folder of the remote, which may not exist yet."""

@@ -11,6 +11,7 @@ import functools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from posixpath import normpath
 
 from ..exceptions import RemoteError, UsageError, gettext_noop
 from .answers import NO_FILE, NO_FOLDER, NOTHING_DONE, Entry, answer, listed
@@ -30,6 +31,8 @@ its own: rclone consumes all memory when an alias refers to itself."""
 
 CONTROL_FLAGS = ("--retries=1", "--low-level-retries=2", "--contimeout=15s", "--timeout=60s")
 """Fail soon: by default, refused connections are retried for 11 minutes on S3."""
+CHOSEN = ("--files-from-raw=-", "--no-traverse")
+"""Makes rclone read the names of the only objects from its standard input, and ask for each instead of listing."""
 PRIVATE = 0o077
 """The umask for files on the remote."""
 STREAM_FLAGS = ("--low-level-retries=3", "--contimeout=15s", "--timeout=0")
@@ -58,12 +61,6 @@ class Rclone:
     """Can stop a call earlier."""
 
     # -- calls ------------------------------------------------------------------------------------------------------
-
-    def version(self) -> str:
-        """Return rclone's version, such as ``1.75.2``. Does not contact the remote."""
-        output = self._run(["version"]).check().output.decode(errors="replace")
-        found = re.search(r"rclone v?(\S+)", output)
-        return found[1] if found else ""
 
     def entries(self, folder: str, *, recursive: bool = False, filters: Sequence[str] = ()) -> list[Entry]:
         """Return the objects of a folder; a missing folder is empty.
@@ -108,6 +105,15 @@ class Rclone:
         # A bucket reports a missing object as a folder.
         return None if item.get("IsDir", True) else int(item.get("Size", -1))
 
+    def sizes(self, folder: str, names: Iterable[str]) -> dict[str, int]:
+        """Return the sizes of the named objects below a folder in bytes, by one call; missing objects are left out."""
+        flags = ["--recursive", "--files-only", "--no-mimetype", "--no-modtime", *CHOSEN]
+        asked = {normpath(name): name for name in names}  # as rclone answers
+        done = self.call(
+            ["lsjson", *flags], at(folder), stdin="".join(f"{name}\n" for name in asked).encode()
+        )
+        return {asked[each.name]: each.size for each in listed(done) or []}
+
     def read_many(self, folder: str, names: Iterable[str], take: Callable[[bytes], None]) -> None:
         """Read the contents of the named objects by one call, in any order.
 
@@ -115,22 +121,25 @@ class Rclone:
         """
         chosen = "".join(f"{name}\n" for name in names if "\n" not in name and "\r" not in name)
         if chosen:
-            flags = ["--files-from-raw=-", "--no-traverse"]
-            self.call(["cat", *flags], at(folder), stdin=chosen.encode(), take=take).check()
+            self.call(["cat", *CHOSEN], at(folder), stdin=chosen.encode(), take=take).check()
 
     def put(self, path: str, data: bytes) -> None:
         """Store a small object without verification."""
         self._change(["rcat"], path, stdin=data).check()
 
-    def write(self, path: str, data: bytes) -> None:
-        """Store a small object and verify its size on the remote.
+    def write(self, objects: Mapping[str, bytes]) -> None:
+        """Store small objects one after the other, and verify the sizes of all on the remote by one call.
 
-        :raises RemoteError: it did not arrive complete.
+        :param objects: by path.
+        :raises RemoteError: one did not arrive complete.
         """
-        self.put(path, data)
-        size = look_until(lambda: self.size(path), lambda size: size == len(data), self.control)
-        if size != len(data):
-            raise RemoteError(gettext_noop("The remote did not keep all of %(name)s."), name=path)
+        for path, data in objects.items():
+            self.put(path, data)
+        expected = {path: len(data) for path, data in objects.items()}
+        found = look_until(lambda: self.sizes("", expected), lambda found: found == expected, self.control)
+        for path, size in expected.items():
+            if found.get(path) != size:
+                raise RemoteError(gettext_noop("The remote did not keep all of %(name)s."), name=path)
 
     def touch(self, path: str) -> None:
         """Create an empty object; an existing one stays unchanged."""
@@ -183,14 +192,6 @@ class Rclone:
     def _is_listed(self, path: str) -> bool:
         folder, _slash, name = path.rpartition("/")
         return name in {entry.name for entry in self.list_folder(folder) or []}
-
-    def free(self) -> int | None:
-        """Return the free bytes on the remote, or ``None`` if the storage does not report them."""
-        try:
-            free = answer(self._run(["about", "--json"], ""), dict).get("free")
-        except RemoteError:
-            return None
-        return free if isinstance(free, int) else None
 
     # -- streams ----------------------------------------------------------------------------------------------------
 

@@ -30,6 +30,8 @@ KEPT = timedelta(days=400)
 """How long the chain keeps a record."""
 RECORD_BYTES = 16 << 20
 """The longest record that is read; one of 100,000 tables is about as long as the manifest."""
+_written: dict[str, str] = {}
+"""The SHA-256 of the records that this process has added to the chain last, by path. Their names contain their run."""
 _CHAINED = re.compile(r"[0-9]{4}/([0-9]{8}T[0-9]{6}Z)-[0-9a-f-]{36}-(checksum|structure|restore|site)\.json")
 
 
@@ -151,12 +153,16 @@ def store(
 ) -> list[Record]:
     """Add records to the chain, store them next to the backup, and remove those that newer records replace.
 
+    The records in the chain come first, and one look at the remote afterwards verifies that all have arrived.
+
     :param on_failure: called with the reason when a record can't be removed; the others are left for a later check.
     :returns: the records as stored, each with the digest of the previous one.
     """
-    stored, unneeded = _add_to_chain(rclone, records)
-    for record in stored:
-        rclone.write(backup.sibling(record.mark.name(backup.name)), record.to_bytes())
+    chained, stored, unneeded = _chain(rclone, records)
+    beside = {backup.sibling(each.mark.name(backup.name)): each.to_bytes() for each in stored}
+    rclone.write(chained | beside)
+    _written.clear()
+    _written.update({path: hashlib.sha256(data).hexdigest() for path, data in chained.items()})
     for name, mark in backup.records:
         if any(record.mark.replaces(mark) for record in stored):
             unneeded.append(backup.sibling(name))
@@ -168,20 +174,25 @@ def store(
     return stored
 
 
-def _add_to_chain(rclone: Rclone, records: Sequence[Record]) -> tuple[list[Record], list[str]]:
-    """Append records to the chain; return them, and the paths of records that have expired."""
+def _chain(rclone: Rclone, records: Sequence[Record]) -> tuple[dict[str, bytes], list[Record], list[str]]:
+    """Append records to the chain.
+
+    :returns: the objects to store in it, by path; the records; and the paths of records that have expired.
+    """
     now = max(record.finished_at for record in records)
-    entries = _chained(rclone.entries(FOLDER, recursive=True))
+    # The backup was just read, so a missing folder is not a folder that a wrong passphrase hides.
+    entries = _chained(rclone.list(in_remote(FOLDER), recursive=True) or [])
     before = [entry for entry, at in entries if at - now <= AHEAD]
     previous = _digest(rclone, before[-1]) if before else ""
-    stored = []
+    objects, stored = {}, []
     for record in records:
         stored.append(dataclasses.replace(record, previous=previous))
         data = stored[-1].to_bytes()
         stamp = record.mark.at.strftime(STAMP)
-        rclone.write(f"{FOLDER}/{stamp[:4]}/{stamp}-{record.run}-{record.level}.json", data)
+        path = f"{FOLDER}/{stamp[:4]}/{stamp}-{record.run}-{record.level}.json"
+        objects[path] = data
         previous = hashlib.sha256(data).hexdigest()
-    return stored, [f"{FOLDER}/{entry.name}" for entry, at in entries if now - at > KEPT]
+    return objects, stored, [f"{FOLDER}/{entry.name}" for entry, at in entries if now - at > KEPT]
 
 
 def _chained(entries: Sequence[Entry]) -> list[tuple[Entry, datetime]]:
@@ -198,7 +209,10 @@ def _chained(entries: Sequence[Entry]) -> list[tuple[Entry, datetime]]:
 
 def _digest(rclone: Rclone, entry: Entry) -> str:
     """Return the SHA-256 of a record of the chain; an object too large to be a record is not read."""
+    path = f"{FOLDER}/{entry.name}"
+    if own := _written.get(path):
+        return own
     if not 0 < entry.size <= RECORD_BYTES:
         return ""
-    done = rclone.call(["cat", f"--count={entry.size + 1}"], in_remote(f"{FOLDER}/{entry.name}"))
+    done = rclone.call(["cat", f"--count={entry.size + 1}"], in_remote(path))
     return hashlib.sha256(done.check().output).hexdigest()

@@ -13,14 +13,14 @@ from ..cached_listing import PAGE_TIMEOUT
 from ..connectors.base import Connector
 from ..connectors.registry import all_databases, get_connector, is_database
 from ..core import findings
-from ..core.catalog import StoredObject
+from ..core.catalog import Catalog, StoredObject
 from ..core.features import Features, read_features
 from ..core.findings import Finding
 from ..core.probe import Step
 from ..core.rclone import Rclone
 from ..core.states import BACKUPS
 from ..exceptions import BackupError, gettext_noop
-from ..remote import get_catalogs, get_rclone
+from ..remote import get_catalogs, get_rclone, list_objects
 
 
 class Site:
@@ -45,11 +45,20 @@ class Site:
         return read_features(self.rclone)
 
     @functools.cached_property
+    def catalogs(self) -> list[Catalog]:
+        """The catalogs of the backups of databases and of media files."""
+        return get_catalogs(timeout=PAGE_TIMEOUT)
+
+    @functools.cached_property
+    def backups(self) -> list[list[StoredObject]]:
+        """The backups in each of the catalogs, newest first, without their manifests."""
+        return [[each for each in found if each.state in BACKUPS] for found in list_objects(self.catalogs)]
+
+    @functools.cached_property
     def newest(self) -> dict[str, StoredObject]:
         """The newest backup of each database, and of the media files, by name."""
         found: dict[str, StoredObject] = {}
-        for catalog in get_catalogs(timeout=PAGE_TIMEOUT):
-            listed = [each for each in catalog.objects(manifests=False) if each.state in BACKUPS]
+        for listed in self.backups:
             for each in sorted(listed, key=lambda each: each.name, reverse=True):
                 known = found.get(each.database)
                 if known is None or (each.taken_at and known.taken_at and each.taken_at > known.taken_at):

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from ..cached_listing import PAGE_TIMEOUT
 from ..core import findings
 from ..core.check_marks import AHEAD
 from ..core.findings import Finding
 from ..core.manifest import Manifest
-from ..core.states import BACKUPS
 from ..exceptions import gettext_noop
 from ..jobs import history
 from ..models.runs import BackupRun, is_run_id
-from ..remote import get_catalogs
 from .check import Site
 
 LOOKED_AT = 20
@@ -27,7 +24,7 @@ def alone(site: Site) -> Iterator[Finding]:
     if first is None:
         yield findings.unchecked(gettext_noop("This site has made no backup yet."))
         return
-    found = _newest(since=first.created_at + AHEAD)
+    found = _newest(site, since=first.created_at + AHEAD)
     known = {str(key) for key in BackupRun.objects.filter(pk__in=found).values_list("pk", flat=True)}
     for each in [manifest for run, manifest in found.items() if run not in known][:1]:
         yield findings.warning(
@@ -45,12 +42,11 @@ def alone(site: Site) -> Iterator[Finding]:
     yield findings.passed(gettext_noop("The newest backups are from this site."))
 
 
-def _newest(since: datetime) -> dict[str, Manifest]:
+def _newest(site: Site, since: datetime) -> dict[str, Manifest]:
     """Return the manifests of the newest backups that were made since a time, by the run that has made them."""
     found = {}
-    for catalog in get_catalogs(timeout=PAGE_TIMEOUT):
-        listed = catalog.objects(manifests=False)
-        young = [each for each in listed if each.state in BACKUPS and each.taken_at and each.taken_at > since]
+    for catalog, listed in zip(site.catalogs, site.backups, strict=True):
+        young = [each for each in listed if each.taken_at and each.taken_at > since]
         for each in catalog.inspect(young[:LOOKED_AT], thin=True):
             if each.manifest and is_run_id(each.manifest.run):
                 found[each.manifest.run] = each.manifest

@@ -11,7 +11,7 @@ from .. import clock, wording
 from ..conf import get_settings
 from ..core import findings
 from ..core.check_marks import AHEAD
-from ..core.features import clock_of, configured_part_size
+from ..core.features import clock_of, configured_part_size, free_bytes, read_version
 from ..core.findings import Finding
 from ..core.parts import MOST_PARTS
 from ..core.probe import Step, probe
@@ -42,7 +42,7 @@ def _program(site: Site) -> Iterator[Finding]:
 
 def _version(site: Site) -> Iterator[Finding]:
     try:
-        version = site.rclone.version()
+        version = read_version(site.rclone)
     except RemoteMisconfigured:
         raise
     except RemoteError:  # its output explains nothing
@@ -167,7 +167,7 @@ def _hashes(site: Site) -> Iterator[Finding]:
 
 
 def _space(site: Site) -> Iterator[Finding]:
-    free = site.rclone.free() if site.features.tells_space else None
+    free = free_bytes(site.rclone) if site.features.tells_space else None
     needed = sum(each.total_size for each in site.newest.values())
     values = {"free": wording.size(free), "needed": wording.size(needed)}
     if free is None:

@@ -15,6 +15,7 @@ from ..conf import get_settings
 from ..connectors.registry import all_databases, get_connector
 from ..core.catalog import StoredObject, latest
 from ..core.check_marks import Outcome
+from ..core.features import free_bytes, read_version
 from ..core.naming import MEDIA
 from ..core.states import State
 from ..exceptions import BackupError, ProgramMissing
@@ -41,6 +42,7 @@ def gather(known: SiteFacts | None) -> SiteFacts:
     began_at, history = clock.now(), history_facts.read()
     try:
         objects = cached_objects()
+        _read_manifests(objects)
         parts = [_of_database(alias, objects, history) for alias in all_databases()]
         if _has_media(objects):
             parts.append(_of_media(objects, history))
@@ -100,8 +102,26 @@ def _media_backups(objects: Sequence[StoredObject]) -> list[StoredObject]:
     return [each for each in objects if each.kind == "media" and each.taken_at and each.has_manifest]
 
 
+def _read_manifests(objects: Sequence[StoredObject]) -> None:
+    """Read the manifests of the newest backups of all parts by one call of rclone for each kind; they are kept."""
+    parts = [_backups_of(alias, objects) for alias in all_databases()]
+    if _has_media(objects):
+        parts.append(_media_backups(objects))
+    with_manifests([each for mine in parts for each in _in_time(mine)[:DAYS]])
+
+
+def _backups_of(alias: str, objects: Sequence[StoredObject]) -> list[StoredObject]:
+    return [each for each in objects if (each.kind, each.database) == ("database", alias) and each.taken_at]
+
+
+def _in_time(mine: Sequence[StoredObject]) -> list[StoredObject]:
+    """Return the backups without those whose time is in the future."""
+    now = clock.now()
+    return [each for each in mine if not each.is_ahead(now)]
+
+
 def _of_database(alias: str, objects: Sequence[StoredObject], history: History) -> PartFacts:
-    mine = [each for each in objects if (each.kind, each.database) == ("database", alias) and each.taken_at]
+    mine = _backups_of(alias, objects)
     return _of_listing(alias, "database", get_connector(alias).vendor_name, mine, history)
 
 
@@ -112,8 +132,7 @@ def _of_media(objects: Sequence[StoredObject], history: History) -> PartFacts:
 def _of_listing(
     name: str, kind: str, vendor: str, mine: Sequence[StoredObject], history: History
 ) -> PartFacts:
-    now = clock.now()
-    in_time = [each for each in mine if not each.is_ahead(now)]
+    now, in_time = clock.now(), _in_time(mine)
     # The listing alone does not show damaged backups and safety backups.
     newest = with_manifests(in_time[:DAYS])
     last = latest(newest, name) or latest(in_time[DAYS:], name)
@@ -209,7 +228,7 @@ def _about_remote() -> tuple[str, int | None]:
 
     def ask() -> tuple[str, int | None]:
         rclone = get_rclone(timeout=PAGE_TIMEOUT)
-        found = (rclone.version(), rclone.free())
+        found = (read_version(rclone), free_bytes(rclone))
         site_cache.set(key, found, REMOTE_SECONDS)
         return found
 

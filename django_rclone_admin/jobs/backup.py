@@ -17,6 +17,7 @@ from ..connectors.base import Connector, Contents, Facts
 from ..connectors.registry import connector_path, get_connector
 from ..core.catalog import latest
 from ..core.compression import GZIP, SUFFIXES, ZSTD
+from ..core.features import free_bytes
 from ..core.files import FileSink, StreamSink
 from ..core.manifest import Manifest
 from ..core.publishing import Upload
@@ -33,8 +34,11 @@ LARGE = 1 << 30
 """From this size on, a call of rclone to find the limits beforehand is worthwhile."""
 
 
-def back_up(job: Job, output: Path | IO[bytes] | None = None) -> str:
-    """Dump the run's database to the remote, or to a local file or stream."""
+def back_up(job: Job, output: Path | IO[bytes] | None = None, *, has_listed: bool = False) -> str:
+    """Dump the run's database to the remote, or to a local file or stream.
+
+    :param has_listed: the caller has just seen that the remote answers, and that it has the folder of the backups.
+    """
     run = job.run
     connector = get_connector(run.database, for_safety=run.trigger == Trigger.SAFETY)
     job.send_vetoable(signals.pre_db_backup, database=run.database)
@@ -42,7 +46,7 @@ def back_up(job: Job, output: Path | IO[bytes] | None = None) -> str:
     if output is not None:
         return _to_file(job, connector, output)
     job.stage(_("Looking at the remote"))
-    expected = _expected(job, job.catalog.rclone.look())
+    expected = _expected(job, None if has_listed else job.catalog.rclone.look())
     job.control.bytes_total = expected.raw_size if expected else None
     _say_limits(job, expected)
     left: dict[str, Stored | None] = {}
@@ -66,14 +70,14 @@ def back_up(job: Job, output: Path | IO[bytes] | None = None) -> str:
     return _("Stored %(name)s, %(size)s.") % {"name": name, "size": wording.size(stored.size)}
 
 
-def _expected(job: Job, names: Collection[str]) -> Stored | None:
+def _expected(job: Job, names: Collection[str] | None) -> Stored | None:
     """Return the approximate result: that of the last backup, from the history or else from the remote.
 
-    :param names: the names at the top of the remote.
+    :param names: the names at the top of the remote; ``None`` where the folder of the backups exists.
     """
     if last := history.last_stored(job.run.database):
         return last
-    if job.catalog.folder.partition("/")[0] not in {"", *names}:
+    if names is not None and job.catalog.folder.partition("/")[0] not in {"", *names}:
         return None
     objects = job.catalog.objects(manifests=False)
     mine = [each for each in objects if each.database == job.run.database and each.taken_at]
@@ -91,7 +95,7 @@ def _say_limits(job: Job, expected: Stored | None) -> None:
             _("About %(size)s are expected: an upload to S3 goes in parts of %(part)sB.")
             % {"size": wording.size(expected.size), "part": size.replace("Mi", " Mi")}
         )
-    free = job.catalog.rclone.free()
+    free = free_bytes(job.catalog.rclone)
     if free is not None and free < expected.size:
         values = {"size": wording.size(expected.size), "free": wording.size(free)}
         job.note(_("About %(size)s are expected, but the remote has only %(free)s free.") % values)

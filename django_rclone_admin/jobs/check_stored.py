@@ -16,7 +16,6 @@ from ..core.manifest import Manifest
 from ..core.transfer import CommandSource, Sink, transfer
 from ..exceptions import (
     BackupDamaged,
-    BackupNotFound,
     NotChecked,
     ProgramMissing,
     RemoteUndecryptable,
@@ -65,8 +64,7 @@ def check_bytes(check: Check) -> None:
 
     A mismatch is read twice, because the transfer may have failed.
 
-    :raises BackupDamaged: the bytes differ.
-    :raises BackupNotFound: the backup was deleted.
+    :raises BackupDamaged: the bytes differ, or the backup was removed.
     """
     check.level = Level.CHECKSUM
     for is_last in (False, True):
@@ -75,7 +73,6 @@ def check_bytes(check: Check) -> None:
             _read(check, Nowhere(), [])
         except BackupDamaged:
             if is_last:
-                _refuse_gone(check)
                 raise
         else:
             break
@@ -171,14 +168,6 @@ def _read(check: Check, sink: object, stages: list[Stage]) -> None:
         ) from error
     finally:
         check.size, check.sha256 = meter.size, meter.sha256
-
-
-def _refuse_gone(check: Check) -> None:
-    """Distinguish a deleted backup from a damaged one: a bucket returns nothing for either."""
-    if check.job.catalog.rclone.size(check.backup.path) is None:
-        raise BackupNotFound(
-            gettext_noop("There is no backup “%(name)s” on the remote."), name=check.backup.name
-        )
 
 
 def _connector(check: Check) -> Connector:

@@ -39,11 +39,17 @@ Stream = Callable[[Callable[[bytes], Sink]], None]
 """Streams a backup into the sink that is chosen by its first bytes."""
 
 
-def open_backup(job: Job, *, process: str = "", found: list[OpenedBackup] | None = None) -> str:
+def open_backup(
+    job: Job,
+    *,
+    backup: StoredObject | None = None,
+    process: str = "",
+    found: list[OpenedBackup] | None = None,
+) -> str:
     """Open the run's backup for everyone, until it expires.
 
-    It is looked up only now: a backup that is being read can't be deleted.
-
+    :param backup: the backup at ``run.path``, if the caller has just found it in the listing. A queued run looks for it
+        only now: from now on it is being read, and can't be deleted.
     :param process: reserves it for this process, with whose end it is closed.
     :param found: receives the opened backup.
     """
@@ -54,7 +60,7 @@ def open_backup(job: Job, *, process: str = "", found: list[OpenedBackup] | None
             gettext_noop("The table of opened backups does not exist yet."),
             hint=gettext_noop("Nothing was changed. Run “manage.py migrate” first."),
         )
-    backup = _look(job, run.path)
+    backup = _look(job, backup or run.path)
     opened = _new(job, backup, number=run.pk)
     opened.process = process
     with _filled(job, opened, partial(_load, job, backup), counts_rows=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import IO
 
@@ -58,7 +59,7 @@ def restore(job: Job, *, source: Path | IO[bytes] | None = None, backup: StoredO
             job.note(_("This backup has no manifest: nothing can be checked beforehand."))
     job.send_vetoable(signals.pre_db_restore, database=run.database, path=run.path)
     if options.safety_backup:
-        back_up_first(job, connector)
+        back_up_first(job, connector, has_listed=backup is not None)
     strategy = _possible(job, connector, strategy)
     finish_restore(job, connector, _load(job, connector, _source(job, backup, source), backup, strategy))
     return job.success
@@ -176,8 +177,11 @@ def _note_failure(job: Job, connector: Connector, chosen: list[Sink], error: Bas
         error.hint_template = HALF_DONE if UndoNotes.from_run(job.run).safety else HALF_DONE_UNSAFE
 
 
-def back_up_first(job: Job, connector: Connector) -> None:
-    """Back up the data that will be overwritten, as a separate run under the lock of this one."""
+def back_up_first(job: Job, connector: Connector, *, has_listed: bool = False) -> None:
+    """Back up the data that will be overwritten, as a separate run under the lock of this one.
+
+    :param has_listed: the caller has just listed the backups on the remote.
+    """
     if not ask(connector).tables:
         job.note(_("The database is empty, so it is not backed up first."))
         return
@@ -191,7 +195,7 @@ def back_up_first(job: Job, connector: Connector) -> None:
         ),
     )
     lock.begin(run, recorded=job.recorded)
-    carry_out(run, back_up, control=job.control)
+    carry_out(run, functools.partial(back_up, has_listed=has_listed), control=job.control)
     undo.note(job.run, safety=run.path)
     job.note(run.message)
     job.control.bytes_done = 0

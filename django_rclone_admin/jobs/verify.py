@@ -15,12 +15,21 @@ import django
 from django.utils.translation import gettext as _
 
 from .. import __version__, clock, wording
+from ..core.catalog import StoredObject
 from ..core.check_marks import Level, Outcome
 from ..core.records import Record, store
 from ..core.rotation import highest
-from ..exceptions import BackupError, CheckFailed, NotChecked, ProgramMissing, gettext_noop
+from ..exceptions import (
+    BackupError,
+    BackupNotFound,
+    CheckFailed,
+    NotChecked,
+    ProgramMissing,
+    RemoteError,
+    gettext_noop,
+)
 from ..models.runs import BackupRun
-from ..remote import find_backups, get_catalog, media_catalog
+from ..remote import find_backups, media_catalog
 from .check_media import check_media
 from .check_opened import Opening, check_opened
 from .check_stored import check_stored
@@ -29,17 +38,19 @@ from .job import Job
 from .options import VerifyOptions
 
 
-def verify(job: Job) -> str:
+def verify(job: Job, *, backup: StoredObject | None = None) -> str:
     """Check the run's backup, and record the result.
 
+    :param backup: the backup at ``run.path``, if the caller has found it in the listing. Another look would not show
+        more: a written manifest never changes, and a backup that was removed meanwhile can't be read.
     :raises CheckFailed: it failed.
     :raises NotChecked: a level could not be carried out.
     :raises BackupError: the check was interrupted. Then nothing is recorded.
     """
     started = clock.now()
     job.stage(_("Looking at the backup"))
-    databases = get_catalog(job.control)
-    [backup] = find_backups([databases, media_catalog(databases)], [job.run.path])
+    if backup is None or backup.manifest is None:
+        [backup] = find_backups([job.catalog, media_catalog(job.catalog)], [job.run.path])
     wanted = highest(backup, Level(VerifyOptions.from_run(job.run).level))
     check = Check(job=job, backup=backup, wanted=wanted)
     outcome, error = _carry_out(check)
@@ -68,11 +79,30 @@ def _carry_out(check: Check) -> tuple[Outcome, BackupError | None]:
     """Return the outcome of a check, and the error of its run unless it passed."""
     try:
         _climb(check)
+    except RemoteError:
+        _refuse_gone(check)
+        raise
     except FAILURES as error:
+        _refuse_gone(check)
         return Outcome.FAILED, _failed(check, error)
     except (NotChecked, ProgramMissing) as error:
         return Outcome.UNCHECKED, _not_checked(check, error)
     return Outcome.PASSED, None
+
+
+def _refuse_gone(check: Check) -> None:
+    """Distinguish a removed backup from a damaged one: a bucket returns nothing for either.
+
+    :raises BackupNotFound: the backup was removed.
+    """
+    try:
+        is_gone = check.job.catalog.rclone.size(check.backup.path) is None
+    except RemoteError:  # unknown, so what was found stands
+        return
+    if is_gone:
+        raise BackupNotFound(
+            gettext_noop("There is no backup “%(name)s” on the remote."), name=check.backup.name
+        )
 
 
 def _climb(check: Check) -> None:

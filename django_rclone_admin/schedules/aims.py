@@ -50,7 +50,7 @@ def has_media_to_back_up(schedule: BackupSchedule) -> bool:
 
 def to_prune(schedule: BackupSchedule) -> list[str]:
     """Return the aliases whose backups a schedule cleans up: as “prunebackups”, also those that are not configured any more."""
-    return _chosen(schedule) or sorted({each.database for each in api.list_backups()})
+    return _chosen(schedule) or sorted(api.list_databases())
 
 
 def has_media_to_prune(schedule: BackupSchedule) -> bool:

@@ -15,6 +15,7 @@ from django.core.management import call_command
 from django.db import connection, connections
 
 from django_rclone_admin import api, clock
+from django_rclone_admin.core import patience
 from django_rclone_admin.doctor import remote as remote_checks
 from django_rclone_admin.models import BackupRun, BackupSchedule, Kind, Status
 from tests.support import programs
@@ -187,6 +188,31 @@ def test_probe_that_a_killed_examination_has_left_is_removed_later(healthy, sett
     examined("remote")
     assert healthy.remote.names() == [f"db/.django-rclone-admin-probe-{new}-0123abcd"]
     assert [each for each in api.list_backups() if "probe" in each.name] == []
+
+
+NEVER = "if 'rcat' in arguments: sys.stdin.read(); sys.exit(0)"
+LATE = """
+seen = sys.argv[0] + ".seen"
+if 'cat' in arguments and not os.path.exists(seen):
+    open(seen, "w").close()
+    sys.exit(0)
+"""
+
+
+@pytest.mark.parametrize("body, expected", [(NEVER, {"remote.write db": "failed"}), (LATE, {})])
+def test_probe_may_appear_late_but_not_never(healthy, settings, tmp_path, monkeypatch, body, expected):
+    settings.MEDIA_ROOT = ""
+    monkeypatch.setattr(patience, "WAITS", (0.01,))
+    program = programs.wrapper(tmp_path / "bin", "rclone", healthy.remote.binary, body)
+    healthy.configure(RCLONE_BINARY=str(program))
+
+    found = examined("remote")
+
+    assert {name: each for name, each in bad(found).items() if name != "remote.encryption"} == expected
+    if expected:
+        assert "did not keep all of" in found["remote.write db"].sentence
+        assert found["remote.read"].outcome == "not checked"
+    assert healthy.remote.names() == []
 
 
 def in_a_file(backups: Backups, folder: Path) -> None:

@@ -7,15 +7,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from django_rclone_admin.core import records, store
+from django_rclone_admin.core import patience, records, store
 from django_rclone_admin.core.catalog import latest
 from django_rclone_admin.core.check_marks import CheckMark, Level, Outcome, failures, parse, proofs
 from django_rclone_admin.core.manifest import Manifest
 from django_rclone_admin.core.records import Record
 from django_rclone_admin.core.retention import RetentionPolicy, decide
 from django_rclone_admin.core.states import State
-from django_rclone_admin.exceptions import BackupDamaged
+from django_rclone_admin.exceptions import BackupDamaged, RemoteError
 from tests.support.engine import NAMING
+from tests.support.programs import wrapper
 
 NAME, OLDER = "default-2026-11-22-120000.dump", "default-2026-11-21-120000.dump"
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -207,6 +208,47 @@ def test_records_are_chained(catalog, put, root):
             previous = hashlib.sha256(file.read_bytes()).hexdigest()
             levels.append(json.loads(file.read_text())["level"])
     assert levels == ["structure", "structure", "restore", "checksum"]
+
+
+@pytest.mark.parametrize("which", ["checks/", r"db/.*\.check\."], ids=["in the chain", "beside the backup"])
+def test_record_that_the_remote_loses_is_missed(catalog, put, tmp_path, monkeypatch, which):
+    """One look at the end verifies all of them."""
+    monkeypatch.setattr(patience, "WAITS", (0.01,))  # for a storage that shows late what was written
+    body = f"if re.search(r'rcat.*{which}', ' '.join(arguments)): sys.stdin.read(); sys.exit(0)"
+    put()
+    [backup] = catalog.objects()
+    rclone = dataclasses.replace(
+        catalog.rclone, binary=str(wrapper(tmp_path / "bin", "rclone", catalog.rclone.binary, body))
+    )
+
+    with pytest.raises(RemoteError, match=f"did not keep all of {which}"):
+        records.store(rclone, backup, [record()], pytest.fail)
+
+
+def test_record_that_is_changed_before_the_next_check_breaks_the_chain(catalog, put, root):
+    """It may be noticed only later: the next record names what was written, not what is there."""
+    put()
+    [backup] = catalog.objects()
+    records.store(catalog.rclone, backup, [record(Level.CHECKSUM)], pytest.fail)
+    [file] = (root / "checks" / "2026").iterdir()
+    written = file.read_bytes()
+    file.write_bytes(written.replace(b"passed", b"failed"))
+
+    [stored] = records.store(catalog.rclone, backup, [record(at=NOON + timedelta(minutes=1))], pytest.fail)
+
+    assert stored.previous == hashlib.sha256(written).hexdigest()
+
+
+def test_record_follows_that_of_another_checker(catalog, put, root):
+    put()
+    [backup] = catalog.objects()
+    records.store(catalog.rclone, backup, [record()], pytest.fail)
+    other = root / "checks" / "2026" / "20261122T120001Z-11111111-5d3d-4fec-b0d5-5c5a3b3f2a10-site.json"
+    other.write_bytes(b"{}")
+
+    [stored] = records.store(catalog.rclone, backup, [record(at=NOON + timedelta(minutes=1))], pytest.fail)
+
+    assert stored.previous == hashlib.sha256(b"{}").hexdigest()
 
 
 def test_newest_record_of_each_level_stays_beside_the_backup(catalog, put, root):

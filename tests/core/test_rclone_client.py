@@ -69,8 +69,8 @@ def test_what_is_not_there_is_empty_and_has_no_size(client):
 
 def test_what_is_written_is_listed_and_read(client):
     """Only what was asked for is read, and a folder is no object."""
-    client.write("db/one", b"1\n")
-    client.write("db/two", b"22\n")
+    client.write({"db/one": b"1\n"})
+    client.write({"db/two": b"22\n"})
 
     assert {entry.name: entry.size for entry in client.entries("db")} == {"one": 2, "two": 3}
     assert client.size("db/two") == 3
@@ -89,7 +89,7 @@ def test_touch_makes_an_empty_object_and_again_changes_nothing(client):
 
 
 def test_move_renames(client):
-    client.write("db/old", b"content")
+    client.write({"db/old": b"content"})
 
     client.move("db/old", "db/new")
 
@@ -102,8 +102,8 @@ def test_move_renames(client):
 def test_move_onto_a_name_that_is_taken_loses_neither(client, content, monkeypatch):
     """rclone itself would lose one of them, and say that all is well."""
     monkeypatch.setattr(patience, "WAITS", (0.01,))  # for a storage that shows late what was renamed
-    client.write("db/old", b"same length.")
-    client.write("db/new", content)
+    client.write({"db/old": b"same length."})
+    client.write({"db/new": content})
 
     with pytest.raises(NameTaken, match="db/new"):
         client.move("db/old", "db/new")
@@ -115,8 +115,8 @@ def test_move_onto_a_name_that_is_taken_loses_neither(client, content, monkeypat
 def test_delete_removes_one_object_alone(client):
     """It removes no folder, and an object that is gone is no error."""
     client.delete("db/one")
-    client.write("db/one", b"1")
-    client.write("db/one.manifest.json", b"2")
+    client.write({"db/one": b"1"})
+    client.write({"db/one.manifest.json": b"2"})
 
     client.delete("db/gone")
     with suppress(RemoteError):  # a bucket has no folders: there, nothing of that name is there to be deleted
@@ -152,7 +152,7 @@ def test_odd_names_are_names_like_any_other(local, tmp_path):
 
 @pytest.mark.parametrize("name", ["-rf", "--config=x", 'it\'s "100%d"', "a:b", " 🚚 "])
 def test_odd_name_can_be_written_moved_and_deleted(local, name):
-    local.write(f"db/{name}", b"odd")
+    local.write({f"db/{name}": b"odd"})
     local.move(f"db/{name}", f"db/{name}.new")
     assert names(local) == [f"{name}.new"]
 
@@ -161,7 +161,7 @@ def test_odd_name_can_be_written_moved_and_deleted(local, name):
 
 
 def test_recursive_listing_has_the_names_below_folders(local):
-    local.write("media/a/b/photo.png", b"x")
+    local.write({"media/a/b/photo.png": b"x"})
 
     assert [entry.name for entry in local.entries("media", recursive=True)] == ["a/b/photo.png"]
     assert local.entries("media") == []
@@ -171,7 +171,7 @@ def test_recursive_listing_has_the_names_below_folders(local):
 def test_name_that_leads_out_of_the_remote_is_refused(local, name):
     calls = [
         lambda: local.entries(name), lambda: local.size(name), lambda: read_many(local, name, ["x"]),
-        lambda: local.write(name, b"x"), lambda: local.touch(name), lambda: local.delete(name),
+        lambda: local.write({name: b"x"}), lambda: local.touch(name), lambda: local.delete(name),
         lambda: local.move(name, "x"), lambda: local.move("x", name), lambda: local.upload(name),
         lambda: local.download(name),
     ]  # fmt: skip
@@ -185,7 +185,7 @@ def test_flags_of_our_own_environment_do_not_leak_in(local, variable):
     value = "1G" if variable == "RCLONE_MIN_SIZE" else "true"
     leaking = replace(local, inherited=local.inherited | {variable: value})
 
-    leaking.write("db/object", b"x")
+    leaking.write({"db/object": b"x"})
 
     assert names(leaking) == ["object"]
 
@@ -193,7 +193,7 @@ def test_flags_of_our_own_environment_do_not_leak_in(local, variable):
 def test_remotes_of_our_own_environment_are_known(local, tmp_path):
     inherited = {"RCLONE_CONFIG_SHOP_TYPE": "alias", "RCLONE_CONFIG_SHOP_REMOTE": str(tmp_path / "shop")}
 
-    replace(local, remote="shop:", inherited=inherited).write("object", b"x")
+    replace(local, remote="shop:", inherited=inherited).write({"object": b"x"})
 
     assert [path.name for path in (tmp_path / "shop").iterdir()] == ["object"]
 

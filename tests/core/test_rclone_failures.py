@@ -6,6 +6,7 @@ import pytest
 
 from django_rclone_admin.core.complaints import explain
 from django_rclone_admin.core.control import Control
+from django_rclone_admin.core.features import read_version
 from django_rclone_admin.core.rclone import ALIAS, Rclone
 from django_rclone_admin.exceptions import (
     Cancelled,
@@ -31,7 +32,7 @@ def local(rclone_binary, tmp_path):
 
 
 def test_version_needs_no_remote(rclone_binary):
-    version = Rclone(binary=rclone_binary, remote="nosuchremote:").version()
+    version = read_version(Rclone(binary=rclone_binary, remote="nosuchremote:"))
 
     assert version.split(".")[0] == "1"
 
@@ -99,7 +100,7 @@ def test_object_that_does_not_arrive_whole_is_an_error(local, tmp_path):
     binary = wrapper(tmp_path / "bin", "rclone", local.binary, short)
 
     with pytest.raises(RemoteError, match="did not keep all of db/manifest"):
-        replace(local, binary=str(binary)).write("db/manifest", b"content")
+        replace(local, binary=str(binary)).write({"db/manifest": b"content"})
 
 
 @pytest.mark.parametrize(

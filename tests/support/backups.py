@@ -111,16 +111,12 @@ class Backups:
 
     def count_calls(self, folder: Path) -> None:
         """Have every call of rclone written down."""
-        body = f"with open({str(self.log)!r}, 'a') as log:\n    log.write(' '.join(arguments) + chr(10))\n"
-        program = programs.wrapper(folder / "counting", "rclone", self.remote.binary, body)
-        self.log.touch()
+        program = programs.counting(folder / "counting", self.remote.binary, self.log)
         self.configure(RCLONE_BINARY=str(program))
 
     def calls(self) -> list[str]:
         """Return the commands of rclone, such as ``lsjson``, that were called since the last look."""
-        lines = self.log.read_text().splitlines()
-        self.log.write_text("")
-        return [next(word for word in line.split() if not word.startswith("-")) for line in lines]
+        return programs.counted(self.log)
 
 
 def antedate(shop: Shop, day: str, database: str = "default") -> str:

@@ -5,6 +5,7 @@ the real program untouched. ``status`` is how the program ends: an exit code, or
 """
 
 import re
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +87,24 @@ def wrapper(folder: Path, name: str, real: str | Path, body: str) -> Path:
     program.write_text(PROGRAM.format(python=sys.executable, real=str(real), body=body))
     program.chmod(0o755)
     return program
+
+
+def counting(folder: Path, real: str | Path, log: Path) -> Path:
+    """Write an rclone that writes its arguments into a log, a line for each call, and costs as little as it can."""
+    folder.mkdir(parents=True, exist_ok=True)
+    program = folder / "rclone"
+    real, file = shlex.quote(str(real)), shlex.quote(str(log))
+    program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$*" >> {file}\nexec {real} "$@"\n')
+    program.chmod(0o755)
+    log.touch()
+    return program
+
+
+def counted(log: Path) -> list[str]:
+    """Return the commands of rclone, such as ``lsjson``, since the last look at the log of :func:`counting`."""
+    lines = log.read_text().splitlines()
+    log.write_text("")
+    return [next(word for word in line.split() if not word.startswith("-")) for line in lines]
 
 
 def after(before: str, when: str, then: str) -> str:

@@ -34,7 +34,7 @@ class Command(BaseCommand):
         if options["media"]:
             decisions = api.prune_media(**how)
         else:
-            databases = _databases() if options["database"] is None else [options["database"]]
+            databases = sorted(api.list_databases()) if options["database"] is None else [options["database"]]
             decisions = [each for database in databases for each in api.prune(database, **how)]
         for each in decisions:
             self._show(each, options["dry_run"])
@@ -48,8 +48,3 @@ class Command(BaseCommand):
         verb = _("keep") if decision.keep else _("would remove") if dry_run else _("removed")
         reasons = ", ".join(map(_, decision.reasons))
         self.say(f"{verb}  {decision.backup.name}  ({reasons})")
-
-
-def _databases() -> list[str]:
-    """Return all databases that have backups on the remote, including those no longer configured."""
-    return sorted({each.database for each in api.list_backups()})
