@@ -27,9 +27,12 @@ def connect(app: AppConfig) -> None:
 
 
 def _notify_of_start(run: BackupRun, **kwargs: Any) -> None:
-    from .notifications import worker
+    from .notifications import chosen
 
-    worker.note_start(run)
+    if chosen.is_configured():
+        from .notifications import events
+
+        events.note_start(run)
 
 
 def _keep_facts(run: BackupRun, **kwargs: Any) -> None:
@@ -39,9 +42,12 @@ def _keep_facts(run: BackupRun, **kwargs: Any) -> None:
 
 
 def _notify_of_end(run: BackupRun, **kwargs: Any) -> None:
-    from .notifications import worker
+    from .notifications import chosen
 
-    worker.note_end(run)
+    if chosen.is_configured():
+        from .notifications import events
+
+        events.note_end(run)
 
 
 def _back_up(**kwargs: Any) -> None:

@@ -24,7 +24,7 @@ PAUSE = 0.2
 @task
 def carry_out(run_id: str) -> None:
     """Carry out one queued run."""
-    from .jobs.dispatch import (
+    from .jobs.queued import (
         carry_out_queued,
     )  # this module is imported while the apps are still being loaded
 

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
 from ..cached_listing import forget_listing
 from ..connectors.registry import get_connector, is_database, no_database
 from ..core.catalog import StoredObject, latest
-from ..core.retention import Decision
 from ..core.states import BACKUPS
 from ..core.store import read, remove, set_pin
 from ..exceptions import BackupError, BackupNotFound, gettext_noop
+from ..jobs.at_once import run_now
 from ..jobs.backup import back_up
-from ..jobs.dispatch import clean_up, enqueue, run_now
+from ..jobs.dispatch import enqueue
 from ..jobs.job import Progress
 from ..jobs.options import BackupOptions
-from ..jobs.prune import decide_by_settings
 from ..jobs.reading import refuse_being_read
 from ..models.runs import API, BackupRun, Kind, Origin
 from ..remote import find_backups, find_listed, get_catalog, get_catalogs
-from .media import prune_media_versions
 
 
 def list_backups(database: str | None = None, *, everything: bool = False) -> list[StoredObject]:
@@ -108,32 +106,6 @@ def start_backup_database(
     return enqueue(run)
 
 
-def prune(
-    database: str, *, dry_run: bool = False, made: Collection[str] = (), origin: Origin = API
-) -> list[Decision]:
-    """Remove the backups of a database that the retention rules do not keep; return the decision on each, with reasons.
-
-    :param dry_run: only decide.
-    :param made: paths of backups just made: they are kept, and so are all that were stored later, whatever the clock
-        says.
-    :raises RunInProgress: another run locks the database.
-    """
-    if dry_run:
-        return decide_by_settings(list_backups(database), made)
-    _require_backups(database)
-    return clean_up(database, origin, made=made)
-
-
-def start_prune(database: str, *, origin: Origin = API) -> BackupRun:
-    """Queue a clean-up of the backups of a database, and return its run at once; see :func:`prune`.
-
-    :raises UsageError: the alias is not configured, and no backup is of it.
-    :raises RunInProgress: another run locks the database.
-    """
-    _require_backups(database)
-    return enqueue(BackupRun(kind=Kind.PRUNE, database=database, **origin.as_fields()))
-
-
 def delete_backups(paths: Iterable[str], *, wait: bool = True, origin: Origin = API) -> int:
     """Delete backups from the remote, with their manifests and pins; return their number.
 
@@ -156,6 +128,8 @@ def delete_backups(paths: Iterable[str], *, wait: bool = True, origin: Origin = 
     finally:
         forget_listing()
     if any(each.kind == "media" for each in found):
+        from .media import prune_media_versions  # with all that media files need: few delete backups of them
+
         prune_media_versions(wait=wait, origin=origin)
     return len(found)
 
@@ -184,12 +158,6 @@ def read_backup(path: str) -> tuple[StoredObject, Iterator[bytes]]:
 def refresh() -> None:
     """Discard the cached backup list, so that the remote is listed again."""
     forget_listing()
-
-
-def _require_backups(database: str) -> None:
-    """Refuse an alias that is not configured and that no backup is of."""
-    if not is_database(database) and database not in (known := list_databases()):
-        raise no_database(database, known)
 
 
 def _backup_run(database: str, label: str, origin: Origin) -> BackupRun:

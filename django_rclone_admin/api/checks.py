@@ -14,7 +14,8 @@ from ..core.records import Record, read_beside
 from ..core.rotation import due
 from ..core.states import BACKUPS
 from ..exceptions import BackupNotFound, UsageError, gettext_noop
-from ..jobs.dispatch import enqueue, run_now
+from ..jobs.at_once import run_now
+from ..jobs.dispatch import enqueue
 from ..jobs.job import Progress
 from ..jobs.options import VerifyOptions
 from ..jobs.verify import verify

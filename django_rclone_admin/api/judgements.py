@@ -11,7 +11,7 @@ from ..connectors.registry import is_database, no_database
 from ..core.naming import MEDIA
 from ..health import kept
 from ..health.verdict import Health
-from ..notifications import worker
+from ..notifications import events
 
 
 def health(databases: Iterable[str] = (), *, max_age_hours: float | None = None) -> Health:
@@ -25,7 +25,7 @@ def health(databases: Iterable[str] = (), *, max_age_hours: float | None = None)
     """
     limits = {} if max_age_hours is None else {"max_age_hours": max_age_hours}
     found = kept.check(only=_chosen(databases), **limits)
-    worker.look_again()
+    events.look_again()
     return found
 
 

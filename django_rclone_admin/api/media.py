@@ -12,8 +12,10 @@ from ..core.file_lists import Difference, MediaFile
 from ..core.naming import MEDIA
 from ..core.retention import Decision
 from ..core.states import BACKUPS
+from ..jobs.at_once import run_now
 from ..jobs.backup_media import back_up_media, compare_for_backup
-from ..jobs.dispatch import clean_up, enqueue, run_now
+from ..jobs.cleaning import clean_up
+from ..jobs.dispatch import enqueue
 from ..jobs.job import Progress
 from ..jobs.lock import RunInProgress
 from ..jobs.media_kept import Kept, last_kept, nothing_to_undo

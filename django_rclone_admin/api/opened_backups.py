@@ -16,8 +16,9 @@ from ..core import identity
 from ..core.catalog import StoredObject
 from ..exceptions import BackupError, BackupNotFound, ProgramFailed, ProgramMissing, UsageError, gettext_noop
 from ..jobs import aliases, closing, history
+from ..jobs.at_once import run_now
 from ..jobs.comparing import OpenedDifference, compare
-from ..jobs.dispatch import enqueue, run_now
+from ..jobs.dispatch import enqueue
 from ..jobs.job import Progress
 from ..jobs.opening import find_places
 from ..jobs.opening import open_backup as carry_out_opening

@@ -14,11 +14,11 @@ from ..health.levels import Level
 from ..health.verdict import DatabaseHealth, Health
 from ..jobs.at_work import stop_all
 from ..jobs.comparing import OpenedDifference
-from ..jobs.dispatch import carry_out_queued
 from ..jobs.job import Progress
 from ..jobs.lock import RunInProgress
 from ..jobs.media_kept import Kept
 from ..jobs.plan import RestorePlan
+from ..jobs.queued import carry_out_queued
 from ..jobs.restore_media import MediaPlan
 from ..jobs.shutdown import Abandoned, stoppable
 from ..models.runs import API, Origin
@@ -29,11 +29,9 @@ from .backups import (
     list_backups,
     list_databases,
     pin_backup,
-    prune,
     read_backup,
     refresh,
     start_backup_database,
-    start_prune,
 )
 from .checks import (
     choose_for_check,
@@ -90,7 +88,7 @@ from .restores import (
     undo_restore,
     undone_run,
 )
-from .retention import RetentionPreview, preview_retention, retention_rules
+from .retention import RetentionPreview, preview_retention, prune, retention_rules, start_prune
 from .runs import cancel, has_history, has_lost_its_process, reap_stale
 
 __all__ = [

@@ -18,7 +18,8 @@ from ..core.catalog import StoredObject
 from ..core.states import State
 from ..exceptions import BackupError, BackupNotFound, gettext_noop
 from ..jobs import lock, undo
-from ..jobs.dispatch import enqueue, run_now
+from ..jobs.at_once import run_now
+from ..jobs.dispatch import enqueue
 from ..jobs.facts import ask
 from ..jobs.job import Job, Progress
 from ..jobs.media_kept import is_kept

@@ -1,8 +1,8 @@
-"""The retention rules, and a preview of what they remove."""
+"""The retention rules: a preview of what they remove, and the clean-up by them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -11,11 +11,16 @@ from django.utils import timezone
 
 from .. import clock
 from ..conf import get_settings
+from ..connectors.registry import is_database, no_database
 from ..core.catalog import StoredObject
 from ..core.forecast import forecast, rhythm
 from ..core.retention import Decision, RetentionPolicy, decide
+from ..jobs.cleaning import clean_up
+from ..jobs.dispatch import enqueue
+from ..jobs.prune import decide_by_settings
+from ..models.runs import API, BackupRun, Kind, Origin
 from ..remote import has_media
-from .backups import list_backups
+from .backups import list_backups, list_databases
 from .media import list_media
 
 
@@ -71,3 +76,35 @@ def _preview(database: str, backups: list[StoredObject], policy: RetentionPolicy
         goes_at=forecast(backups, policy, now, every=every, zone=zone),
         every=every,
     )
+
+
+def prune(
+    database: str, *, dry_run: bool = False, made: Collection[str] = (), origin: Origin = API
+) -> list[Decision]:
+    """Remove the backups of a database that the retention rules do not keep; return the decision on each, with reasons.
+
+    :param dry_run: only decide.
+    :param made: paths of backups just made: they are kept, and so are all that were stored later, whatever the clock
+        says.
+    :raises RunInProgress: another run locks the database.
+    """
+    if dry_run:
+        return decide_by_settings(list_backups(database), made)
+    _require_backups(database)
+    return clean_up(database, origin, made=made)
+
+
+def start_prune(database: str, *, origin: Origin = API) -> BackupRun:
+    """Queue a clean-up of the backups of a database, and return its run at once; see :func:`prune`.
+
+    :raises UsageError: the alias is not configured, and no backup is of it.
+    :raises RunInProgress: another run locks the database.
+    """
+    _require_backups(database)
+    return enqueue(BackupRun(kind=Kind.PRUNE, database=database, **origin.as_fields()))
+
+
+def _require_backups(database: str) -> None:
+    """Refuse an alias that is not configured and that no backup is of."""
+    if not is_database(database) and database not in (known := list_databases()):
+        raise no_database(database, known)

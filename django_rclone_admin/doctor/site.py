@@ -28,7 +28,7 @@ from ..executors import Answering, get_executor
 from ..jobs import history
 from ..models.runs import BackupRun, Status
 from ..models.schedules import BackupSchedule
-from ..notifications import send_test
+from ..notifications.sending import send_test
 from ..remote import get_catalog, has_media
 from ..schedules.due import last_pass, overdue
 from .check import Check, Site

@@ -18,7 +18,7 @@ from .. import api, wording
 from ..api import Progress
 from ..exceptions import BackupError, Cancelled, UsageError, gettext_noop
 from ..models import BackupRun, Origin, Trigger
-from ..notifications import finish_before_exit
+from ..notifications.worker import finish_before_exit
 from .encoding import accept_every_character
 from .help import HelpFormatter, epilog, exit_codes
 

@@ -16,8 +16,9 @@ from ..site_cache import site_cache
 from . import claims, words
 from .bounded import call_all
 from .channels import Message
+from .chosen import options
 from .claims import Over, Problem
-from .sending import options, send
+from .sending import send
 
 logger = logging.getLogger("django_rclone_admin")
 

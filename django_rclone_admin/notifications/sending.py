@@ -8,12 +8,11 @@ import uuid
 from dataclasses import dataclass
 
 from .. import wording
-from ..conf import get_settings
 from ..exceptions import BackupError, gettext_noop
-from ..notify_options import NotifyOptions
 from . import words
 from .bounded import Call, call_all
 from .channels import ChannelError, Message, ping, send_apprise, send_email
+from .chosen import options
 
 logger = logging.getLogger("django_rclone_admin")
 
@@ -33,11 +32,6 @@ class Result:
     hint: str = ""
     error: BackupError | None = None
     """The same, untranslated."""
-
-
-def options() -> NotifyOptions:
-    """Return the options in ``NOTIFY``."""
-    return NotifyOptions.of(get_settings().notify)
 
 
 def send(message: Message) -> list[Result]:

@@ -1,9 +1,9 @@
-"""A thread that sends notifications, so that no run waits for a mail server."""
+"""A thread that sends notifications, so that no run waits for a mail server. What it sends is imported only where
+something is sent."""
 
 from __future__ import annotations
 
 import atexit
-import copy
 import functools
 import logging
 import os
@@ -14,21 +14,10 @@ from collections.abc import Callable
 
 from django.db import connections
 
-from ..exceptions import BackupError
-from ..health.kept import last_known
-from ..models.runs import BackupRun, Status, Trigger
-from . import sentry
-from .after_looks import BACKUPS, announce_changes
-from .bounded import Call, call_all
-from .channels import ping
-from .sending import options
-
 logger = logging.getLogger("django_rclone_admin")
 
 EXIT_SECONDS = 10
 """How long the end of a process waits for pending messages."""
-PING_SECONDS = 8
-"""Time limit for a monitor."""
 
 
 class Worker:
@@ -90,60 +79,3 @@ def finish_before_exit() -> None:
 
 
 atexit.register(finish_before_exit)
-
-
-def look_again() -> None:
-    """Announce what has changed after a look at the health."""
-    if _is_configured():
-        worker.add(announce_changes)
-
-
-def note_start(run: BackupRun) -> None:
-    """Tell monitors that a run has begun."""
-    if _is_watched(run):
-        worker.add(functools.partial(_call_monitors, copy.copy(run), "start", "in_progress"))
-
-
-def note_end(run: BackupRun) -> None:
-    """Tell monitors and people how a run has ended."""
-    if not _is_configured():
-        return
-    if _is_watched(run):
-        is_good = run.status == Status.SUCCEEDED
-        outcome, status = ("", "ok") if is_good else ("fail", "error")
-        worker.add(functools.partial(_call_monitors, run, outcome, status))
-    worker.add(functools.partial(announce_changes, run))
-
-
-def _is_configured() -> bool:
-    try:
-        chosen = options()
-    except Exception:  # noqa: BLE001  (wrong settings are reported where they are used)
-        return False
-    return chosen.is_set
-
-
-def _is_watched(run: BackupRun) -> bool:
-    """Whether monitors expect such runs: backups, except safety backups."""
-    return _is_configured() and run.kind in BACKUPS and run.trigger != Trigger.SAFETY
-
-
-def _ping(address: str, run: BackupRun, outcome: str) -> None:
-    """Ping a monitor. One that covers several databases must not receive a success while another database fails."""
-    if not outcome and isinstance(options().ping_url, str):
-        others = [each for each in last_known().parts if each.database != (run.database or "media")]
-        if any(each.facts.failure for each in others):
-            outcome = "fail"
-    ping(address, str(run.pk), outcome)
-
-
-def _call_monitors(run: BackupRun, outcome: str, status: str) -> None:
-    chosen, calls = options(), dict[str, Call]()
-    if address := chosen.ping_url_of(run.database or "media"):
-        calls["ping"] = functools.partial(_ping, address, run, outcome)
-    if chosen.sentry is not False and sentry.is_set_up():
-        calls["sentry"] = functools.partial(sentry.check_in, run, status)
-    for name, result in call_all(calls, seconds=PING_SECONDS).items():
-        if isinstance(result, BaseException):
-            reason = str(result) if isinstance(result, BackupError) else type(result).__name__
-            logger.warning("%s could not be told of a run: %s", name.capitalize(), reason)

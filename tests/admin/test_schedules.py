@@ -9,7 +9,7 @@ from django.contrib.auth.models import Permission
 from django.urls import get_resolver, reverse
 
 from django_rclone_admin import api, signals
-from django_rclone_admin.jobs import dispatch
+from django_rclone_admin.jobs.queued import carry_out_queued
 from django_rclone_admin.models import BackupRun, BackupSchedule
 from tests.support.backups import DAY
 from tests.support.html import read_page
@@ -194,7 +194,7 @@ def test_clean_up_now_is_a_run_of_the_executor(admin_client, backups, monkeypatc
     ]
     assert (len(api.list_backups()), len(api.list_media())) == (2, 2)
     for each in queued:
-        assert dispatch.carry_out_queued(each)
+        assert carry_out_queued(each)
     assert (len(api.list_backups()), len(api.list_media())) == (1, 1)
     assert set(runs.values_list("status", flat=True)) == {"succeeded"}
 

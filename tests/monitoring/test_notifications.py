@@ -12,11 +12,12 @@ from django.test import Client
 from django.utils import timezone
 from sentry_sdk.envelope import Envelope
 
-from django_rclone_admin import api, notifications
+from django_rclone_admin import api
 from django_rclone_admin.conf import problems
 from django_rclone_admin.exceptions import BackupError
 from django_rclone_admin.models import BackupRun, BackupSchedule, Notice, Status
 from django_rclone_admin.notifications import channels
+from django_rclone_admin.notifications.sending import send_test
 from django_rclone_admin.notifications.worker import worker
 from tests.support.receivers import (
     MailServer,
@@ -268,7 +269,7 @@ def test_addresses_are_in_no_message(backups, settings, caplog):
     settings.ADMINS = []
     caplog.set_level("DEBUG", logger="django_rclone_admin")
     back_up()
-    results = notifications.send_test()
+    results = send_test()
     assert [(each.channel, each.is_sent) for each in results] == [
         ("email", False),
         ("apprise", False),
@@ -288,7 +289,7 @@ def test_test_message_goes_through_every_channel(backups, mails, pings):
     backups.configure(
         NOTIFY={"email": True, "urls": [f"json://{address}/hook"], "ping_url": f"{pings.url}/p"}
     )
-    assert [(each.channel, each.is_sent) for each in notifications.send_test()] == [
+    assert [(each.channel, each.is_sent) for each in send_test()] == [
         ("email", True),
         ("apprise", True),
         ("ping", True),
@@ -405,9 +406,9 @@ def test_mail_server_that_went_silent_does_not_end_all_mail_of_the_process(
     monkeypatch.setattr(channels, "MAIL_SECONDS", 0.2)
     with silent_service() as port:
         send_by(settings, port)
-        assert [each.is_sent for each in notifications.send_test()] == [False]
+        assert [each.is_sent for each in send_test()] == [False]
         send_by(settings, mails.port)
-        assert [each.is_sent for each in notifications.send_test()] == [True]
+        assert [each.is_sent for each in send_test()] == [True]
 
 
 def test_time_limit_of_the_project_for_mail_is_kept(settings):
