@@ -5,21 +5,31 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 
 from .interpreter import find_python
 
-BIND = """
-import ctypes, os, signal, sys
-ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
-if os.getppid() == int(sys.argv[1]):
-    os.execvp(sys.argv[2], sys.argv[2:])
+BIND = f"""
+import sys
+from posix import execv, getppid
+PR_SET_PDEATHSIG, SIGTERM = 1, {signal.SIGTERM:d}
+try:
+    from _ctypes import call_function, dlopen, dlsym
+    call_function(dlsym(dlopen(None, 0), "prctl"), (PR_SET_PDEATHSIG, SIGTERM))
+except (ImportError, TypeError):
+    import ctypes
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGTERM)
+if getppid() == int(sys.argv[1]):
+    execv(sys.argv[2], sys.argv[2:])
 """
 """Executes a program that receives SIGTERM when the thread that started it ends, and so when this process ends.
 
 It runs in a separate Python: between ``fork`` and ``exec``, a process with threads must not run Python code. SIGTERM
 rather than SIGKILL lets rclone remove the parts of an upload, and pg_dump cancel its queries on the server.
+
+It imports as little as possible: ctypes, signal and os take as long as the start of that Python, before each stream.
 """
 
 

@@ -1,9 +1,15 @@
 """When we are killed, so are our programs, at whatever they wait for: no pipe tells one that waits for something else."""
 
+import os
+import signal
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
 
+from django_rclone_admin.core.orphans import BIND
 from tests.support import leaks, programs
 from tests.support.databases import connection
 from tests.support.programs import DOWNLOAD, UPLOAD
@@ -61,3 +67,20 @@ def test_media_files_on_their_way(shop):
     (media / "large").write_bytes(bytes(10_000_000))
     shop.settings["DJANGO_RCLONE"]["RCLONE_FLAGS"] = ["--bwlimit=100k"]
     kill_when_it_runs(shop, " sync ", "mediabackup")
+
+
+@pytest.mark.parametrize("name", ["call_function", "no_longer_there"])
+def test_program_ends_with_the_thread_that_started_it_whatever_ctypes_is_built_on(name):
+    code = BIND.replace("import call_function", f"import {name}")
+    argv = [sys.executable, "-ISc", code, str(os.getpid()), "/bin/sleep", "600"]
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start() -> None:
+        started.append(subprocess.Popen(argv))
+        wait_for(lambda: words(started[0].pid).startswith("/bin/sleep"))
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    thread.join()
+
+    assert started[0].wait() == -signal.SIGTERM
