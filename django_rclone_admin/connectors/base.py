@@ -27,6 +27,7 @@ class Facts:
 
     server_version: str = ""
     tool_version: str = ""
+    """Of the dump program, where a dump does not tell it; see :class:`Contents`."""
     tables: list[str] = field(default_factory=list)
 
 
@@ -42,6 +43,8 @@ class Contents:
     """Names by kind of the objects that the options of the site exclude."""
     warnings: list[str] = field(default_factory=list)
     """English sentences: what can't be restored into the source database, and the remedy."""
+    tool_version: str = ""
+    """Of the dump program, where the dump tells it."""
 
 
 class Connector:

@@ -168,7 +168,7 @@ def _manifest(
         engine=connector.engine,
         connector=connector_path(job.run.database) or "",
         server_version=facts.server_version,
-        tool_version=facts.tool_version,
+        tool_version=contents.tool_version or facts.tool_version,
         migrations=applied_migrations(job.run.database),
         tables=contents.objects.get("tables", facts.tables),
         rows=contents.rows,

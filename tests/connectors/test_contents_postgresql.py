@@ -1,6 +1,7 @@
 """What a dump of PostgreSQL holds is compared with the database: what is missing is named, or fails the backup."""
 
 import json
+import subprocess
 from contextlib import closing
 
 import pytest
@@ -8,10 +9,12 @@ import pytest
 from django_rclone_admin.connectors.postgresql.arguments import narrowed, whole
 from django_rclone_admin.exceptions import UsageError
 from tests.support import programs
+from tests.support.commands import done
 from tests.support.faults import assert_failed, nothing_changes
 from tests.support.matrix import sampled
-from tests.support.postgresql import connect
+from tests.support.postgresql import connect, system_binaries
 from tests.support.postgresql_schema import KINDS
+from tests.support.servers import missing
 from tests.support.site import Shop
 
 pytestmark = pytest.mark.postgresql
@@ -56,6 +59,18 @@ def test_manifest_names_every_kind_and_lacks_nothing(make_shop, database):
     assert contents["large_objects"] == ["*"]
     assert "public.bare(pg_catalog.text)" in contents["functions"]
     assert {"public.mood", "public.pair", "public.percent", "public.timerange"} <= set(contents["types"])
+
+
+def test_version_of_pg_dump_is_in_the_manifest_although_it_does_not_tell_it(shop, tmp_path):
+    """Where pg_dump is Debian's wrapper, the question takes nearly as long as a call of rclone."""
+    bin_dir = system_binaries() or missing("PostgreSQL's server is not installed")
+    body = 'if "--version" in arguments:\n    sys.exit(1)\n'
+    use(shop, BIN_DIR=str(programs.wrapper(tmp_path / "bin", "pg_dump", bin_dir / "pg_dump", body).parent))
+
+    done(shop, "dbbackup")
+
+    told = subprocess.run([bin_dir / "pg_dump", "--version"], capture_output=True, text=True, check=True)
+    assert f" {manifest(shop)['tool_version']} " in told.stdout
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +13,6 @@ from ...core.chain import ChainSink
 from ...core.command import Command
 from ...core.control import Control
 from ...core.findings import Finding
-from ...core.programs import run
 from ...core.transfer import CommandSink, CommandSource, Sink, Source, transfer
 from ...exceptions import UsageError, WrongFormat, gettext_noop
 from ..base import Connector, Contents, Facts
@@ -209,13 +207,7 @@ class PgDumpConnector(Connector):
         connection = connections[self.alias]
         with connection.cursor() as cursor:
             names = self._tables(cursor)
-        tool = run(self._program("pg_dump", "--version"), timeout=30).output.decode(errors="replace")
-        found = re.search(r"\d+(\.\d+)*", tool)
-        return Facts(
-            server_version=".".join(map(str, connection.get_database_version())),
-            tool_version=found[0] if found else "",
-            tables=names,
-        )
+        return Facts(server_version=".".join(map(str, connection.get_database_version())), tables=names)
 
     def examine_programs(self) -> Finding:
         connection = connections[self.alias]

@@ -109,6 +109,15 @@ def entries(listing: bytes) -> list[Entry]:
     return found
 
 
+def dumped_by(listing: bytes) -> str:
+    """Return the version of pg_dump from the output of ``pg_restore --list``.
+
+    It costs nothing there. To ask ``pg_dump --version`` takes 30 ms of processor time where it is Debian's wrapper.
+    """
+    found = re.search(rb"^; +Dumped by pg_dump version: (\d+(?:\.\d+)*)", listing, re.MULTILINE)
+    return found[1].decode() if found else ""
+
+
 def parts(listing: bytes) -> list[bytes | None]:
     """Split a listing before tables that follow functions: a generated column may call a function that needs a search
     path."""

@@ -15,7 +15,7 @@ from ...exceptions import ProgramFailed, gettext_noop
 from ..base import Contents
 from .archive_rows import ArchiveRows
 from .arguments import EVERYTHING
-from .contents import FIRST_TRY, HEAD_BYTES, SECONDS, Entry, Head, entries
+from .contents import FIRST_TRY, HEAD_BYTES, SECONDS, Entry, Head, dumped_by, entries
 from .examiner import table_of
 from .foresight import unmatched, warnings
 
@@ -121,7 +121,8 @@ class DumpSource(CommandSource):
         if not self._listing:
             self._try()
         contents = self._judge.compare(self._listing)
-        self.contents = dataclasses.replace(contents, rows=self._counted(contents.objects["tables"]))
+        rows = self._counted(contents.objects["tables"])
+        self.contents = dataclasses.replace(contents, rows=rows, tool_version=dumped_by(self._listing))
 
     def _counted(self, tables: Sequence[str]) -> dict[str, int]:
         known, rows = frozenset(tables), Counter[str]()
