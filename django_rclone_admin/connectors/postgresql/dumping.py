@@ -167,21 +167,28 @@ class Judge:
 
     def look(self) -> None:
         """Record the existing objects before the dump."""
-        self._live_before = self._objects(self._live)
-        self._source_before = self._objects(self._replica) if self._replica else self._live_before
+        if self._replica:
+            with self._live() as cursor:
+                self._live_before = self._objects(cursor)
         with self._source() as cursor:
+            self._source_before = self._objects(cursor)
             cursor.execute("SELECT pg_is_in_recovery()")
             if cursor.fetchone()[0]:  # a standby lacks the rows of unlogged tables
                 self._asked["CONNECTION"] = ["rows"]
+        if not self._replica:
+            self._live_before = self._source_before
 
     def compare(self, listing: bytes) -> Contents:
         """Compare the dump with the objects that existed before it and still exist.
 
         :raises ProgramFailed: an object is missing unintentionally.
         """
-        listed = {_key(each) for each in entries(listing)}
-        after = self._objects(self._live)
-        source = self._source_before | (self._objects(self._replica) if self._replica else after)
+        with self._live() as cursor:
+            return self._compare(cursor, {_key(each) for each in entries(listing)})
+
+    def _compare(self, cursor: Any, listed: set[tuple[int, int]]) -> Contents:
+        after = self._objects(cursor)
+        source = self._source_before | (self._objects_of_replica() if self._replica else after)
         held = {name for key, name in source.items() if key in listed}
         if self._replica:  # its OIDs may differ
             missing = (set(self._live_before.values()) & set(after.values())) - held
@@ -193,15 +200,14 @@ class Judge:
         return Contents(
             objects={"tables": [], **_by_kind(name for name in held if name[0] != "rows")},
             left_out=self._left_out(left_out),
-            warnings=self._warnings(left_out),
+            warnings=self._warnings(cursor, left_out),
         )
 
-    def _warnings(self, left_out: set[Name]) -> list[str]:
+    def _warnings(self, cursor: Any, left_out: set[Name]) -> list[str]:
         absent = {name for kind, name in left_out if kind in RELATIONS}
         without_rows = {name for kind, name in left_out if kind == "rows"}
-        with self._live() as cursor:
-            found = unmatched(cursor, absent=absent, without_rows=without_rows)
-            return warnings(cursor, self._schemas) + found
+        found = unmatched(cursor, absent=absent, without_rows=without_rows)
+        return warnings(cursor, self._schemas) + found
 
     def _source(self) -> AbstractContextManager[Any]:
         return (self._replica or self._live)()
@@ -224,13 +230,16 @@ class Judge:
                     found["hidden_rows"] = hidden
         return found
 
-    def _objects(self, opened: Cursor) -> Objects:
-        with opened() as cursor:
-            cursor.execute(OBJECTS, {"history": self._history})
-            return {
-                (int(catalogue), int(oid)): (str(kind), str(name))
-                for kind, catalogue, oid, name in cursor.fetchall()
-            }
+    def _objects_of_replica(self) -> Objects:
+        with self._source() as cursor:
+            return self._objects(cursor)
+
+    def _objects(self, cursor: Any) -> Objects:
+        cursor.execute(OBJECTS, {"history": self._history})
+        return {
+            (int(catalogue), int(oid)): (str(kind), str(name))
+            for kind, catalogue, oid, name in cursor.fetchall()
+        }
 
 
 def _key(entry: Entry) -> tuple[int, int]:
