@@ -42,7 +42,8 @@ serve: $(VENV)/.installed-site  ## Run the shop's admin at http://127.0.0.1:8000
 
 # Development mode goes by the environment: it must reach pytest's workers and the processes that tests start.
 # Without the checks of the memory allocator: they are for faults of code in C, and cost a tenth of the time.
-development := PYTHONDEVMODE=1 PYTHONMALLOC=pymalloc
+# Compiled tests are kept, also where the environment says otherwise: each of the workers would compile all of them.
+development := PYTHONDEVMODE=1 PYTHONMALLOC=pymalloc PYTHONDONTWRITEBYTECODE=
 
 test: $(VENV)/.installed-test $(queues)  ## Run the tests
 	$(development) $(pytest) $(parallel) --durations=10 --budget=$(BUDGET) -m "not soak" $(PYTEST_ARGS)
