@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from .cached_listing import PAGE_TIMEOUT, cached_objects, with_manifests
+from .cached_listing import PAGE_TIMEOUT, get_listing, with_manifests
 from .core import file_lists
 from .core.catalog import StoredObject
 from .core.control import Control
@@ -99,7 +99,7 @@ def _streams(
 
 
 def _find(path: str) -> StoredObject:
-    found = [each for each in cached_objects() if each.kind == "media" and each.path == path]
+    found = [each for each in get_listing().backups if each.kind == "media" and each.path == path]
     if not found:
         raise BackupNotFound(gettext_noop("There is no media backup “%(name)s” on the remote."), name=path)
     [backup] = with_manifests(found)

@@ -5,15 +5,21 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import threading
 import uuid
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from .conf import get_settings
 from .core.answers import Entry
 from .core.catalog import StoredObject, judge
-from .core.manifest import Manifest, ThinManifest
+from .core.manifest import Manifest
+from .core.many_manifests import Brief, ThinManifest
+from .core.states import BACKUPS
 from .exceptions import BackupError
-from .remote import get_catalogs, has_media, inspect, list_folders
+from .remote import get_catalogs, has_media, inspect, list_folders, read_briefs
 from .single_flight import once, only_one
 from .site_cache import site_cache
 
@@ -21,76 +27,125 @@ FAILURE_SECONDS = 10
 """How long pages do not retry a remote that did not answer: each attempt may take until its time limit."""
 PAGE_TIMEOUT = 30
 """Seconds that a page waits for the remote."""
+FEW = 1000
+"""So many manifests are kept as they are. Of more, read for one question, only the facts are kept."""
+ANSWERS = 32
+"""How many answers about a listing are kept."""
+
+T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Listing:
+class Answers:
+    """The last answers to questions about one listing. Several threads may share it."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[Hashable, Any] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def find(self, question: Hashable, work: Callable[[], T]) -> T:
+        """Return the answer to a question, found by ``work`` unless it is known. Nobody may change an answer."""
+        answer: T
+        with self._lock:
+            if question in self._known:
+                self._known.move_to_end(question)
+                answer = self._known[question]
+                return answer
+        answer = work()
+        with self._lock:
+            self._known[question] = answer
+            while len(self._known) > ANSWERS:
+                self._known.popitem(last=False)
+        return answer
+
+    def forget(self) -> None:
+        with self._lock:
+            self._known.clear()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Listing:
     """The parsed form of a listing, kept by this process because parsing takes time."""
 
     stamp: str
     """Identifies a listing, in all processes."""
-    found: list[StoredObject] | BackupError
+    backups: list[StoredObject]
+    """The newest of each kind first."""
+    error: BackupError | None = None
+    """Why the remote could not be listed."""
+    answers: Answers = field(default_factory=Answers)
 
 
-_listed: dict[str, _Listing] = {}
+_listed: dict[str, Listing] = {}
 """The last listing, by cache key."""
 _manifests: dict[str, dict[str, Manifest | None]] = {}
 """The manifests that this process has read, by cache key and path. A written manifest never changes; an unreadable one,
 stored as ``None``, is retried with the next listing."""
-_judged: dict[str, dict[str, tuple[StoredObject, StoredObject]]] = {}
-"""Objects of the listing with their manifests applied, by cache key and path: ten thousand take a second."""
+_briefs: dict[str, dict[str, Brief | None]] = {}
+"""The same of those manifests that were too many to be kept."""
 
 
-def cached_objects() -> list[StoredObject]:
-    """Return the listing without manifests, at most ``LISTING_CACHE_SECONDS`` old.
+def get_listing() -> Listing:
+    """Return the backups without manifests, by a listing that is at most ``LISTING_CACHE_SECONDS`` old.
 
-    The newest of each kind come first. Concurrent callers share one parallel call of rclone for each kind.
+    Concurrent callers share one parallel call of rclone for each kind.
 
     :raises BackupError: the remote can't be listed.
     """
     key = cache_key("listing")
 
-    def find() -> _Listing | None:
+    def find() -> Listing | None:
         own, stamp = _listed.get(key), site_cache.get(f"{key}.stamp")
         if not stamp or (own and own.stamp == stamp):
             return own if stamp else None
-        entries = site_cache.get(key)
-        return None if entries is None else _arrange(key, stamp, entries)
+        packed = site_cache.get(key)
+        if packed is None:
+            return None
+        return _arrange(key, stamp, packed if isinstance(packed, BackupError) else _unpack(packed))
 
     listing = find() or once(key, find, functools.partial(_ask, key), seconds=PAGE_TIMEOUT + FAILURE_SECONDS)
-    if isinstance(listing.found, BackupError):
-        raise listing.found
-    return listing.found
+    if listing.error:
+        raise listing.error
+    return listing
 
 
-def _ask(key: str) -> _Listing:
+def _ask(key: str) -> Listing:
     """List the remote, and cache the answer unless a newer one was requested meanwhile."""
     epoch, seconds = site_cache.get(f"{key}.epoch"), get_settings().listing_cache_seconds
     entries: list[list[Entry]] | BackupError
     try:
-        entries = list_folders(get_catalogs(timeout=PAGE_TIMEOUT))
+        entries = list_folders(get_catalogs(timeout=PAGE_TIMEOUT), times=False)
     except BackupError as error:
         entries, seconds = error, min(seconds, FAILURE_SECONDS)
     stamp = uuid.uuid4().hex
     listing = _arrange(key, stamp, entries)
     if seconds and site_cache.get(f"{key}.epoch") == epoch:
-        site_cache.set_many({key: entries, f"{key}.stamp": stamp}, seconds)
+        packed = entries if isinstance(entries, BackupError) else _pack(entries)
+        site_cache.set_many({key: packed, f"{key}.stamp": stamp}, seconds)
     return listing
 
 
-def _arrange(key: str, stamp: str, entries: list[list[Entry]] | BackupError) -> _Listing:
-    """Turn a listing into objects, and discard what depends on an older listing."""
-    found: list[StoredObject] | BackupError
+def _pack(entries: list[list[Entry]]) -> list[tuple[list[str], list[int]]]:
+    """Return the names and sizes of each folder: an entry takes ten times as long to put into a cache."""
+    return [([each.name for each in own], [each.size for each in own]) for own in entries]
+
+
+def _unpack(packed: list[tuple[list[str], list[int]]]) -> list[list[Entry]]:
+    return [[Entry(*each, "") for each in zip(*columns, strict=True)] for columns in packed]
+
+
+def _arrange(key: str, stamp: str, entries: list[list[Entry]] | BackupError) -> Listing:
+    """Turn a listing into objects, and retry with it what could not be read."""
     if isinstance(entries, BackupError):
-        found = entries
+        listing = Listing(stamp=stamp, backups=[], error=entries)
     else:
         catalogs = get_catalogs(timeout=PAGE_TIMEOUT)
         found = [each for pair in zip(catalogs, entries, strict=True) for each in pair[0].arrange(pair[1])]
-    _listed[key] = listing = _Listing(stamp=stamp, found=found)
-    _judged.pop(cache_key("judged"), None)
-    known = _manifests.get(cache_key("manifests"), {})
-    for name in [name for name, manifest in known.items() if manifest is None]:
-        del known[name]
+        listing = Listing(stamp=stamp, backups=[each for each in found if each.state in BACKUPS])
+    _listed[key] = listing
+    for known in (_manifests, _briefs):
+        own: dict[str, Any] = known.get(cache_key("manifests"), {})
+        for path in [path for path, manifest in own.items() if manifest is None]:
+            del own[path]
     return listing
 
 
@@ -100,22 +155,37 @@ def with_manifests(objects: list[StoredObject]) -> list[StoredObject]:
     Long manifests come without their lists; see :func:`with_lists`.
     """
     known = _manifests.setdefault(cache_key("manifests"), {})
-    judged = _judged.setdefault(cache_key("judged"), {})
     if any(each.has_manifest and each.path not in known for each in objects):
         with only_one(cache_key("manifests")):
-            unread = {each.path: each for each in objects if each.has_manifest and each.path not in known}
-            for each in inspect(get_catalogs(timeout=PAGE_TIMEOUT), [*unread.values()], thin=True):
-                known[each.path], judged[each.path] = each.manifest, (unread[each.path], each)
-    found = []
-    for each in objects:
-        if each.has_manifest and each.manifest is None:
-            pair = judged.get(each.path)
-            if pair is None or pair[0] is not each:
-                pair = judged[each.path] = (each, judge(each, known.get(each.path)))
-            found.append(pair[1])
-        else:
-            found.append(each)
-    return found
+            unread = [each for each in objects if each.has_manifest and each.path not in known]
+            found = inspect(get_catalogs(timeout=PAGE_TIMEOUT), unread, thin=True)
+            known.update({each.path: each.manifest for each in found})
+    return [
+        judge(each, known.get(each.path)) if each.has_manifest and each.manifest is None else each
+        for each in objects
+    ]
+
+
+def with_facts(objects: list[StoredObject]) -> list[StoredObject]:
+    """Return the objects with the facts of their manifests, of which few or many are read by one call for each kind."""
+    key = cache_key("manifests")
+    known, briefs = _manifests.setdefault(key, {}), _briefs.setdefault(key, {})
+
+    def find_unread() -> list[StoredObject]:
+        unknown = [each for each in objects if each.has_manifest and each.known is None]
+        return [each for each in unknown if each.path not in known and each.path not in briefs]
+
+    if len(find_unread()) > FEW:
+        with only_one(key):
+            briefs.update(read_briefs(get_catalogs(timeout=PAGE_TIMEOUT), find_unread()))
+    else:
+        with_manifests(find_unread())
+    return [
+        judge(each, known.get(each.path) or briefs.get(each.path))
+        if each.has_manifest and each.known is None
+        else each
+        for each in objects
+    ]
 
 
 def with_lists(objects: list[StoredObject]) -> list[StoredObject]:
@@ -133,7 +203,7 @@ def forget_listing() -> None:
     _discard_listing()
     site_cache.delete_many([cache_key("remote")])
     _manifests.clear()
-    _judged.clear()
+    _briefs.clear()
 
 
 def renew_listing(last_end: str) -> None:

@@ -14,6 +14,7 @@ from django.conf import settings as django_settings
 from .conf import get_settings
 from .core.catalog import Catalog, StoredObject
 from .core.control import Control
+from .core.many_manifests import Brief
 from .core.naming import Naming
 from .exceptions import BackupNotFound, gettext_noop
 from .rclone_program import find_rclone
@@ -101,17 +102,18 @@ def find_listed(catalogs: Sequence[Catalog], names: Iterable[str]) -> list[Store
     return [known[name] for name in names]
 
 
-def list_folders(catalogs: Sequence[Catalog]) -> list[list[Entry]]:
+def list_folders(catalogs: Sequence[Catalog], *, times: bool = True) -> list[list[Entry]]:
     """List the folders of these catalogs in parallel; a missing folder is empty.
 
+    :param times: with the modification times of the objects.
     :raises RemoteDenied: the configured passphrase does not decrypt some names.
     """
-    if len(catalogs) == 1:
-        return [catalogs[0].rclone.entries(catalogs[0].folder)]
     rclone = catalogs[0].rclone
-    found = in_parallel([functools.partial(rclone.list_folder, each.folder) for each in catalogs])
+    found = in_parallel(
+        [functools.partial(rclone.list_folder, each.folder, times=times) for each in catalogs]
+    )
     if not any(found):
-        rclone.entries("")  # raises for a wrong passphrase, with which no folder has its name
+        rclone.look()  # raises for a wrong passphrase, with which no folder has its name
     return [entries or [] for entries in found]
 
 
@@ -127,13 +129,29 @@ def inspect(
 
     :param thin: without the lists of long manifests.
     """
-    kinds = {each.kind for each in objects}
     calls = [
-        functools.partial(catalog.inspect, [each for each in objects if each.kind == catalog.kind], thin=thin)
-        for catalog in catalogs
-        if catalog.kind in kinds
+        functools.partial(catalog.inspect, own, thin=thin) for catalog, own in _by_kind(catalogs, objects)
     ]
     return [each for found in in_parallel(calls) for each in found]
+
+
+def read_briefs(catalogs: Sequence[Catalog], objects: Sequence[StoredObject]) -> dict[str, Brief | None]:
+    """Read the manifests of objects by one call for each kind, and return the brief of each by the object's path.
+
+    Those that can't be read are ``None``.
+    """
+    kinds = _by_kind(catalogs, objects)
+    found = in_parallel([functools.partial(catalog.briefs, own) for catalog, own in kinds])
+    pairs = zip(kinds, found, strict=True)
+    return {each.path: briefs.get(each.name) for (_catalog, own), briefs in pairs for each in own}
+
+
+def _by_kind(
+    catalogs: Sequence[Catalog], objects: Sequence[StoredObject]
+) -> list[tuple[Catalog, list[StoredObject]]]:
+    """Return each catalog that has some of these objects, with these."""
+    kinds = [(catalog, [each for each in objects if each.kind == catalog.kind]) for catalog in catalogs]
+    return [(catalog, own) for catalog, own in kinds if own]
 
 
 def in_parallel(calls: Sequence[Callable[[], T]]) -> list[T]:

@@ -24,9 +24,8 @@ class DatabaseFilter(admin.SimpleListFilter):
     parameter_name = "database"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        databases = model_admin.get_queryset(request).filter(kind=Backup.Kind.DATABASE)
-        listed = databases.values_list("database", flat=True).distinct()
-        found = sorted(listed)
+        listed = model_admin.get_queryset(request).values_list("kind", "database").distinct()
+        found = sorted(database for kind, database in listed if kind == Backup.Kind.DATABASE)
         return [(each, each) for each in found] if len(found) > 1 or self.value() else []
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
@@ -80,7 +79,7 @@ class ProvenFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         backups = model_admin.get_queryset(request)
-        found = set(backups.values_list("proven", "failed"))
+        found = set(backups.values_list("proven", "failed").distinct())
         proven = {level for level, _failed in found}
         choices = [(str(level), wording.level(level)) for level in reversed(api.LEVELS) if level in proven]
         if any(failed for _level, failed in found):

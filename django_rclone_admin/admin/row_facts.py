@@ -30,10 +30,14 @@ def _predecessors(rows: Sequence[Any]) -> dict[str, Backup]:
     following: dict[tuple[str, str], str] = {}
     pairs: dict[str, str] = {}
     wanted = {each.path for each in rows}
-    for path, kind, database in Backup.objects.values_list("path", "kind", "database"):
+    open_ends = set(wanted)
+    for path, kind, database in Backup.objects.values_list("path", "kind", "database").iterator():
         later = following.get((kind, database))
         if later is not None and later in wanted:
             pairs[later] = path
+            open_ends.discard(later)
+            if not open_ends:
+                break
         following[kind, database] = path
     known = {each.path: each for each in [*rows, *_read(set(pairs.values()) - wanted)]}
     return {later: known[path] for later, path in pairs.items() if path in known}

@@ -6,12 +6,13 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import check_marks
 from .answers import Entry, read_stamp
 from .check_marks import AHEAD, CheckMark
-from .manifest import MANIFEST_BYTES, Manifest, ManifestReader
+from .manifest import MANIFEST_BYTES, Manifest
+from .many_manifests import Brief, BriefReading, Facts, FullReading, ManifestReader
 from .naming import MANIFEST, PIN, Naming, ParsedName, partial_run
 from .states import RESTORABLE, State
 
@@ -41,6 +42,8 @@ class StoredObject:
     manifest_size: int = 0
     """Size of the manifest in bytes, from the listing."""
     manifest: Manifest | None = field(default=None, repr=False)
+    facts: Facts | None = field(default=None, repr=False)
+    """Stands for the manifest where so many were read that only this was kept."""
     kind: str = "database"
     checks: tuple[CheckMark, ...] = ()
     """The newest check result of each level, from the names of its check records."""
@@ -88,16 +91,20 @@ class StoredObject:
         return read_stamp(self.stamp)
 
     @property
+    def known(self) -> Manifest | Facts | None:
+        """What was read of the manifest, or ``None``."""
+        return self.manifest or self.facts
+
+    @property
     def total_size(self) -> int:
         """Bytes backed up: for a media backup the size of all its files, once its manifest was read."""
-        if self.manifest and self.manifest.files is not None:
-            return self.manifest.files_size or 0
-        return self.size
+        known = self.known
+        return self.size if known is None or known.files is None else known.files_size or 0
 
     @property
     def is_safety(self) -> bool:
         """Whether this is a safety backup, made before a restore."""
-        return self.manifest is not None and self.manifest.trigger == "safety"
+        return self.known is not None and self.known.trigger == "safety"
 
     def is_ahead(self, now: datetime) -> bool:
         """Whether the time in the name is in the future: a clock was wrong, so the real time is unknown."""
@@ -153,16 +160,28 @@ class Catalog:
     def inspect(self, objects: Iterable[StoredObject], *, thin: bool = False) -> list[StoredObject]:
         """Read the manifests of these objects by one call and set the state of each object from its own manifest.
 
-        :param thin: without the lists of long manifests; see :class:`~.manifest.ManifestReader`.
+        :param thin: without the lists of long manifests; see :class:`~.many_manifests.FullReading`.
         """
-        objects, manifests = list(objects), {}
-        unread = [each for each in objects if each.has_manifest and each.manifest is None]
-        names = [each.name + MANIFEST for each in unread if each.manifest_size <= MANIFEST_BYTES]
-        if names:
-            reader = ManifestReader(lambda found: manifests.update({found.name: found}), thin=thin)
-            self.rclone.read_many(self.folder, names, reader.feed)
-            reader.finish()
-        return [judge(each, manifests.get(each.name)) if each.has_manifest else each for each in objects]
+        objects = list(objects)
+        found: dict[str, Manifest] = {}
+        reading = FullReading(thin=thin)
+        self._read(objects, ManifestReader(reading, lambda each: found.update({each.name: each})))
+        return [judge(each, found.get(each.name)) if each.has_manifest else each for each in objects]
+
+    def briefs(self, objects: Iterable[StoredObject]) -> dict[str, Brief]:
+        """Read the manifests of these objects by one call, and return the brief of each by the name of the backup."""
+        found: dict[str, Brief] = {}
+        self._read(objects, ManifestReader(BriefReading(), lambda pair: found.update([pair])))
+        return found
+
+    def _read(self, objects: Iterable[StoredObject], reader: ManifestReader[Any]) -> None:
+        unread = (
+            each.name + MANIFEST
+            for each in objects
+            if each.has_manifest and each.manifest is None and each.manifest_size <= MANIFEST_BYTES
+        )
+        self.rclone.read_many(self.folder, unread, reader.feed)
+        reader.finish()
 
     def orphans(self, entries: Sequence[Entry]) -> dict[str, CheckMark]:
         """Return the check records whose backup is not in the listing, by name."""
@@ -225,11 +244,14 @@ class Catalog:
         )
 
 
-def judge(stored: StoredObject, manifest: Manifest | None) -> StoredObject:
-    """Return the object with its manifest, and with the state that follows from the manifest."""
-    manifest = manifest or stored.manifest
-    whole = manifest is not None and manifest.size == stored.size > 0 and not stored.failed_check
-    return dataclasses.replace(stored, manifest=manifest, state=State.COMPLETE if whole else State.DAMAGED)
+def judge(stored: StoredObject, found: Manifest | Brief | None) -> StoredObject:
+    """Return the object with what was read of its manifest, and with the state that follows from it."""
+    found = found or stored.manifest
+    whole = found is not None and found.size == stored.size > 0 and not stored.failed_check
+    state = State.COMPLETE if whole else State.DAMAGED
+    if isinstance(found, Brief):
+        return dataclasses.replace(stored, facts=found.facts, state=state)
+    return dataclasses.replace(stored, manifest=found, facts=None, state=state)
 
 
 def latest(objects: Iterable[StoredObject], database: str) -> StoredObject | None:

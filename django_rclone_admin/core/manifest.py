@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from typing import Any
@@ -20,23 +19,22 @@ FORMAT = 1
 MANIFEST_BYTES = 16 << 20
 """The longest manifest that is read: one with 100,000 tables, as a site with a schema for each tenant may have, has 10
 MB."""
-SMALL_BYTES = 64 << 10
-"""Up to this length, about 500 tables, a manifest is kept complete where many are loaded."""
 BEGINNING = b'{"format": '
 LIMIT = 2**63
 """Bytes: more than any storage holds, and the largest value of a database column."""
-TYPES: dict[str, type | tuple[type, ...]] = {
-    "str": str,
+DATETIME = (datetime,)
+TYPES: dict[str, tuple[type, ...]] = {
+    "str": (str,),
     "str | None": (str, type(None)),
-    "int": int,
+    "int": (int,),
     "int | None": (int, type(None)),
-    "datetime": datetime,
-    "list[str]": list,
-    "dict[str, list[str]]": dict,
-    "dict[str, int]": dict,
-    "bool": bool,
+    "datetime": DATETIME,
+    "list[str]": (list,),
+    "dict[str, list[str]]": (dict,),
+    "dict[str, int]": (dict,),
+    "bool": (bool,),
 }
-"""The JSON type of each field type, after its times are parsed."""
+"""The JSON types of each field type, after its times are parsed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,22 +108,34 @@ class Manifest:
 
     @classmethod
     def from_bytes(cls, line: bytes, shared: dict[object, Any] | None = None) -> Manifest:
-        """Read a stored line; unknown keys, from newer versions of this format, are ignored.
+        """Read a stored line; see :func:`parse`.
 
         :param shared: values of manifests that were read before; equal values share their memory.
-        :raises BackupDamaged: it is not a manifest, or of a newer format.
         """
-        try:
-            text = line.decode().strip()
-            values = json.loads(text)
-            # Characters that are absent from the text and its escapes are absent from the values.
-            is_plain = text.isprintable() and "\\" not in text
-            return cls(**_share(_check(values if is_plain else _clean(values)), shared))
-        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
-            raise BackupDamaged(gettext_noop("A manifest on the remote can't be read.")) from error
+        return cls(**_share(parse(line), shared))
+
+
+def parse(line: bytes) -> dict[str, Any]:
+    """Return the checked fields of a stored line; unknown keys, from newer versions of this format, are ignored.
+
+    :raises BackupDamaged: it is not a manifest, or of a newer format.
+    """
+    try:
+        text = line.decode().strip()
+        values = json.loads(text)
+        # Characters that are absent from the text and its escapes are absent from the values.
+        is_plain = text.isprintable() and "\\" not in text
+        return _check(values if is_plain else _clean(values))
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+        raise BackupDamaged(gettext_noop("A manifest on the remote can't be read.")) from error
 
 
 FIELDS = {item.name: TYPES[str(item.type)] for item in dataclasses.fields(Manifest)}
+DEFAULTS = {
+    item.name: item.default
+    for item in dataclasses.fields(Manifest)
+    if item.default is not dataclasses.MISSING
+}
 LISTS = {
     "migrations": dict,
     "tables": list,
@@ -135,6 +145,7 @@ LISTS = {
     "warnings": list,
 }
 """The fields that may be long, with their empty value."""
+REQUIRED = FIELDS.keys() - DEFAULTS.keys() - LISTS.keys()
 NAMES = tuple(name for name in LISTS if name != "rows")
 """The lists of names, or their dictionaries by kind."""
 COUNTS = ("size", "raw_size", "files", "files_size", "trusted")
@@ -151,17 +162,20 @@ def _check(values: dict[str, Any]) -> dict[str, Any]:
             hint=gettext_noop("Upgrade django-rclone-admin."),
         )
     known: dict[str, Any] = {}
-    for name, kind in FIELDS.items():
-        if name in values:
-            value = values[name]
-            if kind is datetime:
-                value = _aware(datetime.fromisoformat(value))
-            # JSON's types are exact, so a bool is no int here.
-            if type(value) is not kind and not (isinstance(kind, tuple) and type(value) in kind):
-                raise TypeError(name)
+    for name, value in values.items():
+        types = FIELDS.get(name)
+        if types is DATETIME:
+            known[name] = _aware(datetime.fromisoformat(value))
+        # JSON's types are exact, so a bool is no int here.
+        elif types and type(value) not in types:
+            raise TypeError(name)
+        elif types:
             known[name] = value
+    if not known.keys() >= REQUIRED:
+        raise KeyError
     for key in NAMES:
-        _check_names(known.get(key))
+        if found := known.get(key):
+            _check_names(found)
     _check_counts(known)
     return known
 
@@ -175,8 +189,8 @@ def _check_counts(known: dict[str, Any]) -> None:
             raise ValueError(key)
 
 
-def _check_names(found: dict[str, Any] | list[Any] | None) -> None:
-    for names in found.values() if isinstance(found, dict) else (found or [],):
+def _check_names(found: dict[str, Any] | list[Any]) -> None:
+    for names in found.values() if isinstance(found, dict) else (found,):
         if not isinstance(names, list) or not {*map(type, names)} <= {str}:
             raise TypeError("names")
 
@@ -208,56 +222,3 @@ def _clean(value: Any) -> Any:
     if isinstance(value, dict):
         return {_clean(key): _clean(each) for key, each in value.items()}
     return value
-
-
-class ThinManifest(Manifest):
-    """A manifest without its lists, so that a thousand long ones fit into memory."""
-
-    __slots__ = ()
-
-    @classmethod
-    def of(cls, manifest: Manifest) -> ThinManifest:
-        """Return the manifest without its lists."""
-        values = {name: getattr(manifest, name) for name in FIELDS}
-        return cls(**values | {name: kind() for name, kind in LISTS.items()})
-
-
-class ManifestReader:
-    """Reads many manifests, one a line, from a stream of bytes. It never keeps more than one long manifest.
-
-    Lines that are not manifests are skipped.
-
-    :param take: called with each manifest.
-    :param thin: give the long ones as :class:`ThinManifest`.
-    """
-
-    def __init__(self, take: Callable[[Manifest], None], *, thin: bool = False) -> None:
-        self._take, self._thin = take, thin
-        self._rest = b""
-        self._shared: dict[object, Any] = {}
-
-    def feed(self, data: bytes) -> None:
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        for line in lines:
-            self._read(line)
-        # A manifest ends within this many bytes; this line is not one.
-        if len(self._rest) > MANIFEST_BYTES:
-            self._rest = b""
-
-    def finish(self) -> None:
-        self._read(self._rest)
-
-    def _read(self, line: bytes) -> None:
-        # A truncated line lacks its line end: it must not consume the next manifest.
-        first, *others = line.split(BEGINNING)
-        for part in (first, *(BEGINNING + each for each in others)):
-            if not part:
-                continue
-            try:
-                is_long = len(part) > SMALL_BYTES
-                manifest = Manifest.from_bytes(part, None if is_long else self._shared)
-            except BackupDamaged:
-                continue
-            if self._thin and is_long:
-                manifest = ThinManifest.of(manifest)
-            self._take(manifest)

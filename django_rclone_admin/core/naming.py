@@ -66,7 +66,7 @@ class Naming:
         begins_well = len(parts) > 1 and parts[0][:2] == ("", "database") and re.match(r"[-_.]", parts[1][0])
         if sorted(used) != sorted(fields) or not is_plain or not begins_well or UNFIT.search(template):
             raise _refuse(template)
-        self._units = _units(date_format)
+        self._places = _places(date_format)
         self._pattern = re.compile(
             "".join(re.escape(text) + fields.get(field or "", "") for text, field, *_ in parts)
         )
@@ -101,13 +101,12 @@ class Naming:
         found = self._pattern.fullmatch(name)
         if not found or name.endswith((MANIFEST, PIN)) or PARTIAL in name or CHECK in f".{found['ext']}.":
             return None
-        digits = found["datetime"]
+        digits = found["datetime"] + "0"
         try:
             # Not strptime: it would dominate the time with a hundred thousand names.
-            taken_at = datetime(
-                **{unit: int(digits[start:end]) for unit, start, end in self._units},
-                tzinfo=UTC,
-            )
+            year, month, day, *time = [int(digits[place]) for place in self._places]
+            hour, minute, second, microsecond = time
+            taken_at = datetime(year, month, day, hour, minute, second, microsecond, UTC)
         except ValueError:
             return None
         # No time zone may move the time out of the calendar.
@@ -125,15 +124,14 @@ class Naming:
         return self.template.format(database=database, datetime=stamp, ext=extension)
 
 
-def _units(date_format: str) -> list[tuple[str, int, int]]:
-    """Return the position of each part in a date of this format: name, begin and end."""
-    found, end = [], 0
+def _places(date_format: str) -> list[slice]:
+    """Return where each unit stands in a date of this format, from the year on; a missing one is the last character."""
+    found, end = {}, 0
     for part in re.findall(r"%.|.|\n", date_format):
         unit, width = UNITS.get(part, ("", 1))
         end += width
-        if unit:
-            found.append((unit, end - width, end))
-    return found
+        found[unit] = slice(end - width, end)
+    return [found.get(unit, slice(-1, None)) for unit, _width in UNITS.values()]
 
 
 def _date_pattern(date_format: str) -> str:

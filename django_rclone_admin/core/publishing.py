@@ -19,7 +19,8 @@ from .answers import Entry
 from .catalog import Catalog
 from .compression import SUFFIXES
 from .control import Control
-from .manifest import Manifest, ManifestReader
+from .manifest import Manifest
+from .many_manifests import FullReading, ManifestReader
 from .naming import MANIFEST, PARTIAL, partial
 from .patience import look_until
 from .rclone import NameTaken, Rclone
@@ -245,7 +246,7 @@ class Upload:
         if rclone.size(path) != stored.size:
             return False
         manifests: list[Manifest] = []
-        reader = ManifestReader(manifests.append, thin=True)
+        reader = ManifestReader(FullReading(thin=True), manifests.append)
         folder, _slash, name = path.rpartition("/")
         rclone.read_many(folder, [name + MANIFEST], reader.feed)
         reader.finish()

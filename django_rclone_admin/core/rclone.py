@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from posixpath import normpath
 
 from ..exceptions import RemoteError, UsageError, gettext_noop
-from .answers import NO_FILE, NO_FOLDER, NOTHING_DONE, Entry, answer, listed
+from .answers import NO_FILE, NO_FOLDER, NOTHING_DONE, Entry, ListingReader, answer
 from .command import Command, redact
 from .complaints import explain
 from .control import Control
@@ -81,20 +81,24 @@ class Rclone:
 
         :raises RemoteDenied: the configured passphrase does not decrypt some names.
         """
-        done = self.call(["lsjson", "--no-mimetype", "--no-modtime", "-vv"], at(""))
-        return {each.name for each in listed(done) or []}
+        return {each.name for each in self._entries(["--no-modtime", "-vv"], at("")) or []}
 
-    def list_folder(self, folder: str) -> list[Entry] | None:
-        """Return the objects of a folder, without those of its subfolders, or ``None`` when it is not there."""
-        return self.list(at(folder), recursive=False)
+    def list_folder(self, folder: str, *, times: bool = True) -> list[Entry] | None:
+        """Return the objects of a folder, without those of its subfolders, or ``None`` when it is not there.
+
+        :param times: with their modification times.
+        """
+        return self.list(at(folder), recursive=False, filters=[] if times else ["--no-modtime"])
+
+    def _entries(self, flags: Sequence[str], place: str, stdin: bytes | None = None) -> list[Entry] | None:
+        reader = ListingReader()
+        done = self.call(["lsjson", "--no-mimetype", *flags], place, stdin=stdin, take=reader.feed)
+        return reader.finish(done)
 
     def list(self, place: str, *, recursive: bool, filters: Sequence[str] = ()) -> list[Entry] | None:
         """Return the objects of any place that rclone knows, or ``None`` when it does not exist."""
         depth = ["--recursive"] if recursive else []
-        done = self.call(
-            ["lsjson", "--files-only", "--no-mimetype", "--use-server-modtime", *depth, *filters], place
-        )
-        return listed(done)
+        return self._entries(["--files-only", "--use-server-modtime", *depth, *filters], place)
 
     def size(self, path: str) -> int | None:
         """Return the size of one object in bytes, or ``None`` when it does not exist."""
@@ -107,12 +111,10 @@ class Rclone:
 
     def sizes(self, folder: str, names: Iterable[str]) -> dict[str, int]:
         """Return the sizes of the named objects below a folder in bytes, by one call; missing objects are left out."""
-        flags = ["--recursive", "--files-only", "--no-mimetype", "--no-modtime", *CHOSEN]
+        flags = ["--recursive", "--files-only", "--no-modtime", *CHOSEN]
         asked = {normpath(name): name for name in names}  # as rclone answers
-        done = self.call(
-            ["lsjson", *flags], at(folder), stdin="".join(f"{name}\n" for name in asked).encode()
-        )
-        return {asked[each.name]: each.size for each in listed(done) or []}
+        found = self._entries(flags, at(folder), stdin="".join(f"{name}\n" for name in asked).encode())
+        return {asked[each.name]: each.size for each in found or []}
 
     def read_many(self, folder: str, names: Iterable[str], take: Callable[[bytes], None]) -> None:
         """Read the contents of the named objects by one call, in any order.

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 
 from .. import clock, wording
-from ..cached_listing import PAGE_TIMEOUT, cache_key, cached_objects, with_manifests
+from ..cached_listing import PAGE_TIMEOUT, cache_key, get_listing, with_manifests
 from ..conf import get_settings
 from ..connectors.registry import all_databases, get_connector
 from ..core.catalog import StoredObject, latest
@@ -41,7 +41,7 @@ def gather(known: SiteFacts | None) -> SiteFacts:
     """
     began_at, history = clock.now(), history_facts.read()
     try:
-        objects = cached_objects()
+        objects = get_listing().backups
         _read_manifests(objects)
         parts = [_of_database(alias, objects, history) for alias in all_databases()]
         if _has_media(objects):

@@ -8,8 +8,8 @@ from __future__ import annotations
 import functools
 import operator
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.db import NotSupportedError, models
@@ -19,6 +19,7 @@ from django.db.models.sql.where import NothingNode, WhereNode
 from django.utils import timezone
 
 from ..core.catalog import StoredObject
+from ..core.many_manifests import Facts
 
 LISTED = frozenset(
     {
@@ -27,6 +28,12 @@ LISTED = frozenset(
     }
 )
 """The fields that the listing contains; the others, and the size of media backups, need the manifest."""
+FACTS = LISTED.union({"state"}, Facts._fields)
+"""The fields for which the facts of a manifest suffice."""
+
+PLAIN = (str, int, float, date, type(None))
+LONG = 1000
+"""Only values of these types, and lists of at most so many, are compared with those of other conditions."""
 
 Test = Callable[[StoredObject], bool]
 Getter = Callable[[StoredObject], Any]
@@ -78,7 +85,8 @@ def getter(field: models.Field[Any, Any]) -> Getter:
         return lambda stored: str(stored.state)
 
     def get(stored: StoredObject) -> Any:
-        value = getattr(stored.manifest, name) if stored.manifest else None
+        known = stored.known if name in FACTS else stored.manifest
+        value = getattr(known, name) if known else None
         return field.get_default() if value is None else value
 
     return get
@@ -109,6 +117,18 @@ def fields_in(node: Any) -> set[str]:
             raise refuse("a condition on such an expression")
         side = sources[0]
     return {side.target.name}
+
+
+def signature(node: Any) -> Hashable:
+    """Return what identifies a condition that can be evaluated: where it is equal, the same objects match."""
+    if isinstance(node, WhereNode):
+        return (node.connector, node.negated, *map(signature, node.children))
+    if isinstance(node, NothingNode):
+        return NothingNode
+    side = (*fields_in(node), type(node.lhs), getattr(node.lhs, "tzinfo", None))
+    values = node.rhs if isinstance(node.rhs, list | tuple) else [node.rhs]
+    is_plain = len(values) <= LONG and all(isinstance(each, PLAIN) for each in values)
+    return (type(node), side, repr(node.rhs) if is_plain else object())
 
 
 def condition(node: Any, subquery: Subquery) -> Test:

@@ -10,6 +10,7 @@ Every process of a site imports this module with the models; the modules that ev
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 from django.db import NotSupportedError, models
@@ -58,14 +59,14 @@ class BackupQuerySet(models.QuerySet[Any]):
         names = self._names()
         tuples = evaluation.tuples_of(self.query, names)
         if kind is ValuesIterable:
-            return [dict(zip(names, each, strict=True)) for each in tuples]
+            return (dict(zip(names, each, strict=True)) for each in tuples)
         if kind is FlatValuesListIterable:
-            return [each[0] for each in tuples]
+            return (each[0] for each in tuples)
         if kind is ValuesListIterable:
             return tuples
         if kind is NamedValuesListIterable:
             row_class = create_namedtuple_class(*names)
-            return [row_class._make(each) for each in tuples]
+            return map(row_class._make, tuples)
         raise lookups.refuse("this form of a list")
 
     def _names(self) -> list[str]:
@@ -84,7 +85,7 @@ class BackupQuerySet(models.QuerySet[Any]):
         if self._result_cache is not None:
             return len(self._result_cache)
         if self.query.distinct and self._iterable_class is not BackupIterable:
-            return len(evaluation.tuples_of(self.query, self._names()))
+            return len([*evaluation.tuples_of(self.query, self._names())])
         return len(evaluation.limited(self.query, evaluation.matching(self.query, ordered=False)))
 
     def exists(self) -> bool:
@@ -100,8 +101,7 @@ class BackupQuerySet(models.QuerySet[Any]):
             name, compute = lookups.aggregate(self.query, each)
             only = getattr(each, "filter", None)
             queryset = self.filter(getattr(only, "condition", only)) if only else self
-            objects = evaluation.matching(queryset.query, {name}, ordered=queryset.query.is_sliced)
-            found[alias] = compute(evaluation.limited(queryset.query, objects))
+            found[alias] = evaluation.aggregated(queryset.query, name, each, compute)
         return found
 
     def dates(self, field_name: str, kind: str, order: str = "ASC") -> Any:
@@ -112,16 +112,20 @@ class BackupQuerySet(models.QuerySet[Any]):
 
         field = lookups.field_of(self.query, field_name)
         get, zone = lookups.getter(field), tzinfo or timezone.get_current_timezone()
-        times = {get(each) for each in evaluation.matching(self.query, {field.name}, ordered=False)} - {None}
-        return sorted(
-            {lookups.truncate(each.astimezone(zone), kind) for each in times}, reverse=order == "DESC"
-        )
+
+        def find(objects: Iterable[Any]) -> list[datetime]:
+            times = {get(each) for each in objects} - {None}
+            return sorted({lookups.truncate(each.astimezone(zone), kind) for each in times})
+
+        question = ("datetimes", field.name, kind, zone)
+        found = evaluation.derived(self.query, {field.name}, question, find, ordered=False)
+        return found[::-1] if order == "DESC" else [*found]
 
     def delete(self) -> tuple[int, dict[str, int]]:
         """Remove these backups from the remote, with their manifests, pins and otherwise unused file versions."""
         from . import evaluation
 
-        deleted = api.delete_backups([row.path for row in evaluation.rows(self.query)])
+        deleted = api.delete_backups([path for (path,) in evaluation.tuples_of(self.query, ["path"])])
         self._result_cache = None
         return deleted, {self.model._meta.label: deleted}
 

@@ -10,6 +10,7 @@ from django_rclone_admin.core.catalog import latest
 from django_rclone_admin.core.manifest import Manifest
 from django_rclone_admin.core.states import State
 from django_rclone_admin.exceptions import RemoteDenied, RemoteError
+from django_rclone_admin.remote import list_folders
 from tests.support.engine import NAMING, local_catalog, local_rclone
 from tests.support.programs import wrapper
 
@@ -218,8 +219,9 @@ def test_names_that_cannot_be_decrypted_are_never_an_empty_catalog(make_remote, 
     assert len(catalog.objects()) == 1
 
     catalog.rclone = dataclasses.replace(catalog.rclone, env=wrong)
-    with pytest.raises(RemoteDenied, match="decrypted"):
-        catalog.objects()
+    for look in (catalog.objects, lambda: list_folders([catalog]), lambda: list_folders([catalog, catalog])):
+        with pytest.raises(RemoteDenied, match="decrypted"):
+            look()
 
 
 def stored(catalog, hours, **changes):

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_rclone_admin.core.manifest import BEGINNING, Manifest, ManifestReader, ThinManifest
+from django_rclone_admin.core.manifest import BEGINNING, Manifest
+from django_rclone_admin.core.many_manifests import BriefReading, FullReading, ManifestReader, ThinManifest
 from django_rclone_admin.exceptions import BackupDamaged
 
 NOON = datetime(2026, 11, 22, 12, 0, 0, 123456, tzinfo=UTC)
@@ -56,7 +57,7 @@ manifests = st.builds(
 def read_lines(data, chunk=1000):
     """Return the manifests in these bytes, which come in parts, by their names."""
     found = {}
-    reader = ManifestReader(lambda manifest: found.update({manifest.name: manifest}))
+    reader = ManifestReader(FullReading(), lambda manifest: found.update({manifest.name: manifest}))
     for start in range(0, len(data), chunk):
         reader.feed(data[start : start + chunk])
     reader.finish()
@@ -222,7 +223,7 @@ def test_among_many_a_long_one_is_kept_without_its_lists():
         MANIFEST, name="large", tables=[f"table_{number}" for number in range(10_000)]
     )
     found = []
-    reader = ManifestReader(found.append, thin=True)
+    reader = ManifestReader(FullReading(thin=True), found.append)
     reader.feed(large.to_bytes() + MANIFEST.to_bytes())
     reader.finish()
 
@@ -232,9 +233,53 @@ def test_among_many_a_long_one_is_kept_without_its_lists():
     ]
 
 
+def read_briefs(*lines):
+    """Return the briefs of these lines, by name."""
+    found = {}
+    reader = ManifestReader(BriefReading(), lambda pair: found.update([pair]))
+    reader.feed(b"".join(lines))
+    reader.finish()
+    return found
+
+
+@given(several=st.lists(manifests, max_size=5, unique_by=lambda each: each.name))
+def test_brief_says_of_a_manifest_what_the_whole_says(several):
+    briefs = read_briefs(*(each.to_bytes() for each in several))
+
+    assert {name: brief.size for name, brief in briefs.items()} == {each.name: each.size for each in several}
+    for each in several:
+        facts = briefs[each.name].facts._asdict()
+        assert facts == {name: getattr(each, name) for name in facts}
+
+
+@pytest.mark.parametrize("change", WRONG, ids=str)
+def test_manifest_with_a_wrong_value_has_no_brief_either(change):
+    assert read_briefs(json.dumps(json.loads(STORED) | change).encode()) == {}
+
+
+@pytest.mark.parametrize("key", ["format", "name", "database", "engine", "taken_at", "raw_size", "sha256"])
+def test_manifest_that_lacks_a_value_has_no_brief_either(key):
+    values = json.loads(STORED)
+    del values[key]
+
+    assert read_briefs(json.dumps(values).encode()) == {}
+
+
+def test_briefs_share_what_is_equal():
+    first, second, other = read_briefs(
+        *(
+            dataclasses.replace(MANIFEST, name=name, size=size, sha256=name, label=label).to_bytes()
+            for name, size, label in (("a", 1, ""), ("b", 2, ""), ("c", 3, "odd"))
+        )
+    ).values()
+
+    assert first.facts is second.facts
+    assert (other.size, other.facts.label) == (3, "odd")
+
+
 def test_line_without_end_takes_neither_memory_nor_its_neighbours():
     found = []
-    reader = ManifestReader(found.append)
+    reader = ManifestReader(FullReading(), found.append)
     tracemalloc.start()
     try:
         reader.feed(MANIFEST.to_bytes() + BEGINNING)
