@@ -27,7 +27,7 @@ from ..jobs.options import RestoreOptions, UndoNotes, UndoOptions
 from ..jobs.plan import RestorePlan, choose_strategy, make_plan
 from ..jobs.restore import restore, undo_by_kept
 from ..models.runs import API, BackupRun, Kind, Origin
-from ..remote import find_backup, get_catalog
+from ..remote import find_backup, find_listed, get_catalog
 from .backups import find_latest, list_backups
 
 RESTORES = (Kind.DB_RESTORE, Kind.MEDIA_RESTORE)
@@ -97,7 +97,7 @@ def start_restore_database(
 
     :raises RunInProgress: another run locks the database.
     """
-    backup = find_backup(get_catalog(), path)
+    [backup] = find_listed([get_catalog()], [path])
     return enqueue(_restore_run(backup, to, _options(strategy, safety_backup, to), origin))
 
 

@@ -12,11 +12,14 @@ from typing import Any
 from ..exceptions import RemoteError
 from .answers import answer
 from .parts import MIB
+from .programs import Completed
 from .rclone import Rclone, at
 
 COMPOSED = re.compile(r"union root|combine root")
 """rclone's descriptions of a remote that is composed of others."""
 DATE = re.compile(r"^(?:.*\s)?Date: (\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT)\s*$", re.MULTILINE)
+STARTING = re.compile(r'Version \\?"v?([^"\\]+)\\?" starting')
+"""The first line of rclone's debug log, also as JSON."""
 CHUNK_SIZE = re.compile(r"(?:^|[,_-])chunk[_-]size[= ]['\"]?(\d+(?:\.\d+)?)\s*([kmgt]?)", re.IGNORECASE)
 UNITS = {"": 1 << 10, "k": 1 << 10, "m": MIB, "g": 1 << 30, "t": 1 << 40}
 """rclone takes a size without a unit for KiB."""
@@ -69,11 +72,22 @@ def read_version(rclone: Rclone) -> str:
 
 def free_bytes(rclone: Rclone) -> int | None:
     """Return the free bytes on the remote, or ``None`` if the storage does not report them."""
+    return _free(rclone.call(["about", "--json"], at("")))
+
+
+def _free(done: Completed) -> int | None:
     try:
-        free = answer(rclone.call(["about", "--json"], at("")), dict).get("free")
+        free = answer(done, dict).get("free")
     except RemoteError:
         return None
     return free if isinstance(free, int) else None
+
+
+def read_version_and_free(rclone: Rclone) -> tuple[str, int | None]:
+    """Return :func:`read_version` and :func:`free_bytes`, by one call: rclone begins its debug log with its version."""
+    done = rclone.call(["about", "--json", "-vv"], at(""))
+    found = STARTING.search(done.errors)
+    return found[1] if found else read_version(rclone), _free(done)
 
 
 def clock_of(rclone: Rclone) -> datetime | None:

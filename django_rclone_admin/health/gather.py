@@ -15,7 +15,7 @@ from ..conf import get_settings
 from ..connectors.registry import all_databases, get_connector
 from ..core.catalog import StoredObject, latest
 from ..core.check_marks import Outcome
-from ..core.features import free_bytes, read_version
+from ..core.features import read_version_and_free
 from ..core.naming import MEDIA
 from ..core.states import State
 from ..exceptions import BackupError, ProgramMissing
@@ -219,7 +219,7 @@ def _day(time: datetime | None) -> object:
 
 
 def _about_remote() -> tuple[str, int | None]:
-    """Return the version of rclone and the free bytes, by two calls of rclone every few minutes for all callers."""
+    """Return the version of rclone and the free bytes, by one call of rclone every few minutes for all callers."""
     key = cache_key("remote")
 
     def remembered() -> tuple[str, int | None] | None:
@@ -228,7 +228,7 @@ def _about_remote() -> tuple[str, int | None]:
 
     def ask() -> tuple[str, int | None]:
         rclone = get_rclone(timeout=PAGE_TIMEOUT)
-        found = (read_version(rclone), free_bytes(rclone))
+        found = read_version_and_free(rclone)
         site_cache.set(key, found, REMOTE_SECONDS)
         return found
 

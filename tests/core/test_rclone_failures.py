@@ -6,7 +6,7 @@ import pytest
 
 from django_rclone_admin.core.complaints import explain
 from django_rclone_admin.core.control import Control
-from django_rclone_admin.core.features import read_version
+from django_rclone_admin.core.features import read_version, read_version_and_free
 from django_rclone_admin.core.rclone import ALIAS, Rclone
 from django_rclone_admin.exceptions import (
     Cancelled,
@@ -29,6 +29,14 @@ from tests.support.remotes import PASSWORD, obscured
 @pytest.fixture
 def local(rclone_binary, tmp_path):
     return local_rclone(rclone_binary, tmp_path)
+
+
+@pytest.mark.parametrize("flag", ["--use-json-log", "--stats=1s"])
+def test_one_call_tells_version_and_room(local, flag):
+    version, free = read_version_and_free(replace(local, flags=(flag,)))
+
+    assert version == read_version(local)
+    assert free
 
 
 def test_version_needs_no_remote(rclone_binary):

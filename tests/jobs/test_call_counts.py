@@ -4,6 +4,7 @@ What a call is for is in the comments. The numbers may fall; where one has to ri
 """
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from django.urls import reverse
 
 from django_rclone_admin import api
 from tests.support import programs
+from tests.support.backups import DAY
 from tests.support.commands import document
 from tests.support.site import Shop
 
@@ -78,6 +80,7 @@ def test_check_by_a_restore_downloads_the_backup_once(shop, tmp_path, rclone_bin
 def test_pages_and_short_calls(backups, admin_client, settings, tmp_path):
     settings.MEDIA_ROOT = ""
     first, second, _third = (backups.put(database=each) for each in ("default", "analytics", "former"))
+    last = backups.put(DAY + timedelta(days=1))
     backups.count_calls(tmp_path)
     url = {
         name: reverse(f"admin:django_rclone_admin_backup_{name}", args=arguments)
@@ -89,7 +92,7 @@ def test_pages_and_short_calls(backups, admin_client, settings, tmp_path):
         ("the list again", lambda: admin_client.get(url["changelist"]), ""),
         ("a backup", lambda: admin_client.get(url["change"]), ""),
         ("the confirmation of a restore", lambda: admin_client.get(f"{url['restore']}?path={first}"), LIST),
-        ("the health, of all databases", lambda: (api.refresh(), api.health()), LIST + "version about"),
+        ("the health, of all databases", lambda: (api.refresh(), api.health()), LIST + "about"),
         ("the backups", api.list_backups, LIST),
         ("their databases", api.list_databases, LOOK),
         ("the plan of a restore", lambda: api.plan_restore(first), LIST),
@@ -97,6 +100,8 @@ def test_pages_and_short_calls(backups, admin_client, settings, tmp_path):
         ("a pin", lambda: api.pin_backup(first), LOOK + "touch"),
         ("an unpin", lambda: api.pin_backup(first, pinned=False), LOOK + "deletefile"),
         ("the records of a backup", lambda: api.list_checks(first), LOOK),
+        ("a restore that waits for a worker", lambda: api.start_restore_database(last), LOOK),
+        ("a check that does", lambda: api.start_verify_backup(last), LOOK),
         ("a deletion of two", lambda: api.delete_backups([first, second]), LOOK + 4 * "deletefile "),
     ]
     found, expected = [], []
