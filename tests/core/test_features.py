@@ -32,6 +32,7 @@ def test_size_of_the_parts_is_read_where_rclone_reads_it(configuration, size):
     [("", True), ("chunker", None), ("compress", None), ("union", None)],
     ids=["crypt", "chunker over crypt", "compress over crypt", "union of crypts"],
 )
+@pytest.mark.in_turns("binary")
 @pytest.mark.parametrize("binary", ["rclone_binary", "debian_rclone"])
 def test_encryption_is_told_or_left_open(request, tmp_path, remote, binary, around, is_encrypted):
     program = request.getfixturevalue(binary)

@@ -47,6 +47,17 @@ def upload(catalog, command=DUMP, *, run="42", compression=None):
     return name
 
 
+def put(root):
+    """Put a backup there as an upload leaves it."""
+    manifest = Manifest(
+        name=NAME, database="default", engine="", connector="", taken_at=NOON, finished_at=NOON, size=4, raw_size=4,
+        sha256="",
+    )  # fmt: skip
+    (root / "db").mkdir()
+    (root / "db" / NAME).write_bytes(b"dump")
+    (root / "db" / f"{NAME}.manifest.json").write_bytes(manifest.to_bytes())
+
+
 def names(root):
     return sorted(path.name for path in root.rglob("*") if path.is_file())
 
@@ -131,7 +142,7 @@ def test_name_that_is_taken_between_the_look_and_the_rename_is_left_alone(rclone
 
 
 def test_removed_backup_leaves_neither_manifest_nor_pin(catalog, root):
-    upload(catalog)
+    put(root)
     set_pin(catalog, catalog.objects()[0], pinned=True)
     assert catalog.objects()[0].pinned
 
@@ -140,8 +151,8 @@ def test_removed_backup_leaves_neither_manifest_nor_pin(catalog, root):
     assert names(root) == []
 
 
-def test_pin_can_be_taken_off_again(catalog):
-    upload(catalog)
+def test_pin_can_be_taken_off_again(catalog, root):
+    put(root)
     [backup] = catalog.objects()
     for pinned in (True, True, False, False):
         set_pin(catalog, backup, pinned=pinned)
@@ -173,7 +184,7 @@ def test_upload_in_flight_is_swept_when_nobody_works_on_it(catalog, root, is_ove
 
 
 def test_sweep_touches_nothing_else(catalog, root):
-    upload(catalog)
+    put(root)
     (root / "db" / "README.md").touch()
     before = names(root)
 

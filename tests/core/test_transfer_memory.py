@@ -38,12 +38,12 @@ def program(code):
 def test_a_little_compressed_data_that_stands_for_much_needs_little_memory(tmp_path, algorithm):
     compressor = Compressor(algorithm)
     zeros = bytes(MEGABYTE)
-    packed = b"".join(out for _ in range(150) for out in compressor.feed(zeros)) + compressor.finish()
+    packed = b"".join(out for _ in range(100) for out in compressor.feed(zeros)) + compressor.finish()
     (tmp_path / "packed").write_bytes(packed)
 
     memory, size = transferred(f"FileSource(Path({str(tmp_path / 'packed')!r}))", stages="Decompressor()")
 
-    assert size == 150 * MEGABYTE
+    assert size == 100 * MEGABYTE
     assert memory < ALLOWED
 
 
@@ -59,16 +59,16 @@ def test_compressing_much_needs_little_memory(algorithm):
 
 
 def test_slow_last_program_of_a_chain_does_not_fill_the_memory():
-    source = program("for _ in range(200): out.write(bytes(1 << 20))")
+    source = program("for _ in range(100): out.write(bytes(1 << 20))")
 
     memory, size = transferred(source, "ChainSink(python(PASS), sink, Control())")
 
-    assert size == 200 * MEGABYTE
+    assert size == 100 * MEGABYTE
     assert memory < ALLOWED
 
 
 def test_much_error_output_does_not_fill_the_memory():
-    source = program("for _ in range(200): sys.stderr.buffer.write(bytes(1 << 20))\nout.write(b'x')")
+    source = program("for _ in range(100): sys.stderr.buffer.write(bytes(1 << 20))\nout.write(b'x')")
 
     memory, size = transferred(source)
 

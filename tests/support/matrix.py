@@ -27,12 +27,13 @@ def take_turns(items: Iterable[pytest.Item]) -> None:
     """Have each test that is marked ``in_turns`` run with one value of those parameters; the others are for ``make soak``.
 
     Which one goes by the name of the test and its other parameters, so that tests of one matrix take different ones, and
-    each run the same.
+    each run the same. What is for ``make soak`` anyway has no turn.
     """
     groups: dict[tuple[str, ...], list[pytest.Item]] = defaultdict(list)
     places: dict[tuple[str, str], list[Any]] = defaultdict(list)
     for item in items:
-        if marker := item.get_closest_marker("in_turns"):
+        marker = item.get_closest_marker("in_turns")
+        if marker and not item.get_closest_marker("soak"):
             parameters: dict[str, Any] = item.callspec.params  # type: ignore[attr-defined]
             assert set(marker.args) <= set(parameters), f"{item.nodeid} has no such parameters: {marker.args}"
             test = item.nodeid.partition("[")[0]
