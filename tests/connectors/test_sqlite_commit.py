@@ -215,3 +215,23 @@ def test_nothing_is_left_beside_the_live_file(tmp_path, backup):
     load(live, backup)
 
     assert [path.name for path in tmp_path.glob("live*")] == ["live"]
+
+
+def test_restore_syncs_the_journal_once_for_all_that_the_cache_holds(tmp_path, monkeypatch):
+    """Each sync begins a part of the journal, with a head of its own."""
+    rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500)"
+    live = execute(
+        tmp_path / "live", "CREATE TABLE t (a)", f"{rows} INSERT INTO t SELECT zeroblob(4000) FROM n"
+    )
+    journal, parts, look = tmp_path / "live-journal", set(), copying._Patience.look
+
+    def count(patience, status, remaining=0, total=0):
+        if 0 < remaining < total / 5:
+            parts.add(journal.read_bytes().count(b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"))
+        look(patience, status, remaining, total)
+
+    monkeypatch.setattr(copying._Patience, "look", count)
+    load(live, live.read_bytes())
+
+    assert parts <= {0, 1}  # the head is written with the first sync
+    assert parts

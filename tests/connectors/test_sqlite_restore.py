@@ -318,6 +318,7 @@ def die(patience, status, remaining=0, total=0):
         os._exit(9)
     look(patience, status, remaining, total)
 copying._Patience.look, copying.PAGES = die, 20
+copying.CACHE_KB = 200  # pages reach the live file before the end, as those of a large file
 load(sys.argv[1], Path(sys.argv[2]).read_bytes())
 """
 

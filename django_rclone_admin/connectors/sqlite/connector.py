@@ -1,4 +1,4 @@
-"""SQLite, by its online backup API, without any program."""
+"""SQLite, by its online backup API. No program of it is needed."""
 
 from __future__ import annotations
 

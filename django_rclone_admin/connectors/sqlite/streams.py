@@ -1,7 +1,7 @@
 """Dumps and restores SQLite without its command-line program: a source for a consistent copy, a sink that restores one.
 
-Both use SQLite's online backup API, which works in one transaction: other processes may have the file open, also in WAL
-mode, and after a crash the next reader rolls back. Replacing the file would provide neither.
+Both copy in one transaction: other processes may have the file open, also in WAL mode. A restore uses SQLite's online
+backup API: after a crash the next reader rolls back. Replacing the file would provide neither.
 """
 
 from __future__ import annotations
@@ -88,11 +88,7 @@ class Snapshot:
         self._opened.callback(remove_folder, folder)
         path = folder / "copy.sqlite3"
         with explained(gettext_noop("The SQLite database could not be copied: %(reason)s.")):
-            with (
-                self._copier.watched(connect(self._path)) as live,
-                self._copier.watched(connect_private(str(path))) as target,
-            ):
-                self._copier.copy(live, target)
+            self._copier.copy(self._path, path)
             copy = self._opened.enter_context(self._copier.watched(self._open_copy(str(path))))
             self.objects = names(copy, without=self._history)
             self.emptied = sorted(set(self._leave_out) & set(self.objects.get("tables", ())))
