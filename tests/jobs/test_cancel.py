@@ -68,7 +68,7 @@ def cancel_in_hanging(
 
 
 @pytest.mark.backed_up
-@pytest.mark.parametrize("stage", sampled(STAGES, "listing", "upload", "rename", "download"))
+@pytest.mark.parametrize("stage", sampled(STAGES, "upload", "rename", "download"))
 @pytest.mark.parametrize("shop", ["sqlite"], indirect=True)
 def test_run_in_which_rclone_hangs(shop, tmp_path, rclone_binary, stage):
     with nothing_changes(shop):

@@ -40,6 +40,7 @@ def assert_nothing_stays(shop: Shop, request: pytest.FixtureRequest, path: str) 
     assert list(shop.temporary.iterdir()) == []
 
 
+@pytest.mark.soak  # test_run_in_which_rclone_hangs cancels a download, and the next tests cancel checks
 @pytest.mark.backed_up
 @pytest.mark.parametrize("shop", ENGINES[1:2], indirect=True)
 def test_cancelled_while_it_downloads(shop, request, tmp_path, rclone_binary):

@@ -1,5 +1,6 @@
 """Our process is ended from outside, at every stage: nothing misleading stays, and the next run works at once."""
 
+from collections.abc import Callable
 from pathlib import Path
 from signal import SIGINT, SIGKILL, SIGTERM
 
@@ -22,17 +23,20 @@ told_to_end = pytest.mark.parametrize(
     "shop, number",
     [
         pytest.param("sqlite", SIGINT, id="sqlite-SIGINT"),
-        pytest.param("sqlite", SIGTERM, id="sqlite-SIGTERM"),
+        pytest.param("sqlite", SIGTERM, id="sqlite-SIGTERM", marks=pytest.mark.soak),
         pytest.param("postgresql", SIGTERM, id="postgresql-SIGTERM"),
     ],
     indirect=["shop"],
 )
 
 
-@pytest.fixture(autouse=True)
-def more_than_a_pipe_holds(shop: Shop) -> None:
-    add_noise(shop)
-    shop.settings["DJANGO_RCLONE"]["SAFETY_BACKUP"] = False
+@pytest.fixture
+def shop(request: pytest.FixtureRequest, make_shop: Callable[..., Shop]) -> Shop:
+    """A shop that is larger than any pipe; where the test is marked ``backed_up``, it has a backup."""
+    backed_up = request.node.get_closest_marker("backed_up") is not None
+    database = getattr(request, "param", "sqlite")
+    shop: Shop = make_shop(database, backed_up=backed_up, prepare=add_noise, SAFETY_BACKUP=False)
+    return shop
 
 
 @pytest.fixture
@@ -89,10 +93,10 @@ def test_backup_that_is_told_to_end_leaves_nothing(shop, hold, number, what):
     assert runs(shop) == [("db_backup", STATUSES[number], None)]
 
 
+@pytest.mark.backed_up
 @pytest.mark.skipif(LIBC is None, reason="only Linux sends a signal to one thread of another process")
 def test_signal_is_heard_though_nothing_wakes_the_main_thread(shop, hold):
     """As when one comes between Python's look for signals and its waiting for bytes: here, another thread gets it."""
-    assert shop.manage("dbbackup").code == 0
     held = hold(DOWNLOAD)
     with nothing_changes(shop):
         process = shop.start("dbrestore", "--noinput")
@@ -111,9 +115,9 @@ def test_backup_of_all_databases_that_is_told_to_end_does_not_begin_the_next(sho
     assert len(runs(shop)) == 1
 
 
+@pytest.mark.backed_up
 @told_to_end
 def test_restore_that_is_told_to_end_changes_nothing(shop, hold, number):
-    assert shop.manage("dbbackup").code == 0
     shop.execute("UPDATE shop_product SET price = price + 1")
     held = hold(DOWNLOAD)
     with nothing_changes(shop):
@@ -129,7 +133,7 @@ def test_next_backup_works_at_once_and_sweeps_what_a_killed_one_left(shop, hold,
     shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = rclone_binary
     [left] = shop.names()
     assert ".partial-" in left
-    assert shop.manage("listbackups", "--json").json == []
+    # Without --all, such a file is not listed: test_foreign_files_are_no_backups.
     assert [each["state"] for each in shop.manage("listbackups", "--all", "--json").json] == ["incomplete"]
 
     with ends_within(10):
@@ -139,10 +143,10 @@ def test_next_backup_works_at_once_and_sweeps_what_a_killed_one_left(shop, hold,
     assert left not in shop.names()
 
 
+@pytest.mark.backed_up
 @pytest.mark.in_turns("shop")
 @on_both_engines
 def test_next_restore_works_at_once_after_a_killed_one(shop, hold, rclone_binary):
-    assert shop.manage("dbbackup").code == 0
     wanted = shop.rows()
     shop.execute("UPDATE shop_product SET price = price + 1")
     wrecked, objects = shop.rows(), shop.remote.files()

@@ -29,7 +29,8 @@ ENGINES = ("sqlite", "postgresql")
 on_both_engines = pytest.mark.parametrize("shop", ENGINES, indirect=True)
 half_way = pytest.mark.parametrize(
     "noisy, status",
-    sampled(product(ENGINES, [-SIGKILL, 1, 0]), (ENGINES[0], -SIGKILL), (ENGINES[1], 1), (ENGINES[1], 0)),
+    # One that fails is tried again: test_retries has those.
+    sampled(product(ENGINES, [-SIGKILL, 1, 0]), (ENGINES[0], -SIGKILL), (ENGINES[1], 0)),
     indirect=["noisy"],
 )
 """How rclone ends in the middle of its work: killed, with a failure, or as if all were well."""
@@ -37,7 +38,8 @@ half_way = pytest.mark.parametrize(
 DEFAULT_COMPRESSION = "zstd"
 FORMATS = [
     pytest.param({"database": "sqlite", "COMPRESSION": "zstd"}, id="sqlite-zstd"),
-    pytest.param({"database": "sqlite", "COMPRESSION": "gzip"}, id="sqlite-gzip"),
+    # As the tests of the compression itself.
+    pytest.param({"database": "sqlite", "COMPRESSION": "gzip"}, id="sqlite-gzip", marks=pytest.mark.soak),
     pytest.param({"database": "sqlite", "COMPRESSION": None}, id="sqlite"),
     pytest.param(
         {
@@ -155,6 +157,7 @@ def test_commands_name_a_missing_rclone(shop, binary):
         assert_failed(restore(shop), "The program rclone was not found")
 
 
+@pytest.mark.soak  # as test_remote_that_fails_leaves_nothing
 @pytest.mark.parametrize("step", [RENAME, MANIFEST], ids=["rename", "manifest"])
 def test_backup_that_fails_at_its_end_leaves_nothing(shop, tmp_path, rclone_binary, step):
     use_rclone(
@@ -282,6 +285,7 @@ def test_cut_object_without_a_manifest_is_noticed(make_shop, values):
             assert_failed(restore(shop), "")
 
 
+@pytest.mark.soak  # as test_restore_changes_nothing_when_a_bit_flips_on_the_way
 def test_flipped_byte_is_noticed_by_the_manifest(shop):
     set_option(shop, COMPRESSION=None)
     name = backed_up(shop)

@@ -12,13 +12,12 @@ import pytest
 
 from tests.support import databases, leaks, programs
 from tests.support.backups import antedate
-from tests.support.commands import document
 from tests.support.faults import assert_failed, freeze
 from tests.support.matrix import sampled
 from tests.support.programs import DOWNLOAD, UPLOAD, Held
 from tests.support.site import Result, Shop
 from tests.support.tables import HISTORY
-from tests.support.waiting import wait_for
+from tests.support.waiting import let_pass, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -67,7 +66,7 @@ def hold(tmp_path: Path, rclone_binary: str) -> Callable[..., Held]:
 
 
 def take_over(shop: Shop, rclone_binary: str, *arguments: str) -> Result:
-    """Run a command as soon as the frozen run may be taken for dead, but not earlier; it has to succeed."""
+    """Run a command that is refused at first, and has to succeed as soon as the frozen run is taken for dead."""
     shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = rclone_binary
     frozen_at = monotonic()
 
@@ -78,7 +77,7 @@ def take_over(shop: Shop, rclone_binary: str, *arguments: str) -> Result:
 
     result = attempt()
     if result is None:
-        wait_for(lambda: monotonic() - frozen_at > STALE_AFTER - 1)
+        let_pass(max(0, frozen_at + STALE_AFTER - monotonic()))  # its last heartbeat was before that
         result = wait_for(attempt, 60)
     assert monotonic() - frozen_at > STALE_AFTER - 1.5  # it had beaten until it was frozen
     return result
@@ -111,13 +110,13 @@ def kind(request: pytest.FixtureRequest) -> tuple[str, tuple[str, ...]]:
 def test_restore_that_was_overtaken_in_its_sleep(make_shop, hold, rclone_binary, kind):
     engine, restore = kind
     shop = make_shop(engine, backed_up=True, STALE_AFTER=STALE_AFTER)
+    wanted = shop.rows()
     price(shop, 2000)
-    second = document(shop, "dbbackup")["path"]
-    price(shop, 3000)
 
-    frozen = Frozen(shop, hold(shop, DOWNLOAD), *restore, f"--input-path={shop.backup}")
-    take_over(shop, rclone_binary, *restore, f"--input-path={second}")
-    price(shop, 4000)
+    frozen = Frozen(shop, hold(shop, DOWNLOAD), *restore)
+    take_over(shop, rclone_binary, *restore)
+    assert shop.rows() == wanted
+    price(shop, 3000)
     rows = shop.rows()
     assert_failed(frozen.wake(), LOST)
     assert shop.rows() == rows
@@ -263,10 +262,8 @@ def test_media_backup_that_was_overtaken_in_its_sleep(shop, tmp_path, rclone_bin
     frozen.process.send_signal(SIGCONT)
     assert_failed(shop.finish(frozen.process), LOST)
     assert shop.remote.files() == objects
+    assert objects["media/newer.jpg"] == b"newer"
     assert ends(shop, "media_backup") == ["succeeded", "interrupted", "succeeded"]
-    (media / "newer.jpg").unlink()
-    assert shop.manage("mediarestore", "--noinput").code == 0
-    assert (media / "newer.jpg").read_bytes() == b"newer"
 
 
 def test_rclone_does_not_go_on_while_only_our_process_is_frozen(shop, rclone_binary):
@@ -297,16 +294,17 @@ def test_media_restore_that_was_overtaken_in_its_sleep(shop, tmp_path, rclone_bi
     media = tmp_path / "media"
     media.mkdir()
     shop.settings["MEDIA_ROOT"] = str(media)
-    names = []
-    for content in (b"first", b"second"):
-        (media / "photo.jpg").write_bytes(content)
-        names.append(document(shop, "mediabackup")["path"].rpartition("/")[2])
-    (media / "photo.jpg").write_bytes(b"third")
+    photo = media / "photo.jpg"
+    photo.write_bytes(b"first")
+    assert shop.manage("mediabackup").code == 0
+    photo.write_bytes(b"second")
     body = 'if "copy" in arguments: hold()'
     program = programs.wrapper(tmp_path / "bin", "rclone", rclone_binary, body)
     shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(program)
-    frozen = Frozen(shop, Held(program=program), "mediarestore", "--noinput", f"--at={names[0]}")
-    take_over(shop, rclone_binary, "mediarestore", "--noinput", f"--at={names[1]}")
+    frozen = Frozen(shop, Held(program=program), "mediarestore", "--noinput")
+    take_over(shop, rclone_binary, "mediarestore", "--noinput")
+    assert photo.read_bytes() == b"first"
+    photo.write_bytes(b"third")
     frozen.process.send_signal(SIGCONT)
     assert_failed(shop.finish(frozen.process), LOST)
-    assert (media / "photo.jpg").read_bytes() == b"second"
+    assert photo.read_bytes() == b"third"

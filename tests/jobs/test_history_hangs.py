@@ -8,14 +8,17 @@ from pathlib import Path
 from signal import SIGCONT, SIGINT, SIGSTOP
 from subprocess import Popen
 from time import monotonic
+from typing import Any
 
 import pytest
 
 from tests.support import databases, leaks, postgresql, programs
+from tests.support.commands import done
 from tests.support.faults import add_noise
 from tests.support.postgresql import PostgreSQLServer
 from tests.support.programs import UPLOAD, Held
 from tests.support.servers import missing
+from tests.support.shops import Shops
 from tests.support.site import Result, Shop
 from tests.support.tables import HISTORY
 from tests.support.waiting import ends_within, wait_for
@@ -38,17 +41,31 @@ def server(own_server: PostgreSQLServer) -> Iterator[PostgreSQLServer]:
     freeze(own_server, SIGCONT)
 
 
-@pytest.fixture
-def shop(make_shop: Callable[..., Shop], server: PostgreSQLServer) -> Shop:
-    """A shop on SQLite whose run history is on that server."""
-    shop = make_shop("sqlite")
-    shop.settings["DATABASES"]["history"] = server.create_database()
+@pytest.fixture(scope="module")
+def migrated(own_server: PostgreSQLServer, shops: Shops, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of a database with an empty run history, which others are copied from."""
+    shop = shops.open(tmp_path_factory.mktemp("history") / "shop", "sqlite")
+    entry = use_history(shop, own_server.create_database())
+    done(shop, "migrate", "--database=history", "--verbosity=0")
+    shops.clear(shop, "sqlite")
+    return str(entry["NAME"])
+
+
+def use_history(shop: Shop, entry: dict[str, Any]) -> dict[str, Any]:
+    """Have a shop keep its run history in this database."""
+    shop.settings["DATABASES"]["history"] = entry
     shop.settings["DATABASE_ROUTERS"] = [
         "tests.support.routers.HistoryRouter",
         "tests.site.routers.AnalyticsRouter",
     ]
-    result = shop.manage("migrate", "--database=history", "--verbosity=0")
-    assert result.code == 0, result.err
+    return entry
+
+
+@pytest.fixture
+def shop(make_shop: Callable[..., Shop], server: PostgreSQLServer, migrated: str) -> Shop:
+    """A shop on SQLite whose run history is on that server."""
+    shop: Shop = make_shop("sqlite")
+    use_history(shop, server.create_database(template=migrated))
     add_noise(shop, 3_000)
     return shop
 

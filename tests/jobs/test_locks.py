@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from subprocess import Popen
 from threading import Timer
 
 import pytest
@@ -48,17 +49,13 @@ def test_of_twenty_backups_started_together_one_works_at_any_moment(shop, held):
     assert len(set(names)) == len(names) == len(done)
 
 
-@pytest.mark.in_turns("shop")
+@pytest.mark.soak  # on SQLite, the test of every kind of run looks at the refusal, too
 @on_both_engines
 def test_refusal_says_who_holds_the_database_since_when_and_where(shop, held):
     holder = shop.start("dbbackup")
     held.wait()
     refused = shop.manage("dbbackup")
-    expected = (
-        r"^“default” is locked by a database backup that started at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
-        rf" on {socket.gethostname()} \(process {holder.pid}\), {os.environ.get('USER', 'root')}\.$"
-    )
-    assert_failed(refused, expected, code=3)
+    assert_failed(refused, refusal(holder), code=3)
     assert "Traceback" not in refused.err
     document = shop.manage("dbbackup", "--json")
     assert (document.code, document.json["error"].partition(" that started")[0]) == (
@@ -68,6 +65,14 @@ def test_refusal_says_who_holds_the_database_since_when_and_where(shop, held):
     held.release()
     assert shop.finish(holder).code == 0
     assert shop.manage("dbbackup").code == 0
+
+
+def refusal(holder: Popen[bytes]) -> str:
+    """Return a pattern of what a second run is told while a backup works."""
+    return (
+        r"^“default” is locked by a database backup that started at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
+        rf" on {socket.gethostname()} \(process {holder.pid}\), {os.environ.get('USER', 'root')}\.$"
+    )
 
 
 CARRY_OUT = """
@@ -111,7 +116,12 @@ def test_lock_is_for_every_kind_of_run_and_for_one_database_alone(shop, rclone_b
     rows = shop.rows()
     shop.remote.write("db/default-2024-01-15-120000.sqlite3", shop.path().read_bytes())
     for command in ("dbrestore", "--noinput"), ("prunebackups", "--database", "default"):
-        assert_failed(shop.manage(*command), "“default” is locked by a database backup", code=3)
+        refused = shop.manage(*command)
+        assert_failed(refused, refusal(holder), code=3)
+        assert "Traceback" not in refused.err
+    document = shop.manage("dbbackup", "--json")
+    error = document.json["error"].partition(" that started")[0]
+    assert (document.code, error) == (3, "“default” is locked by a database backup")
     assert shop.rows() == rows
     assert shop.manage("dbbackup", "--database", "analytics").code == 0
     restore = ("dbrestore", "--noinput", "--no-safety-backup", "--database", "analytics")
@@ -134,6 +144,7 @@ def test_second_backup_of_one_second_gets_a_name_of_its_own(shop):
     assert result.json["path"].removeprefix("db/").replace("-2.sqlite3", ".sqlite3") in taken
 
 
+@pytest.mark.soak  # as the test before, with another format
 def test_backups_that_the_date_format_can_not_tell_apart_both_come_back(make_shop):
     shop = make_shop("sqlite", DB_DATE_FORMAT="%Y-%m-%d", SAFETY_BACKUP=False)
     states = []

@@ -41,7 +41,13 @@ def add_dead_run(shop: Shop) -> None:
     shop.execute(f"INSERT INTO {HISTORY} ({names}) VALUES ({values})")
 
 
-@pytest.mark.parametrize("atomic", [False, True], ids=["autocommit", "atomic requests"])
+@pytest.mark.parametrize(
+    "atomic",
+    [
+        pytest.param(False, id="autocommit", marks=pytest.mark.soak),
+        pytest.param(True, id="atomic requests"),
+    ],
+)
 def test_pages_answer_though_somebody_reads_the_history_for_hours(shop, atomic):
     shop.settings["DATABASES"]["default"]["ATOMIC_REQUESTS"] = atomic
     add_dead_run(shop)

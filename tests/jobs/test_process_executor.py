@@ -55,11 +55,11 @@ def test_process_that_ends_at_once_is_reported_with_what_it_said(shop):
 
 def test_process_that_is_killed_is_missed_at_once(shop):
     code = (
-        "import os, signal, threading\n"
+        "import os, signal, threading, time\n"
         "from django_rclone_admin.models import BackupRun\n"
         "def kill():\n"
         "    while not (found := BackupRun.objects.filter(status='running').first()):\n"
-        "        pass\n"
+        "        time.sleep(0.01)\n"
         "    os.kill(found.pid, signal.SIGKILL)\n"
         "threading.Thread(target=kill, daemon=True).start()\n"
     )

@@ -58,7 +58,7 @@ class Client:
                         now = monotonic()
                         self.longest, last = max(self.longest, now - last), now
                         self.done += 1
-                        stop.wait(0.002)
+                        stop.wait(0.01)
             except (psycopg.Error, pymysql.Error, sqlite3.Error) as error:
                 self.errors.append(error)
                 stop.wait(0.01)

@@ -28,7 +28,7 @@ from tests.support.tables import HISTORY
 from tests.support.waiting import patience, wait_for
 
 WORKER = """
-import os, pathlib, random, sys
+import os, pathlib, random, sys, time
 from django.conf import settings
 from django.core.management import CommandError, call_command
 
@@ -54,7 +54,7 @@ while not os.path.exists(enough):
     try:
         call_command(name, **options, verbosity=0)
     except (CommandError, KeyboardInterrupt):
-        pass
+        time.sleep(0.2)  # the other may be frozen, with the lock
 """
 """Does one run after the other, as the commands do them, until there were enough."""
 
@@ -98,7 +98,7 @@ class Soak:
             assert monotonic() - started < timeout * patience(), (self.count(), self.fates)
             victim = self.chance.randrange(len(self.workers))
             try:
-                self.workers[victim].wait(self.chance.uniform(0.2, 1.2))
+                self.workers[victim].wait(self.chance.uniform(0.2, 2))
             except TimeoutExpired:
                 if self.workers[victim] not in self.frozen:
                     self.meet(self.workers[victim], self.chance.choice(FATES))
@@ -153,7 +153,7 @@ class Soak:
 @pytest.mark.parametrize(
     "runs, workers, more, timeout",
     [
-        pytest.param(12, 3, (), 240, id="short"),
+        pytest.param(6, 2, (), 240, id="short"),
         pytest.param(
             500, 8, ("third", "fourth"), 1800, id="long", marks=[pytest.mark.slow, pytest.mark.soak]
         ),
@@ -171,7 +171,8 @@ def test_nothing_is_locked_and_nothing_lies_after_random_kills(
         entry["NAME"] = str(shop.home / f"{alias}.sqlite3")
         shutil.copyfile(shop.path("analytics"), entry["NAME"])
         shop.settings["DATABASES"][alias] = entry
-    states = {alias: make_states(shop, alias, 3 if more else 2) for alias in shop.settings["DATABASES"]}
+    aliases = shop.settings["DATABASES"] if more else ["default"]
+    states = {alias: make_states(shop, alias, 3 if more else 2) for alias in aliases}
 
     soak = Soak(shop, chance, states, runs=runs, workers=workers)
     soak.go(timeout)

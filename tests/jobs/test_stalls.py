@@ -12,6 +12,7 @@ from django_rclone_admin.core.transfer import CommandSink, transfer
 from django_rclone_admin.exceptions import Stalled
 from tests.support import programs
 from tests.support.faults import add_noise, assert_failed, nothing_changes
+from tests.support.matrix import sampled
 from tests.support.programs import DOWNLOAD, UPLOAD
 from tests.support.storage import StorageServer
 from tests.support.tables import HISTORY
@@ -36,7 +37,7 @@ def assert_stalls(shop, program, *command: str) -> None:
     assert runs[0] == ("failed", None)
 
 
-@pytest.mark.parametrize("shop", ["sqlite", "postgresql"], indirect=True)
+@pytest.mark.parametrize("shop", sampled(["sqlite", "postgresql"], "postgresql"), indirect=True)
 def test_rclone_that_never_reads_ends_the_backup(shop, tmp_path, rclone_binary):
     add_noise(shop)
     assert_stalls(shop, programs.hang(tmp_path / "bin", "rclone", rclone_binary, when=UPLOAD), "dbbackup")

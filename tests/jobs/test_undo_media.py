@@ -16,6 +16,9 @@ from tests.support.media import Media
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+TWO = {"a": b"one", "b": b"two"}
+"""Files of which several tests share a backup."""
+
 
 @pytest.fixture
 def restored(media_site) -> dict[str, bytes]:
@@ -104,7 +107,7 @@ def test_nothing_to_undo(media_site):
 
 
 def test_nothing_is_kept_where_the_settings_want_no_safety_backup(media_site):
-    media_site.write({"a": b"one"})
+    media_site.write(TWO)
     media_site.have_backup()
     media_site.write({"a": b"two"})
     media_site.configure(SAFETY_BACKUP=False)
@@ -134,13 +137,13 @@ def test_kept_files_are_private_and_in_no_backup(media_site, restored):
 
 
 def test_undo_of_a_single_file(media_site):
-    media_site.write({"a": b"one", "b": b"one"})
+    media_site.write(TWO)
     name = media_site.have_backup()
-    media_site.write({"a": b"two", "b": b"two"})
+    media_site.write({"a": b"ONE", "b": b"TWO"})
     api.restore_media(name, files=["a"])
-    assert media_site.read() == {"always": b"there", "a": b"one", "b": b"two"}
+    assert media_site.read() == {"always": b"there", "a": b"one", "b": b"TWO"}
     api.undo_restore_media()
-    assert media_site.read() == {"always": b"there", "a": b"two", "b": b"two"}
+    assert media_site.read() == {"always": b"there", "a": b"ONE", "b": b"TWO"}
 
 
 def test_command_says_what_comes_back_and_undoes(media_site, restored, capsys):
@@ -154,7 +157,7 @@ def test_command_says_what_comes_back_and_undoes(media_site, restored, capsys):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
 def test_owner_comes_back(media_site):
-    media_site.write({"a": b"one", "b": b"two"})
+    media_site.write(TWO)
     media_site.have_backup()
     os.chown(media_site.folder / "a", 33, 34)
     os.chown(media_site.folder / "b", 33, 34)

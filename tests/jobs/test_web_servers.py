@@ -1,7 +1,7 @@
 """What becomes of a backup when the web server that was asked for it recycles, reloads, stops or loses its worker."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from itertools import product
 from pathlib import Path
@@ -69,6 +69,8 @@ EVENTS: dict[str, Callable[..., None]] = {
 }
 GENTLE = ["recycled", "master-HUP", "worker-TERM", "master-TERM"]
 """Events in which a process can still say a word."""
+HARSH = ["recycled", "worker-KILL", "group-KILL"]
+"""A usual event, and those in which it can't; each of the others ends workers in one of these ways."""
 
 
 @pytest.fixture
@@ -111,7 +113,8 @@ def assert_next_backup_works(shop: Shop, held: Held) -> None:
 
 @pytest.mark.parametrize(
     "kind, event",
-    sampled(product(SERVERS, GENTLE), *zip(SERVERS, GENTLE, strict=True)),
+    # test_runs_that_wait_for_a_thread_end_with_the_worker_too stops the master.
+    sampled(product(SERVERS, GENTLE), *list(zip(SERVERS, GENTLE, strict=True))[:3]),
 )
 def test_thread_ends_with_its_worker_in_good_order(open_shop, held, kind, event):
     shop = open_shop(THREAD)
@@ -132,7 +135,8 @@ def test_thread_ends_with_its_worker_in_good_order(open_shop, held, kind, event)
     assert_next_backup_works(shop, held)
 
 
-@pytest.mark.parametrize("kind", sampled(SERVERS, "gunicorn-sync"))
+@pytest.mark.soak  # as test_killed_worker_is_missed_by_the_other_host_and_leaves_the_lock, which looks at the page, too
+@on_every_server
 def test_thread_of_a_killed_worker_is_found_dead_by_whoever_looks_next(open_shop, held, kind):
     shop = open_shop(THREAD)
     with ExitStack() as stack:
@@ -153,18 +157,18 @@ def test_thread_of_a_killed_worker_is_found_dead_by_whoever_looks_next(open_shop
     assert_next_backup_works(shop, held)
 
 
-def let_everything_happen(shop: Shop, kind: str, began: Callable[[], object]) -> None:
-    """Start a backup in a process of its own, and have all events happen to the server while it goes on."""
+def let_happen(shop: Shop, kind: str, events: Iterable[str], began: Callable[[], object]) -> None:
+    """Start a backup in a process of its own, and have events happen to the server while it goes on."""
     with ExitStack() as stack:
         server = stack.enter_context(WebServer(shop, kind, web.RECYCLE[kind]))
         member = Member(server)
         member.post(RUN_NOW, databases="default")
         wait_for(began)
-        for event in EVENTS.values():
+        for event in events:
             if server.is_over:
                 server = stack.enter_context(WebServer(shop, kind, web.RECYCLE[kind]))
             wait_for(server.is_whole)
-            event(server, member, server.workers())
+            EVENTS[event](server, member, server.workers())
             assert runs(shop) == [("running", "db:default")]
             before = column(shop, "heartbeat_at")
             wait_for(lambda: column(shop, "heartbeat_at") > before)  # noqa: B023  (waited for here and now)
@@ -178,9 +182,9 @@ def assert_process_succeeds(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("kind", sampled(SERVERS, "gunicorn-gthread"))
-def test_process_outlives_everything_that_happens_to_the_server(open_shop, held, kind):
+def test_process_outlives_its_server_and_each_worker(open_shop, held, kind):
     shop = open_shop(PROCESS)
-    let_everything_happen(shop, kind, Path(f"{held.program}.held").exists)
+    let_happen(shop, kind, HARSH, Path(f"{held.program}.held").exists)
     held.release()
     assert_process_succeeds(shop)
 
@@ -190,7 +194,7 @@ def test_process_outlives_everything_that_happens_to_the_server(open_shop, held,
 def test_process_of_a_minute_outlives_everything_too(open_shop, rclone_binary, kind):
     shop = open_shop(PROCESS, RCLONE_BINARY=rclone_binary, RCLONE_FLAGS=A_MINUTE)
     started = monotonic()
-    let_everything_happen(shop, kind, lambda: column(shop, "bytes_done") > 0)
+    let_happen(shop, kind, EVENTS, lambda: column(shop, "bytes_done") > 0)
     assert_process_succeeds(shop)
     assert monotonic() - started > 50
 
