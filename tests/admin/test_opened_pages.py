@@ -40,7 +40,7 @@ def staff(client):
     return log_in
 
 
-def test_open_button_leads_to_the_run_and_from_there_to_the_page(books, path, admin_client):
+def test_open_button_leads_to_the_run_and_from_there_to_the_page_with_its_checks(books, path, admin_client):
     assert (
         'class="dra-button">Open</button>' in admin_client.get(page("backup_change", path)).content.decode()
     )
@@ -57,11 +57,19 @@ def test_open_button_leads_to_the_run_and_from_there_to_the_page(books, path, ad
     compared = admin_client.get(page("openedbackup_change", run.pk), {"compare": 1}).content.decode()
     assert "author <strong>+1</strong>" in compared
     assert "book <strong>−1</strong>" in compared
+
+    assert "This backup has not been checked yet." in text
+    api.verify_backup(path, level="checksum")
+    seen = read_page(admin_client.get(page("openedbackup_change", run.pk)))
+    assert "passed" in seen.text
+    assert page("backup_checks", quote(path)) in seen.links()
     api.close_backup(str(run.pk))
 
 
-def test_throwing_it_away_removes_it(books, path, admin_client):
-    opened = api.open_backup(path)
+def test_it_is_kept_longer_and_throwing_it_away_removes_it(books, path, admin_client):
+    opened = api.open_backup(path, hours=1)
+    admin_client.post(page("openedbackup_keep", opened.pk))
+    assert OpenedBackup.objects.get().expires_at > opened.expires_at
     assert page("openedbackup_changelist") in read_page(admin_client.get(page("backup_changelist"))).links()
     assert f"{ALIAS}, as of" in admin_client.get(page("openedbackup_changelist")).content.decode()
     assert admin_client.get(page("openedbackup_close", opened.pk)).status_code == 405
@@ -70,24 +78,6 @@ def test_throwing_it_away_removes_it(books, path, admin_client):
     assert LogEntry.objects.latest("pk").change_message == "Closed."
     response = admin_client.get(page("openedbackup_change", opened.pk), follow=True)
     assert "There is no opened backup" in response.content.decode()
-
-
-def test_checks_of_the_backup_are_shown(books, path, admin_client):
-    opened = api.open_backup(path)
-    url = page("openedbackup_change", opened.pk)
-    assert "This backup has not been checked yet." in admin_client.get(url).content.decode()
-    api.verify_backup(path, level="checksum")
-    seen = read_page(admin_client.get(url))
-    assert "passed" in seen.text
-    assert page("backup_checks", quote(path)) in seen.links()
-    api.close_backup(opened)
-
-
-def test_it_can_be_kept_longer(books, path, admin_client):
-    opened = api.open_backup(path, hours=1)
-    admin_client.post(page("openedbackup_keep", opened.pk))
-    assert OpenedBackup.objects.get().expires_at > opened.expires_at
-    api.close_backup(opened)
 
 
 def test_put_live_says_what_is_lost_and_wants_the_name(books, path, admin_client):
@@ -124,11 +114,8 @@ def test_without_the_permission_nothing_is_shown_or_done(books, path, staff):
         ]
         assert "Opened backups" not in client.get(reverse("admin:index")).content.decode(), permission
     assert api.list_opened_backups() == [opened]
-    api.close_backup(opened)
 
-
-def test_who_may_open_and_not_restore_sees_no_way_to_switch(books, path, staff):
-    opened = api.open_backup(path)
+    # Who may open and not restore sees no way to switch.
     client = staff("open_backup", "view_backup")
     assert "Put it live" not in client.get(page("openedbackup_change", opened.pk)).content.decode()
     assert client.post(page("openedbackup_live", opened.pk), {"confirm": ALIAS}).status_code == 403

@@ -184,6 +184,7 @@ def test_what_runs_that_died_have_left_is_swept_and_nothing_else(books, backup):
         api.get_opened_backup(opened.alias)
 
 
+@pytest.mark.in_turns("books")  # what each engine leaves is also in jobs/test_opening_kills
 @on_each_engine
 def test_opening_that_fails_leaves_nothing(books, backup, backups):
     stored = backups.remote.read(backup)
@@ -213,11 +214,11 @@ def test_alias_is_no_database_of_the_site_and_its_hours_are_kept(books, backup, 
     assert opened.alias not in api.all_databases()
     with pytest.raises(BackupError, match="There is no database"):
         api.backup_database(opened.alias)
+    is_known_to_each_thread_and_to_a_process_that_asks_for_it(opened)
     api.close_backup(opened)
 
 
-def test_alias_is_known_to_each_thread_and_to_a_process_that_asks_for_it(books, backup):
-    opened = api.open_backup(backup)
+def is_known_to_each_thread_and_to_a_process_that_asks_for_it(opened):
     found: list[object] = []
 
     def look() -> None:
@@ -232,7 +233,6 @@ def test_alias_is_known_to_each_thread_and_to_a_process_that_asks_for_it(books, 
     aliases.unregister(opened.alias)  # another process has never heard of it
     assert api.get_opened_backup(str(opened.pk)) == opened
     assert ask(opened.alias, "SELECT COUNT(*) FROM author") == [(2,)]
-    api.close_backup(opened)
 
 
 class Stubborn:
