@@ -15,6 +15,10 @@ LISTS = {
     "backup": ("name", "database", "label", "path", "taken_at", "state", "host"),
     "backuprun": ("database", "path", "label", "message", "requested_by", "created_at", "log"),
 }
+LOOKUPS = (
+    *("regex", "iregex", "contains", "icontains", "startswith"),
+    *("date__regex", "year__regex", "in", "range"),
+)
 QUESTIONS = [(name, field) for name, fields in LISTS.items() for field in fields]
 
 
@@ -22,20 +26,17 @@ def address(name):
     return reverse(f"admin:django_rclone_admin_{name}_changelist")
 
 
-@pytest.mark.parametrize(
-    "lookup",
-    ["regex", "iregex", "contains", "icontains", "startswith", "date__regex", "year__regex", "in", "range"],
-)
 @pytest.mark.parametrize("name, field", QUESTIONS)
-def test_question_of_a_visitor_is_refused(admin_client, backups, name, field, lookup):
+def test_question_of_a_visitor_is_refused(admin_client, backups, name, field):
     backups.put(label="a" * 40, host="a" * 40)
     BackupRun.objects.create(database="a" * 40, path="a" * 40, message="a" * 40, kind="db_backup")
 
-    response = admin_client.get(address(name), {f"{field}__{lookup}": CATASTROPHE})
+    for lookup in LOOKUPS:
+        response = admin_client.get(address(name), {f"{field}__{lookup}": CATASTROPHE})
 
-    assert response.status_code in (302, 400)
-    if response.status_code == 302:
-        assert response["Location"].endswith("?e=1")
+        assert response.status_code in (302, 400), lookup
+        if response.status_code == 302:
+            assert response["Location"].endswith("?e=1"), lookup
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import product
 
 import pytest
 
@@ -9,6 +10,7 @@ from django_rclone_admin import clock
 from django_rclone_admin.cron import Cron
 from django_rclone_admin.models import BackupSchedule
 from django_rclone_admin.schedules import due
+from tests.support.matrix import sampled
 
 pytestmark = pytest.mark.django_db
 
@@ -49,8 +51,17 @@ def night(start: datetime, step: timedelta) -> Iterator[datetime]:
         moment += step
 
 
-@pytest.mark.parametrize("expression", ["30 2 * * *", "*/15 * * * *", "5 1-3 * * *"])
-@pytest.mark.parametrize("name", NIGHTS)
+EACH_NIGHT, EACH_QUARTER, THREE_HOURS = "30 2 * * *", "*/15 * * * *", "5 1-3 * * *"
+HARDEST = (
+    *((name, EACH_NIGHT) for name in NIGHTS),
+    *((name, EACH_QUARTER) for name in ("Berlin forward", "Lord Howe back")),
+    *((name, THREE_HOURS) for name in ("Berlin back", "Lord Howe forward")),
+)
+
+
+@pytest.mark.parametrize(
+    "name, expression", sampled(product(NIGHTS, (EACH_NIGHT, EACH_QUARTER, THREE_HOURS)), *HARDEST)
+)
 def test_two_hosts_with_different_clocks_run_each_time_once(look, name, expression):
     zone, start = NIGHTS[name]
     BackupSchedule.objects.create(name="it", cron=expression, time_zone=zone, last_due_at=start)

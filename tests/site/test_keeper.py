@@ -9,6 +9,7 @@ import pytest
 
 from tests.support import leaks
 from tests.support.forking import REPOSITORY
+from tests.support.matrix import sampled
 
 CONTROLLER = """
 from tests.support.keeper import Keeper, SharedServers
@@ -23,7 +24,7 @@ keeper.stop()
 """
 
 
-@pytest.mark.parametrize("is_killed", [False, True], ids=["stopped", "killed"])
+@pytest.mark.parametrize("is_killed", sampled([False, True], True), ids=["stopped", "killed"])
 def test_servers_end_with_the_process_that_controls_the_run(is_killed):
     process = subprocess.Popen(
         [sys.executable, "-c", CONTROLLER], cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE
