@@ -136,6 +136,7 @@ def test_kept_files_are_private_and_in_no_backup(media_site, restored):
     assert not [name for name in media_site.in_mirror() if "before-restore" in name]
 
 
+@pytest.mark.soak  # as the undo of many
 def test_undo_of_a_single_file(media_site):
     media_site.write(TWO)
     name = media_site.have_backup()
@@ -155,6 +156,7 @@ def test_command_says_what_comes_back_and_undoes(media_site, restored, capsys):
     assert media_site.read() == restored
 
 
+@pytest.mark.soak  # the first test has the permissions, which come back by the same rename
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
 def test_owner_comes_back(media_site):
     media_site.write(TWO)

@@ -113,8 +113,8 @@ def assert_next_backup_works(shop: Shop, held: Held) -> None:
 
 @pytest.mark.parametrize(
     "kind, event",
-    # test_runs_that_wait_for_a_thread_end_with_the_worker_too stops the master.
-    sampled(product(SERVERS, GENTLE), *list(zip(SERVERS, GENTLE, strict=True))[:3]),
+    # test_runs_that_wait_for_a_thread_end_with_the_worker_too stops the master. A reload ends workers by SIGTERM.
+    sampled(product(SERVERS, GENTLE), ("gunicorn-sync", "recycled"), ("uvicorn", "worker-TERM")),
 )
 def test_thread_ends_with_its_worker_in_good_order(open_shop, held, kind, event):
     shop = open_shop(THREAD)
