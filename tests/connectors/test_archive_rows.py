@@ -104,7 +104,13 @@ def test_bytes_one_by_one(dump):
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("books", ["postgresql"], indirect=True)
-@pytest.mark.parametrize("arguments", [[], ["--load-via-partition-root"]], ids=["usual", "via root"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param([], id="usual", marks=pytest.mark.soak),
+        pytest.param(["--load-via-partition-root"], id="via root"),
+    ],
+)
 def test_backup_with_partitions_passes_its_checks(books, backups, arguments):
     books.execute("CREATE TABLE parent (id integer) PARTITION BY RANGE (id)")
     books.execute("CREATE TABLE low PARTITION OF parent FOR VALUES FROM (0) TO (10)")

@@ -148,6 +148,7 @@ class TestPgDumpGis(TestPgDump):
             admin.execute("CREATE EXTENSION postgis")
 
 
+@pytest.mark.soak
 class TestPgDumpGisSwap(TestPgDumpGis):
     strategy = "swap"
 

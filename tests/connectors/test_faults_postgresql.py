@@ -78,7 +78,7 @@ def test_pg_restore_that_ends_half_way_changes_nothing(backed_up, postgresql_ser
         assert_failed(backed_up.manage(*RESTORE), "^pg_restore (was killed by|failed with)")
 
 
-@pytest.mark.parametrize("status", sampled([-SIGKILL, 1, 0], 1, 0))
+@pytest.mark.parametrize("status", sampled([-SIGKILL, 1, 0], 0))
 def test_psql_that_ends_half_way_changes_nothing(backed_up, postgresql_server, tmp_path, status):
     real = postgresql_server.bin_dir / "psql"
     use(backed_up, programs.cut_input(tmp_path / "bin", "psql", real, after=1_000_000, status=status))
@@ -86,6 +86,7 @@ def test_psql_that_ends_half_way_changes_nothing(backed_up, postgresql_server, t
         assert_failed(backed_up.manage(*RESTORE), "^psql (was killed by|failed with|ended before)")
 
 
+@pytest.mark.in_turns("program")
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_missing_program_is_named(backed_up, postgresql_server, tmp_path, program):
     for name in {*PROGRAMS} - {program}:
@@ -199,7 +200,7 @@ def test_restore_that_is_told_to_end_is_rolled_back(backed_up, hold_psql):
         assert_failed(backed_up.finish(process), "Ended by the signal SIGTERM")
 
 
-@pytest.mark.parametrize("after", [10_000, 1_000_000], ids=["tables", "rows"])
+@pytest.mark.parametrize("after", sampled([10_000, 1_000_000], 1_000_000))
 def test_restore_that_is_killed_is_rolled_back(backed_up, hold_psql, after):
     held = hold_psql(after)
     with nothing_changes(backed_up):

@@ -7,12 +7,13 @@ import pytest
 from tests.support import databases, programs
 from tests.support.faults import add_noise, assert_failed, nothing_changes
 from tests.support.programs import DOWNLOAD
+from tests.support.waiting import let_pass
 
 NAME = "default-2024-01-15-120000.sqlite3"
 
 
 def test_restore_that_is_killed_while_it_replaces_the_file_is_rolled_back(shop, tmp_path, rclone_binary):
-    add_noise(shop, rows=200_000)
+    add_noise(shop, rows=100_000)
     assert shop.manage("dbbackup").code == 0
     shop.execute("UPDATE noise SET bytes = zeroblob(100)")
     wrecked = content(shop)
@@ -26,7 +27,7 @@ def test_restore_that_is_killed_while_it_replaces_the_file_is_rolled_back(shop, 
         held.wait()
         held.release()
         while process.poll() is None and not _has_grown(journal):
-            pass
+            let_pass(0.0005)
         shop.kill(process)
         if journal.exists():
             break

@@ -92,7 +92,7 @@ def geodjango(entry, action):
     raise AssertionError(done.stderr)
 
 
-@pytest.mark.in_turns("strategy")
+@pytest.mark.soak
 @pytest.mark.slow
 @pytest.mark.postgresql
 @pytest.mark.parametrize("strategy", ["in_place", "swap"])

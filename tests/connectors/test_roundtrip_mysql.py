@@ -2,7 +2,6 @@
 
 import pytest
 
-from tests.support.commands import undo_once
 from tests.support.databases import execute, rows
 
 pytestmark = pytest.mark.mysql
@@ -148,11 +147,6 @@ def test_restored_in_place_only_when_it_is_said(shop, schema, mysql_server):
     assert shop.rows() == wanted
     assert "not in the backup: newer." in result.json["message"]
     assert mysql_server.schemas(f"{schema}_dra_") == []
-    shop.execute("UPDATE shop_product SET price = 0")
-    changed = shop.rows()
-    assert shop.manage("dbrestore", "--noinput", "--strategy=in_place").code == 0
-    undo_once(shop)
-    assert shop.rows() == changed
 
 
 def test_over_a_socket_with_options_and_without_the_rows_of_some_tables(shop, mysql_server):

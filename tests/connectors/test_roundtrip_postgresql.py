@@ -178,7 +178,9 @@ def fill(shop: Shop, script: str) -> None:
     [
         pytest.param("postgresql", False, {}, id="tcp-zstd", marks=pytest.mark.soak),
         pytest.param("postgresql", True, {"COMPRESSION": None}, id="socket-plain"),
-        pytest.param("postgresql18", False, {"COMPRESSION": "gzip"}, id="18-tcp-gzip"),
+        pytest.param(
+            "postgresql18", False, {"COMPRESSION": "gzip"}, id="18-tcp-gzip", marks=pytest.mark.soak
+        ),
     ],
 )
 def test_every_row_and_object_comes_back_and_what_is_newer_is_gone(
@@ -255,13 +257,13 @@ def test_tables_in_a_schema_of_their_own(make_shop, postgresql_server):
         shop, "CREATE TABLE shop.newer (id bigint REFERENCES shop.shop_product); TRUNCATE shop.shop_orderline"
     )
 
-    result = shop.manage("dbrestore", "--noinput")
+    result = shop.manage(*RESTORE)
     assert result.code == 0, result.err
     assert "Dropped a table that is not in the backup: shop.newer." in result.out
     assert content(shop, postgresql_server) == wanted
     assert shop.manage("migrate", "--check").code == 0
     runs = shop.execute(f"SELECT kind, status FROM shop.{HISTORY} ORDER BY created_at")
-    assert runs == [("db_backup", "succeeded"), ("db_restore", "succeeded"), ("db_backup", "succeeded")]
+    assert runs == [("db_backup", "succeeded"), ("db_restore", "succeeded")]
 
 
 def test_options_choose_what_is_dumped(make_shop, postgresql_server):

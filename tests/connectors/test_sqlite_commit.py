@@ -21,7 +21,7 @@ from django_rclone_admin.exceptions import Cancelled, ProgramFailed
 from tests.support.matrix import sampled
 from tests.support.sqlite import connected, dump, execute, load, query
 from tests.support.tables import HISTORY
-from tests.support.waiting import patience
+from tests.support.waiting import patience, wait_for
 
 MODES = pytest.mark.parametrize("mode", ["DELETE", "WAL"])
 
@@ -98,8 +98,7 @@ def test_run_whose_data_is_restored_has_succeeded_though_writers_wait(shop):
     with waiting_writers(shop.path()):
         process = shop.start("dbrestore", "--noinput", "--no-safety-backup")
         # The writer that keeps the file lets it go after the commit, and before the site's own patience ends.
-        while "newer" in tables_now(shop) and process.poll() is None:
-            pass
+        wait_for(lambda: "newer" not in tables_now(shop) or process.poll() is not None)
     result = shop.finish(process)
     assert result.code == 0, result.err
     assert shop.rows() == wanted

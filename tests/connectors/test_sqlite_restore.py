@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from django_rclone_admin.core.control import Control
 from django_rclone_admin.core.files import FileSource, StreamSink
 from django_rclone_admin.core.transfer import transfer
 from django_rclone_admin.exceptions import BackupDamaged, Cancelled, ProgramFailed, UsageError
+from tests.support.matrix import sampled
 from tests.support.sqlite import connected, dump, execute, load, query
 from tests.support.waiting import ends_within
 
@@ -103,8 +105,10 @@ while True:
 """
 
 
-@FORMATS
-@pytest.mark.parametrize("mode", ["DELETE", "WAL"])
+@pytest.mark.parametrize(
+    "source, mode",
+    sampled(product([Snapshot, SqlText], ["DELETE", "WAL"]), (SqlText, "DELETE"), (Snapshot, "WAL")),
+)
 def test_dump_under_a_writer_is_consistent(tmp_path, source, mode, monkeypatch):
     monkeypatch.setattr(sqlite_copy, "PAGES", 20)  # many steps, as for a large file
     path = execute(
