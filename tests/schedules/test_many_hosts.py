@@ -41,7 +41,7 @@ def runs(shop: Shop) -> list[tuple[str, str]]:
 
 @pytest.mark.in_turns("shop")
 @pytest.mark.parametrize("shop", ["sqlite", "postgresql"], indirect=True)
-@pytest.mark.parametrize("hosts", sampled([2, 8], 8))
+@pytest.mark.parametrize("hosts", sampled([2, 5, 8], 5))
 def test_of_many_hosts_that_look_at_once_one_runs_it(shop, hosts):
     make(shop)
     started = [shop.start("runschedules", "--json") for _ in range(hosts)]
