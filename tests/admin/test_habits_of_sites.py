@@ -40,8 +40,7 @@ TOGETHER = (
         "sessions in the cache",
         "whole requests as transactions",
     ),
-    ("signed cookies", "below a prefix", "language in the address"),
-    ("dummy cache", "another language"),
+    ("dummy cache", "signed cookies", "below a prefix", "language in the address", "another language"),
 )
 """Habits that one site may have at the same time."""
 ALONE = [pytest.param((name,), marks=pytest.mark.soak) for name in HABITS]

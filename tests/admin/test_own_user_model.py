@@ -43,5 +43,4 @@ def test_all_works_with_a_user_model_of_the_project(make_shop):
         },
     }
     done(shop, "migrate", "--run-syncdb", "--verbosity=0")
-    done(shop, "shell", "--verbosity=0", "-c", WORK)
-    assert json.loads(done(shop, "shell", "--verbosity=0", "-c", WALK)) == {}
+    assert json.loads(done(shop, "shell", "--verbosity=0", "-c", WORK + WALK)) == {}

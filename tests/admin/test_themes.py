@@ -89,8 +89,8 @@ def furnished(shops, rclone_binary, tmp_path_factory):
     shops.clear(shop, "sqlite")
 
 
-# The two that are kept change most: Grappelli nearly all templates of the admin, and Unfold most of its classes, too.
-@pytest.fixture(params=sampled(THEMES, "grappelli", "unfold"))
+# Grappelli changes most: nearly all templates of the admin.
+@pytest.fixture(params=sampled(THEMES, "grappelli"))
 def themed(request, furnished):
     """The shop under one theme, and the name of the theme."""
     before = dict(furnished.settings)
