@@ -50,6 +50,7 @@ def test_restore_asks_nothing_when_it_is_told_so(shop, argument):
     assert shop.rows() == wanted
 
 
+@pytest.mark.soak
 def test_media_restore_asks_nothing_when_it_is_told_so(shop):
     file = shop.home / "media" / "a.txt"
     file.parent.mkdir(exist_ok=True)

@@ -43,6 +43,7 @@ def test_signal_at_the_very_end_of_a_run_lets_no_other_begin(backups, number):
     call_command("dbbackup", database="analytics", stdout=StringIO())  # the next one is not affected
 
 
+@pytest.mark.in_turns("number")
 @ENDS
 @pytest.mark.parametrize("moment", ["pre_db_backup", "run_finished"])
 def test_program_that_called_the_command_hears_the_signal(backups, number, moment):

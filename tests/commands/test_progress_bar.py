@@ -7,9 +7,10 @@ from contextlib import contextmanager
 import pytest
 
 from tests.support import programs
-from tests.support.commands import done
+from tests.support.commands import document
 from tests.support.faults import add_noise
 from tests.support.programs import DOWNLOAD, UPLOAD
+from tests.support.site import Result
 from tests.support.terminals import Screen, terminal
 from tests.support.waiting import wait_for
 
@@ -22,16 +23,20 @@ def screen() -> Iterator[tuple[int, Screen]]:
 
 @contextmanager
 def held_command(shop, held, terminal, *command: str):
-    """Start a command, and let it go on to its end after the block, which looks at it while rclone is held."""
+    """Start a command, and let it go on to its end after the block, which looks at it while rclone is held.
+
+    Yields a list, which gets the result in the end.
+    """
     shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(held.program)
     process = shop.start(*command, stderr=terminal)
     held.wait()
+    ended: list[Result] = []
     try:
-        yield
+        yield ended
     finally:
         held.release()
-        result = shop.finish(process)
-    assert result.code == 0, result
+        ended.append(shop.finish(process))
+    assert ended[0].code == 0, ended
 
 
 def hold_end(folder, rclone, when):
@@ -51,8 +56,11 @@ def test_bar_moves_while_no_byte_does(shop, tmp_path, rclone_binary, screen):
     ours, shown = screen
     add_noise(shop)
     held = programs.hold_input(tmp_path / "bin", "rclone", rclone_binary, after=300_000, when=UPLOAD)
-    with held_command(shop, held, ours, "dbbackup"):
+    with held_command(shop, held, ours, "dbbackup") as ended:
         wait_for(lambda: len(shown.seconds()) >= 4)
+        assert re.search(rb"(Dumping and u|U)ploading", shown.shown)
+        assert re.search(rb"\d+(\.\d+)?[kM]B?", shown.shown)
+    assert ended[0].out.startswith("default: Stored ")
     found = shown.seconds()
     assert found[-1] - found[0] <= len(found) + 1  # on a busy machine a second may be left out
 
@@ -81,12 +89,11 @@ def test_restore_is_measured_by_its_own_size_after_the_safety_backup(shop, tmp_p
     ours, shown = screen
     shop.execute("CREATE TABLE dull AS SELECT zeroblob(3000000) AS bytes")
     add_noise(shop)
-    done(shop, "dbbackup")
+    stored = document(shop, "dbbackup")["size"]
     held = programs.hold_output(tmp_path / "bin", "rclone", rclone_binary, after=1_000_000, when=DOWNLOAD)
     with held_command(shop, held, ours, "dbrestore", "--noinput"):
         wait_for(lambda: any(each.startswith("Restoring:") and "%" in each for each in shown.frames))
         query = "SELECT bytes_total FROM django_rclone_admin_backuprun WHERE kind = 'db_restore'"
-        [stored] = [each["size"] for each in shop.manage("listbackups", "--json").json[1:]]
         wait_for(lambda: shop.execute(query) == [(stored,)])
 
 
@@ -110,8 +117,8 @@ def test_estimate_that_is_too_small_is_not_shown(shop, tmp_path, rclone_binary, 
 
 
 @pytest.mark.parametrize("arguments", [("--verbosity", "0"), ("--json",)])
-def test_no_bar_where_none_is_wanted(shop, screen, arguments):
+def test_no_bar_where_none_is_wanted(shop, screen, arguments, tmp_path):
     ours, shown = screen
-    process = shop.start("dbbackup", *arguments, stderr=ours)
+    process = shop.start("dbbackup", *arguments, "--output-path", str(tmp_path / "dump"), stderr=ours)
     assert shop.finish(process).code == 0
     assert shown.frames == []

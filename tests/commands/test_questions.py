@@ -44,7 +44,6 @@ def full_shop(shops, rclone_binary, tmp_path_factory):
     sampled(
         product(sorted(QUESTIONS), ["null device", "closed pipe"]),
         ("restore", "null device"),
-        ("restore", "closed pipe"),
         ("file", "closed pipe"),
         ("undo", "null device"),
         ("media", "null device"),
@@ -85,8 +84,8 @@ def test_json_of_a_question_that_nobody_can_answer(shop):
     assert "--noinput" in result.json["hint"]
 
 
+@pytest.mark.soak
 @pytest.mark.backed_up
-@pytest.mark.in_turns("answer")
 @pytest.mark.parametrize("answer", ["y\n", "YES\n", "y"])
 def test_yes_may_come_from_a_pipe(shop, answer):
     """``yes | manage.py dbrestore`` is an answer."""

@@ -64,29 +64,21 @@ def shop(make_shop, remote) -> Shop:
     return make_shop("postgresql", remote)
 
 
-def do_all(shop: Shop, *options: str) -> tuple[set[str], list[Result]]:
-    """Back up, list, restore and prune, as loud as can be; return the processes and the results.
+LOUD = ("--verbosity", "3", "--traceback")
+BACKUP, RESTORE = ("dbbackup", *LOUD), ("dbrestore", "--noinput", "--no-safety-backup", *LOUD)
+LIST, PRUNE = ("listbackups", "--all", "--json"), ("prunebackups", *LOUD)
 
-    :param options: of the restore.
-    """
+
+def do_all(shop: Shop, *commands: tuple[str, ...]) -> tuple[set[str], list[Result]]:
+    """Run commands, and return the processes and the results."""
     with process_list() as processes:
-        results = [
-            shop.manage(*command)
-            for command in (
-                ("dbbackup", "--verbosity", "3", "--traceback"),
-                ("listbackups", "--all", "--json"),
-                ("dbrestore", "--noinput", "--verbosity", "3", "--traceback", *options),
-                ("prunebackups", "--verbosity", "3"),
-            )
-        ]
+        results = [shop.manage(*command) for command in commands]
     return processes, results
 
 
-@pytest.mark.parametrize(
-    "remote", sampled(["crypt", "s3", "sftp", "webdav"], "crypt", "s3", "webdav"), indirect=True
-)
+@pytest.mark.parametrize("remote", sampled(["crypt", "s3", "sftp", "webdav"], "crypt", "s3"), indirect=True)
 def test_passwords_in_the_settings_stay_there(shop, remote):
-    processes, results = do_all(shop)
+    processes, results = do_all(shop, BACKUP, LIST, RESTORE, PRUNE)
     assert [result.code for result in results] == [0] * len(results)
     for program in "rclone", "pg_dump", "psql":
         assert any(program in arguments for arguments in processes), program
@@ -145,7 +137,7 @@ def test_password_stays_hidden_wherever_it_was_put(make_shop, remote, place, tmp
     shop = make_shop("sqlite", remote)
     values = _in_a_file(remote, tmp_path) if place == "file" else PLACES[place](remote)
     shop.settings["DJANGO_RCLONE"] |= values
-    processes, results = do_all(shop, "--no-safety-backup")
+    processes, results = do_all(shop, BACKUP, RESTORE)
     assert [result.code for result in results] == [0] * len(results), results
     assert_hidden([TOKEN, *remote.secrets], shop, processes, results)
 

@@ -5,6 +5,7 @@ import json
 import sqlite3
 import time
 from contextlib import closing
+from itertools import product
 
 import pytest
 
@@ -12,6 +13,7 @@ from django_rclone_admin.core.compression import Decompressor
 from tests.support.backups import antedate, compressed
 from tests.support.commands import document, done
 from tests.support.faults import assert_failed
+from tests.support.matrix import sampled
 from tests.support.site import Shop
 from tests.support.waiting import wait_for
 
@@ -27,6 +29,7 @@ class Faulty:
         self.good = shop.remote.read(self.path)
         self.manifest = json.loads(shop.remote.read(f"{self.path}.manifest.json"))
         self.paths: dict[str, str] = {}
+        self.reasons: dict[str, str] = {}
 
     def put(
         self, fault: str, content: bytes, *, is_honest: bool = True, has_manifest: bool = True, **changes
@@ -58,8 +61,9 @@ class Faulty:
         names = [path.rpartition("/")[2] for path in self.paths.values()]
         result = self.shop.manage("verifybackups", *names, "--level", level, "--json", timeout=180)
         assert result.code == 1, result.err
-        found = {each["path"]: (each["level"], each["outcome"]) for each in result.json}
-        return {fault: found[path] for fault, path in self.paths.items()}
+        found = {each["path"]: each for each in result.json}
+        self.reasons = {fault: found[path]["reason"] for fault, path in self.paths.items()}
+        return {fault: (found[path]["level"], found[path]["outcome"]) for fault, path in self.paths.items()}
 
 
 def raw(content):
@@ -90,8 +94,11 @@ def states(shop):
     return {each["path"]: each["state"] for each in document(shop, "listbackups")}
 
 
-@pytest.mark.parametrize("database", ENGINES)
-def test_each_fault_is_caught_on_its_level(make_shop, database, tmp_path):
+@pytest.mark.parametrize(
+    "database, faults",
+    sampled(product(ENGINES, ["hard to see", "all"]), *product(ENGINES, ["hard to see"])),
+)
+def test_each_fault_is_caught_on_its_level(make_shop, database, faults, tmp_path):
     shop = make_shop(database, backed_up=True)
     faulty = Faulty(shop)
     good = faulty.good
@@ -99,21 +106,24 @@ def test_each_fault_is_caught_on_its_level(make_shop, database, tmp_path):
         flipped = bytearray(good)
         flipped[len(good) // 2] ^= 1
         faulty.put("flipped byte", bytes(flipped), is_honest=False)
-        faulty.put("cut", good[:-100], is_honest=False)
         faulty.put("longer", good + b"\0", is_honest=False)
+        if faults == "all":
+            faulty.put("cut", good[:-100], is_honest=False)
         faulty.put("cut compressed, with another manifest", good[:-20])
     faulty.put("cut, with another manifest", compressed(raw(good)[:-3000]))
     faulty.put("of another format", compressed(b"something else" * 1000))
     if "rows" in faulty.manifest:
         shop.execute("DELETE FROM shop_orderline WHERE id = 1")
         faulty.put("a row missing in one table", faulty.dumped())
-    shop.execute("DROP TABLE shop_orderline")
-    faulty.put("lacks a table", faulty.dumped())
+    if faults == "all" or "rows" not in faulty.manifest:
+        shop.execute("DROP TABLE shop_orderline")
+        faulty.put("lacks a table", faulty.dumped())
     if database == "sqlite":
         nothing = empty_sqlite(tmp_path)
-        faulty.put("of an empty database", nothing)
+        if faults == "all":
+            faulty.put("of an empty database", nothing)
         faulty.put("of an empty database, which its manifest says", nothing, tables=[], rows={}, contents={})
-    else:
+    elif faults == "all":
         empty(shop, database)
         faulty.put("of an empty database", faulty.dumped())
     faulty.put("good", good)
@@ -142,7 +152,6 @@ def test_backup_that_failed_is_neither_latest_nor_counted(shop):
     content = bytearray(shop.remote.read(newer))
     content[50] ^= 1
     shop.remote.write(newer, bytes(content))
-    assert states(shop)[newer] == "complete"
 
     assert_failed(shop.manage("verifybackups"), "1 of 1 backup did not pass")
 
@@ -154,6 +163,7 @@ def test_backup_that_failed_is_neither_latest_nor_counted(shop):
     assert older.removeprefix("db/") in done(shop, "dbrestore", "--dry-run")
 
 
+@pytest.mark.soak
 @pytest.mark.backed_up
 def test_later_success_makes_it_good_again(shop):
     path = shop.backup
@@ -241,11 +251,6 @@ def test_due_takes_what_was_not_proven_and_nothing_twice(shop):
 
     first = document(shop, *due, "--limit", "1")
     second = document(shop, *due)
-    third = document(shop, *due)
 
-    assert [[each["path"] for each in found] for found in (first, second, third)] == [
-        [paths[1]],
-        [paths[0]],
-        [],
-    ]
+    assert [[each["path"] for each in found] for found in (first, second)] == [[paths[1]], [paths[0]]]
     assert len(document(shop, *due, "--within", "-1")) == 2
