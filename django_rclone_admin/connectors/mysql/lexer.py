@@ -7,22 +7,31 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+BLOCK_COMMENT = rb"/\*(?!M?!)[^*]*+\*++(?:[^/*][^*]*+\*++)*/"
+"""A comment that no server executes.
+
+In Python 3.11.4 and older, a group with ``*+`` or ``?+`` ends at a wrong place when its last turn fails behind a
+lookaround or a repetition (CPython issue 106052). So the patterns for MySQL's text have such groups only where a turn is
+one repetition, or fixed characters.
+"""
 _PARTS = rb"""
     (?P<space>\s++)
-  | (?P<comment>--(?=[\x00-\x20]|\Z)[^\n]*+ | \#[^\n]*+ | /\*(?!M?!)(?:[^*]++|\*(?!/))*+\*/)
+  | (?P<comment>--(?=[\x00-\x20]|\Z)[^\n]*+ | \#[^\n]*+ | %(comment)s)
   | (?P<open>/\*M?!\d*+)
   | (?P<close>\*/)
   | (?P<name>`(?:[^`]++|``)*+`)
   | (?P<string>%(strings)s)
-  | (?P<number>\d++(?:\.\d*+)?+(?:[eE][-+]?+\d++)?+(?![\w$\x80-\xff]) | 0x[0-9A-Fa-f]++(?![\w$\x80-\xff]))
+  | (?P<number>(?>\d++(?:\.\d*+)?(?:[eE][-+]?\d++)?)(?![\w$\x80-\xff]) | 0x[0-9A-Fa-f]++(?![\w$\x80-\xff]))
   | (?P<word>[\w$\x80-\xff]++)
   | (?P<sign>.)
 """
 _ESCAPED = rb"'(?:[^'\\]++|\\.|'')*+' | \"(?:[^\"\\]++|\\.|\"\")*+\""
 _PLAIN = rb"'(?:[^']++|'')*+' | \"(?:[^\"]++|\"\")*+\""
 """Strings in the sql_mode ``NO_BACKSLASH_ESCAPES``, where a backslash is an ordinary character."""
+MANY_PIECES = 1000
+"""The most pieces of text that one match takes: it remembers each of them until it ends."""
 TOKEN = {
-    is_escaped: re.compile(_PARTS % {b"strings": strings}, re.DOTALL | re.VERBOSE)
+    is_escaped: re.compile(_PARTS % {b"strings": strings, b"comment": BLOCK_COMMENT}, re.DOTALL | re.VERBOSE)
     for is_escaped, strings in ((True, _ESCAPED), (False, _PLAIN))
 }
 
@@ -62,22 +71,39 @@ def meaning(all_tokens: Iterable[Token]) -> list[Token]:
     return [each for each in all_tokens if each.kind not in ("space", "comment", "open", "close")]
 
 
-@functools.cache
-def statement_end(delimiter: bytes, is_escaped: bool) -> re.Pattern[bytes]:
-    """Return the pattern that matches from the beginning of a statement to the delimiter after it.
+def statement_end(text: bytes, at: int, delimiter: bytes, *, is_escaped: bool) -> int | None:
+    """Return the position of the delimiter after the statement that begins at a position.
 
-    It does not match when the text ends within a string, a name or a comment, or before the delimiter.
+    :returns: ``None`` when the text ends within a string, a name or a comment, or before the delimiter.
     """
-    strings = _ESCAPED if is_escaped else _PLAIN
-    first = re.escape(delimiter[:1])
+    at = end_of_all(_pieces(delimiter, is_escaped), text, at)
+    return at if text.startswith(delimiter, at) else None
+
+
+def end_of_all(pattern: re.Pattern[bytes], text: bytes, at: int) -> int:
+    """Return the end of all matches that follow each other from a position. The pattern matches the empty text too."""
+    while (end := pattern.match(text, at).end()) > at:  # type: ignore[union-attr]
+        at = end
+    return at
+
+
+@functools.cache
+def _pieces(delimiter: bytes, is_escaped: bool) -> re.Pattern[bytes]:
+    """Return the pattern of some of the text of a statement: whole strings, names and comments, and what is between."""
     pattern = rb"""
-        (?P<text>(?:
+        (?:
             [^'"`\#/\-%(first)s]++ | %(strings)s | `(?:[^`]++|``)*+`
-          | --(?=[\x00-\x20])[^\n]*+(?=\n) | \#[^\n]*+(?=\n) | /\*(?!M?!)(?:[^*]++|\*(?!/))*+\*/
+          | --(?=[\x00-\x20])[^\n]*+(?=\n) | \#[^\n]*+(?=\n) | %(comment)s
           | (?!%(delimiter)s | --[\x00-\x20] | /\*(?!M?!) | [\#'"`]) .
-        )*+)%(delimiter)s
+        ){0,%(many)d}
     """
-    values = {b"first": first, b"strings": strings, b"delimiter": re.escape(delimiter)}
+    values = {
+        b"first": re.escape(delimiter[:1]),
+        b"strings": _ESCAPED if is_escaped else _PLAIN,
+        b"comment": BLOCK_COMMENT,
+        b"delimiter": re.escape(delimiter),
+        b"many": MANY_PIECES,
+    }
     return re.compile(pattern % values, re.DOTALL | re.VERBOSE)
 
 

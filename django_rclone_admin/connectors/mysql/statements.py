@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ...exceptions import WrongFormat, gettext_noop
-from .lexer import statement_end
+from .lexer import BLOCK_COMMENT, MANY_PIECES, end_of_all, statement_end
 
 LONGEST = 64 << 20
 """The longest statement without rows in bytes; such statements are held in memory."""
@@ -18,13 +18,13 @@ MANY = 64
 
 SANDBOX = re.compile(rb"/\*M?!\d+\\-[^*\n]*\*/")
 """The line by which newer MariaDB programs switch their client to sandbox mode. It lacks a delimiter."""
-COMMENT = re.compile(rb"--(?=[\x00-\x20])[^\n]*+|#[^\n]*+|/\*(?!M?!)(?:[^*]++|\*(?!/))*+\*/")
+COMMENT = re.compile(rb"--(?=[\x00-\x20])[^\n]*+|#[^\n]*+|" + BLOCK_COMMENT)
 COMMENT_MARK = re.compile(rb"--|#|/\*(?!M?!)|/\Z|/\*M?\Z|-\Z")
 DELIMITER = re.compile(rb"DELIMITER[ \t]+(\S+)[^\n]*", re.IGNORECASE)
 _NAME = rb"(?:`(?:[^`]++|``)++`|[\w$\x80-\xff]++)"
 INSERT = re.compile(
-    rb"(INSERT|REPLACE)\s++((?:(?:LOW_PRIORITY|HIGH_PRIORITY|DELAYED|IGNORE)\s++)*+)INTO\s++(%b)\s*+"
-    rb"(\(\s*+%b(?:\s*+,\s*+%b)*+\s*+\)\s*+)?VALUES?(?=[\s(])" % (_NAME, _NAME, _NAME),
+    rb"(INSERT|REPLACE)\s++((?:(?:LOW_PRIORITY|HIGH_PRIORITY|DELAYED|IGNORE)\s++)*)INTO\s++(%b)\s*+"
+    rb"(\(\s*+%b(?:\s*+,\s*+%b)*\s*+\)\s*+)?VALUES?(?=[\s(])" % (_NAME, _NAME, _NAME),
     re.IGNORECASE,
 )
 """The beginning of a statement with rows: verb, modifiers, table, columns."""
@@ -35,10 +35,11 @@ ROWS = re.compile(
       | (?<=[(,\s])NULL(?=[,)\s]) | (?<=[(,\s]0)x[0-9A-Fa-f]++(?=[,)\s])
       | (?<=[(,\s])(?:_binary|_utf8|_utf8mb[34]|_latin1|_ascii)(?=\s*') | (?<=[(,\s])[bBxXnN](?=')
       | (?<=[0-9.])[eE](?=[-+0-9])
-    )*+""",
+    ){0,%d}"""
+    % MANY_PIECES,
     re.DOTALL | re.VERBOSE,
 )
-"""Rows of plain values. They can't call functions, and no comment can hide their end."""
+"""Some rows of plain values. They can't call functions, and no comment can hide their end."""
 STRING = re.compile(rb"(?:[^'\\]++|\\.)*+", re.DOTALL)
 HEXADECIMAL = re.compile(rb"[0-9A-Fa-f]*+")
 OPEN_HEXADECIMAL = re.compile(rb"(?<=[(,\s]0)x[0-9A-Fa-f]*+\Z")
@@ -189,9 +190,10 @@ class Splitter:
         verb = text[at : at + 8].upper()
         if verb.startswith((b"INSERT", b"REPLACE")) and len(text) - at < AT_ONCE and not is_last:
             return None  # the rest of its beginning
-        if found := statement_end(self._delimiter, self.is_escaped).match(text, at):
-            self._position = found.end()
-            return Statement(found["text"])
+        end = statement_end(text, at, self._delimiter, is_escaped=self.is_escaped)
+        if end is not None:
+            self._position = end + len(self._delimiter)
+            return Statement(text[at:end])
         size = len(text) - at
         if size > LONGEST:
             raise WrongFormat(gettext_noop("The SQL text of the backup has a statement that is too long."))
@@ -232,7 +234,7 @@ class Splitter:
                 at = self._end_of_value(at)
                 if self._inside != "rows":
                     break
-            at = _end(ROWS, text, at)
+            at = end_of_all(ROWS, text, at)
             if text[at : at + 1] == b";":
                 self._inside = "end"
                 break
@@ -249,7 +251,7 @@ class Splitter:
     def _end_of_value(self, at: int) -> int:
         """Return the end of the available part of a long value; ``_inside`` is ``rows`` if the value itself ends there."""
         text = self._buffer
-        at = _end(STRING if self._inside == "string" else HEXADECIMAL, text, at)
+        at = end_of_all(STRING if self._inside == "string" else HEXADECIMAL, text, at)
         if at == len(text) or text[at : at + 1] == b"\\":
             return at
         if self._inside == "string":
@@ -258,12 +260,6 @@ class Splitter:
             raise _strange_value()
         self._inside = "rows"
         return at
-
-
-def _end(pattern: re.Pattern[bytes], text: bytes, at: int) -> int:
-    found = pattern.match(text, at)
-    assert found
-    return found.end()
 
 
 def _strange_value() -> WrongFormat:
