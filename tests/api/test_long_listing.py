@@ -1,6 +1,7 @@
 """Of a long list a search keeps only the facts of each manifest, and answers as exactly as of a short one."""
 
 import gc
+import shutil
 import threading
 import tracemalloc
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,7 @@ from django.utils import timezone
 from django_rclone_admin import api
 from django_rclone_admin.cached_listing import FEW, get_listing
 from django_rclone_admin.models import Backup
-from tests.support.backups import DAY, manifest_of
+from tests.support.backups import DAY, Backups, manifest_of
 
 COUNT = FEW + 60
 LISTING = ["lsjson", "lsjson"]
@@ -24,9 +25,11 @@ def name_of(number):
     return f"default-{DAY - timedelta(hours=number):%Y-%m-%d-%H%M%S}.dump.zst"
 
 
-@pytest.fixture
-def long(backups, tmp_path):
+@pytest.fixture(scope="module")
+def prepared(storage, tmp_path_factory):
     """A remote with a long list; every hundredth backup has a label, and some are broken, each in its own way."""
+    log = tmp_path_factory.mktemp("long") / "calls.log"
+    backups = Backups(remote=storage.remote("local"), configure=lambda **values: None, log=log)
     for number in range(COUNT):
         taken_at = DAY - timedelta(hours=number)
         values = {
@@ -41,7 +44,14 @@ def long(backups, tmp_path):
         backups.put(taken_at, size=10, manifest=manifest)
     backups.put(DAY - timedelta(days=200), name="default-2026-01-01-000000.dump", manifest=False)
     backups.put_media(DAY, {"a": bytes(40), "b": bytes(2)}, label="before the move")
-    backups.count_calls(tmp_path)
+    return backups.remote
+
+
+@pytest.fixture
+def long(backups, prepared):
+    """The long list, as that of this site. It is there for all tests, so none may change it."""
+    backups.configure(**prepared.settings)
+    api.refresh()  # forgets what the test before has read there
     return backups
 
 
@@ -57,7 +67,8 @@ BROKEN = {
 LABELLED = [name_of(number) for number in range(0, COUNT, 100) if number not in BROKEN]
 
 
-def test_search_reads_each_manifest_once_and_the_manifests_of_its_result_once_more(long):
+def test_search_reads_each_manifest_once_and_the_manifests_of_its_result_once_more(long, tmp_path):
+    long.count_calls(tmp_path)
     found = Backup.objects.filter(label__icontains="MOVE", kind="database")
     assert found.count() == len(LABELLED)
     assert long.calls() == [*LISTING, "cat", "cat"]
@@ -96,11 +107,13 @@ def test_sizes_of_media_come_from_the_facts_too(long):
     ).get() == (42, 2)
 
 
-def test_the_next_listing_shows_what_was_mended_and_what_broke(long):
+def test_the_next_listing_shows_what_was_mended_and_what_broke(long, prepared, tmp_path):
+    db = shutil.copytree(prepared.root, tmp_path / "changed") / "db"
+    long.configure(REMOTE=str(tmp_path / "changed"))
     assert Backup.objects.filter(state="damaged").count() == len(BROKEN)
     mended = manifest_of(name_of(700), "default", DAY - timedelta(hours=700), 10, label="mended")
-    long.remote.write(f"db/{name_of(700)}.manifest.json", mended.to_bytes())
-    long.remote.write(f"db/{name_of(20)}", bytes(9))
+    (db / f"{name_of(700)}.manifest.json").write_bytes(mended.to_bytes())
+    (db / name_of(20)).write_bytes(bytes(9))
     assert Backup.objects.filter(label="mended").count() == 0
 
     cache.clear()  # as when its time is over
