@@ -201,19 +201,40 @@ sort_keys = strategies.lists(
 )
 
 
-@settings(
-    max_examples=300,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-@given(
+random_questions = given(
     question=questions,
     order=sort_keys,
     is_reversed=strategies.booleans(),
     zone=strategies.sampled_from(ZONES),
     window=strategies.tuples(strategies.integers(0, 5), strategies.integers(0, 30)),
 )
+
+
+def few(examples: int) -> settings:
+    """Ask that many questions, none of them for too long to be healthy."""
+    return settings(
+        max_examples=examples,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
+
+
+@few(100)
+@random_questions
 def test_random_questions_have_the_answers_of_sql(both, question, order, is_reversed, zone, window):
+    compare(both, question, order, is_reversed, zone, window)
+
+
+@pytest.mark.soak
+@few(1000)
+@random_questions
+def test_many_random_questions_have_the_answers_of_sql(both, question, order, is_reversed, zone, window):
+    compare(both, question, order, is_reversed, zone, window)
+
+
+def compare(both, question, order, is_reversed, zone, window):
+    """Ask a question of both, in every way."""
+
     def ask(backups: models.QuerySet[Backup]) -> list[Any]:
         found = backups.filter(question).order_by(*order, "pk")
         found = found.reverse() if is_reversed else found
