@@ -14,7 +14,8 @@ from .core.control import Control
 from .core.file_lists import MediaFile
 from .core.store import stream
 from .exceptions import BackupDamaged, BackupNotFound, Stalled, gettext_noop
-from .media import find_places, get_mirror, get_root, is_usable, read_list
+from .media import find_places, get_mirror, get_root
+from .media_lists import is_usable, read_list
 from .remote import get_catalog
 
 KEPT = 3

@@ -1,29 +1,24 @@
-"""Finds the media files on the site and on the remote, and reads the file lists of their backups."""
+"""Finds the media files on the site and on the remote."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from django.conf import settings as django_settings
 
 from .conf import get_settings
 from .core import file_lists, name_forms
-from .core.catalog import Catalog, StoredObject, latest
-from .core.compression import Decompressor, Limit, Meter, Stage
+from .core.answers import Entry
+from .core.catalog import Catalog, StoredObject
 from .core.config_file import local_folder
 from .core.file_lists import MediaFile
-from .core.files import FileSource, StreamSink
-from .core.list_sink import ListSink
 from .core.local_files import LocalFiles, scan
-from .core.mirror import LISTING_SECONDS, Mirror
-from .core.naming import MEDIA
-from .core.rclone import at
-from .core.states import State
-from .core.transfer import Sink, transfer
-from .exceptions import BackupDamaged, BackupNotFound, LocalFileError, UsageError, gettext_noop
+from .core.mirror import Mirror
+from .exceptions import LocalFileError, UsageError, gettext_noop
+from .media_lists import FIRST, LAST, get_time
 from .remote import media_catalog
 
 STAMP = "%Y-%m-%d-%H%M%S-%f"
@@ -32,14 +27,8 @@ STAMP = "%Y-%m-%d-%H%M%S-%f"
 
 OURS = ".{name}-before-restore-"
 """The prefix of the folders in which restores keep the files that they replace."""
-FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
-"""Limits for the clocks of runs. The times of later runs must follow those of all earlier ones."""
 FEW_PATHS = 100
 """At most this many files are found by their names; for more, the whole remote is listed."""
-LIST_LIMIT = 1 << 30
-"""The limit for an uncompressed file list in bytes: about ten million files."""
-RATIO = 1000
-"""The largest expected compression ratio of a file list; a long one reaches about 20."""
 
 
 def get_place() -> str:
@@ -159,82 +148,24 @@ def parse_stamp(stamp: str) -> datetime | None:
     return time if FIRST < time < LAST else None
 
 
-def read_list(catalog: Catalog, backup: StoredObject) -> list[MediaFile]:
-    """Read the file list of a media backup.
+class Stored(NamedTuple):
+    """The objects of media backups on the remote."""
 
-    :raises BackupDamaged: its bytes have changed, or exceed the limit for a list.
+    mirror: list[Entry]
+    versions: list[Entry]
+    """Below the versions folder: the versions, and the file lists with what belongs to them."""
+
+
+def look_at_stored(catalog: Catalog, only: Collection[str] | None = None) -> Stored:
+    """Return the objects of media backups by two calls of rclone.
+
+    The mirror comes first: a media backup that runs meanwhile moves files from the mirror to the versions.
+
+    :param only: the paths to look for; by default all.
     """
-    sink = ListSink()
-    _read(catalog, backup, sink)
-    return sink.files
-
-
-def read_lines(catalog: Catalog, backup: StoredObject) -> list[bytes]:
-    """Return the non-empty lines of the file list of a media backup, unparsed.
-
-    :raises BackupDamaged: its bytes have changed, or exceed the limit for a list.
-    """
-    buffer = io.BytesIO()
-    _read(catalog, backup, StreamSink(buffer))
-    return [line for line in buffer.getvalue().splitlines(keepends=True) if line != b"\n"]
-
-
-def _read(catalog: Catalog, backup: StoredObject, sink: Sink) -> None:
-    manifest = backup.manifest
-    expected = manifest.raw_size if manifest else LIST_LIMIT
-    limit = min(expected, LIST_LIMIT, backup.size * RATIO)
-    if expected > limit:
-        raise BackupDamaged(file_lists.UNREADABLE)
-    stages: list[Stage] = [
-        Meter(size=backup.size, sha256=manifest.sha256 if manifest else None),
-        Decompressor(),
-        Limit(limit),
-    ]
-    # Read completely before unpacking, with a limit: so it can be stopped, and always ends.
-    flags = [f"--count={backup.size + 1}"]
-    done = catalog.rclone.call(["cat", *flags], at(backup.path), timeout=LISTING_SECONDS)
-    transfer(FileSource(io.BytesIO(done.check().output)), sink, stages=stages)
-
-
-def find_media(catalog: Catalog, name: str | None) -> StoredObject | None:
-    """Return the media backup of this name or path, or the latest one; ``None`` for a remote without any list.
-
-    :raises BackupNotFound: no media backup has that name.
-    """
-    listed = _usable(media_catalog(catalog).objects())
-    if name is None:
-        return last_list(listed)
-    for each in listed:
-        if name in (each.name, each.path, each.name.split(".")[0]):
-            return each
-    raise BackupNotFound(
-        gettext_noop("There is no media backup “%(name)s” on the remote."),
-        hint=gettext_noop("“manage.py listbackups --media” lists the media backups."),
-        name=name,
-    )
-
-
-def _usable(lists: Sequence[StoredObject]) -> list[StoredObject]:
-    """Return the usable lists: without a manifest, it is unknown which versions are later than a list."""
-    return [each for each in lists if is_usable(each)]
-
-
-def is_usable(backup: StoredObject) -> bool:
-    """Whether a media backup tells its files and its time."""
-    return backup.state is State.COMPLETE and get_time(backup) is not None
-
-
-def get_time(backup: StoredObject) -> datetime | None:
-    """Return the time of a media backup by its manifest; ``None`` where its name differs."""
-    time = backup.manifest.taken_at if backup.manifest else None
-    if time is None or backup.taken_at is None or not FIRST < time < LAST:
-        return None
-    return time if timedelta() <= time - backup.taken_at < timedelta(seconds=1) else None
-
-
-def last_list(lists: Sequence[StoredObject]) -> StoredObject | None:
-    """Return the latest usable list."""
-    return latest(_usable(lists), MEDIA)
+    mirror, lists = get_mirror(catalog), media_catalog(catalog)
+    there = mirror.remote_files(get_settings().media_backup_dir, everything=True, only=only)
+    return Stored(there, mirror.remote_files(lists.folder, everything=True, only=only, within="*/"))
 
 
 def find_places(
@@ -242,21 +173,17 @@ def find_places(
     backup: StoredObject | None,
     files: Sequence[MediaFile],
     only: Collection[str] | None = None,
+    stored: Stored | None = None,
 ) -> dict[str | None, list[str]]:
     """Find the bytes of files of a backup, see :func:`~django_rclone_admin.core.file_lists.locate`.
 
     :param only: the paths to find, if a complete listing is not worthwhile.
+    :param stored: all objects, if they were just listed.
     :raises BackupDamaged: files are missing.
     """
-    mirror, lists = get_mirror(catalog), media_catalog(catalog)
-    if only is not None and len(only) > FEW_PATHS:
-        only = None
-    there = mirror.remote_files(get_settings().media_backup_dir, everything=True, only=only)
-    later: list[tuple[str, Mapping[str, int]]] = []
-    if backup is not None:
-        versions = mirror.remote_files(lists.folder, everything=True, only=only, within="*/")
-        later = later_versions(backup, file_lists.by_folder(versions))
-    return file_lists.locate(files, later, {each.name: each.size for each in there})
+    stored = stored or look_at_stored(catalog, only if only is not None and len(only) <= FEW_PATHS else None)
+    later = later_versions(backup, file_lists.by_folder(stored.versions)) if backup else []
+    return file_lists.locate(files, later, {each.name: each.size for each in stored.mirror})
 
 
 def get_root(catalog: Catalog, place: str | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterator, Sequence
+from functools import partial
 
 from ..cached_file_lists import limited, list_files, read_file, read_files
 from ..conf import get_settings
@@ -24,7 +25,8 @@ from ..jobs.prune_media import decide_media, prune_versions
 from ..jobs.restore_media import MediaPlan, plan_media_restore
 from ..jobs.restore_media import restore_media as restore_job
 from ..jobs.undo_media import undo_media
-from ..media import find_media, get_folder, get_mirror
+from ..media import get_folder, get_mirror
+from ..media_lists import FoundMedia, find_media
 from ..models.runs import API, BackupRun, Kind, Origin
 from ..remote import get_catalog, media_catalog
 
@@ -106,7 +108,7 @@ def plan_restore_media(
 
 
 def restore_media(
-    name: str | None = None,
+    name: str | MediaPlan | None = None,
     *,
     exact: bool = False,
     files: Sequence[str] | None = None,
@@ -115,12 +117,14 @@ def restore_media(
 ) -> BackupRun:
     """Restore media files to their state at a media backup, and return the run.
 
-    :param name: name of a media backup; by default the latest.
+    :param name: name of a media backup, by default the latest; or a plan of the restore, whose backup is restored.
     :param exact: also remove files that the backup lacks.
     :param files: the paths of the only files, or folders, to restore; nothing is removed then.
     :raises BackupError: it failed; overwritten files were moved to their old places.
     """
-    return run_now(_restore_run(name, exact, files, origin), restore_job, progress)
+    found = name.found if isinstance(name, MediaPlan) else _find(name)
+    run = _restore_run(found, exact, files, origin)
+    return run_now(run, partial(restore_job, known=found), progress)
 
 
 def start_restore_media(
@@ -131,7 +135,7 @@ def start_restore_media(
     origin: Origin = API,
 ) -> BackupRun:
     """Queue a media restore and return its run at once."""
-    return enqueue(_restore_run(name, exact, files, origin))
+    return enqueue(_restore_run(_find(name), exact, files, origin))
 
 
 def undo_restore_media(*, origin: Origin = API, progress: Progress | None = None) -> BackupRun:
@@ -177,10 +181,15 @@ def _run(kind: str, label: str, origin: Origin) -> BackupRun:
     return BackupRun(kind=kind, **origin.as_fields(label))
 
 
-def _restore_run(name: str | None, exact: bool, files: Sequence[str] | None, origin: Origin) -> BackupRun:
-    backup = find_media(get_catalog(), name)
+def _find(name: str | None) -> FoundMedia | None:
+    return find_media(media_catalog(get_catalog()), name)
+
+
+def _restore_run(
+    found: FoundMedia | None, exact: bool, files: Sequence[str] | None, origin: Origin
+) -> BackupRun:
     run = _run(Kind.MEDIA_RESTORE, "", origin)
-    run.path = backup.path if backup else ""
+    run.path = found.backup.path if found else ""
     # Nothing is removed if single files were chosen.
     options = MediaRestoreOptions(exact=exact and files is None, files=None if files is None else list(files))
     run.options = options.as_dict()

@@ -149,21 +149,24 @@ def compare(old: Collection[MediaFile], new: Collection[MediaFile]) -> Differenc
     )
 
 
-def compare_with_lines(lines: Collection[bytes], files: Sequence[MediaFile]) -> Difference:
-    """Return the difference between the lines of a stored list and these files; only lines that differ are parsed.
+def to_lines(files: Iterable[MediaFile]) -> list[bytes]:
+    """Return files as the lines of JSON that are stored."""
+    return [*map(MediaFile.to_line, files)]
 
+
+def compare_lines(old: Iterable[bytes], new: Collection[bytes], files: Iterable[MediaFile]) -> Difference:
+    """Return the difference between the lines of two lists; only lines that differ are parsed.
+
+    :param files: those of the new list.
     :raises BackupDamaged: a line can't be read.
     """
-    known = set(lines)
-    new = [(line, file) for file in files if (line := file.to_line()) not in known]
-    if len(new) < len(files):
-        known.difference_update(map(MediaFile.to_line, files))
-    found = compare(list(parse(known)), [file for _line, file in new])
-    return (
-        replace(found, removed=sorted({*found.removed} - {each.path for each in files}))
-        if found.removed
-        else found
-    )
+    gone = set(old)
+    come = [line for line in new if line not in gone]
+    gone.difference_update(new)
+    found = compare([*parse(gone)], [*parse(come)])
+    # A path that is listed twice still exists.
+    there = {each.path for each in files} if found.removed else ()
+    return replace(found, removed=[path for path in found.removed if path not in there])
 
 
 def is_same_time(one: str, other: str) -> bool:

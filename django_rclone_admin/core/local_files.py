@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import re
@@ -51,7 +52,8 @@ def scan(root: Path, *, passing_over: str | None = None) -> LocalFiles | None:
     while folders:
         folder = folders.pop()
         try:
-            with os.scandir(root / folder) as entries:
+            # By its descriptor, so that the system need not follow the whole path of each file.
+            with _opened(root / folder) as fd, os.scandir(fd) as entries:
                 folders += _read(found, folder, entries)
         except (FileNotFoundError, NotADirectoryError):
             if not folder:
@@ -64,6 +66,15 @@ def scan(root: Path, *, passing_over: str | None = None) -> LocalFiles | None:
     found.files.sort()
     found.habits.complete(root)
     return found
+
+
+@contextlib.contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def _read(found: LocalFiles, folder: str, entries: Iterator[os.DirEntry[str]]) -> list[str]:
@@ -82,7 +93,7 @@ def _read(found: LocalFiles, folder: str, entries: Iterator[os.DirEntry[str]]) -
         except FileNotFoundError:
             continue
         access = access or Access.of(status)
-        if STRANGE.search(path):
+        if not (path.isascii() and path.isprintable()) and STRANGE.search(path):
             name, path = path, as_rclone(path)
             found.names[path] = name
         add(MediaFile(path, status.st_size, stamp(status.st_mtime_ns)))
@@ -100,12 +111,10 @@ def as_rclone(path: str) -> str:
 
 def stamp(nanoseconds: int) -> str:
     """Return a time since 1970 in rclone's format, or an empty string if it is outside of the calendar."""
-    seconds, fraction = divmod(nanoseconds, 10**9)
     try:
-        text = _second(seconds)
+        return f"{_second(nanoseconds // 10**9)}.{nanoseconds % 10**9:09d}Z"
     except OverflowError:
         return ""
-    return f"{text}.{fraction:09d}Z"
 
 
 @functools.lru_cache(maxsize=1024)

@@ -13,7 +13,7 @@ from ..exceptions import (
     RemoteError,
     gettext_noop,
 )
-from .answers import NO_FOLDER, Entry, answer
+from .answers import Entry, ListingReader, answer
 from .command import Command
 from .control import Control
 from .file_complaints import FileComplaints
@@ -82,6 +82,7 @@ class Mirror:
         """Whether only rclone can tell which files of the site are included."""
         self.passes_over = any(FILTERS.match(each) for each in (*rclone.flags, *rclone.env))
         """Whether the configured flags exclude files, so that no explicit list of files can be passed."""
+        self._has_looked = False
         self._ours = [f"--exclude=/{_literal(ours)}*/**"] if ours else []
         self._filters = [f"--exclude={pattern}" for pattern in excludes]
 
@@ -115,7 +116,10 @@ class Mirror:
         filters = [] if everything else self._filters
         if only is not None:
             filters = [_pattern(path, within) for path in only]
-        return self.rclone.entries(folder, recursive=True, filters=filters)
+        found = self.rclone.list(at(folder), recursive=True, filters=filters)
+        if not found:
+            self._look_once()
+        return found or []
 
     def read(self, folder: str, path: str) -> Command:
         """Return the command that writes a file below a folder of the remote to its standard output."""
@@ -134,9 +138,12 @@ class Mirror:
     def contents(self, folder: str) -> tuple[list[Entry], list[str]]:
         """Return the objects and the subfolder names of a folder of the remote, which may not exist yet."""
         done = self.rclone.call(["lsjson", "--no-mimetype", "--use-server-modtime"], at(folder))
-        found = [] if done.status == NO_FOLDER else answer(done, list)
-        if not found:
-            return self.rclone.entries(folder), []  # checks that the folder is not merely undecryptable
+        reader = ListingReader()
+        reader.feed(done.output)
+        if not reader.finish(done):
+            self._look_once()
+            return [], []
+        found = answer(done, list)
         return (
             [
                 Entry(each["Path"], each["Size"], each.get("ModTime") or "")
@@ -145,6 +152,15 @@ class Mirror:
             ],
             [each["Path"] for each in found if each["IsDir"]],
         )
+
+    def _look_once(self) -> None:
+        """Check that a folder that seems to be empty is not merely undecryptable: the passphrase stays the same.
+
+        :raises RemoteDenied: it is.
+        """
+        if not self._has_looked:
+            self.rclone.look()
+            self._has_looked = True
 
     def local_folder(self) -> str | None:
         """Return the local folder that the place resolves to in rclone; ``None`` for any other place."""

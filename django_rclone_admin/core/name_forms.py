@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
@@ -40,5 +39,8 @@ def with_a_name_of_their_own(files: Iterable[MediaFile], paths: Iterable[str]) -
 
 
 def twice(files: Sequence[MediaFile]) -> list[str]:
-    """Return the duplicate paths of a sorted list: rclone can't tell two such names apart."""
-    return sorted({one.path for one, other in itertools.pairwise(files) if one.path == other.path})
+    """Return the duplicate paths of a list: rclone can't tell two such names apart."""
+    paths = [path for path, _size, _time in files]
+    if len({*paths}) == len(paths):
+        return []
+    return sorted(path for path, count in Counter(paths).items() if count > 1)

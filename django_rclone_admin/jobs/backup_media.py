@@ -17,12 +17,14 @@ from ..core.file_lists import Difference, MediaFile
 from ..core.files import FileSource
 from ..core.naming import MEDIA
 from ..core.publishing import Upload
-from ..media import get_folder, get_mirror, last_list, local_files, media_in
+from ..exceptions import BackupDamaged
+from ..media import get_folder, get_mirror, local_files, media_in
+from ..media_lists import find_media
 from ..remote import media_catalog
 from .job import Job
 from .manifests import make_manifest
 from .media_kept import discard_old
-from .mirroring import Before, Mirrored, list_of, update_mirror
+from .mirroring import Before, Mirrored, update_mirror
 from .options import BackupOptions
 from .sweep import sweep_uploads
 
@@ -35,9 +37,18 @@ def compare_for_backup(catalog: Catalog) -> Difference:
     mirror = get_mirror(catalog)
     here, there = local_files(mirror).files, media_in(mirror)
     file_lists.check_source(here, there, get_settings().media_max_delete_percent)
-    last = list_of(catalog, last_list(media_catalog(catalog).objects()))
+    last = _last_files(media_catalog(catalog))
     # Files that are in no list have unknown times, so only their sizes are compared.
     return file_lists.compare(file_lists.with_times(there, [*here, *last]), here)
+
+
+def _last_files(catalog: Catalog) -> list[MediaFile]:
+    """Return the files of the last list; none when it can't be read."""
+    last = find_media(catalog, None, with_list=True)
+    try:
+        return last.read(catalog) if last else []
+    except BackupDamaged:
+        return []
 
 
 def back_up_media(job: Job) -> str:
@@ -73,7 +84,7 @@ def back_up_media(job: Job) -> str:
 
 def _store_list(job: Job, catalog: Catalog, mirrored: Mirrored) -> None:
     run, files, taken_at = job.run, mirrored.files, mirrored.taken_at
-    size = sum(each.size for each in files)
+    size = sum(size for _path, size, _time in files)
     upload = Upload(
         catalog=catalog,
         database=MEDIA,
@@ -84,8 +95,8 @@ def _store_list(job: Job, catalog: Catalog, mirrored: Mirrored) -> None:
         run=str(run.pk),
     )
     # An empty line, because a dump without any byte would be refused.
-    lines = b"".join(map(MediaFile.to_line, files)) or b"\n"
-    name, stored = upload.send(FileSource(io.BytesIO(lines)), job.control)
+    lines = io.BytesIO(b"".join(mirrored.lines) or b"\n")
+    name, stored = upload.send(FileSource(lines), job.control)
     upload.seal(
         make_manifest(
             run,

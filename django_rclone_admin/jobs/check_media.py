@@ -8,7 +8,8 @@ from ..core.check_marks import Level
 from ..core.file_lists import MediaFile
 from ..core.reading_files import unreadable
 from ..exceptions import BackupDamaged, NotChecked, gettext_noop
-from ..media import find_places, get_mirror, get_root, get_time, read_list
+from ..media import find_places, get_mirror, get_root
+from ..media_lists import get_time, read_list
 from .check_stored import check_bytes, refuse_unreadable_manifest
 from .checking import Check
 

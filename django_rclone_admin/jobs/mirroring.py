@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Self
@@ -19,7 +19,8 @@ from ..core.catalog import Catalog, StoredObject
 from ..core.file_lists import Difference, MediaFile
 from ..core.mirror import FEW, Mirror
 from ..exceptions import BackupDamaged, BackupError, RemoteError, gettext_noop
-from ..media import STAMP, get_time, last_list, local_files, media_in, parse_stamp, read_lines, read_list
+from ..media import STAMP, local_files, media_in, parse_stamp
+from ..media_lists import FoundMedia, find_newest, get_time
 from ..models.runs import BackupRun, Kind, Status
 from ..remote import media_catalog
 from . import history
@@ -39,37 +40,44 @@ SHOWN = 6
 class Before:
     """The state of the remote before a backup."""
 
+    catalog: Catalog
     lists: list[StoredObject]
-    last: StoredObject | None
+    """The objects of the folder of the lists; see :func:`~django_rclone_admin.media_lists.find_newest`."""
+    last: FoundMedia | None
     """The last list."""
-    lines: list[bytes]
-    """Its lines; empty when it can't be read."""
     runs: list[datetime]
     """The times of all runs that replaced or removed files."""
 
     @classmethod
     def look(cls, mirror: Mirror, catalog: Catalog) -> Self:
         objects, folders = mirror.contents(catalog.folder)
-        lists = catalog.inspect(catalog.arrange(objects))
-        last = last_list(lists)
+        lists, last = find_newest(catalog, catalog.arrange(objects), with_list=True)
         return cls(
+            catalog=catalog,
             lists=lists,
-            last=last,
-            lines=_lines_of(catalog, last),
+            last=last and last.fetched(catalog),
             runs=[time for name in folders if (time := parse_stamp(name))],
         )
 
     def files(self) -> list[MediaFile]:
         """Return the files of the last list; none when it can't be read."""
         try:
-            return list(file_lists.parse(map(bytes.strip, self.lines)))
+            return self.last.read(self.catalog) if self.last else []
         except BackupDamaged:
             return []
 
-    def compare(self, here: Sequence[MediaFile]) -> Difference | None:
-        """Return the changes since the last list; ``None`` when that can't be read."""
+    def compare(self, here: Sequence[MediaFile], lines: Collection[bytes]) -> Difference | None:
+        """Return the changes since the last list; ``None`` when that can't be read.
+
+        :param here: the media files.
+        :param lines: the same as lines of a list.
+        """
         try:
-            return file_lists.compare_with_lines(self.lines, here)
+            return (
+                file_lists.compare_lines(self.last.read_lines(self.catalog), lines, here)
+                if self.last
+                else None
+            )
         except BackupDamaged:
             return None
 
@@ -83,28 +91,14 @@ class Before:
     def trusted(self) -> int:
         """How many consecutive runs, up to the last list, relied on the previous list for the contents of the
         mirror."""
-        return (self.last.manifest.trusted or 0) if self.last and self.last.manifest else 0
+        manifest = self.last.backup.manifest if self.last else None
+        return (manifest.trusted or 0) if manifest else 0
 
     @property
     def is_last_word(self) -> bool:
         """Whether no run has replaced files since the last list."""
-        time = get_time(self.last) if self.last else None
+        time = get_time(self.last.backup) if self.last else None
         return time is not None and all(run <= time for run in self.runs)
-
-
-def _lines_of(catalog: Catalog, backup: StoredObject | None) -> list[bytes]:
-    try:
-        return read_lines(catalog, backup) if backup else []
-    except BackupDamaged:
-        return []
-
-
-def list_of(catalog: Catalog, backup: StoredObject | None) -> list[MediaFile]:
-    """Return the file list of a media backup; empty if there is none, or if it can't be read."""
-    try:
-        return read_list(catalog, backup) if backup else []
-    except BackupDamaged:
-        return []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +109,8 @@ class Mirrored:
     """The time of the last step."""
     files: list[MediaFile]
     """The media files, all of which are in the mirror."""
+    lines: list[bytes]
+    """The same as lines of a list."""
     trusted: int
     """See :attr:`~django_rclone_admin.core.manifest.Manifest.trusted`."""
 
@@ -130,7 +126,8 @@ def update_mirror(
     :raises UsageError: too many files would be removed.
     :raises BackupError: a file could not be copied, or is missing in the mirror.
     """
-    found = before.compare(here)
+    lines = file_lists.to_lines(here)
+    found = before.compare(here, lines)
     difference = found or Difference(added=[], changed=[], removed=[])
     doubt = _("it was asked for") if full else _doubt(job, mirror, before) or _limit(mirror, found)
     now, there = before.taken_at, list[MediaFile]()
@@ -140,12 +137,14 @@ def update_mirror(
         _check_source(here, there)
     else:
         most = get_settings().media_max_delete_percent
-        file_lists.check_counts(len(here), len(before.lines), len(difference.removed), most)
+        last = len(here) - len(difference.added) + len(difference.removed)
+        file_lists.check_counts(len(here), last, len(difference.removed), most)
 
     def attempt(number: int) -> Mirrored:
-        nonlocal here, there
+        nonlocal here, there, lines
         if number:
             here, there = local_files(mirror).files, _in_mirror(mirror, before)
+            lines = file_lists.to_lines(here)
             _check_source(here, there)
         trusts = not (doubt or number)
         copied = [*difference.added, *difference.changed] if trusts else None
@@ -159,7 +158,7 @@ def update_mirror(
             lost = _lost(job, mirror, here, copied)
         if lost:
             raise _not_arrived(here, lost)
-        return Mirrored(taken_at=now, files=here, trusted=before.trusted + 1 if trusts else 0)
+        return Mirrored(taken_at=now, files=here, lines=lines, trusted=before.trusted + 1 if trusts else 0)
 
     def take(step: Callable[..., None]) -> None:
         nonlocal now
@@ -177,8 +176,8 @@ def _check_source(here: Sequence[MediaFile], there: Sequence[MediaFile]) -> None
 
 def _doubt(job: Job, mirror: Mirror, before: Before) -> str:
     """Return why the last list may not match the mirror; empty when it can be trusted."""
-    last = before.last.manifest if before.last else None
-    if last is None or not before.lines:
+    last = before.last.backup.manifest if before.last else None
+    if last is None:
         return _("this is the first file list")
     if last.trusted is None:
         return _("the last file list was written by an older version")
@@ -239,7 +238,7 @@ def _by_comparison(
     if gone := {*file_lists.obstacles(there, here), *name_forms.other_forms(there, here)}:
         yield functools.partial(mirror.retire, folder, sorted(gone))
     # A sync compares only sizes when the remote keeps no times, so changed files of equal size are named explicitly.
-    if not mirror.keeps_times() and (changed := file_lists.compare(there, here).changed):
+    if there and not mirror.keeps_times() and (changed := file_lists.compare(there, here).changed):
         yield functools.partial(mirror.renew, folder, changed)
     yield functools.partial(mirror.sync, folder)
 
@@ -250,9 +249,8 @@ def _lost(job: Job, mirror: Mirror, files: Sequence[MediaFile], paths: Sequence[
     :param paths: the paths to look for; all by default.
     """
     folder = get_settings().media_backup_dir
-    wanted = {each.path: each.size for each in files}
-    if paths is not None:
-        wanted = {path: wanted[path] for path in paths}
+    chosen = None if paths is None else {*paths}
+    wanted = {path: size for path, size, _time in files if chosen is None or path in chosen}
     for pause in (*LOOKS, None) if wanted else ():
         if paths is None:
             found = {each.name: each.size for each in mirror.remote_files(folder)}

@@ -14,7 +14,8 @@ from ..core.mirror import Mirror
 from ..core.retention import Decision
 from ..core.store import remove
 from ..exceptions import BackupDamaged
-from ..media import get_mirror, is_usable, later_versions, read_list
+from ..media import get_mirror, later_versions
+from ..media_lists import is_usable, read_list
 from ..remote import media_catalog
 from .job import Job
 from .prune import Pruning, decide_by_settings

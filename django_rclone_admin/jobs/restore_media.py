@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,8 +17,18 @@ from ..core.exchange import link_in_the_way
 from ..core.file_lists import Difference, MediaFile
 from ..core.local_files import LocalFiles, as_rclone, scan
 from ..core.mirror import Mirror
-from ..exceptions import LocalFileError, gettext_noop
-from ..media import all_local_files, find_media, find_places, get_folder, get_mirror, get_root, read_list
+from ..exceptions import BackupDamaged, LocalFileError, gettext_noop
+from ..media import (
+    Stored,
+    all_local_files,
+    find_places,
+    get_folder,
+    get_mirror,
+    get_root,
+    look_at_stored,
+)
+from ..media_lists import FoundMedia, find_media
+from ..remote import media_catalog
 from .job import Job
 from .media_rollback import MediaRollback
 from .options import MediaRestoreOptions
@@ -30,6 +41,8 @@ class MediaPlan:
     backup: StoredObject | None
     """``None``: the current mirror, written by a program without file lists."""
     files: list[MediaFile]
+    found: FoundMedia | None
+    """The backup with all of its files, also where only some are to be restored."""
     places: dict[str | None, list[str]]
     """Paths by version folder; under ``None`` those in the mirror."""
     difference: Difference
@@ -39,32 +52,50 @@ class MediaPlan:
     """The media files of the site."""
 
 
-def plan_media_restore(catalog: Catalog, name: str | None, only: Collection[str] | None = None) -> MediaPlan:
+def plan_media_restore(
+    catalog: Catalog,
+    name: str | None,
+    only: Collection[str] | None = None,
+    *,
+    known: FoundMedia | None = None,
+) -> MediaPlan:
     """Find out what a restore would do, and where each file is on the remote.
 
     :param only: paths of files, and of folders with a trailing slash; all others stay unchanged.
+    :param known: the backup of this name, if the caller has found it in the listing.
     :raises BackupDamaged: files of the backup are missing on the remote.
     :raises BackupNotFound: the backup lacks some of these files.
     :raises RestoreRefused: there is nothing to restore, or a link is in the way.
     """
     mirror = get_mirror(catalog)
-    backup = find_media(catalog, name)
-    if backup is None:
-        files = file_lists.from_entries(mirror.remote_files(get_settings().media_backup_dir, everything=True))
-    else:
-        files = read_list(catalog, backup)
-    if only is not None:
-        files = file_lists.choose(files, only)
-        only = {each.path for each in files}
-    file_lists.check_restore(files)
-    places = find_places(catalog, backup, files, only)
-    here = all_local_files(mirror)
+    with ThreadPoolExecutor(1) as thread:
+        looking = thread.submit(all_local_files, mirror)
+        stored = look_at_stored(catalog) if only is None else None
+        found = known or _find(catalog, name, stored)
+        if found:
+            backup, files = found.backup, found.read(catalog)
+            found = FoundMedia(backup=backup, files=files)
+        else:
+            backup, files = None, _in_mirror(mirror, stored)
+        if only is not None:
+            files = file_lists.choose(files, only)
+            only = {each.path for each in files}
+        file_lists.check_restore(files)
+        try:
+            places = find_places(catalog, backup, files, only, stored)
+        except BackupDamaged:
+            if stored is None:
+                raise
+            # The newest backup may have been made after the mirror was listed.
+            places = find_places(catalog, backup, files)
+        here = looking.result()
     _check_way(here, files)
     concerned = here.files if only is None else [each for each in here.files if each.path in only]
     difference = file_lists.compare(concerned, files)
     return MediaPlan(
         backup=backup,
         files=files,
+        found=found,
         places=places,
         difference=replace(
             difference, removed=[] if only is not None else _removable(mirror, backup, difference, files)
@@ -72,6 +103,19 @@ def plan_media_restore(catalog: Catalog, name: str | None, only: Collection[str]
         obstacles=file_lists.obstacles(here.files, files),
         here=here,
     )
+
+
+def _find(catalog: Catalog, name: str | None, stored: Stored | None) -> FoundMedia | None:
+    lists = media_catalog(catalog)
+    if stored is None:
+        return find_media(lists, name, with_list=True)
+    listed = lists.arrange([each for each in stored.versions if "/" not in each.name])
+    return find_media(lists, name, listed, with_list=True)
+
+
+def _in_mirror(mirror: Mirror, stored: Stored | None) -> list[MediaFile]:
+    there = stored.mirror if stored else mirror.remote_files(get_settings().media_backup_dir, everything=True)
+    return file_lists.from_entries(there)
 
 
 def _check_way(here: LocalFiles, files: Sequence[MediaFile]) -> None:
@@ -108,13 +152,16 @@ def _removable(
     return removed
 
 
-def restore_media(job: Job) -> str:
-    """Restore missing and different files; with the option ``exact``, also remove files that the backup lacks."""
+def restore_media(job: Job, *, known: FoundMedia | None = None) -> str:
+    """Restore missing and different files; with the option ``exact``, also remove files that the backup lacks.
+
+    :param known: the backup at ``run.path``, if the caller has found it in the listing.
+    """
     run = job.run
     job.send_vetoable(signals.pre_media_restore)
     job.stage(_("Looking at the media backup"))
     options = MediaRestoreOptions.from_run(run)
-    plan = plan_media_restore(job.catalog, run.path or None, options.files)
+    plan = plan_media_restore(job.catalog, run.path or None, options.files, known=known)
     mirror = get_mirror(job.catalog)
     removed = plan.difference.removed if options.exact else []
     if folder := get_folder(mirror):

@@ -20,7 +20,7 @@ from django.conf import settings
 folder, binary, raw, says, line = pathlib.Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5]
 settings.configure(DJANGO_RCLONE={"REMOTE": str(folder), "RCLONE_BINARY": binary})
 django.setup()
-from django_rclone_admin import media, remote
+from django_rclone_admin import media_lists, remote
 from django_rclone_admin.core.catalog import StoredObject
 from django_rclone_admin.core.states import State
 from django_rclone_admin.core.compression import Compressor
@@ -38,7 +38,7 @@ backup = StoredObject(name="m", path="m", size=len(stored), state=State.COMPLETE
 """
 READ = """
 try:
-    media.read_list(remote.get_catalog(), backup)
+    media_lists.read_list(remote.get_catalog(), backup)
     result = "read"
 except BackupDamaged as error:
     result = [len(stored), str(error)]

@@ -82,18 +82,23 @@ def test_lines_of_a_list_are_compared_like_files():
         *files("touched", time="2026-11-22T12:00:01Z", size=1),
         *files("exact", time="2026-11-22T12:00:00.500000001Z"),
     ]
-    found = media.compare_with_lines([each.to_line() for each in old], new)
+    found = media.compare_lines(media.to_lines(old), media.to_lines(new), new)
     assert found == media.compare(old, new)
     assert (found.added, found.changed, found.removed) == (["new"], ["larger", "touched"], ["gone"])
     assert found.kept_size == 1
-    assert media.compare_with_lines([], new).added == sorted(each.path for each in new)
+    assert media.compare_lines([], media.to_lines(new), new).added == sorted(each.path for each in new)
 
 
 def test_only_lines_that_differ_are_read():
-    good = files("a")[0].to_line()
-    assert media.compare_with_lines([good], files("a")).is_empty
+    [good] = lines = media.to_lines(files("a"))
+    assert media.compare_lines([good], lines, files("a")).is_empty
     with pytest.raises(BackupDamaged):
-        media.compare_with_lines([good, b"{"], files("a"))
+        media.compare_lines([good, b"{"], lines, files("a"))
+
+
+def test_path_that_is_there_twice_in_a_list_is_not_gone():
+    twins, one = media.to_lines([*files("a"), *files("a", size=2)]), media.to_lines(files("a"))
+    assert media.compare_lines(twins, one, files("a")).removed == []
 
 
 def test_path_that_is_there_twice_is_not_gone():

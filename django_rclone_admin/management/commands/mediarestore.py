@@ -59,7 +59,7 @@ class Command(BaseCommand):
             self.confirm(_("Restore the media files?"))
         with self.progress(_("Restoring the media files")) as progress:
             run = api.restore_media(
-                plan.backup.name if plan.backup else None,
+                plan,
                 exact=options["exact"],
                 origin=origin(),
                 progress=progress,
