@@ -119,7 +119,9 @@ def conditions(field: str, values: strategies.SearchStrategy[Any], *lookups: str
     alone = ("exact", *lookups)
     return strategies.one_of(
         strategies.builds(
-            lambda lookup, value: Q(**{f"{field}__{lookup}": value}), strategies.sampled_from(alone), values
+            lambda lookup, value: Q(**{f"{field}__{lookup}": fitting(lookup, value)}),
+            strategies.sampled_from(alone),
+            values,
         ),
         strategies.builds(lambda some: Q(**{f"{field}__in": some}), strategies.lists(values, max_size=3)),
         strategies.builds(
@@ -127,6 +129,11 @@ def conditions(field: str, values: strategies.SearchStrategy[Any], *lookups: str
             strategies.lists(values, min_size=2, max_size=2),
         ),
     )
+
+
+def fitting(lookup: str, value: Any) -> Any:
+    """Return a value that the lookup can take: a backslash alone is no regular expression."""
+    return value.replace("\\", "\\\\") if lookup.endswith("regex") else value
 
 
 ORDER = ("gt", "gte", "lt", "lte")
