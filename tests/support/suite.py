@@ -2,7 +2,10 @@
 
 import os
 import resource
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
 from time import monotonic
 
 import pytest
@@ -35,21 +38,37 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
-    """Have matrices take turns, and put the slow tests first: a worker that is left with one would keep all waiting."""
+    """Have matrices take turns, and deal the tests to the workers."""
     take_turns(items)  # before pytest leaves out what is for the soak
     yield
-    items.sort(key=_is_slow, reverse=True)
-    # Each worker gets one stretch of the list, so all get their share of the slow ones.
-    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    items[:] = [item for first in range(workers) for item in items[first::workers]]
+    items[:] = _dealt(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
     for item in items:
         if item.get_closest_marker("timeout") is None:
             seconds = HANGS_IN_SOAK if item.get_closest_marker("soak") else HANGS
             item.add_marker(pytest.mark.timeout(seconds * patience()))
 
 
-def _is_slow(item: pytest.Item) -> bool:
-    return item.get_closest_marker("slow") is not None
+def _dealt(items: Sequence[pytest.Item], workers: int) -> list[pytest.Item]:
+    """Return the tests in an order in which each worker, which gets one stretch of the list, has its share of the slow ones.
+
+    A file stays together, so that what its tests share is made once, and tests that wait for the same do not all wait at
+    the same time. Files with slow tests come first: a worker that is left with one would keep all waiting.
+    """
+    files: dict[Path, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        files[item.path].append(item)
+    shares: list[list[pytest.Item]] = [[] for _worker in range(workers)]
+    for file in sorted(files.values(), key=_cost, reverse=True):
+        min(shares, key=_cost if _count_slow(file) else len).extend(file)
+    return [*chain(*shares)]
+
+
+def _cost(items: Sequence[pytest.Item]) -> tuple[int, int]:
+    return _count_slow(items), len(items)
+
+
+def _count_slow(items: Sequence[pytest.Item]) -> int:
+    return sum(item.get_closest_marker("slow") is not None for item in items)
 
 
 @pytest.hookimpl(tryfirst=True)
