@@ -73,6 +73,22 @@ class Listing:
     error: BackupError | None = None
     """Why the remote could not be listed."""
     answers: Answers = field(default_factory=Answers)
+    _learned: set[str] = field(default_factory=set)
+    _learning: threading.Lock = field(default_factory=threading.Lock)
+
+    def learn(self, what: str, complete: Callable[[list[StoredObject]], list[StoredObject]]) -> None:
+        """Complete the objects, unless that was done before.
+
+        One thread at a time: each starts from what the others have learned. Answers are forgotten, so that they do not
+        keep the objects that these replace.
+        """
+        if what in self._learned:
+            return
+        with self._learning:
+            if what not in self._learned:
+                self.backups[:] = complete(self.backups)
+                self.answers.forget()
+                self._learned.add(what)
 
 
 _listed: dict[str, Listing] = {}

@@ -200,7 +200,8 @@ def _share(known: dict[str, Any], shared: dict[object, Any] | None) -> dict[str,
     if shared is not None:
         for name, value in known.items():
             if name not in OWN:
-                key = repr(value) if name in LISTS else value
+                # The type belongs to it: True is equal to 1, and a label may be the text of a list.
+                key = (type(value), repr(value) if name in LISTS else value)
                 known[name] = shared.setdefault(key, value)
     return known
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from typing import Any, TypeVar
@@ -10,11 +11,23 @@ from django.db import models
 from django.db.models.sql import Query
 from django.utils import timezone
 
-from ..cached_listing import Listing, get_listing, with_facts, with_lists, with_manifests
+from ..cached_listing import get_listing, with_facts, with_lists, with_manifests
 from ..core.catalog import StoredObject
 from ..core.manifest import LISTS
 from ..core.many_manifests import ThinManifest
-from .lookups import FACTS, LISTED, condition, field_of, fields_in, getter, orderings, refuse, signature, sort
+from .lookups import (
+    FACTS,
+    LISTED,
+    condition,
+    field_of,
+    fields_in,
+    getter,
+    hashable,
+    orderings,
+    refuse,
+    signature,
+    sort,
+)
 
 T = TypeVar("T")
 
@@ -50,7 +63,7 @@ def derived(
     is_random = ordered and "?" in query.order_by
     listing = get_listing()
     if depth:
-        listing.answers.find(depth, lambda: _learn(listing, depth))
+        listing.learn(depth, functools.partial(_knowing, depth))
 
     def evaluate() -> list[StoredObject]:
         objects = [each for each in listing.backups if test(each)] if query.where else [*listing.backups]
@@ -60,7 +73,7 @@ def derived(
         return objects
 
     names = tuple((field.name, *turns) for field, *turns in order)
-    zone = timezone.get_current_timezone()
+    zone = hashable(timezone.get_current_timezone())
     key = object() if is_random else (signature(query.where), depth, names, zone)
     objects = listing.answers.find(key, evaluate)
     return find(objects) if question is None else listing.answers.find((key, question), lambda: find(objects))
@@ -71,12 +84,6 @@ def _depth(asked: Collection[str]) -> str:
     if LISTED.issuperset(asked):
         return "sizes of media" if "size" in asked else ""
     return "facts" if FACTS.issuperset(asked) else "manifests"
-
-
-def _learn(listing: Listing, depth: str) -> None:
-    """Complete the objects of a listing, which then has no need of those that it had."""
-    listing.backups[:] = _knowing(depth, listing.backups)
-    listing.answers.forget()
 
 
 def _knowing(depth: str, objects: list[StoredObject]) -> list[StoredObject]:

@@ -119,13 +119,18 @@ def fields_in(node: Any) -> set[str]:
     return {side.target.name}
 
 
+def hashable(value: Any) -> Hashable:
+    """Return a value for comparisons; one that can't be hashed, such as a time zone of dateutil, is equal to no other."""
+    return value if isinstance(value, Hashable) else object()
+
+
 def signature(node: Any) -> Hashable:
     """Return what identifies a condition that can be evaluated: where it is equal, the same objects match."""
     if isinstance(node, WhereNode):
         return (node.connector, node.negated, *map(signature, node.children))
     if isinstance(node, NothingNode):
         return NothingNode
-    side = (*fields_in(node), type(node.lhs), getattr(node.lhs, "tzinfo", None))
+    side: tuple[Any, ...] = (*fields_in(node), type(node.lhs), hashable(getattr(node.lhs, "tzinfo", None)))
     values = node.rhs if isinstance(node.rhs, list | tuple) else [node.rhs]
     is_plain = len(values) <= LONG and all(isinstance(each, PLAIN) for each in values)
     return (type(node), side, repr(node.rhs) if is_plain else object())

@@ -117,7 +117,7 @@ class BackupQuerySet(models.QuerySet[Any]):
             times = {get(each) for each in objects} - {None}
             return sorted({lookups.truncate(each.astimezone(zone), kind) for each in times})
 
-        question = ("datetimes", field.name, kind, zone)
+        question = ("datetimes", field.name, kind, lookups.hashable(zone))
         found = evaluation.derived(self.query, {field.name}, question, find, ordered=False)
         return found[::-1] if order == "DESC" else [*found]
 

@@ -5,6 +5,7 @@ import shutil
 import threading
 import tracemalloc
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.core.cache import cache
@@ -13,8 +14,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from django_rclone_admin import api
-from django_rclone_admin.cached_listing import FEW, get_listing
-from django_rclone_admin.models import Backup
+from django_rclone_admin.cached_listing import FEW, get_listing, with_facts
+from django_rclone_admin.models import Backup, evaluation
 from tests.support.backups import DAY, Backups, manifest_of
 
 COUNT = FEW + 60
@@ -159,6 +160,25 @@ def test_questions_at_the_same_time_have_the_answers_of_questions_one_by_one(lon
     assert together == alone
 
 
+def test_what_two_questions_learn_at_the_same_time_is_kept(long, monkeypatch):
+    """Each completes the same objects with another part of the manifests."""
+
+    def slowly(objects):
+        found = with_facts(objects)
+        other.start()
+        other.join(0.3)  # it ends only after this one
+        return found
+
+    other = threading.Thread(target=lambda: Backup.objects.filter(raw_size=1000).count())
+    # No remote can be made slow here: the moment between reading and keeping is within this process.
+    monkeypatch.setattr(evaluation, "with_facts", slowly)
+    Backup.objects.filter(label="before the move").count()
+    other.join()
+
+    assert Backup.objects.filter(raw_size=1000).count() > COUNT / 8
+    assert Backup.objects.filter(label="before the move").count() == len(LABELLED) + 1
+
+
 def test_a_search_keeps_little_of_each_backup(long):
     Backup.objects.count()
     gc.collect()
@@ -221,3 +241,23 @@ def test_no_caller_can_change_an_answer(backups):
             assert len(answer) == 2
             answer.clear()
     assert len({tuple(Backup.objects.order_by("?").values_list("name", flat=True)) for _ in range(50)}) == 2
+
+
+class Zone(ZoneInfo):
+    """Like the time zones of dateutil, which a site may activate."""
+
+    __hash__ = None
+
+
+def test_zone_that_has_no_hash_has_its_own_answers(admin_client, backups):
+    berlin, kiritimati = Zone("Europe/Berlin"), Zone("Pacific/Kiritimati")
+    backups.put(datetime(2025, 12, 31, 12, tzinfo=UTC))
+    backups.put(datetime(2026, 6, 1, 12, tzinfo=UTC))
+    for zone, years, count in [(berlin, [2025, 2026], 1), (kiritimati, [2026], 2), (berlin, [2025, 2026], 1)]:
+        with timezone.override(zone):
+            assert [each.year for each in Backup.objects.dates("taken_at", "year")] == years
+            assert Backup.objects.filter(taken_at__year=2026).count() == count
+        assert [each.year for each in Backup.objects.datetimes("taken_at", "year", tzinfo=zone)] == years
+    with timezone.override(berlin):
+        page = admin_client.get(reverse("admin:django_rclone_admin_backup_changelist"))
+    assert page.context["cl"].result_count == 2

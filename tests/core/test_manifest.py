@@ -277,6 +277,22 @@ def test_briefs_share_what_is_equal():
     assert (other.size, other.facts.label) == (3, "odd")
 
 
+def test_equal_text_of_another_kind_is_not_shared():
+    """Someone may label a backup with what is the text of a list, or a number may equal a truth value."""
+    written = [
+        dataclasses.replace(MANIFEST, name="a", label="[]", host="{}", tables=[], migrations={}, files=1),
+        dataclasses.replace(MANIFEST, name="b", label="['a']", tables=["a"], rows={"a": 1}, rows_exact=True),
+        dataclasses.replace(MANIFEST, name="c", label="", tables=["a"], contents={"views": ["a"]}),
+    ]
+    found = []
+    reader = ManifestReader(FullReading(), found.append)
+    reader.feed(b"".join(each.to_bytes() for each in written))
+    reader.finish()
+
+    assert [repr(each) for each in found] == [repr(each) for each in written]
+    assert found[1].tables is found[2].tables
+
+
 def test_line_without_end_takes_neither_memory_nor_its_neighbours():
     found = []
     reader = ManifestReader(FullReading(), found.append)
