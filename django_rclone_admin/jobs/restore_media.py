@@ -62,7 +62,7 @@ def plan_media_restore(
     """Find out what a restore would do, and where each file is on the remote.
 
     :param only: paths of files, and of folders with a trailing slash; all others stay unchanged.
-    :param known: the backup of this name, if the caller has found it in the listing.
+    :param known: the backup of this name, if the caller has found it in an earlier listing.
     :raises BackupDamaged: files of the backup are missing on the remote.
     :raises BackupNotFound: the backup lacks some of these files.
     :raises RestoreRefused: there is nothing to restore, or a link is in the way.
@@ -71,7 +71,7 @@ def plan_media_restore(
     with ThreadPoolExecutor(1) as thread:
         looking = thread.submit(all_local_files, mirror)
         stored = look_at_stored(catalog) if only is None else None
-        found = known or _find(catalog, name, stored)
+        found = _find(catalog, name, stored, known)
         if found:
             backup, files = found.backup, found.read(catalog)
             found = FoundMedia(backup=backup, files=files)
@@ -105,11 +105,20 @@ def plan_media_restore(
     )
 
 
-def _find(catalog: Catalog, name: str | None, stored: Stored | None) -> FoundMedia | None:
+def _find(
+    catalog: Catalog, name: str | None, stored: Stored | None, known: FoundMedia | None
+) -> FoundMedia | None:
+    """Find the backup in the listing, also if it is known: with a backup, the versions that only it needs are removed.
+
+    Without them, other bytes of the same size in the mirror would count as its files.
+    """
     lists = media_catalog(catalog)
     if stored is None:
-        return find_media(lists, name, with_list=True)
-    listed = lists.arrange([each for each in stored.versions if "/" not in each.name])
+        listed = lists.objects(manifests=False)
+    else:
+        listed = lists.arrange([each for each in stored.versions if "/" not in each.name])
+    if known and known.backup.path in {each.path for each in listed}:
+        return known
     return find_media(lists, name, listed, with_list=True)
 
 

@@ -134,3 +134,21 @@ if "lsjson" in arguments and "media-versions" in arguments[-1] and os.path.exist
 
     assert plan.backup.name == newest
     assert plan.difference.is_empty
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("files", [None, ["a"]], ids=["all", "chosen"])
+def test_backup_that_was_deleted_after_it_was_chosen_is_not_restored(media_site, files):
+    """The versions that only it needed are gone too, and a file of the same size is in the mirror."""
+    media_site.write({"a": b"one"})
+    media_site.have_backup()
+    plan = api.plan_restore_media()
+    media_site.write({"a": b"two"})
+    media_site.back_up()
+    media_site.write({"a": b"now"})
+    api.delete_backups([plan.backup.path])
+
+    with pytest.raises(BackupNotFound, match=plan.backup.name):
+        api.restore_media(plan, files=files)
+
+    assert media_site.read()["a"] == b"now"
