@@ -11,7 +11,7 @@ DJANGO ?=
 VENV ?= .venv$(addprefix -,$(DJANGO))
 WORKERS ?= auto
 # Seconds that all tests may take on a quiet machine with two processors; above that, they fail where CI is set.
-BUDGET ?= 1500
+BUDGET ?= 1100
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 ADDRESS ?= 127.0.0.1:8000
