@@ -292,8 +292,7 @@ class Rclone:
     ) -> Completed:
         """Run a short command on places to its end, whatever its exit status; see :func:`~.programs.run`."""
         command = self._short([*CONTROL_FLAGS, *arguments], *places)
-        seconds = timeout or self.timeout
-        return run(command, timeout=seconds, stdin=stdin, control=self.control, take=take)
+        return run(command, timeout=timeout or self.timeout, stdin=stdin, control=self.control, take=take)
 
     def _short(self, arguments: Sequence[str], *places: str) -> Command:
         return collect_late(self.command(arguments, *places), arguments)

@@ -223,11 +223,8 @@ class Server:
             if not self.has_table(cursor, schema, PLAN):
                 return
             there = set(names(cursor, self.live))
-            missing = [
-                each
-                for each in stored(cursor, plan)
-                if each.kind in ("TRIGGER", "VIEW") and each.key not in there
-            ]
+            wanted = [each for each in stored(cursor, plan) if each.kind in ("TRIGGER", "VIEW")]
+            missing = [each for each in wanted if each.key not in there]
         if missing:
             self.create_in(self.live, missing)
         with self.cursor() as cursor:
