@@ -3,6 +3,7 @@
 import io
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -12,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from django_rclone_admin.connectors.sqlite import file_copy
+from django_rclone_admin.connectors.sqlite import copying, file_copy
 from django_rclone_admin.connectors.sqlite.streams import Snapshot
 from django_rclone_admin.core.control import Control
 from django_rclone_admin.core.files import StreamSink
 from django_rclone_admin.core.transfer import transfer
-from django_rclone_admin.exceptions import Cancelled
+from django_rclone_admin.exceptions import BackupDamaged, Cancelled
 from tests.support.sqlite import connected, dump, execute, load, query
 from tests.support.waiting import ends_within, wait_for
 
@@ -152,6 +153,12 @@ def test_copy_of_the_file_that_fails_is_made_page_by_page(tmp_path, live, cp, sc
     assert made == [False]
 
 
+def test_file_that_cannot_be_created_is_left_to_sqlite_which_says_why(tmp_path, live):
+    copier = copying.Copier()
+    with pytest.raises(sqlite3.OperationalError, match="unable to open database file"):
+        copier.copy(str(live), tmp_path / "no folder" / "copy", lambda _connection: None)
+
+
 def test_no_program_for_it_is_needed(tmp_path, live, monkeypatch, made):
     monkeypatch.setenv("PATH", str(tmp_path))
     load(tmp_path / "restored", dump(live))
@@ -168,6 +175,35 @@ def test_bytes_after_the_last_page_are_left_out(live, made):
     with live.open("ab") as file:
         file.write(b"x" * 5000)
     assert dump(live) == wanted
+    assert made == [True]
+
+
+@pytest.mark.parametrize("missing", [1, 3000])
+def test_live_file_that_ends_within_its_last_page_is_not_backed_up(tmp_path, missing):
+    """SQLite reads zeros there, which no check of the copy sees when they are the end of a long value."""
+    live = execute(tmp_path / "live", "CREATE TABLE t (a)", f"INSERT INTO t VALUES ('{'x' * 12_000}')")
+    os.truncate(live, live.stat().st_size - missing)
+    with pytest.raises(BackupDamaged, match="live SQLite database is damaged"):
+        dump(live)
+
+
+def test_last_page_that_is_in_the_log_may_be_incomplete_in_the_file(tmp_path, live, made):
+    with connected(live) as user:
+        user.execute("PRAGMA journal_mode=WAL")
+        user.execute("PRAGMA wal_autocheckpoint=0")
+        user.execute("UPDATE t SET a = a || 'in the log'")
+        wanted = query(live, "SELECT a FROM t")
+        os.truncate(live, live.stat().st_size - 100)
+        load(tmp_path / "restored", dump(live))
+    assert query(tmp_path / "restored", "SELECT a FROM t") == wanted
+    assert made == [False]
+
+
+@pytest.mark.parametrize("name", ["-f", "a\nb", "\udcff"])
+def test_name_of_the_file_is_not_read_as_anything_else(tmp_path, monkeypatch, name, live, made):
+    monkeypatch.chdir(tmp_path)
+    live.rename(name)
+    assert dump(name) == Path(name).read_bytes()
     assert made == [True]
 
 

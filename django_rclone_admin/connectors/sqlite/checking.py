@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 from pathlib import Path
@@ -41,7 +42,7 @@ def check(connection: sqlite3.Connection, damaged: str, *, is_full: bool = False
     connection.execute("PRAGMA ignore_check_constraints=ON")
     missing: list[str] = []
     try:
-        _refuse_cut(connection, damaged)
+        refuse_cut(connection, damaged)
         complaints = _complaints(connection, "integrity_check" if is_full else "quick_check", missing)
         if complaints and not missing and not complaints[0].startswith(IN_PAGES):
             # SQLite 3.40's quick_check reports NULLs in tables WITHOUT ROWID that do not exist.
@@ -58,21 +59,36 @@ def check(connection: sqlite3.Connection, damaged: str, *, is_full: bool = False
     return missing
 
 
-def _refuse_cut(connection: sqlite3.Connection, damaged: str) -> None:
-    """Refuse a file that ends within a page. SQLite would read the missing bytes as zeros.
+def refuse_cut(connection: sqlite3.Connection, damaged: str) -> None:
+    """Refuse a file that ends within its last page. SQLite would read the missing bytes as zeros.
+
+    It notices by itself when a whole page is missing, and ignores what follows the last page.
 
     :raises BackupDamaged: the last page is incomplete.
     """
-    file = next((row[2] for row in connection.execute("PRAGMA database_list") if row[1] == "main"), "")
-    (page_size,) = connection.execute("PRAGMA page_size").fetchone()
+    if connection.execute("PRAGMA journal_mode").fetchone() == ("wal",):  # the end may be in the log
+        return
+    file = _file_of(connection)
+    [(pages, page_size)] = connection.execute(
+        "SELECT page_count, page_size FROM pragma_page_count, pragma_page_size"
+    )
     try:
         size = Path(file).stat().st_size
     except FileNotFoundError:  # our own copy, whose name was removed
         return
-    if file and size % int(page_size):
+    if file and 0 < pages * page_size - size < page_size:
         raise BackupDamaged(
             damaged, hint=gettext_noop("SQLite says: %(answer)s"), answer="the last page is not complete"
         )
+
+
+def _file_of(connection: sqlite3.Connection) -> str:
+    """Return the path of the file, which need not be valid UTF-8."""
+    usual, connection.text_factory = connection.text_factory, os.fsdecode
+    try:
+        return next((row[2] for row in connection.execute("PRAGMA database_list") if row[1] == "main"), "")
+    finally:
+        connection.text_factory = usual
 
 
 def _complaints(connection: sqlite3.Connection, kind: str, missing: list[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""SQLite, by its online backup API. No program of it is needed."""
+"""SQLite, without its command-line program."""
 
 from __future__ import annotations
 

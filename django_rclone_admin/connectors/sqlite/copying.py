@@ -61,9 +61,10 @@ class Copier:
             self._interrupt()
             time.sleep(PAUSE)
 
-    def copy(self, path: str, target: Path) -> None:
+    def copy(self, path: str, target: Path, look: Prepare) -> None:
         """Copy the live database at ``path`` into a new private file, in one transaction.
 
+        :param look: called in that transaction, before the copy is made.
         :raises sqlite3.OperationalError: the source stays locked for longer than ``BUSY_SECONDS``, or the copy was
             aborted.
         """
@@ -72,6 +73,7 @@ class Copier:
             self.watched(connect(path)) as source,
             self.reading(source),
         ):
+            look(source)
             if whole.make(source, target):
                 return
             with self.watched(connect_private(str(target))) as pages:

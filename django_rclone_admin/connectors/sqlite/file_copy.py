@@ -38,13 +38,11 @@ class FileCopy:
         """
         if self._before is None or not _is_all(live):
             return False
-        target.touch(mode=0o600)  # the live file may be read-only
-        if not (self._run(target) and self._is_whole(target)):
-            target.unlink()
-            return False
-        # SQLite ignores what follows the last page.
         [(size,)] = live.execute("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")
-        os.truncate(target, size)
+        if not (self._run(target) and self._is_whole(target, size)):
+            target.unlink(missing_ok=True)
+            return False
+        os.truncate(target, size)  # SQLite ignores what follows the last page
         return True
 
     def interrupt(self) -> None:
@@ -60,19 +58,23 @@ class FileCopy:
     def _run(self, target: Path) -> bool:
         argv = ("cp", "--", self._path, str(target))
         try:
+            target.touch(mode=0o600)  # the live file may be read-only
             self._process = Process(Command(argv=argv, env=os.environ, name="cp"), bound=True)
-        except BackupError:  # no such program, or no more processes
+        except (OSError, BackupError):  # no more files, no such program, or no more processes
             return False
         if self._is_aborted:
             self._process.kill()
         return self._process.wait() == 0
 
-    def _is_whole(self, target: Path) -> bool:
-        """Whether the path still leads to the file that SQLite has opened, and all of it was copied."""
+    def _is_whole(self, target: Path, size: int) -> bool:
+        """Whether the path still leads to the file that SQLite has opened, and all of it was copied.
+
+        :param size: that of all pages; a file that is smaller does not hold them as they are.
+        """
         now = _identify(self._path)
         if now is None or self._before is None or not os.path.samestat(now, self._before):
             return False
-        return target.stat().st_size == now.st_size
+        return target.stat().st_size == now.st_size >= size
 
 
 def _identify(path: str) -> os.stat_result | None:

@@ -17,7 +17,7 @@ from ...core.control import Control
 from ...core.temporary import private_folder, remove_folder
 from ...exceptions import ProgramFailed, RestoreRefused, UsageError, gettext_noop
 from .background import Background
-from .checking import check, is_damage, missing_name
+from .checking import check, is_damage, missing_name, refuse_cut
 from .copying import Copier
 from .opening import Opener, connect, connect_private
 from .schema import carry_over, count_rows, empty, names, tables
@@ -88,7 +88,8 @@ class Snapshot:
         self._opened.callback(remove_folder, folder)
         path = folder / "copy.sqlite3"
         with explained(gettext_noop("The SQLite database could not be copied: %(reason)s.")):
-            self._copier.copy(self._path, path)
+            # The copy would hold zeros instead of the missing bytes.
+            self._copier.copy(self._path, path, partial(refuse_cut, damaged=LIVE_DAMAGED))
             copy = self._opened.enter_context(self._copier.watched(self._open_copy(str(path))))
             self.objects = names(copy, without=self._history)
             self.emptied = sorted(set(self._leave_out) & set(self.objects.get("tables", ())))
