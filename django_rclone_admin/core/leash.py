@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
-from .interpreter import find_python
-from .orphans import bind, find_program
+from .orphans import bind, find_binder, find_program
 
 ENDED = 124
 """The exit status of a program that was ended by its guard."""
@@ -97,12 +95,12 @@ class Leash:
     def hold(self, argv: Sequence[str], env: Mapping[str, str]) -> Sequence[str]:
         """Return the argument list that runs a program under the guard, on Linux.
 
-        On other systems the program continues while this process is frozen.
+        On other systems, and by a Python without ctypes, the program continues while this process is frozen.
 
         :raises FileNotFoundError: the program does not exist.
         """
-        python = find_python()
-        if sys.platform != "linux" or python is None:
+        python = find_binder()
+        if python is None:
             return bind(argv, env)
         program = find_program(argv[0], env)
         return [

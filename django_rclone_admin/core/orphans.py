@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib.util
 import os
 import shutil
 import signal
@@ -36,15 +37,24 @@ It imports as little as possible: ctypes, signal and os take as long as the star
 def bind(argv: Sequence[str], env: Mapping[str, str]) -> Sequence[str]:
     """Return the argument list that binds a program to this process, on Linux.
 
-    On other systems a program ends when its pipes close.
+    On other systems, and by a Python without ctypes, a program ends when its pipes close.
 
     :raises FileNotFoundError: the program does not exist.
     """
     program = find_program(argv[0], env)
-    python = find_python()
-    if sys.platform != "linux" or python is None:
+    python = find_binder()
+    if python is None:
         return argv
     return [python, "-ISc", BIND, str(os.getpid()), program, *argv[1:]]
+
+
+def find_binder() -> str | None:
+    """Return the path of a Python that can call the system for this, or ``None`` if there is none.
+
+    A Python that was built where libffi was missing has no ctypes.
+    """
+    is_able = sys.platform == "linux" and importlib.util.find_spec("_ctypes") is not None
+    return find_python() if is_able else None
 
 
 def find_program(name: str, env: Mapping[str, str]) -> str:

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from django_rclone_admin.core.orphans import BIND
+from django_rclone_admin.core import leash, orphans
+from django_rclone_admin.core.control import Control
+from django_rclone_admin.core.programs import follow, run_to_end
 from tests.support import leaks, programs
 from tests.support.databases import connection
+from tests.support.engine import python
 from tests.support.programs import DOWNLOAD, UPLOAD
 from tests.support.waiting import wait_for
 
@@ -71,7 +74,7 @@ def test_media_files_on_their_way(shop):
 
 @pytest.mark.parametrize("name", ["call_function", "no_longer_there"])
 def test_program_ends_with_the_thread_that_started_it_whatever_ctypes_is_built_on(name):
-    code = BIND.replace("import call_function", f"import {name}")
+    code = orphans.BIND.replace("import call_function", f"import {name}")
     argv = [sys.executable, "-ISc", code, str(os.getpid()), "/bin/sleep", "600"]
     started: list[subprocess.Popen[bytes]] = []
 
@@ -84,3 +87,18 @@ def test_program_ends_with_the_thread_that_started_it_whatever_ctypes_is_built_o
     thread.join()
 
     assert started[0].wait() == -signal.SIGTERM
+
+
+def test_programs_run_by_a_python_that_was_built_without_ctypes(monkeypatch, tmp_path):
+    """Such a Python can't be had here, so the lack is played, for this process and for the one that would bind."""
+    monkeypatch.setitem(sys.modules, "_ctypes", None)
+    without = "import sys; sys.modules['_ctypes'] = None\n"
+    monkeypatch.setattr(orphans, "BIND", without + orphans.BIND)
+    monkeypatch.setattr(leash, "GUARD", without + leash.GUARD)
+    said: list[str] = []
+
+    run_to_end(python(f"open({str(tmp_path / 'ran')!r}, 'w').close()"), Control())
+    follow(python("import sys; print('said', file=sys.stderr)"), Control(lease=10), said.append)
+
+    assert (tmp_path / "ran").exists()
+    assert said == ["said"]
