@@ -1,8 +1,10 @@
 """How often rclone collects garbage.
 
 With Go's default, rclone does so three times before it has read its arguments: a fifth of the processor time of a call
-about one object, 10 of 50 ms, measured with rclone 1.60 and 1.75. Streams reuse their memory, so they take no more of it
-this way: 300 MB to and from a local folder and S3. A list of 100,000 names takes 40 MB more.
+about one object, 10 of 50 ms, measured with rclone 1.60 and 1.75. A list of 100,000 names takes 40 MB more this way.
+
+Streams collect as usual. Most backends reuse their memory, but a download from SFTP makes two bytes of garbage for each
+byte: 600 MB would take 203 MB of memory instead of 76, with rclone 1.60.
 """
 
 from __future__ import annotations

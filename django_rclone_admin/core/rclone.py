@@ -204,7 +204,7 @@ class Rclone:
         """
         # Without this flag rclone would compute a hash for local files that is never compared.
         flags = ["--ignore-checksum"] if self.remote.startswith("/") else []
-        command = self._short([*STREAM_FLAGS, *flags, "rcat"], at(path))
+        command = self.command([*STREAM_FLAGS, *flags, "rcat"], at(path))
         return dataclasses.replace(command, env={**command.env, **self.part_sizes(expected)})
 
     def part_sizes(self, expected: int | None) -> dict[str, str]:
@@ -213,7 +213,7 @@ class Rclone:
 
     def download(self, path: str) -> Command:
         """Return the command that writes the object to its standard output."""
-        return self._short([*STREAM_FLAGS, "cat"], at(path))
+        return self.command([*STREAM_FLAGS, "cat"], at(path))
 
     # -- how a call is made -----------------------------------------------------------------------------------------
 
@@ -291,11 +291,10 @@ class Rclone:
         take: Callable[[bytes], None] | None = None,
     ) -> Completed:
         """Run a short command on places to its end, whatever its exit status; see :func:`~.programs.run`."""
-        command = self._short([*CONTROL_FLAGS, *arguments], *places)
+        command = self.command([*CONTROL_FLAGS, *arguments], *places)
+        if take is None or "cat" not in arguments:  # otherwise it is a stream, of many files perhaps
+            command = collect_late(command, arguments)
         return run(command, timeout=timeout or self.timeout, stdin=stdin, control=self.control, take=take)
-
-    def _short(self, arguments: Sequence[str], *places: str) -> Command:
-        return collect_late(self.command(arguments, *places), arguments)
 
     def _run(
         self, arguments: Sequence[str], *paths: str, stdin: bytes | None = None, timeout: float | None = None
