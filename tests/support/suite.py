@@ -1,9 +1,10 @@
 """A plugin for the run of the suite: the order of its tests, how long one may hang, and how long all may take."""
 
+import gc
 import os
 import resource
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from time import monotonic
@@ -28,6 +29,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     given, load = os.environ.get("TEST_PATIENCE"), os.getloadavg()[0] / (os.cpu_count() or 1)
     config.stash[STARTED] = monotonic(), float(given or 1 + load)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Search for no garbage among the modules and the tests, which are most of all objects and stay to the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)
