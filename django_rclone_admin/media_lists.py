@@ -17,7 +17,7 @@ from .core.list_sink import ListSink
 from .core.manifest import BEGINNING, MANIFEST_BYTES, Manifest
 from .core.mirror import LISTING_SECONDS
 from .core.naming import MANIFEST, MEDIA
-from .core.rclone import at
+from .core.rclone import CHOSEN, at
 from .core.states import State
 from .core.transfer import Sink, transfer
 from .exceptions import BackupDamaged, BackupNotFound, gettext_noop
@@ -149,11 +149,7 @@ def _is_earlier(backup: StoredObject, other: StoredObject) -> bool:
 def _read(catalog: Catalog, backup: StoredObject, *, with_list: bool) -> FoundMedia:
     """Read the manifest of a media backup, and by the same call its list."""
     if with_list and 0 < backup.manifest_size <= MANIFEST_BYTES:
-        flags = [
-            f"--count={max(backup.size, backup.manifest_size) + 1}",  # so that it always ends
-            "--files-from-raw=-",
-            "--no-traverse",
-        ]
+        flags = [f"--count={max(backup.size, backup.manifest_size) + 1}", *CHOSEN]  # so that it always ends
         names = f"{backup.name}\n{backup.name}{MANIFEST}\n".encode()
         done = catalog.rclone.call(["cat", *flags], at(catalog.folder), stdin=names, timeout=LISTING_SECONDS)
         both = done.check().output

@@ -20,8 +20,13 @@ TREE, ONLY_CHOSEN = "--recursive", "--no-traverse"
 """Lists a tree of media files, which may have millions, or only the named ones of it."""
 
 
-def collect_late(command: Command, arguments: Sequence[str]) -> Command:
-    """Return a command of rclone that collects garbage later, unless it lists a tree. The site's own ``GOGC`` wins."""
-    if TREE in arguments and ONLY_CHOSEN not in arguments:
-        return command
-    return dataclasses.replace(command, env={**LATE, **command.env})
+def collect_late(command: Command, arguments: Sequence[str], *, in_parts: bool) -> Command:
+    """Return a command of rclone that collects garbage later, unless it lists a tree or is a stream of objects.
+
+    The site's own ``GOGC`` wins.
+
+    :param in_parts: its output is taken in parts: the objects that it prints may be many.
+    """
+    is_tree = TREE in arguments and ONLY_CHOSEN not in arguments
+    is_stream = in_parts and "cat" in arguments
+    return command if is_tree or is_stream else dataclasses.replace(command, env={**LATE, **command.env})

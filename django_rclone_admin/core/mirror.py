@@ -18,7 +18,7 @@ from .command import Command
 from .control import Control
 from .file_complaints import FileComplaints
 from .programs import follow
-from .rclone import STREAM_FLAGS, Rclone, at
+from .rclone import CHOSEN, FROM_INPUT, STREAM_FLAGS, Rclone, at
 
 LOCAL = "djangorcloneadminlocal"
 """The name under which rclone sees the site's media files, for the same reasons as ``rclone.ALIAS``."""
@@ -39,8 +39,6 @@ LISTING_SECONDS = 3600
 """How long the listing of all files may take."""
 ODD = re.compile("[\n\r\ufffd]")
 """A path with one of these can't be passed to rclone by name: bytes that are not UTF-8 appear as U+FFFD."""
-CHOSEN = ("--files-from-raw=-",)
-"""Makes rclone read the list of files from its standard input."""
 ODD_AT_ONCE = 200
 """How many patterns go into one argument list."""
 FEW = 1000
@@ -260,14 +258,14 @@ class Mirror:
 def selections(paths: Collection[str]) -> Iterator[tuple[list[str], bytes | None]]:
     """Give the flags and the input of each call that is needed to select these files."""
     if plain := [path for path in paths if not ODD.search(path)]:
-        yield [*CHOSEN, *(["--no-traverse"] if len(plain) <= FEW else [])], _lines(plain)
+        yield [*CHOSEN] if len(plain) <= FEW else [FROM_INPUT], _lines(plain)
     odd = [path for path in paths if ODD.search(path)]
     for start in range(0, len(odd), ODD_AT_ONCE):
         yield [_pattern(path) for path in odd[start : start + ODD_AT_ONCE]], None
 
 
 def _lines(paths: Iterable[str]) -> bytes:
-    """Return the input for rclone with :data:`CHOSEN`."""
+    """Return the input for rclone with :data:`~.rclone.FROM_INPUT`."""
     return "".join(f"{path}\n" for path in paths).encode()
 
 

@@ -31,8 +31,10 @@ its own: rclone consumes all memory when an alias refers to itself."""
 
 CONTROL_FLAGS = ("--retries=1", "--low-level-retries=2", "--contimeout=15s", "--timeout=60s")
 """Fail soon: by default, refused connections are retried for 11 minutes on S3."""
-CHOSEN = ("--files-from-raw=-", "--no-traverse")
-"""Makes rclone read the names of the only objects from its standard input, and ask for each instead of listing."""
+FROM_INPUT = "--files-from-raw=-"
+"""Makes rclone read the names of the only objects from its standard input."""
+CHOSEN = (FROM_INPUT, "--no-traverse")
+"""The same, and ask for each of them instead of listing."""
 PRIVATE = 0o077
 """The umask for files on the remote."""
 STREAM_FLAGS = ("--low-level-retries=3", "--contimeout=15s", "--timeout=0")
@@ -292,8 +294,7 @@ class Rclone:
     ) -> Completed:
         """Run a short command on places to its end, whatever its exit status; see :func:`~.programs.run`."""
         command = self.command([*CONTROL_FLAGS, *arguments], *places)
-        if take is None or "cat" not in arguments:  # otherwise it is a stream, of many files perhaps
-            command = collect_late(command, arguments)
+        command = collect_late(command, arguments, in_parts=take is not None)
         return run(command, timeout=timeout or self.timeout, stdin=stdin, control=self.control, take=take)
 
     def _run(

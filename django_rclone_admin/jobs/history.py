@@ -65,10 +65,8 @@ def will_record(run: BackupRun) -> bool:
 def _is_up_to_date(alias: str) -> bool:
     """Whether the table has all columns. Before ``migrate`` it may be that of an earlier version of this app."""
     connection = connections[alias]
-    table, converted = (
-        connection.ops.quote_name(BackupRun._meta.db_table),
-        connection.introspection.identifier_converter,
-    )
+    table = connection.ops.quote_name(BackupRun._meta.db_table)
+    converted = connection.introspection.identifier_converter
     with connection.cursor() as cursor:
         # Not by the introspection: with SQLite it parses the SQL of the table, which takes 10 ms of processor time.
         cursor.execute(f"SELECT * FROM {table} WHERE 1 = 0")  # noqa: S608  (the quoted name of our own table)

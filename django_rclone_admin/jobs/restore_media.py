@@ -38,11 +38,10 @@ from .options import MediaRestoreOptions
 class MediaPlan:
     """What a media restore would do."""
 
-    backup: StoredObject | None
-    """``None``: the current mirror, written by a program without file lists."""
-    files: list[MediaFile]
     found: FoundMedia | None
-    """The backup with all of its files, also where only some are to be restored."""
+    """The backup with all of its files, also where only some are to be restored; ``None``: the current mirror, written by
+    a program without file lists."""
+    files: list[MediaFile]
     places: dict[str | None, list[str]]
     """Paths by version folder; under ``None`` those in the mirror."""
     difference: Difference
@@ -50,6 +49,11 @@ class MediaPlan:
     """Files of the site where a folder is needed, or in a folder where a file is needed."""
     here: LocalFiles
     """The media files of the site."""
+
+    @property
+    def backup(self) -> StoredObject | None:
+        """The backup, or ``None`` for the current mirror."""
+        return self.found.backup if self.found else None
 
 
 def plan_media_restore(
@@ -93,9 +97,8 @@ def plan_media_restore(
     concerned = here.files if only is None else [each for each in here.files if each.path in only]
     difference = file_lists.compare(concerned, files)
     return MediaPlan(
-        backup=backup,
-        files=files,
         found=found,
+        files=files,
         places=places,
         difference=replace(
             difference, removed=[] if only is not None else _removable(mirror, backup, difference, files)

@@ -8,6 +8,7 @@ import sqlite3
 from pathlib import Path
 
 from ...exceptions import BackupDamaged, gettext_noop
+from .opening import is_wal
 
 LINES = 100
 """The largest number of problems that SQLite reports."""
@@ -66,7 +67,7 @@ def refuse_cut(connection: sqlite3.Connection, damaged: str) -> None:
 
     :raises BackupDamaged: the last page is incomplete.
     """
-    if connection.execute("PRAGMA journal_mode").fetchone() == ("wal",):  # the end may be in the log
+    if is_wal(connection):  # the end may be in the log
         return
     file = _file_of(connection)
     [(pages, page_size)] = connection.execute(

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from .background import PAUSE
 from .file_copy import FileCopy
-from .opening import connect, connect_private
+from .opening import connect, connect_private, is_wal
 
 BUSY_SECONDS = 30
 """How long to wait for locks of other connections."""
@@ -111,7 +111,7 @@ class Copier:
         The copy itself locks them out too, but only after our last read of the live file.
         """
         self._retry_while_locked(lambda: live.execute("BEGIN EXCLUSIVE"))
-        if live.execute("PRAGMA journal_mode").fetchone() == ("wal",):
+        if is_wal(live):
             live.execute("ROLLBACK")
             return False
         live.execute("PRAGMA locking_mode=EXCLUSIVE")

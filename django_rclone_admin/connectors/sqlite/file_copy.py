@@ -14,6 +14,7 @@ from pathlib import Path
 from ...core.command import Command
 from ...core.process import Process
 from ...exceptions import BackupError
+from .opening import is_wal
 
 WORTHWHILE = 128 << 20
 """Bytes from which on a copy of the file saves more than the start of a process costs."""
@@ -36,7 +37,9 @@ class FileCopy:
 
         :param live: holds a read transaction.
         """
-        if self._before is None or not _is_all(live):
+        # With a rollback journal, others write to the file only when nobody reads, and what a killed one left was rolled
+        # back when the transaction began. In WAL mode the file alone is not the database.
+        if self._before is None or is_wal(live):
             return False
         [(size,)] = live.execute("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")
         if not (self._run(target) and self._is_whole(target, size)):
@@ -86,13 +89,3 @@ def _identify(path: str) -> os.stat_result | None:
     except OSError:
         return None
     return found if stat.S_ISREG(found.st_mode) and found.st_size >= WORTHWHILE else None
-
-
-def _is_all(live: sqlite3.Connection) -> bool:
-    """Whether the file alone is the database, and stays as it is until the read transaction ends.
-
-    With a rollback journal, others write to the file only when nobody reads, and what a killed one left was rolled back
-    when the transaction began. In WAL mode a part of the database is in the log, and others may move it at any time.
-    """
-    mode: tuple[str] = live.execute("PRAGMA journal_mode").fetchone()
-    return mode != ("wal",)

@@ -101,6 +101,12 @@ class SiteOpener:
         raise TypeError(f"{type(wrapper.connection)} is not a connection of the standard library")
 
 
+def is_wal(connection: sqlite3.Connection) -> bool:
+    """Whether a database is in WAL mode: then a part of it may be in its log, and others may move that at any time."""
+    mode: tuple[str] = connection.execute("PRAGMA journal_mode").fetchone()
+    return mode == ("wal",)
+
+
 def _seclude(connection: sqlite3.Connection) -> set[str]:
     """Revert settings of the site that do not suit a private file; return the files that were attached.
 

@@ -19,7 +19,7 @@ from ...exceptions import ProgramFailed, RestoreRefused, UsageError, gettext_noo
 from .background import Background
 from .checking import check, is_damage, missing_name, refuse_cut
 from .copying import Copier
-from .opening import Opener, connect, connect_private
+from .opening import Opener, connect, connect_private, is_wal
 from .schema import carry_over, count_rows, empty, names, tables
 from .staged import Staged
 from .text import dump_lines
@@ -252,8 +252,7 @@ def _fit(staged: sqlite3.Connection, live: sqlite3.Connection, missing: Sequence
     :raises RestoreRefused: the conversion would call stand-ins and build indexes from their results.
     """
     (size,), (staged_size,) = (each.execute("PRAGMA page_size").fetchone() for each in (live, staged))
-    (mode,) = live.execute("PRAGMA journal_mode").fetchone()
-    if mode == "wal" and size != staged_size:
+    if is_wal(live) and size != staged_size:
         if missing:
             raise _not_convertible(", ".join(missing))
         try:
