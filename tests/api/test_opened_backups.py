@@ -36,12 +36,12 @@ def ask(alias: str, statement: str) -> list[tuple[object, ...]]:
 
 
 @pytest.fixture
-def backup(books) -> str:
+def backup(books, backups, servers) -> str:
     """A backup of the books, which have changed since."""
-    run = api.backup_database(ALIAS)
+    path = books.have_backup(backups.remote, servers.folder)
     books.execute("DELETE FROM book WHERE id = 3")
     books.execute("CREATE TABLE newer (id integer PRIMARY KEY)")
-    return run.path
+    return path
 
 
 WRITES = (

@@ -21,8 +21,8 @@ def run(name: str, *arguments: str) -> str:
 
 
 @pytest.fixture
-def backup(books) -> str:
-    return api.backup_database(ALIAS).path.removeprefix("db/")
+def backup(books, backups, servers) -> str:
+    return books.have_backup(backups.remote, servers.folder).removeprefix("db/")
 
 
 def test_open_list_and_close(books, backup):

@@ -1,18 +1,30 @@
-"""Backups that nobody took: objects and manifests written straight to the remote, mostly that of this very process."""
+"""Backups that no test takes: objects and manifests written straight to the remote, mostly that of this very process."""
 
 import hashlib
 import json
+import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from django.core import serializers
+
 from django_rclone_admin.core.compression import ZSTD, Compressor
 from django_rclone_admin.core.manifest import Manifest
+from django_rclone_admin.models.runs import BackupRun
 from tests.support import programs
 from tests.support.remotes import Remote
 from tests.support.site import Shop
+from tests.support.templates import made_once
+
+BACKUPS = "backups"
+"""Name of the folder in a template that is its remote."""
+
+HISTORY = "history.json"
+"""Name of the file in a template that is the run history after its backup."""
 
 DAY = datetime(2026, 11, 20, 8, 30, tzinfo=UTC)
 
@@ -117,6 +129,30 @@ class Backups:
     def calls(self) -> list[str]:
         """Return the commands of rclone, such as ``lsjson``, that were called since the last look."""
         return programs.counted(self.log)
+
+
+def have_backup(remote: Remote, shared: Path, key: str, take: Callable[[], object]) -> BackupRun:
+    """Have a copy of a backup on the empty remote, and its run in the empty history; return the run.
+
+    :param shared: a folder that all processes of the test run share.
+    :param key: tells this backup apart from all others.
+    :param take: takes it, once for all tests.
+    """
+    assert remote.kind in ("local", "crypt"), "only the objects of a local folder can be copied"
+
+    def make() -> Path:
+        home = Path(tempfile.mkdtemp(prefix=key, dir=shared))
+        take()
+        shutil.copytree(remote.root, home / BACKUPS)
+        (home / HISTORY).write_text(serializers.serialize("json", BackupRun.objects.all()))
+        return home
+
+    template = made_once(shared, key, make)
+    shutil.copytree(template / BACKUPS, remote.root, dirs_exist_ok=True)
+    [run] = serializers.deserialize("json", (template / HISTORY).read_text())
+    run.save()
+    found: BackupRun = run.object
+    return found
 
 
 def antedate(shop: Shop, day: str, database: str = "default") -> str:

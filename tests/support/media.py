@@ -2,25 +2,14 @@
 
 import hashlib
 import os
-import shutil
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from django.core import serializers
-
 from django_rclone_admin import api
-from django_rclone_admin.models.runs import BackupRun
 from tests.support import programs
+from tests.support.backups import have_backup
 from tests.support.remotes import Remote
-from tests.support.templates import made_once
-
-HISTORY = "history.json"
-"""Name of the file in a template that is the run history after its backup."""
-
-BACKUPS = "backups"
-"""Name of the folder in a template that is its remote."""
 
 START = 1_700_000_000 * 10**9
 
@@ -71,25 +60,12 @@ class Media:
 
         All tests with the same files have copies of one backup, with its run in the history.
         """
-        assert self.remote.kind in ("local", "crypt"), "only the objects of a local folder can be copied"
         files = [(name, content, self._time(name)) for name, content in sorted(self.read().items())]
         key = hashlib.sha256(repr((self.remote.kind, files)).encode()).hexdigest()
-        template = made_once(self.shared, f"media-{key}", self._template)
-        shutil.copytree(template / BACKUPS, self.remote.root, dirs_exist_ok=True)
-        [run] = serializers.deserialize("json", (template / HISTORY).read_text())
-        run.save()
-        return Path(run.object.path).name
+        return Path(have_backup(self.remote, self.shared, f"media-{key}", self.back_up).path).name
 
     def _time(self, name: str) -> int:
         return (self.folder / name).stat().st_mtime_ns
-
-    def _template(self) -> Path:
-        """Back up, and return a folder with copies of all that this has made."""
-        home = Path(tempfile.mkdtemp(prefix="media-", dir=self.shared))
-        self.back_up()
-        shutil.copytree(self.remote.root, home / BACKUPS)
-        (home / HISTORY).write_text(serializers.serialize("json", BackupRun.objects.all()))
-        return home
 
     def in_mirror(self) -> dict[str, bytes]:
         """Return the files of the mirror, on a local remote."""

@@ -8,11 +8,13 @@ from typing import Any
 
 from django.db import connections
 
+from django_rclone_admin import api
 from django_rclone_admin.jobs import aliases
 from django_rclone_admin.models import OpenedBackup
-from tests.support import databases
+from tests.support import backups, databases
 from tests.support.mysql import MariaDBServer
 from tests.support.postgresql import PostgreSQLServer
+from tests.support.remotes import Remote
 
 ALIAS = "books"
 SCHEMA = (
@@ -54,6 +56,15 @@ class Books:
     @property
     def engine(self) -> str:
         return databases.engine(self.entry)
+
+    def have_backup(self, remote: Remote, shared: Path) -> str:
+        """Have a backup of the database as it was filled, with its run in the history, and return its path.
+
+        All tests with the same engine have copies of one.
+        """
+        return backups.have_backup(
+            remote, shared, f"books-{self.engine}", lambda: api.backup_database(ALIAS)
+        ).path
 
     def execute(self, statement: str) -> list[tuple[Any, ...]]:
         """Execute one statement on the live database."""
