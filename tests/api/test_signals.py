@@ -144,7 +144,7 @@ def test_broken_receiver_spoils_nothing(shop):
     assert "A signal receiver failed" in made.out
     wanted = shop.rows()
     shop.execute("DELETE FROM shop_orderline")
-    restored = shop.manage("dbrestore", "--noinput")
+    restored = shop.manage("dbrestore", "--noinput", "--no-safety-backup")
     assert restored.code == 0, restored.err
     assert shop.rows() == wanted
 
@@ -162,7 +162,7 @@ def test_restore_that_is_interrupted_after_its_commit_has_succeeded(shop):
     wanted = shop.rows()
     shop.execute("DELETE FROM shop_orderline")
     shop.environment["INTERRUPTED"] = "post_db_restore"
-    result = shop.manage("dbrestore", "--noinput")
+    result = shop.manage("dbrestore", "--noinput", "--no-safety-backup")
     assert result.code != 0
     assert "changed nothing" not in result.err
     assert "Nothing was changed" not in result.err

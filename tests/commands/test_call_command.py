@@ -45,7 +45,7 @@ def test_database_may_be_one_text_or_several(shop, tmp_path):
 def test_restore_asks_nothing_when_it_is_told_so(shop, argument):
     wanted = shop.rows()
     shop.execute("DELETE FROM shop_orderline")
-    result = call(shop, f'call_command("dbrestore", {argument}, verbosity=0)')
+    result = call(shop, f'call_command("dbrestore", {argument}, no_safety_backup=True, verbosity=0)')
     assert (result.code, result.out, result.err) == (0, "", "")
     assert shop.rows() == wanted
 

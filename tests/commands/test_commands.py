@@ -72,8 +72,9 @@ def test_failure_is_a_json_document_that_keeps_its_exit_code(shop):
 
 
 def test_verbosity_chooses_how_much_is_said(shop, tmp_path):
-    assert done(shop, "dbbackup", "--verbosity", "0", "--output-path", str(tmp_path / "dump")) == ""
-    assert len(done(shop, "dbbackup", "-d", "default").splitlines()) == 2
+    into_file = ("dbbackup", "-d", "default", "--output-path", str(tmp_path / "dump"))
+    assert done(shop, *into_file, "--verbosity", "0") == ""
+    assert len(done(shop, *into_file).splitlines()) == 2
     assert "Writing the manifest" in done(shop, "dbbackup", "--verbosity", "2")
 
 

@@ -34,6 +34,7 @@ def wreck(shop: Shop) -> None:
 
 @pytest.mark.backed_up
 def test_restore_asks_first(shop):
+    shop.settings["DJANGO_RCLONE"]["SAFETY_BACKUP"] = False
     wreck(shop)
     for answer in "n\n", "\n", "yep\n":
         with nothing_changes(shop):
@@ -80,7 +81,8 @@ def test_restore_prints_its_run_and_makes_a_safety_backup(shop):
     assert shop.names() == sorted(
         [name, f"{name}.manifest.json", *(safety.removeprefix("db/") + end for end in ("", ".manifest.json"))]
     )
-    assert json.loads(shop.remote.read(f"{safety}.manifest.json"))["trigger"] == "safety"
+    manifest = json.loads(shop.remote.read(f"{safety}.manifest.json"))
+    assert (manifest["trigger"], manifest["label"]) == ("safety", f"before the restore of {name}")
 
     wanted = shop.rows()
     assert document(shop, "dbrestore", "--dry-run")["name"] == name  # not what somebody wanted to get rid of
@@ -117,7 +119,7 @@ def test_backup_of_another_database_is_restored_only_when_it_is_said(make_shop, 
             shop.manage("dbrestore", "--noinput", "--database", "analytics"),
             "There is no backup of “analytics”",
         )
-    out = done(shop, "dbrestore", "--noinput", "--to", "analytics")
+    out = done(shop, "dbrestore", "--noinput", "--no-safety-backup", "--to", "analytics")
     assert "Dropped a table that is not in the backup: analytics_pageview." in out
     assert shop.rows("analytics", ignore=["django_migrations"]) == wanted
     assert shop.rows(ignore=["django_migrations"]) == wanted

@@ -55,7 +55,13 @@ def test_commands_end_with_what_happened(backups, manage):
     assert "--label" in out
 
 
-@pytest.mark.parametrize("label", [ODD, "x" * 500, "two\nlines\x1b[2J"], ids=["bytes", "long", "control"])
+CONTROL, LONG = "two\nlines\x1b[2J", "x" * 500
+ALL = f"{CONTROL} {ODD} {LONG}"
+
+
+@pytest.mark.parametrize(
+    "label", sampled([ODD, LONG, CONTROL, ALL], ALL), ids=["bytes", "long", "control", "all"]
+)
 def test_label_of_any_kind_does_not_prevent_a_backup(backups, label):
     call_command("dbbackup", label=label, verbosity=0)
     stored = BackupRun.objects.get().label

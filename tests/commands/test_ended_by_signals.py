@@ -32,7 +32,7 @@ def sent_at(moment: str, number: int) -> Iterator[None]:
 
 
 @ENDS
-def test_signal_at_the_very_end_of_a_run_lets_no_other_begin(backups, number):
+def test_signal_at_the_very_end_of_a_run_lets_no_other_begin(backups, number, tmp_path):
     with sent_at("run_finished", number), pytest.raises(CommandError) as raised:
         call_command("dbbackup", database=["default", "analytics"], stdout=StringIO(), stderr=StringIO())
     assert raised.value.returncode == 1
@@ -40,7 +40,8 @@ def test_signal_at_the_very_end_of_a_run_lets_no_other_begin(backups, number):
         ("analytics", "cancelled" if number == signal.SIGINT else "interrupted"),
         ("default", "succeeded"),
     ]
-    call_command("dbbackup", database="analytics", stdout=StringIO())  # the next one is not affected
+    # The next one is not affected.
+    call_command("dbbackup", database="analytics", output_path=str(tmp_path / "dump"), stdout=StringIO())
 
 
 @pytest.mark.in_turns("number")

@@ -1,5 +1,6 @@
 """``listbackups``: everything that is on the remote, and what can be said of it."""
 
+import json
 import re
 
 import pytest
@@ -54,11 +55,14 @@ def test_list_of_backups(shop):
     )
 
 
+@pytest.mark.backed_up
 def test_list_shows_labels_and_marks_safety_backups(shop):
-    name = document(shop, "dbbackup", "--label", "before\n\x1b[31mthe sale")["path"].removeprefix("db/")
-    done(shop, "dbrestore", "--noinput")
-    header, safety, labelled = done(shop, "listbackups").splitlines()
-    assert re.search(rf"complete \(safety backup\) +before the restore of {re.escape(name)}$", safety)
+    manifest = f"db/{antedate(shop, '2026-01-15')}.manifest.json"
+    values = json.loads(shop.remote.read(manifest)) | {"trigger": "safety", "label": "before the restore"}
+    shop.remote.write(manifest, json.dumps(values).encode())
+    done(shop, "dbbackup", "--label", "before\n\x1b[31mthe sale")
+    header, labelled, _first, safety = done(shop, "listbackups").splitlines()
+    assert re.search(r"complete \(safety backup\) +before the restore$", safety)
     assert re.search(r"complete +before �\[31mthe sale$", labelled)
     assert header.index("Label") == labelled.index("before �") == safety.index("before the")
     assert header.index("Taken") == labelled.index("20", labelled.index(" default "))

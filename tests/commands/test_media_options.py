@@ -1,12 +1,15 @@
 """The media commands, called as Django's own are called."""
 
 import json
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
 
 from django_rclone_admin import api
 from django_rclone_admin.models.runs import BackupRun
+from tests.support.backups import DAY
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -21,15 +24,14 @@ def test_restore_that_may_not_ask_does_not_ask(media_site, arguments, options):
     assert (media_site.folder / "a").read_bytes() == b"one"
 
 
-def test_backup_to_restore_is_named_in_any_way(media_site, capsys):
-    media_site.write({"a": b"one"})
-    first = media_site.have_backup()
-    media_site.write({"a": b"two"})
-    second = media_site.back_up()
+def test_backup_to_restore_is_named_in_any_way(backups, capsys):
+    files = {"a": b"one", "b": b"two"}
+    first = Path(backups.put_media(content={"a": b"one"})).name
+    second = Path(backups.put_media(DAY + timedelta(hours=1), files)).name
     for option, name in ("--at", first), ("--input-path", second), ("-i", first):
         call_command("mediarestore", option, name, "--dry-run", "--json")
         found = json.loads(capsys.readouterr().out)
-        assert (found["name"], found["changed"]) == (name, int(name == first))
+        assert (found["name"], found["added"]) == (name, 1 if name == first else 2)
 
 
 def test_question_that_nobody_can_answer_names_the_option(media_site, monkeypatch):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.backups import put_media
 from tests.support.faults import assert_failed
 from tests.support.matrix import sampled
 from tests.support.media import read
@@ -68,7 +69,7 @@ def test_excluded_folder_that_can_not_be_read_is_no_obstacle(shop, media, patter
 def test_folder_of_the_backup_that_can_not_be_read_stops_a_restore(shop, media):
     (media / "folder").mkdir()
     (media / "folder/file").write_bytes(b"two")
-    assert shop.manage("mediabackup").code == 0
+    put_media(shop.remote, read(media))
     (media / "open").write_bytes(b"changed")
     (media / "folder").chmod(0)
     assert_failed(
@@ -80,9 +81,7 @@ def test_folder_of_the_backup_that_can_not_be_read_stops_a_restore(shop, media):
 
 def test_folder_that_can_not_be_written_is_named(shop, media):
     (media / "folder").mkdir()
-    (media / "folder/file").write_bytes(b"two")
-    assert shop.manage("mediabackup").code == 0
-    (media / "folder/file").unlink()
+    put_media(shop.remote, {**read(media), "folder/file": b"two"})
     (media / "open").write_bytes(b"changed")
     (media / "folder").chmod(0o555)
     assert_failed(

@@ -6,6 +6,7 @@ from itertools import product
 
 import pytest
 
+from tests.support.backups import put_media
 from tests.support.commands import done
 from tests.support.faults import assert_failed, nothing_changes
 from tests.support.matrix import sampled
@@ -29,10 +30,7 @@ def full_shop(shops, rclone_binary, tmp_path_factory):
     shop = shops.open(folder / "shop", "sqlite", remote)
     shop.remote = remote
     shop.settings["DJANGO_RCLONE"] = {"RCLONE_BINARY": rclone_binary, **remote.settings}
-    file = shop.home / "media" / "a.txt"
-    file.parent.mkdir(exist_ok=True)
-    file.write_text("hello")
-    done(shop, "mediabackup")
+    put_media(remote, {"a.txt": b"hello"})
     done(shop, "dbrestore", "--noinput")
     done(shop, "dbbackup", "--output-path", str(shop.home / DUMP))
     yield shop
@@ -98,6 +96,7 @@ def test_yes_may_come_from_a_pipe(shop, answer):
 @pytest.mark.backed_up
 @pytest.mark.parametrize("answer, code", [(b"y\n", 0), (b"\n", 1), (b"\x04", 1)])
 def test_question_on_a_terminal(shop, answer, code):
+    shop.settings["DJANGO_RCLONE"]["SAFETY_BACKUP"] = False
     theirs, ours = pty.openpty()
     try:
         process = shop.start("dbrestore", stdin=ours)

@@ -55,6 +55,7 @@ def test_opened_backups_that_can_not_be_known_are_not_said_to_be_none(shop):
         assert "open" not in result.out.replace("Opening the backup", "")
 
 
+@pytest.mark.in_turns("shop")
 def test_other_databases_are_backed_up_without_a_record(shop):
     """The history is in the database that is gone; the backup of another one is made all the same."""
     count = len(shop.names())

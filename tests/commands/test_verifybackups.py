@@ -106,8 +106,8 @@ def test_each_fault_is_caught_on_its_level(make_shop, database, faults, tmp_path
         flipped = bytearray(good)
         flipped[len(good) // 2] ^= 1
         faulty.put("flipped byte", bytes(flipped), is_honest=False)
-        faulty.put("longer", good + b"\0", is_honest=False)
         if faults == "all":
+            faulty.put("longer", good + b"\0", is_honest=False)
             faulty.put("cut", good[:-100], is_honest=False)
         faulty.put("cut compressed, with another manifest", good[:-20])
     faulty.put("cut, with another manifest", compressed(raw(good)[:-3000]))
@@ -253,4 +253,5 @@ def test_due_takes_what_was_not_proven_and_nothing_twice(shop):
     second = document(shop, *due)
 
     assert [[each["path"] for each in found] for found in (first, second)] == [[paths[1]], [paths[0]]]
-    assert len(document(shop, *due, "--within", "-1")) == 2
+    assert document(shop, *due) == []
+    assert len(document(shop, *due, "--within", "-1", "--limit", "1")) == 1

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
@@ -153,6 +154,13 @@ def have_backup(remote: Remote, shared: Path, key: str, take: Callable[[], objec
     run.save()
     found: BackupRun = run.object
     return found
+
+
+def put_media(remote: Remote, files: Mapping[str, bytes]) -> str:
+    """Put a media backup of these files on any remote, such as that of a shop, and return its path."""
+    return Backups(remote=remote, configure=lambda **_values: None, log=Path(os.devnull)).put_media(
+        content=files
+    )
 
 
 def antedate(shop: Shop, day: str, database: str = "default") -> str:
