@@ -19,9 +19,9 @@ def page(name: str, *arguments: object) -> str:
 
 
 @pytest.fixture
-def path(books) -> str:
+def path(books, backups, servers) -> str:
     """A backup of the books, which have changed since."""
-    path: str = api.backup_database(ALIAS).path
+    path: str = books.have_backup(backups.remote, servers.folder)
     books.execute("DELETE FROM book WHERE id = 3")
     books.execute("INSERT INTO author VALUES (7, 'new')")
     return path

@@ -30,7 +30,6 @@ CHECK = "cat lsjson rcat rcat lsjson "
 PROBE = "rcat cat moveto deletefile lsjson "
 
 COMMANDS: list[tuple[list[str], str]] = [
-    (["dbbackup"], LOOK + BACKUP),  # into a remote that is empty
     (["dbbackup"], LOOK + BACKUP),
     (["verifybackups"], LIST + CHECK),
     # One list for all. The record before is read once, and a record that is replaced is removed.
@@ -44,7 +43,7 @@ COMMANDS: list[tuple[list[str], str]] = [
     # The abilities of the storage, its room, its backups, and its clock.
     (["rclonedoctor"], "version " + LOOK + PROBE + "backend about lsjson lsjson"),
 ]
-"""Commands in this order, on one shop without media files."""
+"""Commands in this order, on one shop with a backup and without media files."""
 
 
 def count(shop: Shop, folder: Path, rclone: str) -> Path:
@@ -54,6 +53,7 @@ def count(shop: Shop, folder: Path, rclone: str) -> Path:
     return log
 
 
+@pytest.mark.backed_up
 def test_commands(shop, tmp_path, rclone_binary):
     log = count(shop, tmp_path, rclone_binary)
     shop.settings["MEDIA_ROOT"] = ""

@@ -7,6 +7,7 @@ import pytest
 from django.utils.dateparse import parse_datetime
 
 from tests.support import leaks, programs
+from tests.support.backups import put_media
 from tests.support.databases import connection
 from tests.support.faults import assert_failed, nothing_changes
 from tests.support.matrix import sampled
@@ -91,10 +92,9 @@ def test_run_whose_backup_is_stored_already_does_not_say_that_nothing_was_change
 def test_run_of_media_in_which_rclone_hangs(shop, tmp_path, rclone_binary, stage):
     media = tmp_path / "media"
     media.mkdir()
-    (media / "photo.jpg").write_bytes(b"first")
-    shop.settings["MEDIA_ROOT"] = str(media)
-    assert shop.manage("mediabackup").code == 0
     (media / "photo.jpg").write_bytes(b"as it is now")
+    shop.settings["MEDIA_ROOT"] = str(media)
+    put_media(shop.remote, {"photo.jpg": b"first"})
     lists = shop.remote.names("media-versions")
     cancel_in_hanging(shop, tmp_path / "bin", rclone_binary, *MEDIA_STAGES[stage])
     assert (media / "photo.jpg").read_bytes() == b"as it is now"

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from tests.support import databases, leaks, programs
-from tests.support.backups import antedate
+from tests.support.backups import antedate, put_media
 from tests.support.faults import assert_failed, freeze
 from tests.support.matrix import sampled
 from tests.support.programs import DOWNLOAD, UPLOAD, Held
@@ -202,9 +202,7 @@ def test_backup_that_was_overtaken_in_its_sleep(shop, hold, rclone_binary):
     assert {
         name: content for name, content in shop.remote.files().items() if ".partial-" not in name
     } == objects
-    assert shop.manage("dbbackup").code == 0
-    assert [name for name in shop.names() if ".partial-" in name] == []
-    assert ends(shop, "db_backup") == ["interrupted", "succeeded", "succeeded"]
+    assert ends(shop, "db_backup") == ["interrupted", "succeeded"]
 
 
 def test_run_whose_row_was_deleted_ends_and_says_so(shop, hold, rclone_binary):
@@ -246,12 +244,12 @@ def test_clean_up_that_was_overtaken_in_its_sleep(shop, tmp_path, rclone_binary)
 def test_media_backup_that_was_overtaken_in_its_sleep(shop, tmp_path, rclone_binary, when):
     """Neither the mirror nor the list of the second backup is changed by the first, whose rclone waits as it does."""
     shop.settings["DJANGO_RCLONE"]["STALE_AFTER"] = STALE_AFTER
+    put_media(shop.remote, {"photo.jpg": b"first"})
     media = tmp_path / "media"
     media.mkdir()
     (media / "photo.jpg").write_bytes(b"first")
-    shop.settings["MEDIA_ROOT"] = str(media)
-    assert shop.manage("mediabackup").code == 0
     (media / "new.jpg").write_bytes(b"new")
+    shop.settings["MEDIA_ROOT"] = str(media)
     body = f'if re.search({when!r}, " ".join(arguments)): hold()'
     program = programs.wrapper(tmp_path / "bin", "rclone", rclone_binary, body)
     shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(program)
@@ -263,7 +261,7 @@ def test_media_backup_that_was_overtaken_in_its_sleep(shop, tmp_path, rclone_bin
     assert_failed(shop.finish(frozen.process), LOST)
     assert shop.remote.files() == objects
     assert objects["media/newer.jpg"] == b"newer"
-    assert ends(shop, "media_backup") == ["succeeded", "interrupted", "succeeded"]
+    assert ends(shop, "media_backup") == ["interrupted", "succeeded"]
 
 
 def test_rclone_does_not_go_on_while_only_our_process_is_frozen(shop, rclone_binary):
@@ -295,9 +293,8 @@ def test_media_restore_that_was_overtaken_in_its_sleep(shop, tmp_path, rclone_bi
     media.mkdir()
     shop.settings["MEDIA_ROOT"] = str(media)
     photo = media / "photo.jpg"
-    photo.write_bytes(b"first")
-    assert shop.manage("mediabackup").code == 0
     photo.write_bytes(b"second")
+    put_media(shop.remote, {"photo.jpg": b"first"})
     body = 'if "copy" in arguments: hold()'
     program = programs.wrapper(tmp_path / "bin", "rclone", rclone_binary, body)
     shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(program)

@@ -108,7 +108,7 @@ def test_backup_is_not_published_without_an_answer_and_ends_by_itself(shop, serv
     assert_ended(shop.finish(process, timeout=120), "The run history (did not answer|could not be written)")
     assert shop.names() == []
     freeze(server, SIGCONT)
-    assert shop.manage("dbbackup").code == 0
+    assert shop.manage("prunebackups", "--database=default").code == 0
     assert ends(shop)[-1] == ("succeeded",)
 
 

@@ -124,8 +124,6 @@ def test_lock_is_for_every_kind_of_run_and_for_one_database_alone(shop, rclone_b
     assert (document.code, error) == (3, "“default” is locked by a database backup")
     assert shop.rows() == rows
     assert shop.manage("dbbackup", "--database", "analytics").code == 0
-    restore = ("dbrestore", "--noinput", "--no-safety-backup", "--database", "analytics")
-    assert shop.manage(*restore).code == 0
     held.release()
     assert shop.finish(holder).code == 0
 

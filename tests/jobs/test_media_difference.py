@@ -2,14 +2,17 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from django_rclone_admin import api
-from django_rclone_admin.core.retry import WAITS
+from django_rclone_admin.core import retry
 from django_rclone_admin.exceptions import BackupError
 from django_rclone_admin.jobs import mirroring
 from django_rclone_admin.models.runs import BackupRun, Status
+from tests.support.backups import put_version
+from tests.support.matrix import sampled
 from tests.support.media import Media
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -39,9 +42,11 @@ def test_difference_is_copied_with_its_label_and_nothing_else_is_looked_at(site,
     assert site.in_mirror() == site.read() == {
         "always": b"there", "a": b"ONE", "folder/b": b"two", "new/c": b"four",
     }  # fmt: skip
-    assert api.list_media()[0].manifest.label == "before the move"
+    manifest = api.list_media()[0].manifest
+    assert (manifest.label, manifest.trusted) == ("before the move", 1)
 
 
+@pytest.mark.soak  # as the second backup of test_media_backup, whose calls are counted
 def test_backup_without_a_difference_copies_nothing(site, backups, tmp_path):
     backups.configure(**site.settings.DJANGO_RCLONE)
     site.settings.MEDIA_ROOT = str(site.folder)
@@ -51,13 +56,20 @@ def test_backup_without_a_difference_copies_nothing(site, backups, tmp_path):
     assert len(api.list_media()) == 2
 
 
+def change_manifest(site: Media, **values: object) -> None:
+    """Change what the manifest of the only backup says; what is ``None`` is left out."""
+    [name] = [each for each in site.remote.names("media-versions") if each.endswith("manifest.json")]
+    manifest = {**json.loads(site.remote.read(name)), **values}
+    known = {key: value for key, value in manifest.items() if value is not None}
+    site.remote.write(name, json.dumps(known).encode() + b"\n")
+
+
 def doubt_option(site: Media) -> dict[str, bool]:
     return {"full": True}
 
 
 def doubt_number(site: Media) -> None:
-    for _number in range(mirroring.FULL_EVERY - 1):
-        assert COMPARED not in api.backup_media().log
+    change_manifest(site, trusted=mirroring.FULL_EVERY - 1)
 
 
 def doubt_failure(site: Media) -> None:
@@ -70,14 +82,11 @@ def doubt_history(site: Media) -> None:
 
 def doubt_versions(site: Media) -> None:
     later = datetime.now(UTC) + timedelta(seconds=5)
-    site.remote.write(f"media-versions/{later:%Y-%m-%d-%H%M%S-%f}/x", b"")
+    put_version(site.remote, later, "x", b"")
 
 
 def doubt_old_list(site: Media) -> None:
-    [name] = [each for each in site.remote.names("media-versions") if each.endswith("manifest.json")]
-    manifest = json.loads(site.remote.read(name))
-    del manifest["trusted"]
-    site.remote.write(name, json.dumps(manifest).encode() + b"\n")
+    change_manifest(site, trusted=None)
 
 
 def doubt_spoilt_list(site: Media) -> None:
@@ -99,28 +108,34 @@ DOUBTS = {
 }
 
 
-@pytest.mark.parametrize("doubt", DOUBTS)
-def test_every_file_is_compared_where_the_list_may_not_be_the_mirror(site, doubt, monkeypatch):
-    monkeypatch.setattr(mirroring, "FULL_EVERY", 2)  # ten backups would show nothing else
+@pytest.mark.parametrize(
+    "doubt",
+    # test_label_and_full_comparison_are_options_of_a_backup has the option, and the next test and the last one of this
+    # file have what is excluded and the versions.
+    sampled(DOUBTS, *(DOUBTS.keys() - {"option", "excluded", "versions"})),
+)
+def test_every_file_is_compared_where_the_list_may_not_be_the_mirror(site, doubt):
     options = DOUBTS[doubt](site) or {}
     site.remote.remove("media/folder/b")  # behind our back
     site.remote.write("media/foreign", b"not ours")
     run = api.backup_media(**options)
     assert COMPARED in run.log
     assert set(site.in_mirror()) == set(site.read())
-    if doubt == "number":
-        assert COMPARED not in api.backup_media().log
+    manifest = json.loads(site.remote.read(f"{run.path}.manifest.json"))
+    assert manifest["trusted"] == 0  # counted from here
 
 
 def test_file_that_was_excluded_since_stays_on_the_remote(site):
     site.configure(MEDIA_EXCLUDE=["gone"])
-    site.back_up()
-    assert site.in_mirror()["gone"] == b"three"
+    site.remote.remove("media/folder/b")  # behind our back
+    assert COMPARED in api.backup_media().log
+    assert site.in_mirror() == {"always": b"there", "a": b"one", "folder/b": b"two", "gone": b"three"}
     site.write({"a": b"ONE"})
     assert COMPARED not in api.backup_media().log
     assert site.in_mirror() == {"always": b"there", "a": b"ONE", "folder/b": b"two", "gone": b"three"}
 
 
+@pytest.mark.soak  # as test_backup_brings_back_its_files_after_all_that_can_happen
 def test_change_of_equal_size_is_noticed_and_its_time_kept_on_a_remote_that_keeps_none(site, make_remote):
     remote = make_remote("webdav")
     site.settings.DJANGO_RCLONE = {"RCLONE_BINARY": remote.binary, **remote.settings}
@@ -137,9 +152,9 @@ def test_change_of_equal_size_is_noticed_and_its_time_kept_on_a_remote_that_keep
 
 
 def test_run_that_dies_while_it_copies_is_made_good_by_the_next(site, tmp_path, monkeypatch):
-    monkeypatch.setattr("django_rclone_admin.core.retry.WAITS", (0.0,) * len(WAITS))
+    monkeypatch.setattr(retry, "WAITS", (0.0,))
     wanted = site.read()
-    first = api.list_media()[0].name
+    first = Path(BackupRun.objects.get().path).name
     site.write({"a": b"ONE", "new": b"four"})
     site.wrap(
         tmp_path / "bin",
@@ -163,9 +178,7 @@ def test_run_that_dies_while_it_copies_is_made_good_by_the_next(site, tmp_path, 
      "9999-12-31T23:59:59.999999-14:00", "0999-01-01T00:00:00+00:00", "2031-01-01T00:00:00+00:00"],
 )  # fmt: skip
 def test_time_that_no_run_had_stops_no_backup(site, taken_at):
-    [name] = [each for each in site.remote.names("media-versions") if each.endswith("manifest.json")]
-    manifest = json.loads(site.remote.read(name))
-    site.remote.write(name, json.dumps({**manifest, "taken_at": taken_at}).encode() + b"\n")
+    change_manifest(site, taken_at=taken_at)
     site.remote.write("media-versions/9999-12-31-235959-999999/x", b"")
     site.remote.write("media-versions/0001-01-01-000000-000000/x", b"")
     site.write({"a": b"ONE"})

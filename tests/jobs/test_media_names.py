@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from django_rclone_admin import api
+from django_rclone_admin.core import retry
 from django_rclone_admin.exceptions import BackupError, LocalFileError, RemoteError
 from django_rclone_admin.jobs import mirroring
 from tests.support.matrix import sampled
@@ -29,8 +30,9 @@ def ignoring_case(media: Media) -> None:
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch):
-    """What is missing in the mirror is looked for again after seconds; nothing shows up late here."""
+    """What is missing is looked for and copied again after seconds; nothing shows up late here, and once more is enough."""
     monkeypatch.setattr(mirroring, "LOOKS", (0.01,))
+    monkeypatch.setattr(retry, "WAITS", (0.01,))
 
 
 @pytest.mark.parametrize("full", sampled([True, False], True))
@@ -116,8 +118,9 @@ def test_list_of_an_older_version_does_not_remove_a_file_by_its_other_form(media
 
 @pytest.mark.in_turns("full")
 @pytest.mark.parametrize("full", [True, False])
-def test_file_that_rclone_passes_over_is_noticed(media_site, tmp_path, full):
+def test_file_that_rclone_passes_over_is_noticed(media_site, tmp_path, full, monkeypatch):
     """Whatever the reason."""
+    monkeypatch.setattr(retry, "WAITS", ())
     media_site.write({"a": b"one"})
     media_site.have_backup()
     media_site.write({"large": bytes(5000)})

@@ -42,22 +42,16 @@ def strangers(left: Path) -> dict[str, bytes]:
     return {name: content for name, content in read(left).items() if name.startswith("written-meanwhile")}
 
 
-BACKED_UP = {
-    "always": b"there",
-    "added": b"one",
-    "changed": b"two",
-    "deep/1/added": b"three",
-    "was-file": b"four",
-}
+WRITTEN = {"added": b"one", "changed": b"two", "deep/1/added": b"three", "was-file": b"four"}
+"""Files that are backed up; the tests of the undo have the same, and with these a copy of the same backup."""
+
+BACKED_UP = {"always": b"there", **WRITTEN}
 
 
-def spoilt(media: Media, *, anew: bool = False) -> str:
-    """Have a backup, then change everything; return the name of the backup.
-
-    :param anew: make that backup, with the settings of the test.
-    """
-    media.write(BACKED_UP)
-    name = media.back_up() if anew else media.have_backup()
+def spoilt(media: Media) -> str:
+    """Have a backup, then change everything; return the name of the backup."""
+    media.write(WRITTEN)
+    name = media.have_backup()
     (media.folder / "added").unlink()
     (media.folder / "deep/1/added").unlink()
     (media.folder / "was-file").unlink()
@@ -109,6 +103,7 @@ FAILURES = {
 # The others are those of test_upload_during_a_restore_that_fails_stays and test_link_made_after_the_check.
 @pytest.mark.parametrize("failure", sampled(FAILURES, "a folder that is no longer empty"))
 def test_failed_restore_changes_nothing(media_site, tmp_path, monkeypatch, place, failure):
+    spoilt(media_site)
     monkeypatch.chdir(tmp_path)
     relative = os.path.relpath(media_site.folder, tmp_path)
     if place == "relative":
@@ -124,7 +119,6 @@ def test_failed_restore_changes_nothing(media_site, tmp_path, monkeypatch, place
             "RCLONE_CONFIG_UPLOADS_REMOTE": str(media_site.folder),
         }
         media_site.configure(MEDIA_SOURCE=source, RCLONE_ENV=env)
-    spoilt(media_site, anew="MEDIA_SOURCE" in media_site.settings.DJANGO_RCLONE)
     kind, message = FAILURES[failure]
     before = media_site.read()
     if kind == "rclone":
@@ -228,10 +222,9 @@ def test_restore_into_storage_that_fails_says_what_is_true(media_site, tmp_path)
     env = {**media_site.settings.DJANGO_RCLONE.get("RCLONE_ENV", {}), "RCLONE_CONFIG_UP_TYPE": "crypt"}
     env |= {"RCLONE_CONFIG_UP_REMOTE": str(source), "RCLONE_CONFIG_UP_PASSWORD": "aFv9_NnV8_7Vl1Y9mK4tNA"}
     env |= {"RCLONE_CONFIG_UP_FILENAME_ENCRYPTION": "off"}
-    media_site.configure(MEDIA_SOURCE=str(media_site.folder), RCLONE_ENV=env)
     media_site.write({"a": b"one", "b": b"two"})
-    media_site.back_up()
-    media_site.configure(MEDIA_SOURCE="UP:")
+    media_site.have_backup()
+    media_site.configure(MEDIA_SOURCE="UP:", RCLONE_ENV=env)
     visit(media_site, tmp_path / "bin", "elsewhere", then_fail=True)
     with pytest.raises(BackupError) as caught:
         api.restore_media()
@@ -297,8 +290,6 @@ def test_folder_beside_is_used_only_on_the_same_disk(media_site, tmp_path, monke
     assert leftovers(media_site) == []
     [left] = [path for path in media_site.folder.iterdir() if "before" in path.name]
     media_site.unwrap()
-    media_site.back_up()
-    assert set(media_site.in_mirror()) == {"always", "added", "changed", "deep/1/added", "was-file"}
     api.restore_media(exact=True)
     assert strangers(left) == {"written-meanwhile/added": b"an upload"}
 

@@ -67,7 +67,7 @@ def kill_at_random(
     assert shop.rows() == live
     [(count,)] = shop.execute(f"SELECT COUNT(*) FROM {tables.OPENED}")
     assert count == 0
-    assert shop.manage(*command).code == 0  # no lock is left either
+    assert shop.manage(*OPEN).code == 0  # no lock is left either
 
 
 def is_swept(shop: Shop, request: Any) -> bool:
@@ -122,9 +122,9 @@ def test_killed_at_twenty_random_moments(shop, chance, request, command):
     ],
     indirect=True,
 )
-def test_writer_is_never_held_up_and_nothing_live_is_touched(books):
+def test_writer_is_never_held_up_and_nothing_live_is_touched(books, backups, servers):
     settings = "SELECT setconfig FROM pg_db_role_setting JOIN pg_database ON oid = setdatabase WHERE datname = current_database()"
-    api.backup_database(ALIAS)
+    books.have_backup(backups.remote, servers.folder)
     sequence = books.execute("SELECT * FROM numbers") if books.engine != "sqlite3" else []
     before = books.execute(settings) if books.engine == "postgresql" else []
     done, written = threading.Event(), [1000]

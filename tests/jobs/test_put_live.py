@@ -13,6 +13,7 @@ from django_rclone_admin.exceptions import BackupError, BackupNotFound, RestoreR
 from django_rclone_admin.jobs import comparing
 from django_rclone_admin.models import BackupRun, OpenedBackup
 from tests.support import databases
+from tests.support.commands import undo_once
 from tests.support.matrix import sampled
 from tests.support.opened import ALIAS
 from tests.support.swaps import beside
@@ -31,10 +32,10 @@ on_each_engine = pytest.mark.parametrize(
 
 
 @pytest.fixture
-def before(books) -> Any:
+def before(books, backups, servers) -> Any:
     """The rows of a backup, in a database that has changed since."""
     rows = books.rows()
-    api.backup_database(ALIAS)
+    books.have_backup(backups.remote, servers.folder)
     books.execute("DELETE FROM book WHERE id > 1")
     books.execute("INSERT INTO author VALUES (7, 'new')")
     books.execute("CREATE TABLE newer (id integer PRIMARY KEY)")
@@ -180,7 +181,7 @@ def test_look_shows_what_differs_and_the_answer_decides(make_shop):
     assert shop.rows() == rows
     assert [each.partition("_dra_")[2][:5] for each in beside(shop)] == ["kept_"]
     assert shop.execute(f"SELECT id FROM {OPENED}") == []
-    assert shop.manage("dbrestore", "--undo", "--noinput").code == 0
+    undo_once(shop)
     assert shop.rows() == changed
 
 

@@ -1,6 +1,5 @@
 """Backups travel through every kind of remote and come back, with nothing else left there."""
 
-import json
 from itertools import product
 from pathlib import Path
 
@@ -34,7 +33,7 @@ def test_backup_comes_back(make_shop, remote, database):
     run = made.json
     [name, manifest] = shop.names()
     assert (run["path"], f"{name}.manifest.json") == (f"db/{name}", manifest)
-    assert len(remote.read(f"db/{name}")) == run["size"] == json.loads(remote.read(f"db/{manifest}"))["size"]
+    assert len(remote.read(f"db/{name}")) == run["size"]
 
     shop.execute("DELETE FROM shop_orderline")
     shop.execute("UPDATE shop_product SET price = 0")
@@ -43,16 +42,16 @@ def test_backup_comes_back(make_shop, remote, database):
     result = shop.manage("dbrestore", "--noinput", *([] if safety else ["--no-safety-backup"]))
     assert result.code == 0, result.err
     assert shop.rows() == wanted
-    assert len(shop.names()) == (4 if safety else 2)
-    assert len(shop.manage("listbackups", "--all", "--json").json) == 1 + safety
+    everything = shop.manage("listbackups", "--all", "--json").json
+    assert [each["state"] for each in everything] == ["complete"] * (1 + safety)
 
 
 @pytest.mark.parametrize("remote", sampled(KINDS, "s3"), indirect=True)
 def test_oldest_supported_rclone_does_all_of_it(make_shop, remote, debian_rclone):
     shop = make_shop("sqlite", remote, RCLONE_BINARY=debian_rclone, DB_CLEANUP_KEEP=1, SAFETY_BACKUP=False)
     wanted = shop.rows()
-    for _ in range(2):
-        made = shop.manage("dbbackup", "--clean")
+    for options in [], ["--clean"]:
+        made = shop.manage("dbbackup", *options)
         assert made.code == 0, made.err
     assert len(shop.names()) == 2
     shop.execute("DELETE FROM shop_orderline")

@@ -156,11 +156,17 @@ def have_backup(remote: Remote, shared: Path, key: str, take: Callable[[], objec
     return found
 
 
-def put_media(remote: Remote, files: Mapping[str, bytes]) -> str:
+def put_media(remote: Remote, files: Mapping[str, bytes], taken_at: datetime = DAY, **values: Any) -> str:
     """Put a media backup of these files on any remote, such as that of a shop, and return its path."""
-    return Backups(remote=remote, configure=lambda **_values: None, log=Path(os.devnull)).put_media(
-        content=files
-    )
+    backups = Backups(remote=remote, configure=lambda **_values: None, log=Path(os.devnull))
+    return backups.put_media(taken_at, files, **values)
+
+
+def put_version(remote: Remote, time: datetime, name: str, content: bytes) -> str:
+    """Put a media file there that a media backup of that time has replaced, and return its path."""
+    path = f"media-versions/{time:%Y-%m-%d-%H%M%S-%f}/{name}"
+    remote.write(path, content)
+    return path
 
 
 def antedate(shop: Shop, day: str, database: str = "default") -> str:
