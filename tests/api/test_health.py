@@ -19,7 +19,7 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture(autouse=True)
 def only_default(backups: Backups) -> None:
-    backups.configure(DATABASES=["default"], LISTING_CACHE_SECONDS=0)
+    backups.configure(DATABASES=["default"])
 
 
 def put(backups: Backups, age: timedelta = HOUR, **values: Any) -> str:
@@ -67,6 +67,7 @@ def test_damaged_backup_is_no_backup(backups):
     backups.remote.write(path, b"cut")
     assert judge() == (Level.CRITICAL, "There is no backup.")
     put(backups, 2 * HOUR)
+    api.refresh()
     assert judge() == (Level.WARNING, "The newest backup is damaged; an older one is good.")
 
 
@@ -92,11 +93,11 @@ def test_run_that_failed_since_deserves_a_look(backups, status):
     assert judge() == (Level.WARNING, "The last run did not succeed.")
 
 
-@pytest.mark.parametrize("status", [Status.CANCELLED, Status.QUEUED, Status.RUNNING])
-def test_run_that_was_cancelled_or_has_not_ended_is_no_failure(backups, status):
+def test_run_that_was_cancelled_or_has_not_ended_is_no_failure(backups):
     put(backups)
-    end_run(status)
-    assert judge() == (Level.OK, "")
+    for status in Status.CANCELLED, Status.QUEUED, Status.RUNNING:
+        end_run(status)
+        assert judge() == (Level.OK, "")
 
 
 def test_backups_of_other_databases_do_not_count(backups):

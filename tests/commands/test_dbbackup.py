@@ -15,6 +15,7 @@ def wreck(shop: Shop) -> None:
 
 
 def test_backup_prints_its_run_and_keeps_its_label(shop):
+    """Without arguments it is one of the default database, and of no other."""
     run = document(shop, "dbbackup", "--label", "before the “sale” 🦀")
     assert run.keys() == RUN_FIELDS
     expected = {
@@ -39,13 +40,15 @@ def test_backup_prints_its_run_and_keeps_its_label(shop):
     assert manifest["migrations"]["shop"] == ["0001_initial"]
     assert "shop_product" in manifest["tables"]
     assert HISTORY not in manifest["tables"]
+    assert {each.partition("-")[0] for each in shop.names()} == {"default"}
 
 
-def test_backup_of_several_databases_prints_a_list_of_runs(shop):
+def test_backup_of_several_databases_prints_a_list_of_runs(shop, tmp_path):
     chosen = document(shop, "dbbackup", "-d", "analytics", "-d", "default")
     assert [run["database"] for run in chosen] == ["analytics", "default"]
     shop.settings["DJANGO_RCLONE"]["DATABASES"] = ["analytics"]
-    assert document(shop, "dbbackup", "--all")["database"] == "analytics"
+    into_file = ("--output-path", str(tmp_path / "dump"))
+    assert document(shop, "dbbackup", "--all", *into_file)["database"] == "analytics"
 
 
 def test_one_database_that_fails_does_not_stop_the_others(shop):

@@ -70,6 +70,7 @@ def test_label_of_any_kind_does_not_prevent_a_backup(backups, label):
     assert stored.encode()
 
 
+@pytest.mark.soak  # as the last test: a run of any kind keeps its label alike
 def test_label_of_any_kind_does_not_prevent_a_media_backup(media_site):
     call_command("mediabackup", label=ODD, verbosity=0)
     assert BackupRun.objects.get().label.isprintable()

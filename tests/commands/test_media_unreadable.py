@@ -95,7 +95,7 @@ def test_folder_that_can_not_be_written_is_named(shop, media):
 def test_error_of_the_remote_names_the_file_and_not_what_encryption_makes_of_it(shop, media, make_remote):
     remote = make_remote("crypt")
     shop.settings["DJANGO_RCLONE"] = {"RCLONE_BINARY": remote.binary, **remote.settings}
-    assert shop.manage("mediabackup").code == 0
+    put_media(remote, read(media))
     folders = [path for path in remote.root.rglob("*") if path.is_dir()]
     for path in folders:
         path.chmod(0o555)

@@ -15,6 +15,7 @@ def into_file(tmp_path: Path) -> tuple[str, ...]:
     return ("--output-path", str(tmp_path / "dump.sqlite3"))
 
 
+@pytest.mark.soak  # as the next test, and test_backup_prints_its_run_and_keeps_its_label
 def test_backup_without_arguments_names_what_it_left_out(shop):
     lines = done(shop, "dbbackup").splitlines()
     assert lines[-1] == OTHERS

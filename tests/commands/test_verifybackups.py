@@ -109,7 +109,7 @@ def test_each_fault_is_caught_on_its_level(make_shop, database, faults, tmp_path
         if faults == "all":
             faulty.put("longer", good + b"\0", is_honest=False)
             faulty.put("cut", good[:-100], is_honest=False)
-        faulty.put("cut compressed, with another manifest", good[:-20])
+            faulty.put("cut compressed, with another manifest", good[:-20])
     faulty.put("cut, with another manifest", compressed(raw(good)[:-3000]))
     faulty.put("of another format", compressed(b"something else" * 1000))
     if "rows" in faulty.manifest:
