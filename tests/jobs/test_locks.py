@@ -97,13 +97,13 @@ def test_queued_backup_begins_as_soon_as_other_programs_give_the_lock_of_sqlite_
     assert shop.execute(f"SELECT status FROM {HISTORY}") == [("succeeded",)]
 
 
-def test_backup_begins_as_soon_as_other_programs_give_the_lock_of_sqlite_back(shop):
+def test_run_begins_as_soon_as_other_programs_give_the_lock_of_sqlite_back(shop):
     shop.settings["DATABASES"]["default"]["OPTIONS"] = {"timeout": 0.05}
     with closing(sqlite3.connect(shop.path(), isolation_level=None, check_same_thread=False)) as other:
         other.execute("BEGIN IMMEDIATE")
         release = Timer(1.5, other.execute, ["ROLLBACK"])
         release.start()
-        result = shop.manage("dbbackup")
+        result = shop.manage("prunebackups", "--database=default")
         release.join()
     assert result.code == 0, result.err
 
@@ -123,7 +123,7 @@ def test_lock_is_for_every_kind_of_run_and_for_one_database_alone(shop, rclone_b
     error = document.json["error"].partition(" that started")[0]
     assert (document.code, error) == (3, "“default” is locked by a database backup")
     assert shop.rows() == rows
-    assert shop.manage("dbbackup", "--database", "analytics").code == 0
+    assert shop.manage("prunebackups", "--database", "analytics").code == 0
     held.release()
     assert shop.finish(holder).code == 0
 

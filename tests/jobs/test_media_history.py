@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies
 
 from django_rclone_admin import api
-from tests.support.backups import put_media
+from tests.support.backups import listed, put_media
 from tests.support.matrix import sampled
 from tests.support.storage import Storage
 
@@ -224,15 +223,7 @@ def test_the_last_list_is_not_believed_where_the_mirror_may_differ(settings, sto
         media.write("a.jpg", b"one")
         time = path.stat().st_mtime_ns
         files = {name: content for name, (content, _time) in media.files().items()}
-        lines = [
-            {
-                "path": name,
-                "size": len(content),
-                "time": datetime.fromtimestamp(time // 10**9, UTC).isoformat(),
-            }
-            for name, (content, time) in sorted(media.files().items())
-        ]
-        put_media(remote, files, lines=lines, trusted=0)
+        put_media(remote, files, lines=listed(media.folder), trusted=0)
         media.write("a.jpg", b"two")
         api.delete_backups([api.backup_media().path])
         media.write("a.jpg", b"one")

@@ -9,7 +9,7 @@ import pytest
 from django_rclone_admin import api, media_lists
 from django_rclone_admin.exceptions import BackupDamaged, BackupNotFound
 from django_rclone_admin.remote import get_catalog, media_catalog
-from tests.support.backups import DAY, put_media, put_version
+from tests.support.backups import DAY, listed, put_media, put_version
 from tests.support.matrix import sampled
 from tests.support.programs import wrapper
 
@@ -116,11 +116,12 @@ def test_list_that_was_changed_is_damage(backups):
 def test_backup_that_ends_between_two_looks_is_no_damage(media_site, tmp_path):
     """The mirror was listed before it, and the lists after it."""
     remote, before = media_site.remote.root, tmp_path / "before"
-    media_site.write({"a": b"one"})
-    media_site.have_backup()
+    put_media(media_site.remote, {"always": b"there", "a": b"one"})
     shutil.copytree(remote, before)
     media_site.write({"a": b"longer", "new": b"two"})
-    newest = media_site.back_up()
+    put_version(media_site.remote, DAY + A_MINUTE, "a", b"one")
+    lines = listed(media_site.folder)
+    newest = put_media(media_site.remote, media_site.read(), DAY + A_MINUTE, lines=lines)
     remote.rename(tmp_path / "after")
     shutil.copytree(before, remote)
     body = f"""
@@ -133,7 +134,7 @@ if "lsjson" in arguments and "media-versions" in arguments[-1] and os.path.exist
 
     plan = api.plan_restore_media()
 
-    assert plan.backup.name == newest
+    assert plan.backup.path == newest
     assert plan.difference.is_empty
 
 

@@ -3,9 +3,11 @@
 import json
 import os
 import subprocess
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from django_rclone_admin import api
 from tests.support.backups import antedate
 from tests.support.clocks import host
 from tests.support.commands import undo_once
@@ -66,9 +68,20 @@ def test_restore_backs_up_first_and_can_be_undone_and_done_again(shop):
     assert shop.rows() == wanted
 
 
+@pytest.mark.django_db
+def test_safety_backup_outlives_the_retention(backups):
+    backups.configure(DB_CLEANUP_KEEP=1)
+    now = datetime.now(UTC)
+    safety = backups.put(now - timedelta(days=1), trigger="safety")
+    backups.put(now - timedelta(hours=2))
+    last = backups.put(now - timedelta(hours=1))
+    api.prune("default")
+    assert {name for name in backups.remote.names("db") if not name.endswith(".json")} == {safety, last}
+
+
+@pytest.mark.soak  # the test before, and test_restore_prints_its_run_and_makes_a_safety_backup
 @pytest.mark.backed_up
-def test_safety_backup_outlives_the_retention(shop):
-    """That it is not the latest backup is shown by test_restore_prints_its_run_and_makes_a_safety_backup."""
+def test_safety_backup_of_a_restore_outlives_the_retention(shop):
     shop.settings["DJANGO_RCLONE"]["DB_CLEANUP_KEEP"] = 1
     succeed(shop, *RESTORE)
     [safety] = {name for name in shop.remote.names("db") if not name.endswith(".json")} - {shop.backup}

@@ -162,6 +162,17 @@ def put_media(remote: Remote, files: Mapping[str, bytes], taken_at: datetime = D
     return backups.put_media(taken_at, files, **values)
 
 
+def listed(folder: Path) -> list[dict[str, object]]:
+    """Return what the list of a media backup says of the files that are in a folder now."""
+    found = (
+        (path.relative_to(folder).as_posix(), path.stat()) for path in folder.rglob("*") if path.is_file()
+    )
+    return [
+        {"path": name, "size": stat.st_size, "time": datetime.fromtimestamp(stat.st_mtime, UTC).isoformat()}
+        for name, stat in sorted(found)
+    ]
+
+
 def put_version(remote: Remote, time: datetime, name: str, content: bytes) -> str:
     """Put a media file there that a media backup of that time has replaced, and return its path."""
     path = f"media-versions/{time:%Y-%m-%d-%H%M%S-%f}/{name}"
