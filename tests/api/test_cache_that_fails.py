@@ -19,6 +19,12 @@ CACHES = {
 }
 
 
+@pytest.fixture(autouse=True)
+def no_media(backups, settings):
+    """Without a cache each question is a call of rclone, and one more where there are media files."""
+    settings.MEDIA_ROOT = ""
+
+
 # A page without the table, and the list in the admin, are in the test below.
 @pytest.mark.parametrize("kind", sampled(CACHES, "no server"))
 def test_all_goes_on_without_the_cache(admin_client, backups, settings, kind):
