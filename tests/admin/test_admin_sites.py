@@ -62,7 +62,8 @@ def test_site_that_does_not_register_opened_backups_has_no_link_to_them(admin_cl
         assert b"openedbackup" not in response.content
 
 
-def test_redirects_lead_nowhere_else(admin_client, path):
+def test_redirects_lead_nowhere_else(admin_client, backups, path):
+    backups.configure(EXECUTOR="tests.admin.test_dashboard_permissions.IdleExecutor")
     started = admin_client.post(f"{LIST}run/", {"databases": "default"})
     run = BackupRun.objects.latest("created_at")
     assert started.headers["Location"] == f"{RUNS}{run.pk}/change/"
@@ -71,7 +72,9 @@ def test_redirects_lead_nowhere_else(admin_client, path):
     assert pin.headers["Location"] == f"{LIST}{quote(path)}/change/"
     chosen = {"action": "restore_selected", "_selected_action": path}
     assert admin_client.post(LIST, chosen).headers["Location"].startswith(f"{LIST}restore/?path=")
-    restored = admin_client.post(f"{LIST}restore/", {"path": run.path, "confirm": "default"})
+    run.end(Status.FAILED, "It failed.")
+    run.save()
+    restored = admin_client.post(f"{LIST}restore/", {"path": path, "confirm": "default"})
     assert restored.headers["Location"].startswith(RUNS)
     assert admin_client.post(f"{RUNS}{run.pk}/retry/").headers["Location"].startswith(RUNS)
     assert admin_client.post(f"{RUNS}{run.pk}/cancel/").headers["Location"] == f"{RUNS}{run.pk}/change/"

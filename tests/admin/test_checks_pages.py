@@ -1,14 +1,17 @@
 """Checks in the admin: started there, shown in the list and on the page of a backup, and printed."""
 
 import json
+from datetime import timedelta
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.admin.utils import quote
 from django.urls import reverse
 
-from django_rclone_admin import api
+from django_rclone_admin import api, clock
 from django_rclone_admin.models import Backup, BackupRun, Kind, Status
+from tests.admin.test_dashboard_pages import get
+from tests.admin.test_run_page import UUID
 from tests.support.backups import DAY
 
 pytestmark = pytest.mark.django_db(databases=["default", "analytics"], transaction=True)
@@ -41,7 +44,13 @@ def test_button_starts_a_check_that_the_page_then_shows(admin_client, backups):
     assert "structure" in text(admin_client, address("change", path))
     shown = text(admin_client, address("checks", path))
     assert "auth_user" in shown or "analytics_pageview" in shown
-    assert str(run.pk) in shown
+    page = get(admin_client, address("checks", path))
+    assert "Structure passed" in page.text
+    assert "The changes of 1 minute: so old was the backup at the check." in page.text
+    # What is known, and no ids.
+    assert not UUID.search(page.text)
+    assert "–" not in page.text
+    assert answer.url in page.links()
 
 
 @pytest.mark.soak  # the next test has one that is damaged
@@ -52,10 +61,10 @@ def test_selected_backups_of_one_database_are_checked_one_after_the_other(admin_
     assert BackupRun.objects.filter(kind=Kind.VERIFY, status=Status.SUCCEEDED).count() == 2
 
 
-def test_one_that_fails_does_not_keep_the_others_from_being_checked(admin_client, paths, backups):
-    content = bytearray(backups.remote.read(paths[0]))
-    content[100] ^= 1
-    backups.remote.write(paths[0], bytes(content))
+def test_one_that_fails_does_not_keep_the_others_from_being_checked(admin_client, backups):
+    good = api.backup_database("analytics")
+    damaged = backups.put(clock.now() + timedelta(seconds=2), database="analytics")
+    paths = [damaged, good.path]
 
     admin_client.post(reverse(LIST), {"action": "verify_selected", "_selected_action": paths})
 

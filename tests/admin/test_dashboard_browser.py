@@ -288,22 +288,21 @@ def test_media_are_backed_up_looked_through_and_restored(open_site, java_script_
     before = {path: path.read_bytes() for path in media.rglob("*") if path.is_file()}
     first, second, *_others = sorted(before)
     page = visit(f"{LIST}run/", java_script_enabled=java_script_enabled).page
-    page.get_by_label("analytics", exact=True).uncheck()
+    for database in ("analytics", "default"):
+        page.get_by_label(database, exact=True).uncheck()
     page.get_by_label("Label").fill("before the move")
     page.get_by_role("button", name="Back up now").click()
-    wait_for(lambda: len(shop.execute("SELECT 1 FROM django_rclone_admin_backuprun WHERE lock IS NULL")) == 2)
+    wait_for(lambda: shop.execute("SELECT 1 FROM django_rclone_admin_backuprun WHERE lock IS NULL"))
     page.goto(LIST)
     if java_script_enabled:
         card = page.locator(".dra-card").filter(has_text="media files")
         expect(card).to_contain_text("protected")
         expect(card).to_contain_text(f"{len(before)} files")
-    expect(page.get_by_role("link", name="group", exact=True)).to_have_count(2)
     first.unlink()
     second.write_bytes(b"changed")
     (media / "since then.txt").write_text("new")
 
     page.get_by_role("row").filter(has_text="media files").locator("th a").click()
-    expect(page.get_by_role("link", name="default", exact=True)).to_be_visible()
     page.get_by_role("link", name="Files", exact=True).click()
     page.get_by_label("Path").fill(second.name)
     page.get_by_role("button", name="Search").click()
@@ -446,7 +445,9 @@ def test_axe_and_the_keyboard_find_nothing_wrong_on_any_page(open_site, looks_at
     shop.remote.write(f"db/{damaged}", b"cut")
     shop.remote.write(f"db/{damaged}.manifest.json", shop.remote.read(f"db/{pinned}.manifest.json"))
     shop.remote.write(f"db/{pinned}.keep", b"")
-    assert shop.manage("dbrestore", "--noinput", "--database=analytics").code == 0
+    assert shop.manage("dbrestore", "--noinput", "--no-safety-backup", "--database=analytics").code == 0
+    for picture in sorted((shop.home / "media" / "products").iterdir())[3:]:
+        picture.unlink()  # each that is shown is fetched from the remote
     media = shop.manage("mediabackup", "--json").json["path"]
     (shop.home / "media" / "since then.txt").write_text("new")
     assert shop.manage("verifybackups", name).code == 0
@@ -458,12 +459,20 @@ def test_axe_and_the_keyboard_find_nothing_wrong_on_any_page(open_site, looks_at
     page = visit(bypass_csp=True).page
     found = {}
 
+    def narrow(address: str) -> None:
+        """Look at the page on a telephone."""
+        page.set_viewport_size({"width": 360, "height": 800})
+        assert page.evaluate(CUT) == [], address
+        page.set_viewport_size({"width": 1280, "height": 720})
+
     def look(address: str, ready: str = "#content-main") -> None:
         page.emulate_media(color_scheme="dark")
         page.goto(address)
         page.wait_for_selector(ready)
         wrong = violations(page) | walk(page)
         found.update({(address, kind): names for kind, names in wrong.items()})
+        if address in (LIST, RUNS, SCHEDULES):
+            narrow(address)
         if not (looks_at_all or ready in COLOURFUL):
             return
         page.emulate_media(color_scheme="light")
@@ -489,12 +498,6 @@ def test_axe_and_the_keyboard_find_nothing_wrong_on_any_page(open_site, looks_at
     page.evaluate("document.documentElement.dataset.theme = 'dark'")
     assert page.evaluate("getComputedStyle(document.querySelector('.dra-card')).color") == "rgb(34, 34, 34)"
     page.emulate_media(media="screen")
-    page.set_viewport_size({"width": 360, "height": 800})
-    for address in (LIST, RUNS, OPENED, SCHEDULES):
-        page.goto(address)
-        page.wait_for_selector("#content")
-        assert page.evaluate(CUT) == [], address
-    page.set_viewport_size({"width": 1280, "height": 720})
     look(f"{LIST}run/")
     look(f"{LIST}db_2F{name}/change/")
     look(f"{LIST}restore/?path=db/{name}")
@@ -504,6 +507,8 @@ def test_axe_and_the_keyboard_find_nothing_wrong_on_any_page(open_site, looks_at
     look(f"{LIST}retention/?last=2", ".dra-files table")
     look(f"{OPENED}{opened}/change/", ".dra-then-and-now")
     look(f"{OPENED}{opened}/live/", ".dra-plan")
+    page.goto(OPENED)
+    narrow(OPENED)
     look(SCHEDULES, ".dra-headline")
     look(f"{SCHEDULES}add/", "#dra-times li")
     look(RUNS)

@@ -2,7 +2,7 @@
 
 import os
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from django.utils import timezone
 from django_rclone_admin import api
 from django_rclone_admin.core.control import Control
 from django_rclone_admin.jobs.job import Job
+from django_rclone_admin.media import STAMP
 from django_rclone_admin.models import Backup, BackupRun, Kind, Status
 from tests.admin.test_dashboard_pages import get, logged, post, url
 from tests.support import programs
@@ -33,20 +34,34 @@ def media(settings: Any, tmp_path: Path) -> Path:
     return folder
 
 
-def take(media: Path, **files: str) -> str:
-    """Write files, back the media up and return the path of the backup."""
+def write(media: Path, **files: str) -> None:
+    """Write files into the media folder."""
     for name, content in files.items():
         (media / name).parent.mkdir(parents=True, exist_ok=True)
         (media / name).write_text(content)
-    return api.backup_media(label="taken").path
 
 
-def had(backups: Backups, **files: str) -> str:
-    """Have a media backup of these files, which nobody had to take, and return its path."""
-    path = backups.put_media(DAY, {name: content.encode() for name, content in files.items()})
-    for name in files:
-        os.utime(backups.remote.root / "media" / name, (DAY.timestamp(),) * 2)
-    return path
+def had(backups: Backups, hours: int = 0, **files: str) -> str:
+    """Have a media backup of these files, which nobody had to take, and return its path.
+
+    What the one before had, and this one has no more or otherwise, is among the versions.
+    """
+    taken_at = DAY + timedelta(hours=hours)
+    mirror = backups.remote.root / "media"
+    replaced = backups.remote.root / "media-versions" / f"{taken_at:{STAMP}}"
+    for name, content in contents(mirror).items():
+        if content != files.get(name):
+            (replaced / name).parent.mkdir(parents=True, exist_ok=True)
+            (mirror / name).rename(replaced / name)
+    lines = []
+    for name, content in files.items():
+        if not (mirror / name).exists():
+            backups.remote.write(f"media/{name}", content.encode())
+            os.utime(mirror / name, (taken_at.timestamp(),) * 2)
+        time = datetime.fromtimestamp((mirror / name).stat().st_mtime, UTC)
+        lines.append({"path": name, "size": len(content), "time": time.isoformat()})
+    content = {name: content.encode() for name, content in files.items()}
+    return backups.put_media(taken_at, content, lines=lines, mirrored=False)
 
 
 def versions(backups: Backups) -> list[str]:
@@ -147,13 +162,16 @@ def test_media_in_object_storage_are_taken_for_granted(admin_client, backups, me
 
 @with_commits
 def test_media_are_backed_up_with_the_button_and_the_failure_is_seen(admin_client, backups, media):
+    backups.configure(DB_CLEANUP_KEEP=1)
+    had(backups, **{"photo.jpg": "one"})
     (media / "photo.jpg").write_bytes(bytes(2000))
     page = post(admin_client, url("backup_run_now"), media="on", label="before the move")
     assert "Backup of “media files” started." in page.text
     assert "?database=" not in get(admin_client, url("backuprun_changelist")).links()
     assert "Backup of the media files succeeded Backed up 1 file, 2.0 KB." in page.text
     assert "2.0 KB in the backup, 2.0 KB of it copied" in page.text
-    backup = Backup.objects.get()
+    assert Backup.objects.count() == 2  # nothing is cleaned up unless that is chosen
+    backup = Backup.objects.get(label="before the move")
     assert (backup.kind, backup.label, backup.files, backup.size) == ("media", "before the move", 1, 2000)
     assert card(admin_client).startswith("1 file protected just now 2.0 KB")
     (media / "photo.jpg").unlink()
@@ -176,9 +194,8 @@ def test_site_without_media_files_is_not_asked_about_them(admin_client, settings
 def test_media_are_cleaned_up_after_the_backup_if_that_was_chosen(admin_client, backups, media):
     backups.configure(DB_CLEANUP_KEEP=1)
     had(backups, a="one")
-    (media / "a").write_text("number two")
-    post(admin_client, url("backup_run_now"), media="on")
-    assert Backup.objects.count() == 2
+    had(backups, 1, a="number two")
+    write(media, a="number three")
     page = post(admin_client, url("backup_run_now"), media="on", clean="on")
     assert page.text.count("Backed up 1 file") == 1
     assert Backup.objects.count() == 1
@@ -209,25 +226,26 @@ def test_a_run_says_how_many_files_it_has_moved(backups):
 @with_commits
 def test_what_one_click_backs_up_belongs_together(admin_client, backups, media):
     (media / "photo.jpg").write_bytes(bytes(2000))
-    values = {"databases": ["default", "analytics"], "media": "on", "label": "before the move"}
+    values = {"databases": ["analytics"], "media": "on", "label": "before the move"}
     post(admin_client, url("backup_run_now"), **values)
     made = {each.database: each for each in Backup.objects.filter(label="before the move")}
-    assert made.keys() == {"default", "analytics", "media"}
+    assert made.keys() == {"analytics", "media"}
     [group] = {each.group for each in made.values()}
     assert group
-    assert max(each.taken_at for each in made.values()) - made["default"].taken_at < timedelta(minutes=2)
+    assert abs(made["media"].taken_at - made["analytics"].taken_at) < timedelta(minutes=2)
     page = get(admin_client, url("backup_changelist"))
-    assert page.text.count(" group ") == 3
-    assert page.links().count(f"{url('backup_changelist')}?group={group}") == 3
-    assert "3 backups" in get(admin_client, url("backup_changelist"), group=group).text
+    assert page.text.count(" group ") == 2
+    assert page.links().count(f"{url('backup_changelist')}?group={group}") == 2
+    assert "2 backups" in get(admin_client, url("backup_changelist"), group=group).text
     links = get(admin_client, url("backup_change", made["media"].path)).links()
-    assert {url("backup_change", made[each].path) for each in ("default", "analytics")} <= {*links}
+    assert url("backup_change", made["analytics"].path) in links
     # A part that is tried again still belongs to the others; one that was deleted is not shown.
     run = BackupRun.objects.get(path=made["analytics"].path)
-    post(admin_client, url("backuprun_retry", run.pk))
-    assert Backup.objects.filter(group=group).count() == 4
-    made["default"].delete()
-    assert made["default"].name not in get(admin_client, url("backup_change", made["media"].path)).text
+    assert "Backup of analytics succeeded" in post(admin_client, url("backuprun_retry", run.pk)).text
+    assert logged()[-1] == "Run again."
+    assert Backup.objects.filter(group=group).count() == 3
+    made["analytics"].delete()
+    assert made["analytics"].name not in get(admin_client, url("backup_change", made["media"].path)).text
 
 
 # -- restored -----------------------------------------------------------------------------------------------------------
@@ -289,8 +307,8 @@ def test_media_are_restored_through_a_confirmation_that_says_what_changes(admin_
 @with_commits
 def test_a_single_file_is_restored_and_nothing_else(admin_client, backups, media):
     path = had(backups, a="one", b="one")
-    take(media, a="two", b="two")
-    (media / "c").write_text("since then")
+    had(backups, 1, a="two", b="two")
+    write(media, a="two", b="two", c="since then")
     # What is lost of other files does not matter for this one.
     backups.remote.remove("media/b")
     for name in backups.remote.names("media-versions"):
@@ -317,9 +335,8 @@ def test_a_single_file_is_restored_and_nothing_else(admin_client, backups, media
 @with_commits
 def test_what_was_ticked_is_restored_and_nothing_else(admin_client, backups, media):
     path = had(backups, **{"a": "one", "b": "one", "deep/1/d": "one"})
-    take(media, **{"a": "two", "b": "two", "deep/1/d": "one"})
-    (media / "deep" / "1" / "d").write_text("another")
-    (media / "deep" / "new").write_text("since then")
+    had(backups, 1, **{"a": "two", "b": "two", "deep/1/d": "one"})
+    write(media, **{"a": "two", "b": "two", "deep/1/d": "another", "deep/new": "since then"})
     ticked = {"path": path, "file": ["a", "deep/"], "choosing": "1"}
     page = read_page(admin_client.post(url("backup_restore"), ticked))
     assert "Restore 2 files?" in page.text
@@ -423,13 +440,13 @@ def test_a_pinned_media_backup_is_kept_by_the_retention(admin_client, backups, m
     assert [each.keep for each in api.prune_media()] == [True, False, True]
     assert sorted(Backup.objects.values_list("pk", flat=True)) == [paths[0], paths[2]]
     assert "Unpinned 1 backup." in post(admin_client, url("backup_pin", paths[0])).text
-    api.prune_media()
-    assert Backup.objects.get().path == paths[2]
+    assert [each.keep for each in api.prune_media(dry_run=True)] == [True, False]
 
 
 @with_commits
 def test_with_a_media_backup_go_the_versions_that_only_it_needs(backups, media):
-    paths = [had(backups, a="one", b="one"), take(media, a="two"), take(media, a="three")]
+    paths = [had(backups, a="one", b="one"), had(backups, 1, a="two", b="one"), had(backups, 2, a="three")]
+    write(media, a="three", new="since then")
     assert versions(backups) == ["a", "a", "b"]
     assert Backup.objects.get(path=paths[1]).delete() == (1, {"django_rclone_admin.Backup": 1})
     assert versions(backups) == ["a", "b"]
@@ -444,7 +461,7 @@ def test_with_a_media_backup_go_the_versions_that_only_it_needs(backups, media):
 
 @with_commits
 def test_versions_stay_while_another_media_backup_is_damaged(backups, media):
-    paths = [had(backups, a="first"), take(media, a="1"), take(media, a="2")]
+    paths = [had(backups, a="first"), had(backups, 1, a="1"), had(backups, 2, a="2")]
     backups.remote.write(paths[0], b"cut")
     Backup.objects.filter(pk=paths[1]).delete()
     assert versions(backups) == ["a", "a"]
@@ -454,7 +471,7 @@ def test_versions_stay_while_another_media_backup_is_damaged(backups, media):
 
 @with_commits
 def test_a_deletion_in_the_admin_does_not_wait_for_the_versions(admin_client, backups, media):
-    paths = [had(backups, a="first"), take(media, a="1")]
+    paths = [had(backups, a="first"), had(backups, 1, a="1")]
     backups.configure(EXECUTOR="tests.admin.test_dashboard_permissions.IdleExecutor")
     assert "deleted successfully" in post(admin_client, url("backup_delete", paths[0]), post="yes").text
     assert [each.path for each in Backup.objects.all()] == [paths[1]]

@@ -29,7 +29,7 @@ def queued(backups: Backups) -> Backups:
     "options, database",
     [
         ({"elsewhere": True, "strategy": "swap", "safety_backup": False}, "analytics"),
-        ({"elsewhere": True, "strategy": "in_place"}, "analytics"),
+        pytest.param({"elsewhere": True, "strategy": "in_place"}, "analytics", marks=pytest.mark.soak),
         ({"strategy": "swap"}, "default"),
     ],
 )

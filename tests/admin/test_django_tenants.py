@@ -64,7 +64,10 @@ with schema_context("public"):
 @pytest.mark.parametrize("strategy", ["in_place", pytest.param("swap", marks=pytest.mark.soak)])
 def test_tenants_are_backed_up_together_and_see_no_backups(make_shop, strategy):
     shop = make_shop(
-        "postgresql", EXECUTOR="django_rclone_admin.executors.ImmediateExecutor", RESTORE_STRATEGY=strategy
+        "postgresql",
+        EXECUTOR="django_rclone_admin.executors.ImmediateExecutor",
+        RESTORE_STRATEGY=strategy,
+        SAFETY_BACKUP=False,
     )
     database = shop.settings["DATABASES"]["analytics"]  # the smaller of the two
     shop.execute("DROP SCHEMA public CASCADE", "analytics")

@@ -40,9 +40,9 @@ TOGETHER = (
         "sessions in the cache",
         "whole requests as transactions",
     ),
-    ("dummy cache", "signed cookies", "below a prefix", "language in the address", "another language"),
+    ("signed cookies", "below a prefix", "language in the address", "another language"),
 )
-"""Habits that one site may have at the same time."""
+"""Habits that one site may have at the same time. A cache that keeps nothing is in ``tests.api.test_cache_that_fails``."""
 ALONE = [pytest.param((name,), marks=pytest.mark.soak) for name in HABITS]
 
 

@@ -6,7 +6,7 @@ from django.contrib.admin.utils import quote
 from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 
-from django_rclone_admin import api
+from django_rclone_admin import api, clock
 from django_rclone_admin.models import BackupRun, OpenedBackup
 from tests.support.html import read_page
 from tests.support.opened import ALIAS
@@ -40,7 +40,9 @@ def staff(client):
     return log_in
 
 
-def test_open_button_leads_to_the_run_and_from_there_to_the_page_with_its_checks(books, path, admin_client):
+def test_open_button_leads_to_the_run_and_from_there_to_the_page_with_its_checks(
+    books, path, admin_client, backups
+):
     assert (
         'class="dra-button">Open</button>' in admin_client.get(page("backup_change", path)).content.decode()
     )
@@ -59,7 +61,8 @@ def test_open_button_leads_to_the_run_and_from_there_to_the_page_with_its_checks
     assert "book <strong>−1</strong>" in compared
 
     assert "This backup has not been checked yet." in text
-    api.verify_backup(path, level="checksum")
+    backups.remote.write(f"{path}.check.checksum.passed.{clock.now():%Y%m%dT%H%M%SZ}.json", b"{}")
+    api.refresh()
     seen = read_page(admin_client.get(page("openedbackup_change", run.pk)))
     assert "passed" in seen.text
     assert page("backup_checks", quote(path)) in seen.links()

@@ -6,6 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
+from tests.admin.test_dashboard_browser import with_superuser
 from tests.site import settings as site_settings
 from tests.support.browser import Visitor, launch, serving
 from tests.support.commands import done
@@ -77,11 +78,10 @@ def browser():
 def furnished(shops, rclone_binary, tmp_path_factory):
     """A shop with a backup of everything and a restore that can be undone."""
     folder = tmp_path_factory.mktemp("themes")
-    shop = shops.open(folder / "shop", "sqlite")
-    shop.remote = local(folder / "remote", rclone_binary)
+    remote = local(folder / "remote", rclone_binary)
+    shop = shops.open(folder / "shop", "sqlite", remote, with_superuser)
+    shop.remote = remote
     shop.settings["DJANGO_RCLONE"] = {"RCLONE_BINARY": rclone_binary, **shop.remote.settings}
-    done(shop, "seedshop", "--superuser")
-    done(shop, "dbbackup", "--database=default")
     done(shop, "mediabackup")
     done(shop, "dbrestore", "--noinput")
     done(shop, "openbackup")

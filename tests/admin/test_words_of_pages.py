@@ -5,13 +5,11 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
-from django.contrib.admin.utils import quote
 from django.urls import reverse
 
 from django_rclone_admin import api, wording
 from django_rclone_admin.models import BackupSchedule, Status
 from tests.admin.test_dashboard_pages import get, make_run, url
-from tests.admin.test_run_page import UUID
 from tests.support.backups import DAY
 
 pytestmark = pytest.mark.django_db(databases=["default", "analytics"])
@@ -68,17 +66,6 @@ def test_schedules_offer_only_filters_that_exist(admin_client, backups):
     off = get(admin_client, f"{url('backupschedule_changelist')}?enabled__exact=0").text
     assert "Nightly" not in off
     assert "1 schedule" in off
-
-
-def test_record_of_a_check_shows_what_is_known_and_no_ids(admin_client, backups):
-    path = api.backup_database("default").path
-    run = api.verify_backup(path, level="structure")
-    page = get(admin_client, reverse("admin:django_rclone_admin_backup_checks", args=[quote(path)]))
-    assert "Structure passed" in page.text
-    assert "The changes of 1 minute: so old was the backup at the check." in page.text
-    assert not UUID.search(page.text)
-    assert "–" not in page.text
-    assert url("backuprun_change", run.pk) in page.links()
 
 
 def test_page_of_a_backup_has_one_button_that_deletes_it(admin_client, backups):

@@ -19,6 +19,8 @@ from tests.support.mysql_shop import (
     LOADING,
     OURS,
     change,
+    define,
+    open_shop,
     restore,
     use_programs,
 )
@@ -40,26 +42,25 @@ def test_restore_changes_nothing_when_its_client_is_killed(changed_mysql_shop, t
     assert mysql_server.text(changed_mysql_shop.name) == before
 
 
-def test_next_restore_removes_what_a_killed_one_left(
-    changed_mysql_shop, tmp_path, rclone_binary, mysql_server
-):
-    add_noise(changed_mysql_shop, 30_000)
-    assert changed_mysql_shop.manage("dbbackup").code == 0
-    wanted = mysql_server.text(changed_mysql_shop.name)
-    changed_mysql_shop.execute("DELETE FROM noise")
-    wrecked = mysql_server.text(changed_mysql_shop.name)
-    held = programs.hold_output(tmp_path / "bin", "rclone", rclone_binary, after=700_000, when=DOWNLOAD)
-    changed_mysql_shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(held.program)
-    process = changed_mysql_shop.start("dbrestore", "--noinput")
-    held.wait()
-    wait_for(lambda: len(mysql_server.schemas(f"{changed_mysql_shop.name}_dra_")) == 1)
-    assert changed_mysql_shop.kill(process).code == -signal.SIGKILL
-    assert mysql_server.text(changed_mysql_shop.name) == wrecked
-    assert len(mysql_server.schemas(f"{changed_mysql_shop.name}_dra_")) == 1
+def test_next_restore_removes_what_a_killed_one_left(make_shop, tmp_path, rclone_binary, mysql_server):
+    with open_shop(make_shop, mysql_server, SAFETY_BACKUP=False, backed_up=True, prepare=add_noise) as shop:
+        wanted = mysql_server.text(shop.name)
+        define(shop)
+        change(shop)
+        shop.execute("DELETE FROM noise")
+        wrecked = mysql_server.text(shop.name)
+        held = programs.hold_output(tmp_path / "bin", "rclone", rclone_binary, after=500_000, when=DOWNLOAD)
+        shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(held.program)
+        process = shop.start("dbrestore", "--noinput")
+        held.wait()
+        wait_for(lambda: len(mysql_server.schemas(f"{shop.name}_dra_")) == 1)
+        assert shop.kill(process).code == -signal.SIGKILL
+        assert mysql_server.text(shop.name) == wrecked
+        assert len(mysql_server.schemas(f"{shop.name}_dra_")) == 1
 
-    changed_mysql_shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = rclone_binary
-    assert restore(changed_mysql_shop).code == 0
-    assert mysql_server.text(changed_mysql_shop.name) == wanted
+        shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = rclone_binary
+        assert restore(shop).code == 0
+        assert mysql_server.text(shop.name) == wanted
 
 
 CUT = """

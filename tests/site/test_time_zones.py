@@ -52,15 +52,16 @@ def test_backup_is_complete_and_restores_even_with_times_that_have_no_zone(far_s
     plan = document(far_shop, "dbrestore", "--dry-run")
     assert 0 <= plan["age_seconds"] < 600
     far_shop.execute("DELETE FROM shop_orderline")
-    done(far_shop, "dbrestore", "--noinput")
+    done(
+        far_shop, "dbrestore", "--noinput", "--no-safety-backup"
+    )  # undo is in tests.admin.test_habits_of_sites
     assert far_shop.rows() == rows
-    done(far_shop, "dbrestore", "--undo", "--noinput")
-    assert far_shop.rows() != rows
     done(far_shop, "prunebackups")
 
 
 @pytest.mark.parametrize("zone", sampled(["Pacific/Auckland", "America/St_Johns", "UTC"], "America/St_Johns"))
 def test_every_page_shows_the_time_of_the_site(admin_client, backups, settings, zone):
+    backups.configure(EXECUTOR="tests.admin.test_dashboard_permissions.IdleExecutor")
     settings.USE_TZ, settings.TIME_ZONE = False, zone
     settings.USE_THOUSAND_SEPARATOR = True
     now = datetime.now(UTC).replace(microsecond=0)
