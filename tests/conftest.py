@@ -304,6 +304,15 @@ def backups(settings: Any, tmp_path: Path, remote: Remote, rclone_binary: str) -
 
 
 @pytest.fixture
+def quick_looks(settings: Any, backups: Backups) -> None:
+    """Have each look at the remote be one call of rclone: no media files, and a folder of backups that is not empty."""
+    settings.MEDIA_ROOT = ""
+    nowhere = {"BACKEND": "django.core.files.storage.InMemoryStorage"}
+    settings.STORAGES = {**settings.STORAGES, "default": nowhere}
+    backups.remote.write("db/README", b"no backup")
+
+
+@pytest.fixture
 def media_site(
     settings: Any, tmp_path: Path, remote: Remote, rclone_binary: str, servers: SharedServers
 ) -> Media:

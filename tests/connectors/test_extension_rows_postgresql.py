@@ -2,6 +2,7 @@
 
 from contextlib import closing
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -26,12 +27,12 @@ RIGHTS = {
 
 
 @pytest.fixture
-def tool(postgresql_server):
-    """An extension of our own, for as long as a test lasts."""
+def tool():
+    """An extension for as long as a test lasts, with a name of its own: all workers share the server and its folder."""
     folder = next(iter(Path("/usr/share/postgresql").glob("*/extension")), None)
     if folder is None:
         missing("the folder of PostgreSQL's extensions was not found")
-    name = f"dra_test_{postgresql_server.port}"
+    name = f"dra_test_{uuid4().hex[:12]}"
     control, script = folder / f"{name}.control", folder / f"{name}--1.sql"
     try:
         control.write_text("default_version = '1'\nrelocatable = false\nschema = tools\n")

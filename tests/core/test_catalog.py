@@ -73,11 +73,12 @@ def test_backup_without_a_manifest_is_legacy(catalog, root):
     assert states(catalog) == {NAME: State.LEGACY}
 
 
-@pytest.mark.parametrize("content", [b"", b"dum", b"dumps"], ids=["empty", "shorter", "longer"])
-def test_backup_of_another_size_than_its_manifest_says_is_damaged(catalog, put, content):
-    put(content=content)
+def test_backup_of_another_size_than_its_manifest_says_is_damaged(catalog, put):
+    found = {f"default-2026-11-22-12000{len(each)}.dump": each for each in (b"", b"dum", b"dumps")}
+    for name, content in found.items():
+        put(name, content)
 
-    assert states(catalog) == {NAME: State.DAMAGED}
+    assert states(catalog) == dict.fromkeys(found, State.DAMAGED)
 
 
 def test_empty_backup_is_damaged_though_its_manifest_says_so_too(catalog, put):
@@ -101,33 +102,32 @@ def test_manifest_of_another_backup_is_none(catalog, put, root):
     assert states(catalog) == {NAME: State.COMPLETE, other: State.DAMAGED}
 
 
-@pytest.mark.parametrize("rubbish", [b"", b"{", b"\xff\x00\n\n", manifest().to_bytes()[:-20]])
-def test_unreadable_manifest_makes_its_backup_damaged_and_no_other(catalog, put, root, rubbish):
-    names = [f"default-2026-11-22-1{hour}0000.dump" for hour in range(5)]
+def test_unreadable_manifest_makes_its_backup_damaged_and_no_other(catalog, put, root):
+    rubbish = [b"", b"{", b"\xff\x00\n\n", manifest().to_bytes()[:-20]]
+    names = [f"default-2026-11-22-1{hour}0000.dump" for hour in range(2 * len(rubbish) + 1)]
     for name in names:
         put(name)
-    (root / "db" / f"{names[2]}.manifest.json").write_bytes(rubbish)
+    for name, content in zip(names[1::2], rubbish, strict=True):
+        (root / "db" / f"{name}.manifest.json").write_bytes(content)
 
-    expected = dict.fromkeys(names, State.COMPLETE) | {names[2]: State.DAMAGED}
+    expected = dict.fromkeys(names, State.COMPLETE) | dict.fromkeys(names[1::2], State.DAMAGED)
     assert states(catalog) == expected
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
+def test_what_we_did_not_make_is_foreign(catalog, root):
+    """A manifest or a pin without its backup, too: it belongs to nothing."""
+    names = [
         "README.md",
         "default-2026-11-22.dump",
         f"{NAME} (copy)",
         f"{NAME}.manifest.json",
         f"{NAME}.keep",
         "-x",
-    ],
-)
-def test_what_we_did_not_make_is_foreign(catalog, root, name):
-    """A manifest or a pin without its backup, too: it belongs to nothing."""
-    (root / "db" / name).write_bytes(b"x")
+    ]
+    for name in names:
+        (root / "db" / name).write_bytes(b"x")
 
-    assert states(catalog) == {name: State.FOREIGN}
+    assert states(catalog) == dict.fromkeys(names, State.FOREIGN)
 
 
 def test_upload_in_flight_is_incomplete(catalog, root):

@@ -95,6 +95,7 @@ def test_listing_tells_results_and_shows_no_record(catalog, put):
     assert (backup.state, backup.proof.level) == (State.COMPLETE, "structure")
 
 
+@pytest.mark.in_turns("has_manifest")
 @pytest.mark.parametrize("level", ["checksum", "structure", "restore"])
 @pytest.mark.parametrize("has_manifest", [True, False])
 def test_failed_check_makes_a_backup_damaged(catalog, put, level, has_manifest):

@@ -47,15 +47,15 @@ def upload(catalog, command=DUMP, *, run="42", compression=None):
     return name
 
 
-def put(root):
+def put(root, name=NAME):
     """Put a backup there as an upload leaves it."""
     manifest = Manifest(
-        name=NAME, database="default", engine="", connector="", taken_at=NOON, finished_at=NOON, size=4, raw_size=4,
+        name=name, database="default", engine="", connector="", taken_at=NOON, finished_at=NOON, size=4, raw_size=4,
         sha256="",
     )  # fmt: skip
-    (root / "db").mkdir()
-    (root / "db" / NAME).write_bytes(b"dump")
-    (root / "db" / f"{NAME}.manifest.json").write_bytes(manifest.to_bytes())
+    (root / "db").mkdir(exist_ok=True)
+    (root / "db" / name).write_bytes(b"dump")
+    (root / "db" / f"{name}.manifest.json").write_bytes(manifest.to_bytes())
 
 
 def names(root):
@@ -104,28 +104,30 @@ def test_remote_that_fails_leaves_nothing(rclone_binary, root, tmp_path, step):
     assert names(root) == []
 
 
-def test_second_backup_of_the_same_second_has_a_name_of_its_own(catalog):
-    first, second = upload(catalog), upload(catalog)
+def test_second_backup_of_the_same_second_has_a_name_of_its_own(catalog, root):
+    put(root)
 
+    second = upload(catalog)
+
+    found = catalog.objects()
     assert second == NAME.replace(".dump", "-2.dump")
-    assert latest(catalog.objects(), "default").name == second
-    assert {each.name: each.state for each in catalog.objects()} == dict.fromkeys(
-        [first, second], State.COMPLETE
-    )
+    assert latest(found, "default").name == second
+    assert {each.name: each.state for each in found} == dict.fromkeys([NAME, second], State.COMPLETE)
 
 
-def test_number_that_was_removed_does_not_come_back(catalog):
+def test_number_that_was_removed_does_not_come_back(catalog, root):
     """With days for a date format, the newest backup would take the oldest's place, and be the next to go."""
     catalog.naming = Naming("{database}-{datetime}.{ext}", "%Y-%m-%d")
-    for _ in range(2):
-        upload(catalog)
+    for name in "default-2026-11-22.dump", "default-2026-11-22-2.dump":
+        put(root, name)
     remove(catalog, catalog.objects()[-1])
 
     newest = upload(catalog)
 
+    found = catalog.objects()
     assert newest == "default-2026-11-22-3.dump"
-    assert [each.number for each in catalog.objects()] == [3, 2]
-    assert latest(catalog.objects(), "default").name == newest
+    assert [each.number for each in found] == [3, 2]
+    assert latest(found, "default").name == newest
 
 
 def test_name_that_is_taken_between_the_look_and_the_rename_is_left_alone(rclone_binary, root, tmp_path):

@@ -17,7 +17,7 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.fixture(autouse=True)
-def only_default(backups: Backups) -> None:
+def only_default(backups: Backups, quick_looks: None) -> None:
     backups.configure(DATABASES=["default"])
 
 

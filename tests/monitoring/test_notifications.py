@@ -1,6 +1,7 @@
 """People and monitors are told: once per problem and once when it is over, and never at the cost of a run."""
 
 import gzip
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -35,7 +36,7 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
-def mails(settings, backups) -> Iterator[MailServer]:
+def mails(settings, backups, quick_looks) -> Iterator[MailServer]:
     """A site that tells its administrators by a real mail server."""
     with mail_server() as server:
         send_by(settings, server.port)
@@ -452,10 +453,11 @@ def test_nothing_is_done_where_nobody_is_to_be_told(backups, client: Client):
 
 def test_check_is_known_at_once_and_its_failure_is_told_once(backups, mails):
     backups.configure(HEALTH={"ignore": ["no_schedule"]})
-    path = back_up().path
-    api.verify_backup(path, level="structure")
+    path = backups.put(timezone.now() - HOUR, sha256=hashlib.sha256(bytes(100)).hexdigest())
+    look()
+    api.verify_backup(path, level="checksum")
     part = api.last_health().databases[0]
-    assert (part.facts.proven_level, part.findings) == ("structure", [])
+    assert (part.facts.proven_level, part.findings) == ("checksum", [])
     stored = backups.remote.root / path
     stored.write_bytes(stored.read_bytes()[:-1] + b"x")
     for _number in range(2):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.support.backups import quicken_looks
 from tests.support.matrix import sampled
 from tests.support.receivers import mail_server, mail_settings, monitor, silent_service
 from tests.support.servers import free_port
@@ -9,6 +10,7 @@ from tests.support.servers import free_port
 
 @pytest.fixture
 def mails(shop):
+    quicken_looks(shop)
     with mail_server() as server:
         shop.settings |= server.settings
         shop.settings["DJANGO_RCLONE"] |= {

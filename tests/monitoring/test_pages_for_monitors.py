@@ -27,7 +27,7 @@ both = pytest.mark.parametrize("address", [HEALTH, METRICS])
 
 
 @pytest.fixture(autouse=True)
-def only_default(backups):
+def only_default(backups, quick_looks):
     backups.configure(DATABASES=["default"], HEALTH={"token": TOKEN})
 
 

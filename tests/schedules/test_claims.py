@@ -1,5 +1,6 @@
 """Which schedules run, and how often: missed times, pauses, edits, clocks, and mistakes in a schedule."""
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -25,7 +26,7 @@ MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
 @pytest.fixture
-def now(monkeypatch, backups) -> Callable[[datetime], None]:
+def now(monkeypatch, quick_looks) -> Callable[[datetime], None]:
     """Set the clock, which nothing real can set here."""
     holder = [TWO - HOUR]
     monkeypatch.setattr(clock, "now", lambda: holder[0])
@@ -65,7 +66,7 @@ def runs_by_schedule() -> dict[str, int]:
 
 
 def test_schedule_runs_once_at_its_time_and_says_so(now):
-    schedule = make(clean=True)
+    schedule = make(level="structure", clean=True)
     assert schedule.next_run_at == TWO
     assert run_pass() == ("", "")
     now(TWO - timedelta(seconds=1))
@@ -77,18 +78,24 @@ def test_schedule_runs_once_at_its_time_and_says_so(now):
     assert (run_pass(), count()) == (("", ""), 1)
     run = BackupRun.objects.get(kind=Kind.DB_BACKUP)
     assert (run.trigger, run.requested_by, run.label) == (Trigger.SCHEDULE, "nightly", "nightly")
-    assert BackupRun.objects.filter(kind=Kind.PRUNE, trigger=Trigger.SCHEDULE).count() == 1
+    kinds = (
+        BackupRun.objects.filter(trigger=Trigger.SCHEDULE)
+        .order_by("created_at")
+        .values_list("kind", "status")
+    )
+    # The backup is checked, and old ones go afterwards.
+    assert list(kinds) == [("db_backup", "succeeded"), ("verify", "succeeded"), ("prune", "succeeded")]
     schedule.refresh_from_db()
     assert (schedule.last_run, schedule.last_due_at, schedule.next_run_at) == (run.pk, TWO, TWO + DAY)
     assert (schedule.claimed_at, schedule.claimed_by, schedule.problem) == (None, "", "")
 
 
 def test_week_that_was_missed_is_one_run(now):
-    make()
+    make_cheap()
     now(TWO + 7 * DAY + HOUR)
     run_pass()
     run_pass()
-    assert count() == 1
+    assert count(Kind.PRUNE) == 1
 
 
 LAST = {"unknown": None, "long ago": TWO - 9 * DAY, "by a clock far ahead": datetime(2099, 1, 1, tzinfo=UTC)}
@@ -264,13 +271,13 @@ def test_broken_schedules_are_one_error_each_and_the_others_go_on(now):
     for name, (values, _expected) in BROKEN.items():
         make(name=name)
         BackupSchedule.objects.filter(name=name).update(**values)
-    make(name="nightly")
-    make(name="a nightly one")
+    make_cheap(name="nightly")
+    make_cheap(name="a nightly one")
     now(TWO)
     out, err = run_pass(code=1)
     assert "Traceback" not in out + err
     assert sorted(line.partition(":")[0] for line in out.splitlines()) == ["a nightly one", "nightly"]
-    assert count() == 2
+    assert (count(), count(Kind.PRUNE)) == (0, 2)
     dry = {each["schedule"]: each["problem"] for each in document("--dry-run")}
     for name, (_values, expected) in BROKEN.items():
         [line] = [
@@ -304,17 +311,17 @@ def test_model_refuses_what_is_no_schedule(now):
 
 
 def test_json_and_dry_run_say_what_is_due_and_change_nothing(now):
-    schedule = make()
+    schedule = make_cheap()
     now(TWO + MINUTE)
     expected = {
         "schedule": "nightly",
-        "action": "backup",
+        "action": "prune",
         "due_at": TWO.isoformat(),
         "next_run_at": (TWO + DAY).isoformat(),
         "problem": "",
     }
     assert document("--dry-run") == [expected]
-    assert (count(), due.last_pass()) == (0, None)
+    assert (BackupRun.objects.count(), due.last_pass()) == (0, None)
     [outcome] = document()
     assert (outcome["result"], outcome["due_at"]) == ("succeeded", TWO.isoformat())
     assert outcome["runs"] == [str(BackupRun.objects.get().pk)]
@@ -351,7 +358,7 @@ def locked(now, monkeypatch) -> BackupRun:
 
 
 def test_database_that_is_locked_is_waited_for(locked, now, monkeypatch):
-    make(databases=["analytics", "default"])
+    make_cheap(databases=["analytics", "default"])
     now(TWO)
     attempt, tries = work._attempt, []
 
@@ -364,7 +371,7 @@ def test_database_that_is_locked_is_waited_for(locked, now, monkeypatch):
     monkeypatch.setattr(work, "_attempt", try_again)
     run_pass()
     assert len(tries) == 2
-    done = BackupRun.objects.filter(kind=Kind.DB_BACKUP).order_by("created_at")
+    done = BackupRun.objects.filter(kind=Kind.PRUNE).order_by("created_at")
     assert [run.database for run in done] == ["default", "analytics"]
 
 
@@ -420,7 +427,7 @@ def test_backup_is_not_made_again_where_what_follows_has_to_wait(now, monkeypatc
 def test_work_of_hours_is_not_taken_for_lost_between_two_runs(now, monkeypatch):
     """A run of two hours has just ended, and the next has not begun: that is when another host looks."""
     monkeypatch.setattr(beating, "BEAT", 0.01)
-    make(databases=["analytics", "default"])
+    make_cheap(databases=["analytics", "default"])
     now(TWO)
     seen: list[bool] = []
 
@@ -495,10 +502,9 @@ def test_pass_that_was_killed_during_its_run_is_closed_and_not_done_again(now):
     assert api.list_backups() == []
 
 
-def test_checks_take_what_needs_it_most_and_each_database_by_itself(now):
-    make()
-    now(TWO)
-    run_pass()
+def test_checks_take_what_needs_it_most_and_each_database_by_itself(now, backups):
+    sha256 = hashlib.sha256(bytes(100)).hexdigest()
+    backups.put(TWO, database="analytics", sha256=sha256)
     make(name="checks", action="verify", cron="0 3 * * *", level="checksum")
     now(TWO + HOUR)
     run_pass()
@@ -506,21 +512,10 @@ def test_checks_take_what_needs_it_most_and_each_database_by_itself(now):
     assert (run.status, run.trigger, run.requested_by) == (Status.SUCCEEDED, Trigger.SCHEDULE, "checks")
     [backup] = api.list_backups()
     assert (backup.path, backup.proven) == (run.path, "checksum")
+    backups.put(TWO + DAY, database="analytics", sha256=sha256)
     now(TWO + DAY + HOUR)
-    backup_again = run_pass()
-    assert BackupRun.objects.filter(kind=Kind.VERIFY).count() == 2, backup_again
-
-
-def test_backup_is_checked_and_old_ones_go_afterwards(now, backups):
-    make(level="structure", clean=True)
-    now(TWO)
-    run_pass()
-    kinds = (
-        BackupRun.objects.filter(trigger=Trigger.SCHEDULE)
-        .order_by("created_at")
-        .values_list("kind", "status")
-    )
-    assert list(kinds) == [("db_backup", "succeeded"), ("verify", "succeeded"), ("prune", "succeeded")]
+    printed = run_pass()
+    assert BackupRun.objects.filter(kind=Kind.VERIFY).count() == 2, printed
 
 
 def test_check_that_fails_is_the_error_of_the_schedule_and_removes_nothing(now, backups, monkeypatch):

@@ -12,6 +12,7 @@ from django.core.management import call_command
 from django_rclone_admin.models import BackupRun, BackupSchedule, Kind
 from django_rclone_admin.schedules import loop
 from tests.support import leaks, programs
+from tests.support.backups import quicken_looks
 from tests.support.commands import document, done
 from tests.support.matrix import sampled
 from tests.support.programs import UPLOAD
@@ -30,6 +31,7 @@ LONG_AGO = "2026-01-01 00:00:00"
 
 def make(shop: Shop, **values: Any) -> None:
     """Make a schedule that has been due for long, and is not due again while a test lasts."""
+    quicken_looks(shop)
     cron = f"0 {datetime.now(UTC).hour} * * *"
     done(shop, "shell", "--verbosity", "0", "-c", MAKE.format(values=values).replace("* * * * *", cron))
     shop.execute(f"UPDATE {SCHEDULES} SET last_due_at = '{LONG_AGO}'")
@@ -49,7 +51,7 @@ def test_of_many_hosts_that_look_at_once_one_runs_it(shop, hosts):
     assert [result.code for result in results] == [0] * hosts, results
     assert sorted(len(result.json) for result in results) == [0] * (hosts - 1) + [1]
     assert runs(shop) == [("db_backup", "succeeded")]
-    assert shop.names()[0].startswith("analytics-")
+    assert any(name.startswith("analytics-") for name in shop.names())
 
 
 DIES = """
@@ -66,7 +68,7 @@ call_command("runschedules")
 
 
 def test_host_that_is_killed_between_claim_and_run_is_noticed_by_the_next_pass(shop):
-    make(shop)
+    make(shop, action="prune")
     assert shop.manage("shell", "--verbosity", "0", "-c", DIES).code == -signal.SIGKILL
     assert runs(shop) == []
     reasons = "print([each.reason for each in overdue()])"
@@ -82,7 +84,7 @@ def test_host_that_is_killed_between_claim_and_run_is_noticed_by_the_next_pass(s
     [outcome] = document(shop, "runschedules")
     assert outcome["result"] == "succeeded"
     assert document(shop, "runschedules") == []
-    assert runs(shop) == [("db_backup", "succeeded")]
+    assert runs(shop) == [("prune", "succeeded")]
 
 
 def test_pass_that_is_told_to_end_leaves_its_schedule_to_the_next(shop, tmp_path, rclone_binary):
@@ -104,9 +106,9 @@ def test_pass_that_is_told_to_end_leaves_its_schedule_to_the_next(shop, tmp_path
 @pytest.mark.in_turns("number")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_loop_that_waits_ends_well(shop, number):
-    make(shop)
+    make(shop, action="prune")
     process = shop.start("runschedules", "--loop")
-    wait_for(lambda: runs(shop) == [("db_backup", "succeeded")])
+    wait_for(lambda: runs(shop) == [("prune", "succeeded")])
     process.send_signal(number)
     result = shop.finish(process)
     assert (result.code, result.err) == (0, "")
@@ -148,10 +150,11 @@ def test_site_without_its_tables_is_told_to_migrate(shop):
 
 
 @pytest.mark.django_db(databases=["default", "analytics"], transaction=True)
-def test_loop_notices_edits_and_goes_on_after_a_broken_schedule(backups, monkeypatch):
+def test_loop_notices_edits_and_goes_on_after_a_broken_schedule(quick_looks, monkeypatch):
     monkeypatch.setattr(loop, "LOOK_AGAIN", 0.05)
     yesterday = datetime.now(UTC) - timedelta(days=1)
-    values = {"cron": "0 0 1 1 *", "databases": ["analytics"], "media": False, "last_due_at": yesterday}
+    usual = {"action": "prune", "databases": ["analytics"], "media": False}
+    values = {"cron": "0 0 1 1 *", "last_due_at": yesterday, **usual}
     edited = BackupSchedule.objects.create(name="edited", **values)
     BackupSchedule.objects.create(name="broken", **values)
     BackupSchedule.objects.filter(name="broken").update(cron="nonsense")
@@ -160,7 +163,7 @@ def test_loop_notices_edits_and_goes_on_after_a_broken_schedule(backups, monkeyp
         try:
             wait_for(lambda: BackupSchedule.objects.get(name="broken").problem)
             BackupSchedule.objects.filter(pk=edited.pk).update(cron="0 0 * * *")  # due once since yesterday
-            wait_for(lambda: BackupRun.objects.filter(kind=Kind.DB_BACKUP, status="succeeded").exists())
+            wait_for(lambda: BackupRun.objects.filter(kind=Kind.PRUNE, status="succeeded").exists())
             wait_for(lambda: BackupSchedule.objects.get(pk=edited.pk).claimed_at is None)
         finally:
             os.kill(os.getpid(), signal.SIGTERM)
@@ -172,4 +175,4 @@ def test_loop_notices_edits_and_goes_on_after_a_broken_schedule(backups, monkeyp
     editor.start()
     call_command("runschedules", loop=True, verbosity=0)
     editor.join()
-    assert BackupRun.objects.filter(kind=Kind.DB_BACKUP).count() == 1
+    assert BackupRun.objects.filter(kind=Kind.PRUNE).count() == 1
