@@ -22,7 +22,7 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
-def site(backups, db):
+def site(backups, quick_looks, db):
     backups.configure(DATABASES=["default"])
     backups.put(timezone.now() - 3 * HOUR)
     return backups
