@@ -1,7 +1,5 @@
 """The settings: one dictionary, ``DJANGO_RCLONE``, read lazily into one frozen dataclass."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import os
@@ -130,6 +128,7 @@ LEVELS = {"zstd": (-7, 22), "gzip": (0, 9), None: (-7, 22)}
 """The lowest and the highest level of each compression; without compression, the level is ignored."""
 
 FIELDS = {item.name.upper(): item for item in dataclasses.fields(Settings)}
+"""The fields by their keys. Their types are those of Python: every start of a site compares the values with them."""
 PATHS = ("REMOTE", "RCLONE_BINARY", "RCLONE_CONFIG", "MEDIA_SOURCE")
 """Keys whose value may also be a path object, such as ``BASE_DIR / "backups"``."""
 POLICY_KEYS = {item.name for item in dataclasses.fields(RetentionPolicy)}
@@ -142,14 +141,13 @@ def problems(values: object) -> list[tuple[str, str]]:
             (f"{NAME} must be a dictionary.", f'Add {NAME} = {{"REMOTE": "remote:path"}} to the settings.')
         ]
     values, found = _with_text(values), []
-    hints = typing.get_type_hints(Settings)
     for key, value in values.items():
         item = FIELDS.get(key)
         if item is None:
             hint = suggestion(key, FIELDS, what="keys")
             found.append((f"{NAME} has an unknown key “{key}”.", hint))
-        elif not _fits(value, hints[item.name]):
-            wanted = item.metadata.get("type") or _describe(hints[item.name])
+        elif not _fits(value, item.type):
+            wanted = item.metadata.get("type") or _describe(item.type)
             found.append((f"{NAME}[“{key}”] has the wrong type.", f"It must be {wanted}."))
     remote = values.get("REMOTE")
     if not remote or (isinstance(remote, str) and not remote.strip()):

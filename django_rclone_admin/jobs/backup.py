@@ -141,7 +141,9 @@ def applied_migrations(alias: str) -> dict[str, list[str]]:
     """Return the applied leaf migrations of each app."""
     connection = connections[alias]
     applied = {key for key in MigrationRecorder(connection).applied_migrations() if key[0] != history.APP}
-    disk = MigrationLoader(None).disk_migrations
+    loader = MigrationLoader(None, load=False)
+    loader.load_disk()  # without their graph: a backup needs no migration that others depend on
+    disk = loader.disk_migrations
     needed = {
         parent for key in applied if key in disk for parent in disk[key].dependencies if parent[0] == key[0]
     }

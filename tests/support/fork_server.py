@@ -35,6 +35,7 @@ import sqlparse
 from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.core.management import get_commands, load_command_class
 from django.db import connections
 from django.utils.functional import empty
 
@@ -116,6 +117,10 @@ def set_up() -> list[str]:
                 if package is django_rclone_admin or ".migrations" in found.name:
                     with suppress(ImportError):  # of what an extra installs
                         importlib.import_module(found.name)
+    # What each command would do again: list a folder of each app, and compile regular expressions.
+    get_commands()
+    load_command_class("django.core", "check").create_parser("manage.py", "check")
+    importlib.import_module("django_rclone_admin.conf").problems({"REMOTE": "a remote"})
     read = set(vars(settings)) - {"_wrapped"} - READ_AGAIN
     # A forked process finds its own.
     settings._wrapped = empty
