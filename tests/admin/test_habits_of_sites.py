@@ -42,7 +42,8 @@ TOGETHER = (
     ),
     ("signed cookies", "below a prefix", "language in the address", "another language"),
 )
-"""Habits that one site may have at the same time. A cache that keeps nothing is in ``tests.api.test_cache_that_fails``."""
+"""Habits that one site may have at the same time. A cache that keeps nothing is in ``tests.api.test_single_flight``, and
+to the package one that fails, in ``tests.api.test_cache_that_fails``, is the same."""
 ALONE = [pytest.param((name,), marks=pytest.mark.soak) for name in HABITS]
 
 

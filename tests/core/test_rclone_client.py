@@ -64,7 +64,6 @@ def names(client, folder="db"):
     return sorted(entry.name for entry in client.entries(folder))
 
 
-@pytest.mark.in_turns("client")
 def test_what_is_not_there_is_empty_and_has_no_size(client):
     assert client.entries("nowhere") == []
     assert client.size("db/nothing") is None
@@ -84,7 +83,6 @@ def test_what_is_written_is_listed_and_read(client):
     assert read_many(client, "db", ["gone"]) == b""
 
 
-@pytest.mark.in_turns("client")
 def test_touch_makes_an_empty_object_and_again_changes_nothing(client):
     client.touch("db/pin")
     client.touch("db/pin")

@@ -35,7 +35,7 @@ def assert_nothing_stays(shop: Shop, request: pytest.FixtureRequest, path: str) 
     assert beside(shop, request) == []
     assert shop.execute(f"SELECT id FROM {OPENED}") == []
     assert shop.execute(f"SELECT run.id FROM {HISTORY} AS run WHERE run.lock IS NOT NULL") == []
-    assert path in shop.remote.names()
+    assert {path, f"{path}.manifest.json"} <= {*shop.remote.names()}
     assert [name for name in shop.names() if ".check." in name and ".failed." in name] == []
     assert list(shop.temporary.iterdir()) == []
 

@@ -222,9 +222,10 @@ def test_restore_into_storage_that_fails_says_what_is_true(media_site, tmp_path)
     env = {**media_site.settings.DJANGO_RCLONE.get("RCLONE_ENV", {}), "RCLONE_CONFIG_UP_TYPE": "crypt"}
     env |= {"RCLONE_CONFIG_UP_REMOTE": str(source), "RCLONE_CONFIG_UP_PASSWORD": "aFv9_NnV8_7Vl1Y9mK4tNA"}
     env |= {"RCLONE_CONFIG_UP_FILENAME_ENCRYPTION": "off"}
+    media_site.configure(MEDIA_SOURCE=str(media_site.folder), RCLONE_ENV=env)
     media_site.write({"a": b"one", "b": b"two"})
-    media_site.have_backup()
-    media_site.configure(MEDIA_SOURCE="UP:", RCLONE_ENV=env)
+    media_site.back_up()
+    media_site.configure(MEDIA_SOURCE="UP:")
     visit(media_site, tmp_path / "bin", "elsewhere", then_fail=True)
     with pytest.raises(BackupError) as caught:
         api.restore_media()

@@ -80,9 +80,8 @@ def test_migrate_works_after_the_restore_of_a_backup_that_is_older_than_the_app(
     assert shop.manage("dbbackup").code == 0
     [old] = [name for name in shop.names() if "manifest" not in name]
     assert shop.manage("migrate").code == 0
-    assert (
-        shop.manage("prunebackups", "--database=default").code == 0
-    )  # something that the history has to keep
+    # Something that the history has to keep.
+    assert shop.manage("prunebackups", "--database=default").code == 0
     shop.execute("DELETE FROM shop_orderline")
 
     restored(shop, "--input-path", old, "--no-safety-backup")

@@ -34,7 +34,7 @@ def states():
     return [str(each.state) for each in api.list_media()]
 
 
-@pytest.mark.soak  # the next test has all that a check does
+@pytest.mark.soak  # the next test has all that a check does, and the one of a version the lower levels
 @pytest.mark.parametrize("level", ["checksum", "structure"])
 def test_good_backup_passes(media_site, level):
     media_site.write(FILES)
@@ -85,6 +85,7 @@ def test_version_that_an_older_backup_needs_is_looked_for(media_site):
     newer, older = api.list_media()
     assert check(older) == ("restore", "passed")
     media_site.remote.remove(version)
+    assert check(older, "checksum") == ("checksum", "passed")  # it reads the list alone
 
     with pytest.raises(CheckFailed):
         check(older, "structure")

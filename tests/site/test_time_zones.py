@@ -52,9 +52,8 @@ def test_backup_is_complete_and_restores_even_with_times_that_have_no_zone(far_s
     plan = document(far_shop, "dbrestore", "--dry-run")
     assert 0 <= plan["age_seconds"] < 600
     far_shop.execute("DELETE FROM shop_orderline")
-    done(
-        far_shop, "dbrestore", "--noinput", "--no-safety-backup"
-    )  # undo is in tests.admin.test_habits_of_sites
+    # An undo is in tests.admin.test_habits_of_sites.
+    done(far_shop, "dbrestore", "--noinput", "--no-safety-backup")
     assert far_shop.rows() == rows
     done(far_shop, "prunebackups")
 

@@ -14,6 +14,7 @@ from typing import Any
 from django.core import serializers
 
 from django_rclone_admin.core.compression import ZSTD, Compressor
+from django_rclone_admin.core.local_files import stamp
 from django_rclone_admin.core.manifest import Manifest
 from django_rclone_admin.models.runs import BackupRun
 from tests.support import programs
@@ -85,6 +86,7 @@ class Backups:
 
         :param lines: what its list says instead of these files.
         :param mirrored: whether the files are there.
+        :param values: what its manifest says instead of the usual. Without ``trusted``, it is one of an older version.
         """
         files = {"photo.jpg": b"a photo"} if content is None else content
         name = f"media-{taken_at:%Y-%m-%d-%H%M%S}.jsonl.zst"
@@ -148,7 +150,7 @@ def have_backup(remote: Remote, shared: Path, key: str, take: Callable[[], objec
         (home / HISTORY).write_text(serializers.serialize("json", BackupRun.objects.all()))
         return home
 
-    template = made_once(shared, key, make)
+    template = made_once(shared, f"{key}-{remote.kind}", make)
     shutil.copytree(template / BACKUPS, remote.root, dirs_exist_ok=True)
     [run] = serializers.deserialize("json", (template / HISTORY).read_text())
     run.save()
@@ -168,8 +170,7 @@ def listed(folder: Path) -> list[dict[str, object]]:
         (path.relative_to(folder).as_posix(), path.stat()) for path in folder.rglob("*") if path.is_file()
     )
     return [
-        {"path": name, "size": stat.st_size, "time": datetime.fromtimestamp(stat.st_mtime, UTC).isoformat()}
-        for name, stat in sorted(found)
+        {"path": name, "size": stat.st_size, "time": stamp(stat.st_mtime_ns)} for name, stat in sorted(found)
     ]
 
 

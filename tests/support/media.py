@@ -61,7 +61,7 @@ class Media:
         All tests with the same files have copies of one backup, with its run in the history.
         """
         files = [(name, content, self._time(name)) for name, content in sorted(self.read().items())]
-        key = hashlib.sha256(repr((self.remote.kind, files)).encode()).hexdigest()
+        key = hashlib.sha256(repr(files).encode()).hexdigest()
         return Path(have_backup(self.remote, self.shared, f"media-{key}", self.back_up).path).name
 
     def _time(self, name: str) -> int:
