@@ -17,7 +17,7 @@ from django.test import TransactionTestCase
 from hypothesis import settings as hypothesis_settings
 
 from tests.support import fresh, leaks
-from tests.support.backups import Backups
+from tests.support.backups import NO_FILES, Backups, put_foreign_file
 from tests.support.forking import ForkServer
 from tests.support.keeper import Keeper, SharedServers
 from tests.support.media import Media
@@ -307,9 +307,8 @@ def backups(settings: Any, tmp_path: Path, remote: Remote, rclone_binary: str) -
 def quick_looks(settings: Any, backups: Backups) -> None:
     """Have each look at the remote be one call of rclone: no media files, and a folder of backups that is not empty."""
     settings.MEDIA_ROOT = ""
-    nowhere = {"BACKEND": "django.core.files.storage.InMemoryStorage"}
-    settings.STORAGES = {**settings.STORAGES, "default": nowhere}
-    backups.remote.write("db/README", b"no backup")
+    settings.STORAGES = {**settings.STORAGES, "default": NO_FILES}
+    put_foreign_file(backups.remote)
 
 
 @pytest.fixture

@@ -27,15 +27,15 @@ SUFFIXES = {ZSTD: ".zst", GZIP: ".gz", None: ""}
 MAGIC = {ZSTD: b"\x28\xb5\x2f\xfd", GZIP: b"\x1f\x8b"}
 DEFAULT_LEVELS = {ZSTD: 1, GZIP: 4}
 """Measured by tests/benchmarks on SQL text, one core, MB/s and ratio. zstd: level 1 295 and 2.8, level 3 200 and 3.0,
-level 6 100 and 3.1, level 9 56 and 3.2. On level 1 the dump program is the bottleneck, and a backup is smaller than
-pg_dump's own compression makes it. gzip, which uses one core: level 1 124 and 2.4, level 4 74 and 2.7, level 6 32 and
+level 6 100 and 3.1, level 9 56 and 3.2. On level 1 the dump program is the bottleneck, and a backup is about as small
+as pg_dump's own compression makes it. gzip, which uses one core: level 1 124 and 2.4, level 4 74 and 2.7, level 6 32 and
 2.9."""
 JOB = 2 << 20
 """Bytes that a thread of the compressor takes at a time. By default memory grows with the cores and the level: to 72 MB
 on level 3 and 200 MB on level 9, measured; with this value 21 MB and 66 MB."""
 HASH_LOG = 15
 """Where level 1 remembers what it has read: a table twice as large as usual. Backups of PostgreSQL get 2.7 % smaller, files
-of SQLite 1.3 %, for 2 % more processor time, measured. A table of twice that size costs a fifth more."""
+of SQLite 1.3 %, for 2 to 6 % more processor time, measured. A table of twice that size costs a fifth more."""
 
 
 class Stage(Protocol):
@@ -133,7 +133,7 @@ class Compressor:
             }
             if workers:
                 options[parameter.job_size] = JOB
-            if level == DEFAULT_LEVELS[ZSTD]:
+            if level == 1:
                 options[parameter.hash_log] = HASH_LOG
             self._compressor = zstd.ZstdCompressor(options=options)
         else:

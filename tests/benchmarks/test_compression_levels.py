@@ -74,3 +74,4 @@ def test_levels(dump, rclone_binary, tmp_path):
     for algorithm, level in DEFAULT_LEVELS.items():
         highest = max(each for name, each in LEVELS if name == algorithm)
         assert ratios[algorithm, level] > ratios[algorithm, highest] / 1.2
+    assert ratios["gzip", DEFAULT_LEVELS["gzip"]] > 1.05 * ratios["gzip", 1]

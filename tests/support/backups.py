@@ -25,6 +25,9 @@ from tests.support.templates import made_once
 BACKUPS = "backups"
 """Name of the folder in a template that is its remote."""
 
+NO_FILES = {"BACKEND": "django.core.files.storage.InMemoryStorage"}
+"""A storage of media files that has no folder, so that a site with an empty ``MEDIA_ROOT`` has none to back up."""
+
 HISTORY = "history.json"
 """Name of the file in a template that is the run history after its backup."""
 
@@ -184,9 +187,13 @@ def put_version(remote: Remote, time: datetime, name: str, content: bytes) -> st
 def quicken_looks(shop: Shop) -> None:
     """Have each look of a shop at its remote be one call of rclone, as the fixture ``quick_looks`` does here."""
     assert shop.remote is not None
-    shop.settings["MEDIA_ROOT"] = ""
-    shop.settings["STORAGES"] = {"default": {"BACKEND": "django.core.files.storage.InMemoryStorage"}}
-    shop.remote.write("db/README", b"no backup")
+    shop.settings |= {"MEDIA_ROOT": "", "STORAGES": {"default": NO_FILES}}
+    put_foreign_file(shop.remote)
+
+
+def put_foreign_file(remote: Remote) -> None:
+    """Put a file into the folder of backups that is none: an empty folder is looked at twice."""
+    remote.write("db/README", b"no backup")
 
 
 def antedate(shop: Shop, day: str, database: str = "default") -> str:
