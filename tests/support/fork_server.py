@@ -158,21 +158,24 @@ def fork(connection: socket.socket) -> bool:
         os.close(writer)
         with open(reader) as answer:  # noqa: PTH123  (a file descriptor)
             pid = answer.read().encode()
-        # Only when the process between is gone has the new one the parent that will wait for it.
         os.waitpid(between, 0)
         send(connection, pid)
         return False
     os.close(reader)
-    if pid := os.fork():
-        os.write(writer, str(pid).encode())
+    between = os.getpid()
+    if os.fork():
         os._exit(0)
+    # Whoever hears of this process can kill its group, and is its parent: the process between must be gone.
+    os.setsid()
+    while os.getppid() == between:
+        os.sched_yield()
+    os.write(writer, str(os.getpid()).encode())
     os.close(writer)
     return True
 
 
 def become(request: dict[str, Any], streams: list[int]) -> None:
     """Make this process what the request asks for, and carry it out."""
-    os.setsid()
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
