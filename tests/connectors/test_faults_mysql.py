@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import programs
-from tests.support.faults import add_noise, assert_failed, nothing_changes
+from tests.support.faults import MORE_THAN_A_CHUNK, add_noise, assert_failed, nothing_changes
 from tests.support.matrix import sampled
 from tests.support.mysql import PASSWORD
 from tests.support.mysql_shop import restore, use_programs
@@ -133,7 +133,9 @@ def test_nothing_changes_where_we_may_not_put_back_what_belongs_to_another(chang
 
 def test_password_is_in_no_argument_list(make_shop, tmp_path, rclone_binary):
     shop = make_shop("mysql", backed_up=True, prepare=add_noise, SAFETY_BACKUP=False)
-    held = programs.hold_output(tmp_path / "bin", "rclone", rclone_binary, after=500_000, when=DOWNLOAD)
+    held = programs.hold_output(
+        tmp_path / "bin", "rclone", rclone_binary, after=MORE_THAN_A_CHUNK, when=DOWNLOAD
+    )
     shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(held.program)
     process = shop.start("dbrestore", "--noinput")
     held.wait()

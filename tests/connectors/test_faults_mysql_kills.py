@@ -13,7 +13,7 @@ import pymysql
 import pytest
 
 from tests.support import leaks, programs
-from tests.support.faults import add_noise, assert_failed, nothing_changes
+from tests.support.faults import MORE_THAN_A_CHUNK, add_noise, assert_failed, nothing_changes
 from tests.support.matrix import sampled
 from tests.support.mysql_shop import (
     LOADING,
@@ -49,7 +49,9 @@ def test_next_restore_removes_what_a_killed_one_left(make_shop, tmp_path, rclone
         change(shop)
         shop.execute("DELETE FROM noise")
         wrecked = mysql_server.text(shop.name)
-        held = programs.hold_output(tmp_path / "bin", "rclone", rclone_binary, after=500_000, when=DOWNLOAD)
+        held = programs.hold_output(
+            tmp_path / "bin", "rclone", rclone_binary, after=MORE_THAN_A_CHUNK, when=DOWNLOAD
+        )
         shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(held.program)
         process = shop.start("dbrestore", "--noinput")
         held.wait()

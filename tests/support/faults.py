@@ -9,6 +9,7 @@ from pathlib import Path
 from signal import SIGCONT, SIGSTOP
 from subprocess import Popen
 
+from django_rclone_admin.core.transfer import CHUNK
 from tests.support import databases
 from tests.support.databases import engine
 from tests.support.site import Result, Shop
@@ -29,6 +30,9 @@ NOISE = {
     """,
 }
 """Rows that no compression makes small."""
+
+MORE_THAN_A_CHUNK = CHUNK + 100_000
+"""So many bytes of a download, of noise by default, surely reach the database: the last that was read is held back."""
 
 
 @contextmanager
