@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGKILL
+from textwrap import dedent
 
 from tests.support.waiting import wait_for
 
@@ -24,15 +25,16 @@ CLIENTS = re.compile(r"mariadb|mongo|mysql|pg_|psql")
 
 PROGRAM = """\
 #!{python} -IS
-import os, re, signal, sys, time
-
+import os, sys, time
+{imports}
 REAL = {real!r}
 PIPE, DEVNULL = -1, -3  # as in subprocess, which is imported where it is needed: most calls go through untouched
+sys.argv[0] = {program!r}
 arguments = sys.argv[1:]
 
 
 def start(**streams):
-    import ctypes
+    import ctypes, signal
     from subprocess import Popen
 
     # Where we are killed, the real program must not live on.
@@ -56,6 +58,8 @@ def hold():
 
 
 def end(process, status):
+    import signal
+
     process.kill()
     process.wait()
     if status < 0:
@@ -68,14 +72,23 @@ def end(process, status):
 os.execv(REAL, [REAL, *arguments])
 """
 
+FILTER = """\
+#!/bin/sh
+printf %s "$*" | LC_ALL=C grep -qzP -e {when} || exec {real} "$@"
+exec {script} "$@"
+"""
+"""Lets the calls that do not match go through without a start of Python, which costs more than this."""
 
-def wrapper(folder: Path, name: str, real: str | Path, body: str) -> Path:
+
+def wrapper(folder: Path, name: str, real: str | Path, body: str, when: str = "") -> Path:
     """Write the program ``name``, which runs ``body`` and then, if that does not end it, becomes the ``real`` one.
 
     The body is Python and finds ``REAL``, ``arguments``, ``start(**streams)``, which starts the real program,
     ``copy(source, sink, limit)``, ``hold()``, which waits in the middle of it, and ``end(process, status)``, which
     kills the real program and ends.
     The other programs of databases beside the real one are linked, so that ``folder`` can serve as ``BIN_DIR``.
+
+    :param when: a regular expression: calls with other arguments start no Python.
     """
     real = Path(real).absolute()  # Debian's pg_dump is a link that looks at its own name
     folder.mkdir(parents=True, exist_ok=True)
@@ -84,9 +97,23 @@ def wrapper(folder: Path, name: str, real: str | Path, body: str) -> Path:
             if other.name != name and CLIENTS.match(other.name) and not (folder / other.name).exists():
                 (folder / other.name).symlink_to(other)
     program = folder / name
-    program.write_text(PROGRAM.format(python=sys.executable, real=str(real), body=body))
-    program.chmod(0o755)
+    script = folder / f".{name}.py" if when else program
+    imports = "".join(f"import {each}\n" for each in ("re", "signal") if f"{each}." in body)
+    values = {"python": sys.executable, "real": str(real), "program": str(program), "imports": imports}
+    _write(script, PROGRAM.format(**values, body=body))
+    if when:
+        _write(
+            program,
+            FILTER.format(
+                when=shlex.quote(when), real=shlex.quote(str(real)), script=shlex.quote(str(script))
+            ),
+        )
     return program
+
+
+def _write(program: Path, text: str) -> None:
+    program.write_text(text)
+    program.chmod(0o755)
 
 
 def counting(folder: Path, real: str | Path, log: Path) -> Path:
@@ -241,4 +268,4 @@ def fail(folder: Path, name: str, real: str | Path, *, message: str, status: int
 
 
 def _when(folder: Path, name: str, real: str | Path, when: str, body: str) -> Path:
-    return wrapper(folder, name, real, f"if re.search({when!r}, ' '.join(arguments)):{body}")
+    return wrapper(folder, name, real, dedent(body), when)
