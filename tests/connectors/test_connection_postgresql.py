@@ -10,6 +10,7 @@ import pytest
 
 from django_rclone_admin.connectors.postgresql.libpq import ServiceFile, conninfo, explain
 from tests.support import databases
+from tests.support.commands import saved
 from tests.support.postgresql import PostgreSQLServer
 from tests.support.servers import own_settings
 from tests.support.site import Shop
@@ -49,13 +50,12 @@ def test_both_strategies_reach_the_server_as_django_does(make_shop, way, strateg
     direct = dict(shop.settings["DATABASES"]["default"])
     wanted = shop.rows()
     shop.settings["DATABASES"]["default"] = way(shop, direct)
-    result = shop.manage("dbbackup")
-    assert result.code == 0, result.err
+    dump = saved(shop)
     changed = direct | {}
     shop.settings["DATABASES"]["default"] = changed
     shop.execute("UPDATE shop_product SET price = price + 1")
     shop.settings["DATABASES"]["default"] = way(shop, direct)
-    result = shop.manage("dbrestore", "--noinput", f"--strategy={strategy}", "--no-safety-backup")
+    result = shop.manage("dbrestore", "--noinput", f"--strategy={strategy}", "--no-safety-backup", dump)
     assert result.code == 0, result.err
     shop.settings["DATABASES"]["default"] = changed
     assert shop.rows() == wanted
@@ -123,12 +123,11 @@ def test_client_with_a_certificate_backs_up_and_restores_by_both_strategies(
         certificates(postgresql_server, tmp_path, direct["USER"]) as options,
     ):
         shop.settings["DATABASES"]["default"] = direct | {"PASSWORD": "", "OPTIONS": options}
-        result = shop.manage("dbbackup")
-        assert result.code == 0, result.err
+        dump = saved(shop)
         for strategy in "in_place", "swap":
             databases.execute(direct, "UPDATE shop_product SET price = price + 1")
             restored = shop.manage(
-                "dbrestore", "--noinput", f"--strategy={strategy}", "--no-safety-backup", "--json"
+                "dbrestore", "--noinput", f"--strategy={strategy}", "--no-safety-backup", "--json", dump
             )
             assert restored.code == 0, restored.err
             assert "instead" not in restored.json["log"]

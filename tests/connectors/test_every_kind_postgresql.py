@@ -4,6 +4,7 @@ from contextlib import ExitStack, closing
 
 import pytest
 
+from tests.support.commands import done, saved
 from tests.support.matrix import sampled
 from tests.support.pgbouncer import PgBouncer
 from tests.support.postgresql import connect
@@ -19,9 +20,8 @@ def fill(entry, script: str) -> None:
         connection.execute(script)
 
 
-def restored(shop: Shop, strategy: str) -> None:
-    result = shop.manage("dbrestore", "--noinput", "--no-safety-backup", f"--strategy={strategy}")
-    assert result.code == 0, result.err
+def restore(shop: Shop, strategy: str, *arguments: str) -> None:
+    done(shop, "dbrestore", "--noinput", "--no-safety-backup", f"--strategy={strategy}", *arguments)
 
 
 @pytest.mark.parametrize(
@@ -52,10 +52,9 @@ def test_every_kind_of_an_ordinary_owner_comes_back_to_the_letter(
         if pooler:
             bouncer = stack.enter_context(PgBouncer(server, pooler))
             shop.settings["DATABASES"]["default"] = bouncer.in_front_of(entry)
-        result = shop.manage("dbbackup")
-        assert result.code == 0, result.err
+        kept = saved(shop)
         fill(entry, NEWER)
-        restored(shop, strategy)
+        restore(shop, strategy, kept)
         assert "instead" not in history(shop)[-1]["log"]
     shop.settings["DATABASES"]["default"] = entry
     assert dump(entry, server.bin_dir) == wanted
@@ -69,9 +68,9 @@ def test_role_without_createdb_gets_all_back_in_place(make_shop, postgresql_serv
     fill(entry, KINDS)
     wanted = dump(entry, postgresql_server.bin_dir)
     postgresql_server.administer("ALTER ROLE {} NOCREATEDB", entry["USER"])
-    assert shop.manage("dbbackup").code == 0
+    kept = saved(shop)
     fill(entry, NEWER)
-    restored(shop, "swap")
+    restore(shop, "swap", kept)
     assert "may not create databases" in history(shop)[-1]["log"]
     assert dump(entry, postgresql_server.bin_dir) == wanted
 
@@ -90,10 +89,9 @@ def test_what_a_superuser_has_put_there_stays_as_it_is(make_shop, request, datab
     fill(entry, KINDS + WITH_THEM)
     as_superuser = entry | {"USER": server.superuser}
     wanted = dump(as_superuser, server.bin_dir)
-    result = shop.manage("dbbackup")
-    assert result.code == 0, result.err
+    done(shop, "dbbackup")
     fill(entry, NEWER)
-    restored(shop, strategy)
+    restore(shop, strategy)
     found = dump(as_superuser, server.bin_dir)
     with closing(server.superuser_connection(entry["NAME"])) as connection:
         connection.execute("DROP SUBSCRIPTION nobody")  # no database goes before its subscriptions

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import programs
+from tests.support.commands import stored
 from tests.support.faults import MORE_THAN_A_CHUNK, add_noise, assert_failed, nothing_changes
 from tests.support.matrix import sampled
 from tests.support.mysql import PASSWORD
@@ -107,7 +108,7 @@ def test_user_who_may_not_create_a_schema_is_told_what_to_do(changed_mysql_shop,
     account = mysql_server.create_account(f"ALL ON `{name}`.*")
     changed_mysql_shop.settings["DATABASES"]["default"] = entry | account
     with nothing_changes(changed_mysql_shop):
-        result = restore(changed_mysql_shop)
+        result = restore(changed_mysql_shop, stored(changed_mysql_shop))
         assert_failed(result, "may not create the schema")
     assert "--strategy in_place" in result.err
     grant = f"GRANT ALL ON `{name.replace('_', chr(92) + '_')}\\_dra\\_%`"
@@ -127,7 +128,7 @@ def test_nothing_changes_where_we_may_not_put_back_what_belongs_to_another(chang
         f"CREATE TRIGGER `{name}`.roots BEFORE DELETE ON `{name}`.shop_product FOR EACH ROW SET @x = 1"
     )
     before = mysql_server.text(name)
-    assert_failed(restore(changed_mysql_shop), "1227")
+    assert_failed(restore(changed_mysql_shop, stored(changed_mysql_shop)), "1227")
     assert mysql_server.text(name) == before
 
 

@@ -13,6 +13,7 @@ import pymysql
 import pytest
 
 from tests.support import leaks, programs
+from tests.support.commands import stored
 from tests.support.faults import MORE_THAN_A_CHUNK, add_noise, assert_failed, nothing_changes
 from tests.support.matrix import sampled
 from tests.support.mysql_shop import (
@@ -61,7 +62,7 @@ def test_next_restore_removes_what_a_killed_one_left(make_shop, tmp_path, rclone
         assert len(mysql_server.schemas(f"{shop.name}_dra_")) == 1
 
         shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = rclone_binary
-        assert restore(shop).code == 0
+        assert restore(shop, stored(shop)).code == 0
         assert mysql_server.text(shop.name) == wanted
 
 
@@ -85,13 +86,14 @@ def test_client_that_dies_on_the_way_through_the_exchange(
 ):
     """Before the tables changed places it is all taken back, and from then on it is finished."""
     name, real = changed_mysql_shop.name, mysql_server.bin_dir / "mariadb"
+    dump = stored(changed_mysql_shop)
 
     def killed_after(lines):
         folder = tmp_path / f"after{lines}"
         use_programs(
             changed_mysql_shop, programs.wrapper(folder, "mariadb", real, CUT.format(ours=OURS, lines=lines))
         )
-        return restore(changed_mysql_shop), (folder / "mariadb.script").read_text().splitlines()
+        return restore(changed_mysql_shop, dump), (folder / "mariadb.script").read_text().splitlines()
 
     before = mysql_server.text(name)
     result, script = killed_after(0)
@@ -135,7 +137,8 @@ def test_restore_that_comes_to_no_good_end_after_the_exchange_says_so_and_can_be
     use_programs(
         changed_mysql_shop, programs.wrapper(tmp_path / "bin", "mariadb", real, CUT_ALWAYS.format(ours=OURS))
     )
-    assert_failed(restore(changed_mysql_shop), "The tables are those of the backup, but not every view")
+    result = restore(changed_mysql_shop, stored(changed_mysql_shop))
+    assert_failed(result, "The tables are those of the backup, but not every view")
     query = f"SELECT status, hint, options FROM {HISTORY} WHERE kind = 'db_restore'"
     [(status, hint, options)] = changed_mysql_shop.execute(query)
     assert (status, json.loads(options)["unfinished"]) == ("failed", True)
@@ -152,7 +155,7 @@ def test_what_a_killed_client_waits_for_does_not_happen_later(changed_mysql_shop
     with closing(mysql_server.superuser_connection()) as connection, connection.cursor() as cursor:
         cursor.execute("BEGIN")
         cursor.execute(f"SELECT * FROM `{name}`.shop_product LIMIT 1")
-        process = changed_mysql_shop.start("dbrestore", "--noinput")
+        process = changed_mysql_shop.start("dbrestore", "--noinput", stored(changed_mysql_shop))
         wait_for(lambda: _waiting(mysql_server, name))
         assert_failed(_kill("mariadb", process, changed_mysql_shop, mysql_server), "mariadb was killed")
         assert _waiting(mysql_server, name) == 0
@@ -177,7 +180,7 @@ def test_kills_at_any_moment(changed_mysql_shop, mysql_server, kills):
     """Each of those that take part is killed as often."""
     name, seen = changed_mysql_shop.name, {"before": 0, "after": 0}
     started = monotonic()
-    assert restore(changed_mysql_shop).code == 0
+    assert restore(changed_mysql_shop, stored(changed_mysql_shop)).code == 0
     lasts = monotonic() - started
     after = mysql_server.text(name)
     for number in range(kills):

@@ -8,6 +8,7 @@ from signal import SIGKILL, SIGTERM
 import pytest
 
 from tests.support import programs
+from tests.support.commands import saved, stored
 from tests.support.faults import add_noise, assert_failed, nothing_changes
 from tests.support.matrix import sampled
 from tests.support.postgresql import PostgreSQLServer, connect
@@ -83,7 +84,9 @@ def test_psql_that_ends_half_way_changes_nothing(backed_up, postgresql_server, t
     real = postgresql_server.bin_dir / "psql"
     use(backed_up, programs.cut_input(tmp_path / "bin", "psql", real, after=1_000_000, status=status))
     with nothing_changes(backed_up):
-        assert_failed(backed_up.manage(*RESTORE), "^psql (was killed by|failed with|ended before)")
+        assert_failed(
+            backed_up.manage(*RESTORE, stored(backed_up)), "^psql (was killed by|failed with|ended before)"
+        )
 
 
 @pytest.mark.in_turns("program")
@@ -107,15 +110,13 @@ def test_programs_older_than_the_server_are_refused(make_shop, postgresql_server
 
 
 def test_archive_of_a_newer_pg_dump_changes_nothing(make_shop, backed_up):
-    newer = make_shop("postgresql18", backed_up.remote)
-    assert newer.manage("dbbackup").code == 0
+    newer = make_shop("postgresql18", backed_up=True)
+    backed_up.remote = newer.remote
+    backed_up.settings["DJANGO_RCLONE"] |= newer.remote.settings
     with nothing_changes(backed_up):
         assert_failed(backed_up.manage(*RESTORE), "comes from PostgreSQL 18.* is 15")
-    [manifest] = [name for name in backed_up.remote.names() if name.endswith(".manifest.json")][-1:]
-    backed_up.remote.remove(manifest)
-    name = manifest.removeprefix("db/").removesuffix(".manifest.json")
-    with nothing_changes(backed_up):
-        result = backed_up.manage(*RESTORE, "--input-path", name)
+    with nothing_changes(backed_up):  # nor where there is no manifest to say so
+        result = backed_up.manage(*RESTORE, stored(newer))
         assert_failed(result, "pg_restore .*unsupported version")
 
 
@@ -181,7 +182,7 @@ def test_connection_that_the_server_ends_during_a_restore_changes_nothing(
 ):
     held = hold_psql(after=1_000_000)
     with nothing_changes(backed_up):
-        process = backed_up.start(*RESTORE)
+        process = backed_up.start(*RESTORE, stored(backed_up))
         held.wait()
         terminate(postgresql_server, backed_up)
         held.release()
@@ -240,18 +241,18 @@ def test_row_that_breaks_a_constraint_at_the_end_of_a_restore_changes_nothing(sh
         # As a disk error or a careless repair leaves it: orders without their customer.
         connection.execute("SET session_replication_role = replica")
         connection.execute("DELETE FROM shop_customer")
-    assert shop.manage("dbbackup").code == 0
+    dump = saved(shop)
     shop.execute("DELETE FROM shop_orderline")
     shop.execute("DELETE FROM shop_order")
     with nothing_changes(shop):
-        result = shop.manage(*RESTORE)
+        result = shop.manage(*RESTORE, dump)
         assert_failed(result, 'psql failed .*"shop_order" violates foreign key constraint')
 
 
 def test_schema_that_belongs_to_somebody_else_by_now_changes_nothing(shop, postgresql_server):
     shop.execute("CREATE SCHEMA reports")
     shop.execute("CREATE TABLE reports.daily (day date)")
-    assert shop.manage("dbbackup").code == 0
+    dump = saved(shop)
     shop.execute("DROP SCHEMA reports CASCADE")
     name = shop.settings["DATABASES"]["default"]["NAME"]
     with closing(postgresql_server.superuser_connection(name)) as connection:
@@ -259,7 +260,7 @@ def test_schema_that_belongs_to_somebody_else_by_now_changes_nothing(shop, postg
         connection.execute("GRANT USAGE ON SCHEMA reports TO shop")
         connection.execute("GRANT SELECT ON reports.daily TO shop")
     with nothing_changes(shop):
-        result = shop.manage(*RESTORE)
+        result = shop.manage(*RESTORE, dump)
         assert_failed(result, "permission denied for schema reports")
         assert "The database role lacks a right" in result.err
 
@@ -282,6 +283,6 @@ def test_lock_of_somebody_else_ends_the_restore_before_it_changes_anything(backe
         other.transaction(),
     ):
         other.execute("SELECT 1 FROM shop_product")
-        result = backed_up.manage(*RESTORE)
+        result = backed_up.manage(*RESTORE, stored(backed_up))
     assert_failed(result, "lock timeout")
     assert "Another connection holds a table" in result.err

@@ -4,28 +4,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import databases, programs
+from tests.support import databases
+from tests.support.commands import saved, stored
 from tests.support.faults import add_noise, assert_failed, nothing_changes
-from tests.support.programs import DOWNLOAD
 from tests.support.waiting import let_pass
 
 NAME = "default-2024-01-15-120000.sqlite3"
 
 
-def test_restore_that_is_killed_while_it_replaces_the_file_is_rolled_back(shop, tmp_path, rclone_binary):
+def test_restore_that_is_killed_while_it_replaces_the_file_is_rolled_back(shop):
     add_noise(shop, rows=100_000)
-    assert shop.manage("dbbackup").code == 0
+    dump = saved(shop)
     shop.execute("UPDATE noise SET bytes = zeroblob(100)")
     wrecked = content(shop)
     journal = Path(f"{shop.path()}-journal")
-    for attempt in range(5):
-        held = programs.hold_output(
-            tmp_path / f"bin{attempt}", "rclone", rclone_binary, after=500_000, when=DOWNLOAD
-        )
-        shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(held.program)
-        process = shop.start("dbrestore", "--noinput", "--no-safety-backup")
-        held.wait()
-        held.release()
+    for _attempt in range(5):
+        process = shop.start("dbrestore", "--noinput", "--no-safety-backup", dump)
         while process.poll() is None and not _has_grown(journal):
             let_pass(0.0005)
         shop.kill(process)
@@ -58,7 +52,9 @@ def test_reader_that_never_ends_makes_the_restore_give_up(shop):
     with nothing_changes(shop), databases.connection(shop.settings["DATABASES"]["analytics"]) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM analytics_pageview").fetchall()
-        result = shop.manage("dbrestore", "--noinput", "--no-safety-backup", "--to", "analytics")
+        result = shop.manage(
+            "dbrestore", "--noinput", "--no-safety-backup", stored(shop), "--to", "analytics"
+        )
         assert_failed(result, "could not be restored: database is locked")
 
 
@@ -75,10 +71,11 @@ def test_reader_that_never_ends_makes_the_restore_give_up(shop):
     ],
     ids=["constraint", "cut", "rolled-back", "attaches"],
 )
-def test_sql_text_that_fails_at_its_end_changes_nothing(shop, text, expected):
-    shop.remote.write(f"db/{NAME}", b"PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\n" + text.encode())
+def test_sql_text_that_fails_at_its_end_changes_nothing(shop, tmp_path, text, expected):
+    file = tmp_path / "dump.sql"
+    file.write_text("PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\n" + text)
     with nothing_changes(shop):
-        result = shop.manage("dbrestore", "--noinput", "--no-safety-backup", "--input-path", NAME)
+        result = shop.manage("dbrestore", "--noinput", "--no-safety-backup", f"--input-file={file}")
         assert_failed(result, expected)
 
 

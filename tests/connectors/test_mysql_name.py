@@ -12,9 +12,8 @@ print(get_connector("default").vendor_name)
 
 
 def test_mariadb_is_called_mariadb(make_shop):
-    shop = make_shop("mysql")
+    shop = make_shop("mysql", backed_up=True)
     assert done(shop, "shell", "--verbosity=0", "-c", UNASKED).split() == ["MariaDB"]
-    done(shop, "dbbackup")
     plan = done(shop, "dbrestore", "--dry-run")
     assert "Into: default, MariaDB 1" in plan
     assert "Dumped from: MariaDB 1" in plan

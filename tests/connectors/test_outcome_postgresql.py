@@ -14,6 +14,7 @@ from django_rclone_admin.core.command import Command
 from django_rclone_admin.core.control import Control
 from django_rclone_admin.exceptions import OutcomeUnknown, ProgramFailed
 from tests.support import leaks
+from tests.support.commands import stored
 from tests.support.faults import assert_failed, nothing_changes
 from tests.support.matrix import sampled
 from tests.support.servers import own_settings
@@ -92,7 +93,7 @@ def test_restore_that_is_stopped_while_its_commit_waits_has_succeeded(shop, post
     options = {"default": {"ENV": {"PGOPTIONS": "-c synchronous_commit=on"}}}
     shop.settings["DJANGO_RCLONE"]["CONNECTOR_OPTIONS"] = options
     with standby_that_is_gone(postgresql_server):
-        process = shop.start(*RESTORE)
+        process = shop.start(*RESTORE, stored(shop))
         session = wait_for(lambda: waiting_session(postgresql_server, shop))
         if end == "session":
             with closing(postgresql_server.superuser_connection()) as connection:
@@ -116,7 +117,7 @@ def test_second_ctrl_c_while_the_commit_waits_is_no_reason_to_say_that_nothing_h
     options = {"default": {"ENV": {"PGOPTIONS": "-c synchronous_commit=on"}}}
     shop.settings["DJANGO_RCLONE"]["CONNECTOR_OPTIONS"] = options
     with standby_that_is_gone(postgresql_server):
-        process = shop.start(*RESTORE)
+        process = shop.start(*RESTORE, stored(shop))
         wait_for(lambda: waiting_session(postgresql_server, shop))
         interrupt_twice(process)
         result = shop.finish(process)

@@ -6,6 +6,7 @@ from django_rclone_admin.connectors.mongodb import MongoDumpConnector
 from django_rclone_admin.connectors.mysql.connector import MysqlDumpConnector
 from django_rclone_admin.connectors.postgresql.connector import PgDumpConnector
 from django_rclone_admin.exceptions import UsageError
+from tests.support.commands import saved, stored
 from tests.support.faults import assert_failed, nothing_changes
 
 
@@ -24,7 +25,7 @@ def test_pg_restore_gets_no_argument_that_leaves_something_out(make_shop):
         assert_failed(result, "RESTORE_ARGS of “default” contains --table, which", code=2)
     assert "--no-comments" in result.err
     assert shop.manage("dbrestore", "--dry-run").code == 2
-    assert shop.manage("dbbackup").code == 0  # a backup has nothing to do with it
+    saved(shop)  # a backup has nothing to do with it
 
 
 @pytest.mark.parametrize(
@@ -40,11 +41,10 @@ def test_each_argument_with_which_pg_restore_leaves_something_out_is_refused(arg
 def test_arguments_that_leave_nothing_out_are_passed_on(make_shop, strategy):
     shop = make_shop("postgresql")
     shop.execute("COMMENT ON TABLE shop_product IS 'dear'")
-    wanted = shop.rows()
-    assert shop.manage("dbbackup").code == 0
+    wanted, dump = shop.rows(), saved(shop)
     shop.execute("UPDATE shop_product SET price = 1")
     use(shop, "--no-comments", "--verbose")
-    result = shop.manage("dbrestore", "--noinput", "--no-safety-backup", f"--strategy={strategy}")
+    result = shop.manage("dbrestore", "--noinput", "--no-safety-backup", f"--strategy={strategy}", dump)
     assert result.code == 0, result.err
     assert shop.rows() == wanted
     assert shop.execute("SELECT obj_description('shop_product'::regclass)") == [(None,)]
@@ -58,7 +58,7 @@ def test_client_of_mysql_gets_no_argument_that_leaves_something_out(make_shop):
         result = shop.manage("dbrestore", "--noinput", "--no-safety-backup")
         assert_failed(result, "RESTORE_ARGS of “default” contains --execute, which", code=2)
     use(shop, "--verbose", "--verbose")
-    assert shop.manage("dbrestore", "--noinput", "--no-safety-backup").code == 0
+    assert shop.manage("dbrestore", "--noinput", "--no-safety-backup", stored(shop)).code == 0
 
 
 @pytest.mark.parametrize("argument", ["--execute=SELECT 1", "--help", "--one-database", "-f"])

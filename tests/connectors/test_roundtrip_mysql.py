@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.support.commands import saved, stored
 from tests.support.databases import execute, rows
 
 pytestmark = pytest.mark.mysql
@@ -142,7 +143,8 @@ def test_everything_is_as_it_was(shop, schema, mysql_server):
 def test_restored_in_place_only_when_it_is_said(shop, schema, mysql_server):
     wanted = shop.rows()
     change(shop)
-    result = shop.manage("dbrestore", "--noinput", "--no-safety-backup", "--strategy=in_place", "--json")
+    arguments = ("--noinput", "--no-safety-backup", "--strategy=in_place", "--json", stored(shop))
+    result = shop.manage("dbrestore", *arguments)
     assert result.code == 0, result.err
     assert shop.rows() == wanted
     assert "not in the backup: newer." in result.json["message"]
@@ -158,9 +160,9 @@ def test_over_a_socket_with_options_and_without_the_rows_of_some_tables(shop, my
     }
     wanted = shop.rows() | {"child": []}
     view = shop.execute("SHOW CREATE VIEW z_first")
-    assert shop.manage("dbbackup").code == 0
+    dump = saved(shop)
     change(shop)
-    result = shop.manage("dbrestore", "--noinput", "--no-safety-backup")
+    result = shop.manage("dbrestore", "--noinput", "--no-safety-backup", dump)
     assert result.code == 0, result.err
     assert shop.rows() == wanted
     assert shop.execute("SHOW CREATE VIEW z_first") == view

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.commands import saved
 from tests.support.postgresql import PostgreSQLServer, connect
 from tests.support.site import Shop
 from tests.support.tables import HEALTH, HISTORY, OPENED
@@ -226,11 +227,11 @@ def test_extension_of_the_superuser_stays_under_a_restore_by_an_ordinary_role(ma
     shop.execute("CREATE TABLE tagged (tag tools.citext PRIMARY KEY)")
     shop.execute("INSERT INTO tagged VALUES ('Straße')")
     wanted = content(shop, postgresql_server)
-    assert shop.manage("dbbackup").code == 0
+    dump = saved(shop)
     shop.execute("DROP TABLE tagged")
     shop.execute("DROP INDEX by_likeness")
 
-    result = shop.manage(*RESTORE)
+    result = shop.manage(*RESTORE, dump)
     assert result.code == 0, result.err
     assert content(shop, postgresql_server) == wanted
 
@@ -252,12 +253,12 @@ def test_tables_in_a_schema_of_their_own(make_shop, postgresql_server):
     entry = shop.settings["DATABASES"]["default"]
     entry["OPTIONS"] = {"options": "-c search_path=shop,public"}
     wanted = content(shop, postgresql_server)
-    assert shop.manage("dbbackup").code == 0
+    dump = saved(shop)
     fill(
         shop, "CREATE TABLE shop.newer (id bigint REFERENCES shop.shop_product); TRUNCATE shop.shop_orderline"
     )
 
-    result = shop.manage(*RESTORE)
+    result = shop.manage(*RESTORE, dump)
     assert result.code == 0, result.err
     assert "Dropped a table that is not in the backup: shop.newer." in result.out
     assert content(shop, postgresql_server) == wanted
@@ -278,11 +279,11 @@ def test_options_choose_what_is_dumped(make_shop, postgresql_server):
     shop.execute("CREATE SCHEMA other")
     shop.execute("CREATE TABLE other.kept (a int)")
     wanted = shop.rows(ignore=["shop_orderline"])
-    assert shop.manage("dbbackup").code == 0
+    dump = saved(shop)
     shop.execute("INSERT INTO other.kept VALUES (1)")
     shop.execute("TRUNCATE shop_customer CASCADE")
 
-    result = shop.manage(*RESTORE)
+    result = shop.manage(*RESTORE, dump)
     assert result.code == 0, result.err
     assert shop.rows(ignore=["shop_orderline"]) == wanted | {"other.kept": [(1,)]}
     assert shop.execute("SELECT count(*) FROM shop_orderline") == [(0,)]

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.commands import stored
 from tests.support.programs import UPLOAD, hold_input
 from tests.support.servers import missing
 from tests.support.site import Shop
@@ -205,7 +206,7 @@ def test_page_size_of_the_live_file_may_differ(shop):
     live.unlink()
     with connected(live) as connection:
         connection.executescript("PRAGMA page_size=16384; PRAGMA journal_mode=WAL; CREATE TABLE old (a);")
-    result = shop.manage(*RESTORE, "--to", "analytics")
+    result = shop.manage(*RESTORE, stored(shop), "--to", "analytics")
     assert result.code == 0, result.err
     assert "Dropped a table that is not in the backup: old." in result.out
     assert shop.rows("analytics") == shop.rows()

@@ -12,6 +12,7 @@ from django_rclone_admin.connectors.sqlite.connector import SqliteBackupConnecto
 from django_rclone_admin.core.control import Control
 from django_rclone_admin.core.files import FileSink, FileSource
 from django_rclone_admin.core.transfer import transfer
+from tests.support.commands import done, saved
 from tests.support.faults import assert_failed, nothing_changes
 from tests.support.postgresql import PostgreSQLServer, connect
 from tests.support.servers import missing
@@ -73,11 +74,6 @@ def administered(shop, postgresql_server) -> Shop:
     return shop
 
 
-def succeed(shop: Shop, *arguments: str) -> None:
-    result = shop.manage(*arguments)
-    assert result.code == 0, result.err
-
-
 @pytest.mark.in_turns("restore")
 @both_strategies
 def test_geometries_indexes_and_own_systems_come_back(administered, postgresql_server, restore):
@@ -86,10 +82,10 @@ def test_geometries_indexes_and_own_systems_come_back(administered, postgresql_s
     with closing(postgresql_server.superuser_connection(name)) as admin:
         admin.execute(OWN_SYSTEM)
     wanted, nearest = shop.rows(), shop.execute(NEAREST)
-    succeed(shop, "dbbackup")
+    dump = saved(shop)
     shop.execute("UPDATE branch SET place = ST_SetSRID(ST_MakePoint(0, 0), 4326)")
     shop.execute("CREATE TABLE newer AS SELECT * FROM branch")
-    succeed(shop, *restore)
+    done(shop, *restore, dump)
     assert shop.rows() == wanted
     assert shop.execute(NEAREST) == nearest
     if restore is SWAP:
@@ -101,19 +97,19 @@ def test_restore_into_a_new_database_creates_the_extension_as_the_administrator(
 ):
     shop = administered
     wanted = shop.rows()
-    succeed(shop, "dbbackup")
+    done(shop, "dbbackup")
     shop.settings["DATABASES"]["default"] = postgresql_server.create_database(f"{shop.name}_empty")
-    succeed(shop, *IN_PLACE)
+    done(shop, *IN_PLACE)
     assert shop.rows() == wanted
 
 
 def test_wrong_administrator_changes_nothing(administered, postgresql_server):
     shop = administered
-    succeed(shop, "dbbackup")
+    dump = saved(shop)
     options = shop.settings["DJANGO_RCLONE"]["CONNECTOR_OPTIONS"]["default"]
     options["ADMIN_PASSWORD"] = "hidden-from-you"
     with nothing_changes(shop):
-        result = shop.manage(*SWAP)
+        result = shop.manage(*SWAP, dump)
         assert_failed(
             result, "The extensions of the database could not be created: .*password authentication"
         )
@@ -123,10 +119,9 @@ def test_wrong_administrator_changes_nothing(administered, postgresql_server):
 
 @pytest.mark.soak
 def test_ordinary_role_restores_in_place_where_the_extension_is(shop):
-    wanted = shop.rows()
-    succeed(shop, "dbbackup")
+    wanted, dump = shop.rows(), saved(shop)
     shop.execute("DELETE FROM branch")
-    succeed(shop, *SWAP)
+    done(shop, *SWAP, dump)
     assert shop.rows() == wanted
     assert "an extension that only a superuser can create" in history(shop)[-1]["log"]
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.support.commands import undo_once
+from tests.support.commands import stored, undo_once
 from tests.support.site import Shop
 from tests.support.tables import HISTORY, TRAVELS_NOT
 
@@ -55,7 +55,7 @@ def test_tables_that_are_excluded_are_named_and_come_back_empty(shop):
     assert "shop_orderline" in manifest(shop)["tables"]
     plan = succeed(shop, "dbrestore", "--dry-run").out
     assert "Not in this backup: rows: django_session, shop_orderline" in plan
-    succeed(shop, "dbrestore", "--noinput", "--no-safety-backup")
+    succeed(shop, "dbrestore", "--noinput", "--no-safety-backup", stored(shop))
     assert shop.execute("SELECT count(*) FROM shop_orderline") == [(0,)]
 
 
@@ -64,7 +64,7 @@ def test_safety_backup_holds_what_the_options_exclude(shop):
     shop.settings["DJANGO_RCLONE"]["CONNECTOR_OPTIONS"] = {"default": {"EXCLUDE_TABLES": ["shop_orderline"]}}
     shop.execute("UPDATE shop_orderline SET quantity = 7")
     wanted = shop.rows()
-    succeed(shop, "dbrestore", "--noinput")
+    succeed(shop, "dbrestore", "--noinput", stored(shop))
     assert shop.rows() != wanted
     assert "left_out" not in manifest(shop)
     undo_once(shop)

@@ -8,6 +8,7 @@ import pytest
 
 from django_rclone_admin.connectors.postgresql.server import NAME_BYTES, name_beside
 from tests.support import databases, programs, tables
+from tests.support.commands import saved, stored
 from tests.support.faults import add_noise, assert_failed, nothing_changes
 from tests.support.postgresql import PostgreSQLServer, connect
 from tests.support.programs import DOWNLOAD
@@ -92,7 +93,7 @@ def test_indexes_constraints_sequences_settings_and_grants_are_as_before(make_sh
     )
     wanted = shop.execute(query), shop.execute(constraints)
     change(shop)
-    succeed(shop, *SWAP)
+    succeed(shop, *SWAP, stored(shop))
     assert (shop.execute(query), shop.execute(constraints)) == wanted
     assert (shop.rows(), details_of_database(shop)) == (rows, details)
     assert shop.execute("SELECT nextval('shop_product_id_seq') > max(id) FROM shop_product") == [(True,)]
@@ -100,16 +101,16 @@ def test_indexes_constraints_sequences_settings_and_grants_are_as_before(make_sh
 
 
 def test_next_restore_drops_what_the_one_before_kept(shop, before):
-    succeed(shop, *SWAP)
+    succeed(shop, *SWAP, stored(shop))
     [first] = beside(shop)
     change(shop)
     changed = shop.rows()
-    succeed(shop, *SWAP)
+    succeed(shop, *SWAP, stored(shop))
     [second] = beside(shop)
     assert second != first
     assert rows_of(shop, second) == changed
 
-    succeed(shop, "dbrestore", "--noinput", "--strategy=in_place")
+    succeed(shop, "dbrestore", "--noinput", "--strategy=in_place", stored(shop))
     assert beside(shop) == []
     assert shop.rows() == before
 
@@ -173,9 +174,9 @@ def test_history_is_complete_and_the_site_goes_on_until_the_swap(shop, before, t
 def test_database_without_a_history_is_swapped_too(shop):
     shop.execute("DROP TABLE IF EXISTS " + tables.HISTORY, "analytics")
     wanted, others = shop.rows("analytics"), shop.rows()
-    succeed(shop, "dbbackup", "--database=analytics")
+    dump = saved(shop, "--database=analytics")
     shop.execute("DELETE FROM analytics_pageview", "analytics")
-    succeed(shop, *SWAP, "--database=analytics")
+    succeed(shop, *SWAP, "--database=analytics", dump)
     assert shop.rows("analytics") == wanted
     assert shop.rows() == others
     succeed(shop, *UNDO, "--database=analytics")
@@ -200,7 +201,7 @@ def test_role_that_may_not_swap_restores_in_place_and_says_why(shop, before, ser
     with closing(server.superuser_connection(entry["NAME"])) as connection:
         connection.execute(f"GRANT ALL ON SCHEMA public TO {entry['USER']}")
     server.administer(statement.format(database=entry["NAME"], role=entry["USER"]))
-    succeed(shop, *SWAP)
+    succeed(shop, *SWAP, stored(shop))
     assert shop.rows() == before
     assert beside(shop) == []
     log = history(shop)[-1]["log"]
@@ -211,10 +212,9 @@ def test_role_that_may_not_swap_restores_in_place_and_says_why(shop, before, ser
 def test_extension_that_only_a_superuser_can_create_is_restored_in_place(shop, server):
     with closing(server.superuser_connection(shop.settings["DATABASES"]["default"]["NAME"])) as connection:
         connection.execute("CREATE EXTENSION dblink")
-    wanted = shop.rows()
-    succeed(shop, "dbbackup")
+    wanted, dump = shop.rows(), saved(shop)
     change(shop)
-    succeed(shop, *SWAP)
+    succeed(shop, *SWAP, dump)
     assert shop.rows() == wanted
     assert "an extension that only a superuser can create" in history(shop)[-1]["log"]
 
@@ -223,10 +223,9 @@ def test_schemas_that_are_not_in_the_backup_are_not_swapped_away(shop):
     shop.settings["DJANGO_RCLONE"]["CONNECTOR_OPTIONS"] = {"default": {"SCHEMAS": ["public"]}}
     shop.execute("CREATE SCHEMA other")
     shop.execute("CREATE TABLE other.precious AS SELECT 1 AS n")
-    wanted = shop.rows()
-    succeed(shop, "dbbackup")
+    wanted, dump = shop.rows(), saved(shop)
     change(shop)
-    succeed(shop, *SWAP)
+    succeed(shop, *SWAP, dump)
     assert shop.rows() == wanted
 
 
@@ -245,7 +244,7 @@ def test_next_swap_drops_what_a_killed_one_left(make_shop, tmp_path, rclone_bina
     assert len(beside(shop, "new")) == 1
 
     shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = rclone_binary
-    succeed(shop, *SWAP)
+    succeed(shop, *SWAP, stored(shop))
     assert shop.rows() == wanted
     assert len(beside(shop)) == 1
     assert list(shop.temporary.iterdir()) == []
@@ -258,14 +257,16 @@ def test_swap_that_fails_leaves_nothing(shop, before, server, tmp_path):
     )
     shop.settings["DJANGO_RCLONE"]["CONNECTOR_OPTIONS"] = {"default": {"BIN_DIR": str(program.parent)}}
     with nothing_changes(shop):
-        assert_failed(shop.manage(*SWAP), "no index today")
+        assert_failed(shop.manage(*SWAP, stored(shop)), "no index today")
     assert beside(shop) == []
 
 
 def test_connection_that_we_may_not_end_stops_the_swap(shop, before, server):
     name = shop.settings["DATABASES"]["default"]["NAME"]
     with closing(server.superuser_connection(name)) as other, nothing_changes(shop):
-        assert_failed(shop.manage(*SWAP), "could not be swapped: .*being accessed by other users")
+        assert_failed(
+            shop.manage(*SWAP, stored(shop)), "could not be swapped: .*being accessed by other users"
+        )
         assert other.execute("SELECT 1").fetchone() == (1,)
     assert beside(shop) == []
 
@@ -277,7 +278,7 @@ def test_what_another_run_writes_during_the_swap_is_not_lost(shop, before, tmp_p
     process = shop.start("dbbackup", "--database=analytics")
     held.wait()
     shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = rclone_binary
-    succeed(shop, *SWAP)
+    succeed(shop, *SWAP, stored(shop))
     held.release()
     result = shop.finish(process)
     assert result.code == 0, result.err
@@ -334,7 +335,7 @@ def test_rows_whose_check_reads_another_table_are_loaded_after_that_table(shop):
         "INSERT INTO b_small VALUES (1), (10000)",
     ):
         shop.execute(statement)
-    succeed(shop, "dbbackup")
+    dump = saved(shop)
     shop.execute("DELETE FROM b_small")
-    succeed(shop, *SWAP)
+    succeed(shop, *SWAP, dump)
     assert shop.execute("SELECT id FROM b_small ORDER BY id") == [(1,), (10000,)]

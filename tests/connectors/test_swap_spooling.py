@@ -12,6 +12,7 @@ from django_rclone_admin.core.control import Control
 from django_rclone_admin.core.room import room
 from django_rclone_admin.exceptions import ProgramFailed
 from tests.support import programs
+from tests.support.commands import stored
 from tests.support.faults import add_noise, assert_failed, nothing_changes
 from tests.support.swaps import SWAP, beside
 
@@ -124,11 +125,11 @@ def test_swap_loads_by_several_connections_and_one_that_fails_changes_nothing(
     is_data = "any(each.startswith('--jobs') for each in arguments) and '--section=data' in arguments"
     recorded(shop, postgresql_server, tmp_path, body=f"if {is_data}: sys.exit('no connection left')\n")
     with nothing_changes(shop):
-        assert_failed(shop.manage(*SWAP), "no connection left")
+        assert_failed(shop.manage(*SWAP, stored(shop)), "no connection left")
     assert beside(shop) == []
 
     log = recorded(shop, postgresql_server, tmp_path)
-    result = shop.manage(*SWAP)
+    result = shop.manage(*SWAP, stored(shop))
     assert result.code == 0, result.err
     assert shop.rows() == wanted
     assert [line for line in log.read_text().splitlines() if "--section=data" in line and "--jobs=" in line]

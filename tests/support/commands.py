@@ -47,6 +47,21 @@ def document(shop: Shop, *arguments: str) -> Any:
     return result.json
 
 
+def saved(shop: Shop, *arguments: str) -> str:
+    """Back up into a file, and return the argument by which a restore reads it: neither of them calls rclone."""
+    file = shop.home / "saved"
+    done(shop, "dbbackup", f"--output-path={file}", *arguments)
+    return f"--input-file={file}"
+
+
+def stored(shop: Shop) -> str:
+    """Return the argument by which a restore reads the only backup of a shop from the folder that is its remote."""
+    assert shop.remote is not None
+    assert shop.remote.kind == "local"
+    [backup] = [name for name in shop.remote.names("db") if not name.endswith(".json")]
+    return f"--input-file={shop.remote.root / backup}"
+
+
 def undo_once(shop: Shop) -> None:
     """Undo the last restore, without the safety backup by which that could be undone in turn."""
     shop.settings["DJANGO_RCLONE"]["SAFETY_BACKUP"] = False
