@@ -10,7 +10,7 @@ import pytest
 
 from django_rclone_admin.connectors.postgresql import foresight
 from django_rclone_admin.connectors.postgresql.libpq import explain
-from tests.support.commands import done, saved, stored
+from tests.support.commands import done, dumped_warnings, restore_saved, saved, stored
 from tests.support.faults import assert_failed, nothing_changes
 from tests.support.matrix import sampled
 from tests.support.pgbouncer import PgBouncer
@@ -27,32 +27,6 @@ def warnings(shop: Shop) -> list[str]:
     result = shop.manage("dbbackup", "--json")
     assert result.code == 0, result.err
     return json.loads(shop.remote.read(f"{result.json['path']}.manifest.json")).get("warnings", [])
-
-
-DUMP = """
-import json, sys
-from pathlib import Path
-from django_rclone_admin.connectors.registry import get_connector
-from django_rclone_admin.core.control import Control
-from django_rclone_admin.core.files import FileSink
-from django_rclone_admin.core.transfer import transfer
-
-connector = get_connector("default")
-source = connector.source()
-transfer(source, FileSink(Path(%r)), control=Control())
-print(json.dumps(connector.contents(source).warnings))
-"""
-
-
-def warnings_of_dump(shop: Shop) -> list[str]:
-    """Return what a new dump warns of, which is a file in the home of the shop and no backup."""
-    return json.loads(done(shop, "shell", "-c", DUMP % str(shop.home / "dump")).splitlines()[-1])
-
-
-def restore_dump(shop: Shop, *arguments: str) -> None:
-    """Restore the last dump."""
-    file = shop.home / "dump"
-    done(shop, "dbrestore", "--noinput", "--no-safety-backup", f"--input-file={file}", *arguments)
 
 
 def warnings_today(shop: Shop) -> list[str]:
@@ -127,7 +101,7 @@ def test_roles_whose_rights_are_not_restored_are_named(make_shop, postgresql_ser
         postgresql_server.create_role(role, postgresql_server.password)
         shop.execute(f"GRANT {right} TO {role}")
         roles.add(role)
-    [warning] = warnings_of_dump(shop)
+    [warning] = dumped_warnings(shop)
     assert {role for role in roles if role in warning} == roles
     assert "grant them again" in warning
 
@@ -139,19 +113,19 @@ def test_rows_that_are_left_out_and_referred_to_are_named(make_shop):
     shop.execute('CREATE TABLE "Customer" (id int PRIMARY KEY)')
     shop.execute('CREATE TABLE orders (customer int CONSTRAINT of_somebody REFERENCES "Customer")')
     shop.execute('INSERT INTO "Customer" VALUES (1)')
-    assert not any("of_somebody" in each for each in warnings_of_dump(shop))
+    assert not any("of_somebody" in each for each in dumped_warnings(shop))
     shop.execute("INSERT INTO orders VALUES (1)")
-    said = warnings_of_dump(shop)
+    said = dumped_warnings(shop)
     assert any("of_somebody on orders" in each and "a restore can't create them" in each for each in said)
     shop.settings["DJANGO_RCLONE"]["CONNECTOR_OPTIONS"]["default"]["EXCLUDE_TABLES"] = ["Customer", "orders"]
-    assert warnings_of_dump(shop) == []
-    restore_dump(shop)
+    assert dumped_warnings(shop) == []
+    restore_saved(shop)
     assert shop.execute('SELECT count(*) FROM "Customer"') == [(0,)]
     shop.execute('CREATE VIEW seen AS SELECT id FROM "Customer"')
     shop.settings["DJANGO_RCLONE"]["CONNECTOR_OPTIONS"]["default"] = {
         "DUMP_ARGS": ['--exclude-table="Customer"']
     }
-    assert any("(of_somebody on orders, seen)" in each for each in warnings_of_dump(shop))
+    assert any("(of_somebody on orders, seen)" in each for each in dumped_warnings(shop))
 
 
 ELSEWHERE = {
@@ -214,10 +188,10 @@ def test_restore_through_a_pooler_leaves_no_setting_behind(make_shop, postgresql
     wanted = shop.rows()
     with own_settings(postgresql_server.folder), PgBouncer(postgresql_server, mode, size=6) as pooler:
         shop.settings["DATABASES"]["default"] = pooler.in_front_of(direct)
-        assert warnings_of_dump(shop) == []
+        assert dumped_warnings(shop) == []
         shop.execute("UPDATE shop_product SET price = price + 1")
         before = settings(shop)
-        restore_dump(shop, "--strategy=in_place")
+        restore_saved(shop, "--strategy=in_place")
         for _number in range(5):
             assert set(settings(shop)) ^ set(before) == set()
         assert shop.rows() == wanted

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from django_rclone_admin.core import patience, records, store
+from django_rclone_admin.core.answers import Entry
 from django_rclone_admin.core.catalog import latest
 from django_rclone_admin.core.check_marks import CheckMark, Level, Outcome, failures, parse, proofs
 from django_rclone_admin.core.manifest import Manifest
@@ -40,6 +41,14 @@ def put(root):
         (root / "db" / f"{name}.manifest.json").write_bytes(manifest.to_bytes())
 
     return put
+
+
+@pytest.fixture
+def listed(catalog, root):
+    """What the catalog says of the files that are there, without a call of rclone and with no look into manifests."""
+    return lambda: catalog.arrange(
+        [Entry(each.name, each.stat().st_size, "") for each in (root / "db").iterdir()]
+    )
 
 
 def record(level=Level.STRUCTURE, outcome=Outcome.PASSED, at=NOON, **values):
@@ -138,31 +147,31 @@ def test_later_check_of_enough_overrules(marks, failed, proven):
     assert (proofs(marks)[-1].level if proofs(marks) else None) == proven
 
 
-def test_success_in_the_future_counts_for_nothing(catalog, put):
+def test_success_in_the_future_counts_for_nothing(put, listed):
     year = datetime.now(UTC).year + 1
     put(checks=[f"site.passed.{year}0101T000000Z"])
 
-    assert catalog.objects()[0].proof is None
+    assert listed()[0].proof is None
 
 
-def test_success_in_the_future_does_not_hide_a_failure(catalog, put):
+def test_success_in_the_future_does_not_hide_a_failure(put, listed):
     year = datetime.now(UTC).year + 1
     put(checks=["checksum.failed.20201122T130000Z", f"checksum.passed.{year}0101T000000Z"])
 
-    assert catalog.objects()[0].state is State.DAMAGED
+    assert listed()[0].state is State.DAMAGED
 
 
-def test_newest_record_of_a_level_counts(catalog, put):
+def test_newest_record_of_a_level_counts(put, listed):
     put(checks=["checksum.failed.20201122T130000Z", "checksum.passed.20201122T130001Z"])
 
-    assert catalog.objects()[0].state is State.COMPLETE
+    assert listed()[0].state is State.COMPLETE
 
 
-def test_deleted_backup_takes_its_records_along(catalog, put, root):
+def test_deleted_backup_takes_its_records_along(catalog, put, listed, root):
     put(checks=["checksum.passed.20261122T130000Z", "checksum.failed.20251122T130000Z"])
     put(OLDER, checks=["checksum.passed.20261122T130000Z"])
 
-    store.remove(catalog, catalog.objects()[0])
+    store.remove(catalog, listed()[0])
 
     assert {each.name for each in (root / "db").iterdir()} == {
         OLDER, f"{OLDER}.manifest.json", f"{OLDER}.check.checksum.passed.20261122T130000Z.json"
@@ -180,9 +189,9 @@ def test_record_without_its_backup_is_no_backup_and_found_as_an_orphan(catalog, 
     assert {each.state for each in catalog.arrange(entries)} == {State.FOREIGN}  # also the manifest
 
 
-def test_stored_record_reads_back(catalog, put):
+def test_stored_record_reads_back(catalog, put, listed):
     put()
-    [backup] = catalog.objects()
+    [backup] = listed()
     tables = {"shop_order": {"expected": 5, "found": 5}, "new": {"expected": None, "found": 0}}
 
     stored = records.store(catalog.rclone, backup, [record(tables=tables, reason="“ü”")], pytest.fail)
@@ -192,9 +201,9 @@ def test_stored_record_reads_back(catalog, put):
     assert backup.proof.at == NOON
 
 
-def test_records_are_chained(catalog, put, root):
+def test_records_are_chained(catalog, put, listed, root):
     put()
-    [backup] = catalog.objects()
+    [backup] = listed()
     for minutes, levels in enumerate([["structure"], ["structure", "restore"], ["checksum"]]):
         at = NOON + timedelta(minutes=minutes)
         some = [record(Level(level), at=at) for level in levels]
@@ -212,12 +221,12 @@ def test_records_are_chained(catalog, put, root):
 
 
 @pytest.mark.parametrize("which", ["checks/", r"db/.*\.check\."], ids=["in the chain", "beside the backup"])
-def test_record_that_the_remote_loses_is_missed(catalog, put, tmp_path, monkeypatch, which):
+def test_record_that_the_remote_loses_is_missed(catalog, put, listed, tmp_path, monkeypatch, which):
     """One look at the end verifies all of them."""
     monkeypatch.setattr(patience, "WAITS", (0.01,))  # for a storage that shows late what was written
     body = f"if re.search(r'rcat.*{which}', ' '.join(arguments)): sys.stdin.read(); sys.exit(0)"
     put()
-    [backup] = catalog.objects()
+    [backup] = listed()
     rclone = dataclasses.replace(
         catalog.rclone, binary=str(wrapper(tmp_path / "bin", "rclone", catalog.rclone.binary, body))
     )
@@ -226,10 +235,10 @@ def test_record_that_the_remote_loses_is_missed(catalog, put, tmp_path, monkeypa
         records.store(rclone, backup, [record()], pytest.fail)
 
 
-def test_record_that_is_changed_before_the_next_check_breaks_the_chain(catalog, put, root):
+def test_record_that_is_changed_before_the_next_check_breaks_the_chain(catalog, put, listed, root):
     """It may be noticed only later: the next record names what was written, not what is there."""
     put()
-    [backup] = catalog.objects()
+    [backup] = listed()
     records.store(catalog.rclone, backup, [record(Level.CHECKSUM)], pytest.fail)
     [file] = (root / "checks" / "2026").iterdir()
     written = file.read_bytes()
@@ -240,9 +249,9 @@ def test_record_that_is_changed_before_the_next_check_breaks_the_chain(catalog, 
     assert stored.previous == hashlib.sha256(written).hexdigest()
 
 
-def test_record_follows_that_of_another_checker(catalog, put, root):
+def test_record_follows_that_of_another_checker(catalog, put, listed, root):
     put()
-    [backup] = catalog.objects()
+    [backup] = listed()
     records.store(catalog.rclone, backup, [record()], pytest.fail)
     other = root / "checks" / "2026" / "20261122T120001Z-11111111-5d3d-4fec-b0d5-5c5a3b3f2a10-site.json"
     other.write_bytes(b"{}")
@@ -252,10 +261,10 @@ def test_record_follows_that_of_another_checker(catalog, put, root):
     assert stored.previous == hashlib.sha256(b"{}").hexdigest()
 
 
-def test_newest_record_of_each_level_stays_beside_the_backup(catalog, put, root):
+def test_newest_record_of_each_level_stays_beside_the_backup(catalog, put, listed, root):
     put()
     for minutes in range(2):
-        [backup] = catalog.objects()
+        [backup] = listed()
         at = NOON + timedelta(minutes=minutes)
         some = [record(Level.CHECKSUM, Outcome.FAILED, at), record(Level.STRUCTURE, Outcome.PASSED, at)]
         records.store(catalog.rclone, backup, some, pytest.fail)
@@ -265,9 +274,9 @@ def test_newest_record_of_each_level_stays_beside_the_backup(catalog, put, root)
     }  # fmt: skip
 
 
-def test_chain_forgets_after_400_days_and_nothing_else(catalog, put, root):
+def test_chain_forgets_after_400_days_and_nothing_else(catalog, put, listed, root):
     put()
-    [backup] = catalog.objects()
+    [backup] = listed()
     run = "8d777f38-5d3d-4fec-b0d5-5c5a3b3f2a10"
     old, young = (NOON - timedelta(days=days) for days in (401, 399))
     names = {at: f"{at:%Y}/{at:%Y%m%dT%H%M%SZ}-{run}-checksum.json" for at in (old, young)}
@@ -307,9 +316,9 @@ def test_record_that_steers_a_terminal_is_made_harmless():
     assert "\x07" not in str(Record.from_bytes(evil.to_bytes()))
 
 
-def test_records_that_cannot_be_read_do_not_hide_the_others(catalog, put, root):
+def test_records_that_cannot_be_read_do_not_hide_the_others(catalog, put, listed, root):
     put(checks=["checksum.passed.20201122T130000Z"])
-    [backup] = catalog.objects()
+    [backup] = listed()
     good = record()
     records.store(catalog.rclone, backup, [good], pytest.fail)
     cut = root / "db" / f"{NAME}.check.checksum.passed.20201122T130000Z.json"

@@ -1,5 +1,7 @@
 """Runs commands that have to succeed, as people and as scripts run them."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 from tests.support.site import Shop
@@ -49,9 +51,40 @@ def document(shop: Shop, *arguments: str) -> Any:
 
 def saved(shop: Shop, *arguments: str) -> str:
     """Back up into a file, and return the argument by which a restore reads it: neither of them calls rclone."""
-    file = shop.home / "saved"
+    file = _saved(shop)
     done(shop, "dbbackup", f"--output-path={file}", *arguments)
     return f"--input-file={file}"
+
+
+DUMP = """
+import json
+from pathlib import Path
+from django_rclone_admin.connectors.registry import get_connector
+from django_rclone_admin.core.control import Control
+from django_rclone_admin.core.files import FileSink
+from django_rclone_admin.core.transfer import transfer
+
+connector = get_connector("default")
+source = connector.source()
+transfer(source, FileSink(Path({file!r})), control=Control())
+print(json.dumps(connector.contents(source).warnings))
+"""
+
+
+def dumped_warnings(shop: Shop) -> list[str]:
+    """Dump into the file of ``saved``, and return what the manifest of a backup would warn of."""
+    code = DUMP.format(file=str(_saved(shop)))
+    warnings: list[str] = json.loads(done(shop, "shell", "--verbosity=0", "-c", code))
+    return warnings
+
+
+def restore_saved(shop: Shop, *arguments: str) -> None:
+    """Restore the last dump in the file of ``saved``."""
+    done(shop, "dbrestore", "--noinput", "--no-safety-backup", f"--input-file={_saved(shop)}", *arguments)
+
+
+def _saved(shop: Shop) -> Path:
+    return shop.home / "saved"
 
 
 def stored(shop: Shop) -> str:
