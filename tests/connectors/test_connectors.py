@@ -33,7 +33,7 @@ SCHEMA = (
     f"CREATE TABLE {HISTORY} (id integer PRIMARY KEY, heartbeat_at varchar(40), finished_at varchar(40))",
     f"INSERT INTO {HISTORY} (id) VALUES (1)",
 )
-AUTHORS, BOOKS = 20, 3000
+AUTHORS, BOOKS = 20, 1000
 CHANGES = (
     "DELETE FROM book WHERE id % 7 = 0",
     "UPDATE book SET price = price + 1, title = NULL",

@@ -18,6 +18,7 @@ from django_rclone_admin.core.control import Control
 from django_rclone_admin.core.files import FileSource
 from django_rclone_admin.core.transfer import transfer
 from django_rclone_admin.exceptions import Cancelled, ProgramFailed
+from tests.support.commands import stored
 from tests.support.matrix import sampled
 from tests.support.sqlite import connected, dump, execute, load, query
 from tests.support.tables import HISTORY
@@ -96,7 +97,7 @@ def test_run_whose_data_is_restored_has_succeeded_though_writers_wait(shop):
     wanted = shop.rows()
     shop.execute("CREATE TABLE newer (a)")
     with waiting_writers(shop.path()):
-        process = shop.start("dbrestore", "--noinput", "--no-safety-backup")
+        process = shop.start("dbrestore", "--noinput", "--no-safety-backup", stored(shop))
         # The writer that keeps the file lets it go after the commit, and before the site's own patience ends.
         wait_for(lambda: "newer" not in tables_now(shop) or process.poll() is not None)
     result = shop.finish(process)
@@ -127,7 +128,8 @@ def test_signal_at_the_moment_of_the_commit_comes_too_late(shop, numbers, mode):
     shop.execute("UPDATE shop_product SET price = price + 1")
     shop.settings["DJANGO_RCLONE"]["CONNECTORS"] = {"default": INTERRUPTED}
     sent = ",".join(str(int(number)) for number in numbers)
-    result = shop.manage("dbrestore", "--noinput", "--no-safety-backup", env={"SIGNALS": sent})
+    restore = ("dbrestore", "--noinput", "--no-safety-backup", stored(shop))
+    result = shop.manage(*restore, env={"SIGNALS": sent})
     assert shop.rows() == wanted
     assert "Nothing was changed" not in result.err
     assert result.code == 0, result.err

@@ -27,9 +27,10 @@ from django_rclone_admin.core.compression import Compressor
 from django_rclone_admin.core.manifest import Manifest
 from django_rclone_admin.exceptions import BackupDamaged
 compress, piece, stored = Compressor("zstd"), (line + "\\n").encode() * (1 << 15), b""
-for _number in range(raw // len(piece)):
+part = min(raw, 1 << 28)
+for _number in range(part // len(piece)):
     stored += b"".join(compress.feed(piece))
-stored += compress.finish()
+stored = (stored + compress.finish()) * (raw // part)
 (folder / "m").write_bytes(stored)
 now = datetime(2026, 11, 20, tzinfo=UTC)
 manifest = Manifest(name="m", database="media", engine="media", connector="rclone", taken_at=now, finished_at=now,

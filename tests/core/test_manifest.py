@@ -299,7 +299,7 @@ def test_line_without_end_takes_neither_memory_nor_its_neighbours():
     tracemalloc.start()
     try:
         reader.feed(MANIFEST.to_bytes() + BEGINNING)
-        for _ in range(200):
+        for _ in range(80):
             reader.feed(part)
         reader.feed(b"\n" + MANIFEST.to_bytes())
         reader.finish()
@@ -308,4 +308,4 @@ def test_line_without_end_takes_neither_memory_nor_its_neighbours():
         tracemalloc.stop()
 
     assert found == [MANIFEST, MANIFEST]
-    assert peak < 100 << 20
+    assert peak < 50 << 20

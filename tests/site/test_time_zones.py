@@ -44,11 +44,9 @@ def test_backup_is_complete_and_restores_even_with_times_that_have_no_zone(far_s
     rows = far_shop.rows()
     run = document(far_shop, "dbbackup", "--label=far")
     assert abs(datetime.now(UTC) - datetime.fromisoformat(run["started_at"])) < timedelta(minutes=10)
+    take_zones_away(far_shop, run["path"])
     [listed] = document(far_shop, "listbackups")
     assert (listed["state"], datetime.fromisoformat(listed["taken_at"]).tzinfo) == ("complete", UTC)
-    take_zones_away(far_shop, listed["path"])
-    [listed] = document(far_shop, "listbackups")
-    assert listed["state"] == "complete"
     plan = document(far_shop, "dbrestore", "--dry-run")
     assert 0 <= plan["age_seconds"] < 600
     far_shop.execute("DELETE FROM shop_orderline")
