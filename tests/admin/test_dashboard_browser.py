@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-from tests.support.browser import TIMEOUT, Visitor, launch, serving
-from tests.support.commands import done
+from tests.support.browser import TIMEOUT, Visitor, launch, serving, with_superuser
 from tests.support.faults import add_noise
 from tests.support.keyboard import walk
 from tests.support.matrix import sampled
@@ -55,15 +54,12 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-def with_superuser(shop: Shop) -> None:
-    done(shop, "seedshop", "--superuser")
-
-
 @pytest.fixture
 def open_site(make_shop: Callable[..., Shop], browser: Browser) -> Iterator[Callable[..., Any]]:
     """Open a shop with its site: ``shop, visit = open_site("postgresql", SAFETY_BACKUP=False)``.
 
-    ``visit(**options)`` opens a browser window that is signed in; whatever is wrong in it fails the test.
+    ``visit(**options)`` opens a browser window that is signed in; whatever is wrong in it fails the test. With a name,
+    somebody signs in there by the form.
     """
     visitors: list[Visitor] = []
     logs: list[Path] = []
@@ -73,14 +69,18 @@ def open_site(make_shop: Callable[..., Shop], browser: Browser) -> Iterator[Call
             shop = make_shop(database, prepare=with_superuser, **{"COMPRESSION": None, **django_rclone})
             started: list[str] = []
 
-            def visit(page: str = LIST, name: str = "admin", **options: Any) -> Visitor:
+            def visit(page: str = LIST, name: str = "", **options: Any) -> Visitor:
                 if not started:
                     address, log = servers.enter_context(serving(shop))
                     started.append(address)
                     logs.append(log)
                 visitor = Visitor(browser, started[0], **options)
                 visitors.append(visitor)
-                visitor.sign_in(name, page)
+                if name:
+                    visitor.sign_in(name, page)
+                else:
+                    visitor.add_session(shop)
+                    visitor.page.goto(page)
                 return visitor
 
             return shop, visit
@@ -132,8 +132,7 @@ def test_a_backup_is_watched_and_restored(open_site, database):
     shop.settings["DJANGO_RCLONE"]["RCLONE_FLAGS"] = []
     backed_up(shop)
     shop.settings["DJANGO_RCLONE"]["RCLONE_FLAGS"] = SLOW
-    visitor = visit()
-    page = visitor.page
+    page = visit().page
     expect(page.locator(".dra-card").filter(has_text="default")).to_contain_text("protected")
     page.get_by_role("link", name="Choose…").click()
     tick_only(page, "default")
@@ -220,7 +219,7 @@ def tab_to(page: Page, target: Locator) -> None:
 
 def test_a_restore_by_keyboard_that_replaces_the_sessions_says_so_and_leads_back(open_site):
     _shop, visit = open_site("sqlite", backed_up=True, SAFETY_BACKUP=False)
-    visitor = visit()
+    visitor = visit(name="admin")  # with a session that the backup does not have
     page = visitor.page
     tab_to(page, page.get_by_role("button", name="Back up everything"))
     tab_to(page, page.get_by_role("link", name="Choose…"))
@@ -420,10 +419,13 @@ COLOURFUL = (
 
 def violations(page: Page, **options: Any) -> dict[str, list[str]]:
     """Return what axe finds seriously wrong with a page: places by the rule."""
-    results = Axe().run(page, context="#content", options={"resultTypes": ["violations"], **options})
+    if page.evaluate("typeof axe") == "undefined":
+        page.evaluate(AXE_SCRIPT)
+    options = {"resultTypes": ["violations"], **options}
+    response = page.evaluate("options => axe.run('#content', options)", options)
     return {
         each["id"]: [node["html"][:200] + " " + node["failureSummary"] for node in each["nodes"]][:3]
-        for each in results.response["violations"]
+        for each in response["violations"]
         if each["impact"] in ("serious", "critical")
     }
 

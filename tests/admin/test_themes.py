@@ -6,9 +6,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
-from tests.admin.test_dashboard_browser import with_superuser
 from tests.site import settings as site_settings
-from tests.support.browser import Visitor, launch, serving
+from tests.support.backups import put_media
+from tests.support.browser import Visitor, launch, serving, with_superuser
 from tests.support.commands import done
 from tests.support.matrix import sampled
 from tests.support.remotes import local
@@ -28,19 +28,7 @@ ANSWERS_NARROW = {"unfold", "jazzmin", "admin-interface", "baton"}
 """Themes whose own pages fit a telephone; the others are wider than it, with or without us."""
 OURS = {"include": [[".dra-page"], [".dra-above"], ["#result_list"]]}
 """Where axe looks: at what is ours on a page."""
-LOG_IN = """
-from importlib import import_module
-from django.conf import settings
-from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-from django.contrib.auth.models import User
-user = User.objects.get(username="admin")
-session = import_module(settings.SESSION_ENGINE).SessionStore()
-session[SESSION_KEY], session[BACKEND_SESSION_KEY] = str(user.pk), settings.AUTHENTICATION_BACKENDS[0]
-session[HASH_SESSION_KEY] = user.get_session_auth_hash()
-session.save()
-print(session.session_key)
-"""
-"""Each theme has a login page of its own."""
+ADDRESSES = "import json; from tests.support.walk import addresses; print(json.dumps(addresses()))"
 SMALL = """() => [...document.querySelectorAll(".dra-button")].map((each) => {
   // A form that is wider than the window scrolls to its first field.
   const box = each.getBoundingClientRect(), style = getComputedStyle(each), left = box.left + scrollX, right = box.right + scrollX;
@@ -76,13 +64,16 @@ def browser():
 
 @pytest.fixture(scope="module")
 def furnished(shops, rclone_binary, tmp_path_factory):
-    """A shop with a backup of everything and a restore that can be undone."""
+    """A shop with a backup of everything and a restore that can be undone.
+
+    It has a session, as each theme has a login page of its own.
+    """
     folder = tmp_path_factory.mktemp("themes")
     remote = local(folder / "remote", rclone_binary)
     shop = shops.open(folder / "shop", "sqlite", remote, with_superuser)
     shop.remote = remote
     shop.settings["DJANGO_RCLONE"] = {"RCLONE_BINARY": rclone_binary, **shop.remote.settings}
-    done(shop, "mediabackup")
+    put_media(remote, {"photo.jpg": b"a photo"})
     done(shop, "dbrestore", "--noinput")
     done(shop, "openbackup")
     yield shop
@@ -122,12 +113,11 @@ def test_words_have_contrast_under_the_theme(themed, browser, scheme):
     if theme not in ("unfold", "jazzmin", "grappelli"):
         pytest.skip("the theme's own text has less")
     shop.settings["JAZZMIN_UI_TWEAKS"] = {"default_theme_mode": "auto"}
-    code = f"{LOG_IN}\nimport json\nfrom tests.support.walk import addresses\nprint(json.dumps(addresses()))"
-    *_rest, session, pages = done(shop, "shell", "--verbosity=0", "-c", code).strip().splitlines()
+    pages = done(shop, "shell", "--verbosity=0", "-c", ADDRESSES)
     pale, axe = {}, Axe()
     with serving(shop) as (address, _log):
         visitor = Visitor(browser, address, viewport={"width": 1280, "height": 900}, color_scheme=scheme)
-        visitor.context.add_cookies([{"name": "sessionid", "value": session, "url": address}])
+        visitor.add_session(shop)
         for name, place in json.loads(pages).items():
             if name in DJANGOS:
                 continue
@@ -144,12 +134,11 @@ def test_words_have_contrast_under_the_theme(themed, browser, scheme):
 @pytest.mark.soak
 def test_every_action_can_be_reached_under_the_theme(themed, browser):
     shop, theme = themed
-    code = f"{LOG_IN}\nimport json\nfrom tests.support.walk import addresses\nprint(json.dumps(addresses()))"
-    *_rest, session, pages = done(shop, "shell", "--verbosity=0", "-c", code).strip().splitlines()
+    pages = done(shop, "shell", "--verbosity=0", "-c", ADDRESSES)
     with serving(shop) as (address, _log):
         for width in (1280, 360):
             visitor = Visitor(browser, address, viewport={"width": width, "height": 900})
-            visitor.context.add_cookies([{"name": "sessionid", "value": session, "url": address}])
+            visitor.add_session(shop)
             for name, place in json.loads(pages).items():
                 if name not in (*DJANGOS, "health"):
                     look(visitor.page, place, (theme, name, width))

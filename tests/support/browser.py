@@ -9,6 +9,7 @@ from typing import Any
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright
 
 from tests.support import leaks
+from tests.support.commands import done
 from tests.support.servers import missing
 from tests.support.site import Shop
 from tests.support.waiting import wait_for
@@ -30,6 +31,28 @@ REPORT_VIOLATIONS = """
 document.addEventListener("securitypolicyviolation", (event) =>
   console.error("policy violated:", event.violatedDirective, event.blockedURI, event.sourceFile, event.lineNumber));
 """
+
+SESSION = "session"
+"""Name of the file in the home of a shop that has the key of a session of ``admin``."""
+
+LOG_IN = """
+from importlib import import_module
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.auth.models import User
+user = User.objects.get(username="admin")
+session = import_module(settings.SESSION_ENGINE).SessionStore()
+session[SESSION_KEY], session[BACKEND_SESSION_KEY] = str(user.pk), settings.AUTHENTICATION_BACKENDS[0]
+session[HASH_SESSION_KEY] = user.get_session_auth_hash()
+session.save()
+print(session.session_key)
+"""
+
+
+def with_superuser(shop: Shop) -> None:
+    """Let ``admin`` sign in to a shop, and be signed in there with what ``SESSION`` has; a step of ``make_shop``."""
+    done(shop, "seedshop", "--superuser")
+    (shop.home / SESSION).write_text(done(shop, "shell", "--verbosity=0", "-c", LOG_IN).strip())
 
 
 def launch(playwright: Playwright) -> Browser:
@@ -59,6 +82,11 @@ class Visitor:
     def _listen(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
             self.troubles.append(f"{message.type}: {message.text} ({message.location})")
+
+    def add_session(self, shop: Shop) -> None:
+        """Have somebody come back who has signed in before; see ``with_superuser``."""
+        key = (shop.home / SESSION).read_text()
+        self.context.add_cookies([{"name": "sessionid", "value": key, "url": self.address}])
 
     def sign_in(self, name: str = "admin", page: str = "/admin/django_rclone_admin/backup/") -> None:
         """Sign in and go to a page."""
