@@ -7,11 +7,9 @@ from pathlib import Path
 
 import pytest
 
-import django_rclone_admin
 from django_rclone_admin import api
+from tests.support.code import MODULES, PACKAGE, nodes
 
-PACKAGE = Path(django_rclone_admin.__file__).parent
-MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "migrations" not in path.parts)
 LONGEST = 330
 """Lines of a module."""
 
@@ -20,12 +18,6 @@ def dotted(path: Path) -> str:
     """Return the name of a module."""
     parts = [PACKAGE.name, *path.relative_to(PACKAGE).with_suffix("").parts]
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-@cache
-def nodes(path: Path) -> tuple[ast.AST, ...]:
-    """Return all that the text of a module consists of."""
-    return tuple(ast.walk(ast.parse(path.read_text())))
 
 
 @cache

@@ -8,18 +8,16 @@ whoever says it knows the whole of it, and the reason is below.
 import ast
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-import django_rclone_admin
 from django_rclone_admin import wording
 from django_rclone_admin.exceptions import NOTHING_CHANGED, BackupError, Cancelled
 from tests.support import programs
 from tests.support.backups import antedate
+from tests.support.code import PACKAGE, nodes
 from tests.support.site import Shop
 
-PACKAGE = Path(django_rclone_admin.__file__).parent
 TEMPLATES = PACKAGE.parent / "templates"
 
 CLAIM = re.compile(
@@ -51,16 +49,15 @@ KNOWN = {
 def texts() -> Iterator[tuple[str, str]]:
     """Give every text of the package that is not a docstring, and where it stands."""
     for path in PACKAGE.rglob("*.py"):
-        tree = ast.parse(path.read_text())
         docs = {
             id(node.body[0].value)
-            for node in ast.walk(tree)
+            for node in nodes(path)
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
             and node.body
             and isinstance(node.body[0], ast.Expr)
         }
-        bare = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-        for node in ast.walk(tree):
+        bare = {id(node.value) for node in nodes(path) if isinstance(node, ast.Expr)}
+        for node in nodes(path):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs | bare:
                 yield node.value, f"{path.relative_to(PACKAGE)}:{node.lineno}"
     for path in TEMPLATES.rglob("*.html"):

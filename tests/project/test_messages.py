@@ -5,10 +5,9 @@ import re
 from functools import cache
 from pathlib import Path
 
-import django_rclone_admin
 from django_rclone_admin.core.complaints import MISCONFIGURED, PROBLEMS
+from tests.support.code import MODULES, PACKAGE, nodes
 
-PACKAGE = Path(django_rclone_admin.__file__).parent
 PAGE = PACKAGE.parent / "docs" / "how-to" / "troubleshooting.md"
 FORWARDING = {"explained": 0, "check": 1}
 """Functions that raise an error with the text of one of their arguments, and which."""
@@ -16,23 +15,16 @@ PASSED_ON = {"%(message)s"}
 """What a command prints is the message of a run."""
 
 
-@cache
-def modules() -> dict[Path, ast.Module]:
-    return {
-        path: ast.parse(path.read_text())
-        for path in PACKAGE.rglob("*.py")
-        # What fails in the suite for one's own connectors is read by who wrote it.
-        if "migrations" not in path.parts and path.name != "testing.py"
-    }
+def modules() -> list[Path]:
+    # What fails in the suite for one's own connectors is read by who wrote it.
+    return [path for path in MODULES if path.name != "testing.py"]
 
 
 @cache
 def error_classes() -> dict[str, bool]:
     """Return the names of our errors, and whether each has a hint of its own."""
     found = {"BackupError": False}
-    classes = [
-        node for tree in modules().values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)
-    ]
+    classes = [node for path in modules() for node in nodes(path) if isinstance(node, ast.ClassDef)]
     while True:
         more = {
             each.name: has_hint(each) or any(found.get(base.id, False) for base in named_bases(each))
@@ -58,8 +50,8 @@ def calls() -> list[tuple[Path, ast.Call, str]]:
     """Return each place that makes an error: the module, the call, the name of the class or function."""
     errors: dict[str, bool] = error_classes()
     found: list[tuple[Path, ast.Call, str]] = []
-    for path, tree in modules().items():
-        for node in map(called, ast.walk(tree)):
+    for path in modules():
+        for node in map(called, nodes(path)):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 if node.func.id in errors or node.func.id in FORWARDING:
                     found.append((path, node, node.func.id))
@@ -74,7 +66,11 @@ def calls() -> list[tuple[Path, ast.Call, str]]:
 
 def called(node: ast.AST) -> ast.AST:
     """Return a node, or the call that a ``partial`` will make."""
-    if isinstance(node, ast.Call) and ast.unparse(node.func) in ("partial", "functools.partial"):
+    if (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name | ast.Attribute)
+        and ast.unparse(node.func) in ("partial", "functools.partial")
+    ):
         made = ast.Call(func=node.args[0], args=node.args[1:], keywords=node.keywords)
         return ast.copy_location(made, node)
     return node
@@ -91,7 +87,7 @@ def texts(path: Path, node: ast.expr) -> list[str]:
     if isinstance(node, ast.Name):
         assigned = [
             each.value
-            for each in ast.walk(modules()[path])
+            for each in nodes(path)
             if isinstance(each, ast.Assign) and ast.unparse(each.targets[0]) == node.id
         ]
         return [text for each in assigned for text in texts(path, each)]

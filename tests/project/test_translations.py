@@ -3,26 +3,17 @@
 import ast
 import shutil
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from itertools import product
 from pathlib import Path
 
 from django.core.management import call_command
 from django.utils import translation
 
-import django_rclone_admin
 from django_rclone_admin import wording
+from tests.support.code import MODULES, PACKAGE, nodes
 from tests.support.servers import missing
 
-PACKAGE = Path(django_rclone_admin.__file__).parent
-MODULES = [path for path in PACKAGE.rglob("*.py") if "migrations" not in path.parts]
 MARKS = {"gettext", "gettext_lazy", "gettext_noop", "_"}
-
-
-@cache
-def nodes(path: Path) -> tuple[ast.AST, ...]:
-    """Return all that the text of a module consists of."""
-    return tuple(ast.walk(ast.parse(path.read_text())))
 
 
 def marked(path: Path) -> set[str]:
