@@ -23,6 +23,7 @@ from django_rclone_admin.models import BackupRun, BackupSchedule, Kind, Status
 from tests.support import programs
 from tests.support.backups import DAY, Backups
 from tests.support.immutable import immutable
+from tests.support.matrix import sampled
 from tests.support.remotes import Remote, environment, local
 from tests.support.small_disk import small_disk
 from tests.support.storage import Storage
@@ -101,8 +102,13 @@ def test_healthy_site_is_green_and_nothing_is_left(healthy, remote, capsys):
 
 def answering(backups: Backups, folder: Path, when: str, output: str) -> None:
     """Have rclone say something else than it does: what it would say cannot be had here."""
-    body = f"\nif re.search({when!r}, ' '.join(arguments)):\n    print({output!r})\n    sys.exit(0)\n"
-    backups.configure(RCLONE_BINARY=str(programs.wrapper(folder, "rclone", backups.remote.binary, body)))
+    program = programs.wrapper(folder, "rclone", backups.remote.binary, answer(when, output))
+    backups.configure(RCLONE_BINARY=str(program))
+
+
+def answer(when: str, output: str) -> str:
+    """Return the body of a program that says so."""
+    return f"\nif re.search({when!r}, ' '.join(arguments)):\n    print({output!r})\n    sys.exit(0)\n"
 
 
 def forbidden(backups: Backups, folder: Path) -> None:
@@ -128,9 +134,20 @@ def flipped(backups: Backups, folder: Path) -> None:
     backups.configure(RCLONE_BINARY=str(program))
 
 
+FULL = (r"\babout\b", '{"free": 1000}')
+
+
 def full(backups: Backups, folder: Path) -> None:
     backups.put(DAY, size=5000)
-    answering(backups, folder, r"\babout\b", '{"free": 1000}')
+    answering(backups, folder, *FULL)
+
+
+def several(backups: Backups, folder: Path) -> None:
+    """Plant the faults of ``TOGETHER``."""
+    backups.put(DAY, size=5000)
+    flipping = programs.flip_output(folder, "flipping", backups.remote.binary, at=5, when=r"\bcat\b")
+    body = answer(*FULL) + answer(r"\bfeatures\b", features(Move=False, Copy=False, PutStream=False))
+    backups.configure(RCLONE_BINARY=str(programs.wrapper(folder, "rclone", flipping, body)))
 
 
 REMOTE_FAULTS: dict[str, tuple[Callable[[Backups, Path], object], dict[str, str]]] = {
@@ -167,10 +184,21 @@ REMOTE_FAULTS: dict[str, tuple[Callable[[Backups, Path], object], dict[str, str]
         {"features.rename": "warning", "features.streaming": "warning"},
     ),
     "no room": (full, {"remote.space": "failed"}),
+    "a storage that has no room, can't rename, takes no streams and gives other bytes back": (
+        several,
+        {
+            "remote.read db": "failed",
+            "features.rename": "warning",
+            "features.streaming": "warning",
+            "remote.space": "failed",
+        },
+    ),
 }
+TOGETHER = {"other bytes come back", "a storage that can't rename and takes no streams", "no room"}
+"""Faults that the last one has, too."""
 
 
-@pytest.mark.parametrize("fault", REMOTE_FAULTS)
+@pytest.mark.parametrize("fault", sampled(REMOTE_FAULTS, *(REMOTE_FAULTS.keys() - TOGETHER)))
 def test_fault_of_the_remote_is_found_by_name(healthy, settings, tmp_path, fault):
     plant, expected = REMOTE_FAULTS[fault]
     if plant is not forbidden:
