@@ -3,6 +3,7 @@
 import pytest
 
 from tests.site import settings as site_settings
+from tests.support.backups import quicken_looks
 from tests.support.commands import done
 
 pytestmark = pytest.mark.postgresql
@@ -15,6 +16,8 @@ MINE = (
 SHARED = ["django_tenants", "tests.support.tenancy", *MINE, "django_htmx", "django_rclone_admin"]
 OF_TENANTS = [*MINE, "tests.site.shop"]
 OPEN = """
+from django.core.management import call_command
+call_command("migrate_schemas", shared=True, verbosity=0)
 from django.contrib.auth.models import User
 from django_tenants.utils import schema_context
 from tests.support.tenancy.models import Domain, Tenant
@@ -88,7 +91,6 @@ def test_tenants_are_backed_up_together_and_see_no_backups(make_shop, strategy):
         "MIDDLEWARE": ["django_tenants.middleware.main.TenantMainMiddleware", *site_settings.MIDDLEWARE],
         "ALLOWED_HOSTS": ["*"],
     }
+    quicken_looks(shop)
     shop.environment["PYTHONWARNINGS"] = "ignore"  # its own
-    done(shop, "migrate_schemas", "--shared", "--verbosity=0")
-    done(shop, "shell", "--verbosity=0", "-c", OPEN)
-    done(shop, "shell", "--verbosity=0", "-c", WORK)
+    done(shop, "shell", "--verbosity=0", "-c", OPEN + WORK)

@@ -187,7 +187,8 @@ def put_version(remote: Remote, time: datetime, name: str, content: bytes) -> st
 def quicken_looks(shop: Shop) -> None:
     """Have each look of a shop at its remote be one call of rclone, as the fixture ``quick_looks`` does here."""
     assert shop.remote is not None
-    shop.settings |= {"MEDIA_ROOT": "", "STORAGES": {"default": NO_FILES}}
+    of_pages = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    shop.settings |= {"MEDIA_ROOT": "", "STORAGES": {"default": NO_FILES, "staticfiles": of_pages}}
     put_foreign_file(shop.remote)
 
 
