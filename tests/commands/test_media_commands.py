@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import tempfile
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 from signal import SIGKILL
@@ -425,15 +425,18 @@ LAST_COPY = r"\bcopy\b.*media-versions"
 
 @pytest.mark.parametrize("when", sampled([LAST_COPY, r"\bcopy\b"], LAST_COPY))
 def test_failed_restore_changes_nothing(shop, media, backup, tmp_path, rclone_binary, when):
-    name = backup
-    write(media, {"a.jpg": b"ONE", "-rf": b"changed"})
-    back_up(shop)
-    write(media, {"empty": b"no more", "uploads": b"since then"})
+    """The files of the backup are in the mirror and, where a later one has replaced them, among the versions."""
+    replaced = shop.remote.root / f"media-versions/{datetime.now(UTC):%Y-%m-%d-%H%M%S-%f}"
+    replaced.mkdir()
+    for each in "a.jpg", "-rf":
+        (shop.remote.root / "media" / each).rename(replaced / each)
+    shop.remote.write("media/a.jpg", b"ONE")
+    write(media, {"a.jpg": b"ONE", "-rf": b"changed", "empty": b"no more", "uploads": b"since then"})
     (media / "new\nline").unlink()
     (media / "1").rename(media / "moved")
     before = read(media)
     wrap(shop, programs.fail(tmp_path / "bin", "rclone", rclone_binary, message="Killed", when=when))
-    assert_failed(restore(shop, "--exact", "--at", name), "Killed")
+    assert_failed(restore(shop, "--exact", "--at", backup), "Killed")
     assert read(media) == before
     assert [path.name for path in media.parent.iterdir()] == ["uploads"]
 
@@ -471,7 +474,7 @@ def test_file_that_goes_from_the_remote_during_the_restore_is_noticed(
     assert read(media) == before
 
 
-def test_second_run_ends_at_once(shop, media, tmp_path, rclone_binary):
+def test_second_run_ends_at_once(shop, media, backup, tmp_path, rclone_binary):
     held = programs.hold_input(tmp_path / "bin", "rclone", rclone_binary, after=10, when=r"\brcat\b")
     wrap(shop, held.program)
     process = shop.start("mediabackup")
@@ -492,61 +495,106 @@ MOMENTS = {
 """The call of rclone in which a media backup is killed; the last look comes after the manifest."""
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "moment, first",
-    sampled(
-        product(MOMENTS, [True, False]),
-        ("copying", False),
-        ("manifest", False),
-        ("last-look", True),
-    ),
-)
-def test_next_backup_repairs_what_a_killed_one_left(
-    request, shop, media, tmp_path, rclone_binary, moment, first
-):
-    when = MOMENTS[moment]
-    taken = {} if first else {request.getfixturevalue("backup"): FILES}
-    # Large enough to be found in the middle of the copy, which is slowed down for that.
-    write(media, {"a.jpg": b"ONE", "large": bytes(3_000_000)})
-    (media / "-rf").unlink()
+CHANGES = {"a.jpg": b"ONE", "large": bytes(3_000_000)}
+"""One of them is large enough to be found in the middle of the copy, which is slowed down for that."""
+
+
+def kill_backup(shop: Shop, folder: Path, moment: str) -> None:
+    """Kill a media backup in one of ``MOMENTS``."""
+    when, rclone = MOMENTS[moment], shop.remote.binary
     slow = "open(sys.argv[0] + '.held', 'w').close(); arguments.insert(0, '--bwlimit=500k')"
     body = programs.after(
         MOMENTS["manifest"] if moment == "last-look" else "", when, slow if when == COPY else "hold()"
     )
-    held = programs.Held(program=programs.wrapper(tmp_path / "bin", "rclone", rclone_binary, body))
+    held = programs.Held(program=programs.wrapper(folder / moment, "rclone", rclone, body))
     wrap(shop, held.program)
     process = shop.start("mediabackup")
     held.wait()
     if when == COPY:
         wait_for(lambda: [name for name in shop.remote.names("media") if "large" in name])
     assert shop.kill(process).code == -SIGKILL
-    wrap(shop, rclone_binary)
+    wrap(shop, rclone)
 
-    complete = {each["name"] for each in listed(shop) if each["state"] == "complete"}
-    for name in complete - set(taken):  # killed after the last byte
-        taken[name] = read(media)
-    assert complete == set(taken)
-    if when == COPY:  # the mirror is neither that of the backup before nor that of the next
-        wanted = read(media)
-        assert restore(shop, "--exact").code == 0
-        assert read(media) == list(taken.values())[-1]
-        for each in set(read(media)) - set(wanted):
-            (media / each).unlink()
-        write(media, {each: wanted[each] for each in wanted if read(media).get(each) != wanted[each]})
 
-    write(media, {"later": b"added"})
-    name = back_up(shop)
+def assert_restored(shop: Shop, media: Path, files: dict[str, bytes]) -> None:
+    """Fail unless the last backup can be restored, and put back what is there.
+
+    After a kill in the copy, the mirror is neither that of the backup before nor that of the next.
+    """
+    wanted = read(media)
+    assert restore(shop, "--exact").code == 0
+    assert read(media) == files
+    for each in set(read(media)) - set(wanted):
+        (media / each).unlink()
+    write(media, {each: wanted[each] for each in wanted if read(media).get(each) != wanted[each]})
+
+
+def assert_is_backup_of(media: Path, shop: Shop, name: str) -> None:
+    """Fail unless the mirror and the list of a backup have the files that are there."""
     assert shop.remote.files("media") == {f"media/{name}": content for name, content in read(media).items()}
-    assert not [name for name in shop.remote.names("media-versions") if ".partial-" in name]
     assert in_list(shop, name) == {
         str(path.relative_to(media)): (path.stat().st_size, path.stat().st_mtime)
         for path in media.rglob("*")
         if path.is_file()
     }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "moment, first",
+    [*product(MOMENTS, [True, False])],
+)
+@pytest.mark.soak  # the next test kills one in each of these moments
+def test_next_backup_repairs_what_a_killed_one_left(
+    request, shop, media, tmp_path, rclone_binary, moment, first
+):
+    taken = {} if first else {request.getfixturevalue("backup"): FILES}
+    write(media, CHANGES)
+    (media / "-rf").unlink()
+    kill_backup(shop, tmp_path, moment)
+
+    complete = {each["name"] for each in listed(shop) if each["state"] == "complete"}
+    for name in complete - set(taken):  # killed after the last byte
+        taken[name] = read(media)
+    assert complete == set(taken)
+    if moment == "copying":
+        assert_restored(shop, media, list(taken.values())[-1])
+
+    write(media, {"later": b"added"})
+    name = back_up(shop)
+    assert_is_backup_of(media, shop, name)
+    assert not [name for name in shop.remote.names("media-versions") if ".partial-" in name]
     for name, files in taken.items():
         assert restore(shop, "--exact", "--at", name).code == 0
         assert read(media) == files
+
+
+@pytest.mark.slow
+def test_each_of_several_killed_backups_is_repaired_by_the_next(shop, media, tmp_path):
+    kill_backup(shop, tmp_path, "last-look")
+    [first] = kept(shop)  # killed after the last byte
+    assert_is_backup_of(media, shop, first)
+
+    write(media, CHANGES)
+    (media / "-rf").unlink()
+    kill_backup(shop, tmp_path, "copying")
+    assert kept(shop) == {first}
+    assert_restored(shop, media, FILES)
+
+    kill_backup(shop, tmp_path, "manifest")
+    names = [Path(name).name for name in shop.remote.names("media-versions")]
+    [second] = [name for name in names if name.endswith(".zst") and name != first]
+    assert_is_backup_of(media, shop, second)  # though it can't say so
+    states = {each["name"]: each["state"] == "complete" for each in listed(shop)}
+    assert states.pop(first)
+    assert not any(states.values())
+
+    write(media, {"later": b"added"})
+    name = back_up(shop)
+    assert_is_backup_of(media, shop, name)
+    assert not [name for name in shop.remote.names("media-versions") if ".partial-" in name]
+    assert restore(shop, "--exact", "--at", first).code == 0
+    assert read(media) == FILES
 
 
 # -- the retention --------------------------------------------------------------------------------------------------------
