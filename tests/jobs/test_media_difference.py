@@ -8,7 +8,7 @@ import pytest
 
 from django_rclone_admin import api
 from django_rclone_admin.core import retry
-from django_rclone_admin.exceptions import BackupError
+from django_rclone_admin.exceptions import BackupError, UsageError
 from django_rclone_admin.jobs import mirroring
 from django_rclone_admin.models.runs import BackupRun, Status
 from tests.support.backups import put_version
@@ -110,12 +110,20 @@ DOUBTS = {
 }
 
 
-@pytest.mark.parametrize(
-    "doubt",
-    # test_label_and_full_comparison_are_options_of_a_backup has the option, the next test what is excluded, and
-    # test_the_last_list_is_not_believed_where_the_mirror_may_differ the versions.
-    sampled(DOUBTS, *(DOUBTS.keys() - {"option", "excluded", "versions"})),
-)
+# test_label_and_full_comparison_are_options_of_a_backup has the option, a test below what is excluded, and
+# test_the_last_list_is_not_believed_where_the_mirror_may_differ the versions.
+@pytest.mark.parametrize("doubt", sampled(DOUBTS, *(DOUBTS.keys() - {"option", "excluded", "versions"})))
+def test_mirror_itself_is_looked_at_where_the_list_may_not_be_it(site, doubt):
+    """The list knows nothing of the file for which the backup is refused, before it copies anything."""
+    options = DOUBTS[doubt](site) or {}
+    site.remote.write("media/foreign", b"not ours")
+    site.configure(MEDIA_MAX_DELETE_PERCENT=1)
+    with pytest.raises(UsageError, match="would remove 1 of 5 files"):
+        api.backup_media(**options)
+    assert COMPARED in BackupRun.objects.latest("created_at").log
+
+
+@pytest.mark.parametrize("doubt", sampled(DOUBTS, "number"))  # what is done where there is any is the same
 def test_every_file_is_compared_where_the_list_may_not_be_the_mirror(site, doubt):
     options = DOUBTS[doubt](site) or {}
     site.remote.remove("media/folder/b")  # behind our back

@@ -172,8 +172,9 @@ def listed(folder: Path) -> list[dict[str, object]]:
     found = (
         (path.relative_to(folder).as_posix(), path.stat()) for path in folder.rglob("*") if path.is_file()
     )
-    return [
-        {"path": name, "size": stat.st_size, "time": stamp(stat.st_mtime_ns)} for name, stat in sorted(found)
+    return [  # rclone has a letter of its own for the end of a line
+        {"path": name.replace("\n", "␊"), "size": stat.st_size, "time": stamp(stat.st_mtime_ns)}
+        for name, stat in sorted(found)
     ]
 
 
