@@ -5,29 +5,28 @@ import pytest
 from tests.support.commands import document, done
 from tests.support.faults import assert_failed, nothing_changes
 
-COMMANDS = {
-    "backup": ("dbbackup", "-d"),
-    "list": ("listbackups", "-d"),
-    "list everything": ("listbackups", "--all", "-d"),
-    "prune": ("prunebackups", "-d"),
-    "what would be pruned": ("prunebackups", "--dry-run", "-d"),
-    "restore": ("dbrestore", "--noinput", "-d"),
-    "restore into another": ("dbrestore", "--noinput", "--to"),
-    "undo": ("dbrestore", "--noinput", "--undo", "-d"),
-    "what would be restored": ("dbrestore", "--dry-run", "-d"),
-}
-every_command = pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())
+COMMANDS = [
+    ("dbbackup", "-d"),
+    ("listbackups", "-d"),
+    ("listbackups", "--all", "-d"),
+    ("prunebackups", "-d"),
+    ("prunebackups", "--dry-run", "-d"),
+    ("dbrestore", "--noinput", "-d"),
+    ("dbrestore", "--noinput", "--to"),
+    ("dbrestore", "--noinput", "--undo", "-d"),
+    ("dbrestore", "--dry-run", "-d"),
+]
 
 
 @pytest.mark.backed_up
-@every_command
-def test_alias_that_nobody_knows_is_wrong_usage(shop, command):
+def test_alias_that_nobody_knows_is_wrong_usage(shop):
     with nothing_changes(shop):
-        result = shop.manage(*command, "defalt")
-        assert_failed(result, "There is no database “defalt”", code=2)
-        assert "Did you mean “default”? The aliases in DATABASES are: default, analytics." in result.err
-        # “-d "$ALIAS"” with a variable that is not set must not mean all, or another one.
-        assert_failed(shop.manage(*command, ""), "There is no database “”", code=2)
+        for command in COMMANDS:
+            result = shop.manage(*command, "defalt")
+            assert_failed(result, "There is no database “defalt”", code=2)
+            assert "Did you mean “default”? The aliases in DATABASES are: default, analytics." in result.err
+            # “-d "$ALIAS"” with a variable that is not set must not mean all, or another one.
+            assert_failed(shop.manage(*command, ""), "There is no database “”", code=2)
 
 
 def test_alias_like_no_other_gets_the_list_of_all(shop):

@@ -16,6 +16,7 @@ from django_rclone_admin.models import BackupRun, Kind
 from tests.support import programs
 from tests.support.commands import done
 from tests.support.faults import assert_failed
+from tests.support.matrix import sampled
 from tests.support.programs import UPLOAD, Held
 from tests.support.tables import HISTORY
 from tests.support.waiting import wait_for
@@ -33,9 +34,10 @@ def held(shop, tmp_path, rclone_binary) -> Held:
 
 @pytest.mark.in_turns("shop")
 @on_both_engines
-def test_of_twenty_backups_started_together_one_works_at_any_moment(shop, held):
-    started = [shop.start("dbbackup") for _ in range(20)]
-    wait_for(lambda: sum(process.poll() is not None for process in started) >= 12, timeout=60)
+@pytest.mark.parametrize("count", sampled([12, 20], 12))
+def test_of_many_backups_started_together_one_works_at_any_moment(shop, held, count):
+    started = [shop.start("dbbackup") for _ in range(count)]
+    wait_for(lambda: sum(process.poll() is not None for process in started) >= 0.6 * count, timeout=60)
     held.release()
     results = [shop.finish(process) for process in started]
 

@@ -117,19 +117,6 @@ def test_undo_on_a_new_server_takes_the_newest_safety_backup_of_the_remote(shop,
 
 
 @pytest.mark.backed_up
-@pytest.mark.in_turns("shop")
-@on_both_engines
-def test_undo_is_refused_where_nothing_was_kept(shop):
-    with nothing_changes(shop):
-        assert_failed(shop.manage(*UNDO), "There is nothing to undo for “default”")
-    change(shop)
-    succeed(shop, *RESTORE)
-    succeed(shop, *WITHOUT)
-    with nothing_changes(shop):  # the safety backup of the restore before is no answer
-        assert_failed(shop.manage(*UNDO), "There is nothing to undo for “default”")
-
-
-@pytest.mark.backed_up
 def test_undo_passes_over_the_safety_backup_of_a_restore_that_changed_nothing(shop, make_shop):
     change(shop)
     changed = shop.rows()
@@ -247,8 +234,13 @@ def test_restore_for_which_there_is_no_room_is_refused(shop, tmp_path):
 @pytest.mark.in_turns("shop")
 @on_both_engines
 def test_undo_takes_back_the_last_restore_whatever_the_clocks_of_its_hosts_say(shop):
-    """The first restore is by a host that is two hours ahead, so it is the newest by its times."""
+    """The first restore is by a host that is two hours ahead, so it is the newest by its times.
+
+    Before a restore, and after one that has kept nothing, an undo is refused.
+    """
     backed_up = shop.rows()
+    with nothing_changes(shop):
+        assert_failed(shop.manage(*UNDO), "There is nothing to undo for “default”")
     shop.execute("UPDATE shop_product SET price = 2000")
     result = shop.manage(*RESTORE, env=host("+2h"))
     assert result.code == 0, result.err
@@ -261,3 +253,6 @@ def test_undo_takes_back_the_last_restore_whatever_the_clocks_of_its_hosts_say(s
     assert shop.rows() == changed
     undo_once(shop)
     assert shop.rows() == backed_up
+    succeed(shop, *WITHOUT)
+    with nothing_changes(shop):  # the safety backups of the restores before are no answer
+        assert_failed(shop.manage(*UNDO), "There is nothing to undo for “default”")
