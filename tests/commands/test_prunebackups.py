@@ -58,11 +58,12 @@ def test_prune_says_why_and_removes_only_what_no_rule_keeps(aged):
         "succeeded",
     )
 
-
-def test_prune_goes_through_all_databases(aged):
+    # Without a name, it goes through all databases.
     decisions = {each["name"]: each["keep"] for each in document(aged, "prunebackups")}
     kept = {name for name, keep in decisions.items() if name.startswith("analytics") and keep}
     assert kept == {f"analytics-2026-{day}-000000.sqlite3.zst" for day in ("10-03", "08-30")}
+    assert decisions.keys() - set(aged.names()) == {"analytics-2026-10-02-000000.sqlite3.zst"}
+    assert {today[0], *(name for name, keep, _reasons in rest if keep)} <= decisions.keys()
     assert "removed  " not in done(aged, "prunebackups")
 
 
