@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support.commands import dumped_warnings, restore_saved
+from tests.support.commands import dumped, restore_saved
 from tests.support.servers import missing
 from tests.support.site import Shop
 
@@ -57,7 +57,7 @@ def test_rows_of_an_extension(make_shop, postgresql_server, tool, rights):
         connection.execute("GRANT USAGE ON SCHEMA tools TO shop")
         connection.execute(RIGHTS[rights])
     wanted = shop.rows()
-    warnings = dumped_warnings(shop)
+    warnings = dumped(shop)["warnings"]
     assert any("needs INSERT and DELETE" in each for each in warnings) is (rights != "all")
     with closing(postgresql_server.superuser_connection(name)) as connection:
         connection.execute("INSERT INTO tools.plan VALUES (3, 'newer')")

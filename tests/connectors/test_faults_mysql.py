@@ -81,7 +81,8 @@ def test_restore_changes_nothing_when_the_last_statement_fails(mysql_shop, dump)
 # -- servers and rights -------------------------------------------------------------------------------------------------
 
 
-def test_wrong_password_is_said_and_not_shown(changed_mysql_shop):
+def test_server_that_does_not_let_us_in_is_said(changed_mysql_shop):
+    """With a wrong password, which is not shown, or because it is gone."""
     entry = changed_mysql_shop.settings["DATABASES"]["default"]
     entry["PASSWORD"] = "closed-on-sundays"
     for command in (["dbbackup"], ["dbrestore", "--noinput"]):
@@ -91,10 +92,6 @@ def test_wrong_password_is_said_and_not_shown(changed_mysql_shop):
         assert "Hint: " in result.err
         assert "closed-on-sundays" not in result.out + result.err
     entry["PASSWORD"] = PASSWORD
-
-
-def test_a_server_that_is_gone_is_said(changed_mysql_shop):
-    entry = changed_mysql_shop.settings["DATABASES"]["default"]
     port, entry["PORT"] = entry["PORT"], free_port()
     result = changed_mysql_shop.manage("dbbackup")
     assert result.code == 1

@@ -10,7 +10,7 @@ import pytest
 
 from django_rclone_admin.connectors.postgresql import foresight
 from django_rclone_admin.connectors.postgresql.libpq import explain
-from tests.support.commands import done, dumped_warnings, restore_saved, saved, stored
+from tests.support.commands import done, dumped, restore_saved, saved, stored
 from tests.support.faults import assert_failed, nothing_changes
 from tests.support.matrix import sampled
 from tests.support.pgbouncer import PgBouncer
@@ -101,7 +101,7 @@ def test_roles_whose_rights_are_not_restored_are_named(make_shop, postgresql_ser
         postgresql_server.create_role(role, postgresql_server.password)
         shop.execute(f"GRANT {right} TO {role}")
         roles.add(role)
-    [warning] = dumped_warnings(shop)
+    [warning] = dumped(shop)["warnings"]
     assert {role for role in roles if role in warning} == roles
     assert "grant them again" in warning
 
@@ -113,19 +113,19 @@ def test_rows_that_are_left_out_and_referred_to_are_named(make_shop):
     shop.execute('CREATE TABLE "Customer" (id int PRIMARY KEY)')
     shop.execute('CREATE TABLE orders (customer int CONSTRAINT of_somebody REFERENCES "Customer")')
     shop.execute('INSERT INTO "Customer" VALUES (1)')
-    assert not any("of_somebody" in each for each in dumped_warnings(shop))
+    assert not any("of_somebody" in each for each in dumped(shop)["warnings"])
     shop.execute("INSERT INTO orders VALUES (1)")
-    said = dumped_warnings(shop)
+    said = dumped(shop)["warnings"]
     assert any("of_somebody on orders" in each and "a restore can't create them" in each for each in said)
     shop.settings["DJANGO_RCLONE"]["CONNECTOR_OPTIONS"]["default"]["EXCLUDE_TABLES"] = ["Customer", "orders"]
-    assert dumped_warnings(shop) == []
+    assert dumped(shop)["warnings"] == []
     restore_saved(shop)
     assert shop.execute('SELECT count(*) FROM "Customer"') == [(0,)]
     shop.execute('CREATE VIEW seen AS SELECT id FROM "Customer"')
     shop.settings["DJANGO_RCLONE"]["CONNECTOR_OPTIONS"]["default"] = {
         "DUMP_ARGS": ['--exclude-table="Customer"']
     }
-    assert any("(of_somebody on orders, seen)" in each for each in dumped_warnings(shop))
+    assert any("(of_somebody on orders, seen)" in each for each in dumped(shop)["warnings"])
 
 
 ELSEWHERE = {
@@ -188,7 +188,7 @@ def test_restore_through_a_pooler_leaves_no_setting_behind(make_shop, postgresql
     wanted = shop.rows()
     with own_settings(postgresql_server.folder), PgBouncer(postgresql_server, mode, size=6) as pooler:
         shop.settings["DATABASES"]["default"] = pooler.in_front_of(direct)
-        assert dumped_warnings(shop) == []
+        assert dumped(shop)["warnings"] == []
         shop.execute("UPDATE shop_product SET price = price + 1")
         before = settings(shop)
         restore_saved(shop, "--strategy=in_place")

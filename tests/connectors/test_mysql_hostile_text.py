@@ -164,10 +164,11 @@ def test_statement_is_refused(unchanged, other, mysql_server, tmp_path, statemen
     text = statement.replace(b"{other}", other.encode()).replace(b"{file}", str(secret).encode())
     with pytest.raises(BackupError) as raised:
         unchanged.restore(unchanged.dump_of(TABLE + text), "swap")
-    assert unchanged.execute("SELECT a FROM live") == [(7,)]
-    assert unchanged.execute(f"SELECT a FROM {other}.victim") == [(1,)]
-    assert unchanged.execute(f"SHOW TABLES FROM {other}") == [("numbers",), ("victim",)]
-    assert unchanged.execute(f"SELECT next_not_cached_value FROM {other}.numbers") == [(1,)]
+    with unchanged.session() as execute:  # by one connection: there are many statements
+        assert [*execute("SELECT a FROM live").fetchall()] == [(7,)]
+        assert [*execute(f"SELECT a FROM {other}.victim").fetchall()] == [(1,)]
+        assert [*execute(f"SHOW TABLES FROM {other}").fetchall()] == [("numbers",), ("victim",)]
+        assert [*execute(f"SELECT next_not_cached_value FROM {other}.numbers").fetchall()] == [(1,)]
     assert mysql_server.schemas(f"{other}_") == []
     assert [each.name for each in tmp_path.iterdir()] == ["secret"]
     assert "of the client" not in str(raised.value)

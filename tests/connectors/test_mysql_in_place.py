@@ -43,15 +43,9 @@ def test_download_that_breaks_in_the_middle_is_told_as_it_is_and_can_be_undone(s
 
 
 def test_without_a_safety_backup_no_undo_is_promised(shop, tmp_path, rclone_binary):
-    break_download(shop, tmp_path, rclone_binary, 1_200_000)
-    result = shop.manage(*IN_PLACE, "--no-safety-backup")
-    assert_failed(result, "rclone")
-    assert "may hold a part of the backup now" in result.err
-    assert "no backup was made before" in result.err
-    assert "--undo" not in result.err
-
-
-def test_download_that_never_begins_has_changed_nothing(shop, tmp_path, rclone_binary):
+    """A download that never begins has changed nothing, and one that breaks in the middle is told as it is."""
+    assert "is not all-or-nothing" in shop.manage(*IN_PLACE, "--dry-run").out
+    assert "all-or-nothing" not in shop.manage("dbrestore", "--dry-run").out
     before = shop.rows()
     break_download(shop, tmp_path, rclone_binary, 0)
     result = shop.manage(*IN_PLACE, "--no-safety-backup")
@@ -59,7 +53,9 @@ def test_download_that_never_begins_has_changed_nothing(shop, tmp_path, rclone_b
     assert "may hold a part" not in result.err
     assert shop.rows() == before
 
-
-def test_plan_says_that_it_is_not_all_or_nothing(shop):
-    assert "is not all-or-nothing" in shop.manage(*IN_PLACE, "--dry-run").out
-    assert "all-or-nothing" not in shop.manage("dbrestore", "--dry-run").out
+    break_download(shop, tmp_path, rclone_binary, 1_200_000)
+    result = shop.manage(*IN_PLACE, "--no-safety-backup")
+    assert_failed(result, "rclone")
+    assert "may hold a part of the backup now" in result.err
+    assert "no backup was made before" in result.err
+    assert "--undo" not in result.err

@@ -96,10 +96,9 @@ def test_restore_into_a_new_database_creates_the_extension_as_the_administrator(
     administered, postgresql_server
 ):
     shop = administered
-    wanted = shop.rows()
-    done(shop, "dbbackup")
+    wanted, dump = shop.rows(), saved(shop)
     shop.settings["DATABASES"]["default"] = postgresql_server.create_database(f"{shop.name}_empty")
-    done(shop, *IN_PLACE)
+    done(shop, *IN_PLACE, dump)
     assert shop.rows() == wanted
 
 
@@ -175,18 +174,16 @@ def spatialite(path: Path, *statements: str) -> str:
 def test_spatialite_comes_back_with_its_indexes_and_triggers(tmp_path, kind):
     """We load no SpatiaLite ourselves: its functions and virtual tables are unknown to the connector."""
     path = tmp_path / "map.sqlite3"
-    spatialite(path, *MAP)
-    wanted = spatialite(path, LOOK)
+    wanted = spatialite(path, *MAP, LOOK)
     connector = kind("default", {"NAME": str(path)}, history_tables=(HISTORY,))
     transfer(connector.source(), FileSink(tmp_path / "backup"))
-    spatialite(
-        path,
+    changes = (
         "DELETE FROM branch WHERE id > 10",
         f"UPDATE {HISTORY} SET message = 'after'",
         "CREATE TABLE x(y)",
     )
+    assert spatialite(path, *changes, LOOK) != wanted
     changed = hashlib.sha256(path.read_bytes()).digest()
-    assert spatialite(path, LOOK) != wanted
 
     control = Control()
     transfer(FileSource(tmp_path / "backup"), lambda head: connector.sink(head, control, "in_place"))

@@ -146,7 +146,7 @@ def test_history_is_complete_and_the_site_goes_on_until_the_swap(shop, before, t
     held = programs.hold_output(tmp_path / "bin", "pg_dump", real, after=10, when="--table=")
     shop.settings["DJANGO_RCLONE"]["CONNECTOR_OPTIONS"] = {"default": {"BIN_DIR": str(held.program.parent)}}
     with closing(connect(shop.settings["DATABASES"]["default"])) as client:
-        process = shop.start(*SWAP)
+        process = shop.start(*SWAP, stored(shop))
         held.wait()
         client.execute("INSERT INTO shop_product SELECT * FROM shop_product WHERE false")
         wait_for(lambda: history(shop)[1]["message"] == "Finishing the restore")
@@ -271,13 +271,14 @@ def test_connection_that_we_may_not_end_stops_the_swap(shop, before, server):
     assert beside(shop) == []
 
 
-def test_what_another_run_writes_during_the_swap_is_not_lost(shop, before, tmp_path, rclone_binary):
+def test_what_another_run_writes_during_the_swap_is_not_lost(shop, before, tmp_path, server):
     """The backup of another database ends after its connection to the history was ended by the swap."""
-    held = programs.hold_input(tmp_path / "bin", "rclone", rclone_binary, after=100, when=programs.UPLOAD)
-    shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = str(held.program)
-    process = shop.start("dbbackup", "--database=analytics")
+    real = server.bin_dir / "pg_dump"
+    held = programs.hold_output(tmp_path / "bin", "pg_dump", real, after=100, when="format")
+    options = {"analytics": {"BIN_DIR": str(held.program.parent)}}
+    shop.settings["DJANGO_RCLONE"]["CONNECTOR_OPTIONS"] = options
+    process = shop.start("dbbackup", "--database=analytics", f"--output-path={tmp_path / 'dump'}")
     held.wait()
-    shop.settings["DJANGO_RCLONE"]["RCLONE_BINARY"] = rclone_binary
     succeed(shop, *SWAP, stored(shop))
     held.release()
     result = shop.finish(process)

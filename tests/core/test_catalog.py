@@ -67,39 +67,21 @@ def test_backup_with_a_manifest_of_its_size_is_complete(catalog, put):
     assert (found.path, found.size, found.database, found.taken_at) == (f"db/{NAME}", 4, "default", NOON)
 
 
-def test_backup_without_a_manifest_is_legacy(catalog, root):
-    (root / "db" / NAME).write_bytes(b"dump")
-
-    assert states(catalog) == {NAME: State.LEGACY}
-
-
-def test_backup_of_another_size_than_its_manifest_says_is_damaged(catalog, put):
-    found = {f"default-2026-11-22-12000{len(each)}.dump": each for each in (b"", b"dum", b"dumps")}
-    for name, content in found.items():
+def test_state_is_what_size_and_manifest_say(catalog, put, root):
+    """Damaged is what has another size than its manifest says, what is empty, and what has the manifest of another."""
+    names = [f"default-2026-11-22-1200{number:02}.dump" for number in range(8)]
+    complete, legacy, emptied, shorter, longer, always_empty, empty_legacy, with_another = names
+    put(complete)
+    (root / "db" / legacy).write_bytes(b"dump")
+    for name, content in (emptied, b""), (shorter, b"dum"), (longer, b"dumps"):
         put(name, content)
+    put(always_empty, content=b"", size=0)
+    (root / "db" / empty_legacy).touch()
+    (root / "db" / with_another).write_bytes(b"dump")
+    (root / "db" / f"{with_another}.manifest.json").write_bytes(manifest(complete).to_bytes())
 
-    assert states(catalog) == dict.fromkeys(found, State.DAMAGED)
-
-
-def test_empty_backup_is_damaged_though_its_manifest_says_so_too(catalog, put):
-    put(content=b"", size=0)
-
-    assert states(catalog) == {NAME: State.DAMAGED}
-
-
-def test_empty_object_without_a_manifest_is_damaged(catalog, root):
-    (root / "db" / NAME).touch()
-
-    assert states(catalog) == {NAME: State.DAMAGED}
-
-
-def test_manifest_of_another_backup_is_none(catalog, put, root):
-    put()
-    other = "default-2026-11-22-130000.dump"
-    (root / "db" / other).write_bytes(b"dump")
-    (root / "db" / f"{other}.manifest.json").write_bytes(manifest().to_bytes())
-
-    assert states(catalog) == {NAME: State.COMPLETE, other: State.DAMAGED}
+    expected = {complete: State.COMPLETE, legacy: State.LEGACY} | dict.fromkeys(names[2:], State.DAMAGED)
+    assert states(catalog) == expected
 
 
 def test_unreadable_manifest_makes_its_backup_damaged_and_no_other(catalog, put, root):

@@ -70,18 +70,13 @@ def test_bytes_that_take_too_long_to_read_are_not_waited_for():
 
 
 def test_upload_is_a_complete_backup_and_nothing_else(catalog, root):
-    assert upload(catalog) == NAME
-
-    [found] = catalog.objects()
-    assert (found.state, found.size, found.manifest.raw_size) == (State.COMPLETE, 4000, 4000)
-    assert names(root) == [NAME, f"{NAME}.manifest.json"]
-
-
-def test_manifest_has_the_sizes_before_and_after_compression(catalog):
+    """Its manifest has the sizes before and after its compression."""
     assert upload(catalog, compression="zstd") == f"{NAME}.zst"
 
     [found] = catalog.objects()
+    assert found.state is State.COMPLETE
     assert found.size == found.manifest.size < found.manifest.raw_size == 4000
+    assert names(root) == [f"{NAME}.zst", f"{NAME}.zst.manifest.json"]
 
 
 @pytest.mark.parametrize(
@@ -111,7 +106,7 @@ def test_second_backup_of_the_same_second_has_a_name_of_its_own(catalog, root):
 
     found = catalog.objects()
     assert second == NAME.replace(".dump", "-2.dump")
-    assert latest(found, "default").name == second
+    assert (latest(found, "default").name, found[0].size, found[0].manifest.raw_size) == (second, 4000, 4000)
     assert {each.name: each.state for each in found} == dict.fromkeys([NAME, second], State.COMPLETE)
 
 

@@ -57,7 +57,7 @@ def saved(shop: Shop, *arguments: str) -> str:
 
 
 DUMP = """
-import json
+import dataclasses, json
 from pathlib import Path
 from django_rclone_admin.connectors.registry import get_connector
 from django_rclone_admin.core.control import Control
@@ -67,15 +67,15 @@ from django_rclone_admin.core.transfer import transfer
 connector = get_connector("default")
 source = connector.source()
 transfer(source, FileSink(Path({file!r})), control=Control())
-print(json.dumps(connector.contents(source).warnings))
+print(json.dumps(dataclasses.asdict(connector.contents(source))))
 """
 
 
-def dumped_warnings(shop: Shop) -> list[str]:
-    """Dump into the file of ``saved``, and return what the manifest of a backup would warn of."""
+def dumped(shop: Shop) -> dict[str, Any]:
+    """Dump into the file of ``saved``, and return what the connector tells the manifest of the contents of a backup."""
     code = DUMP.format(file=str(_saved(shop)))
-    warnings: list[str] = json.loads(done(shop, "shell", "--verbosity=0", "-c", code))
-    return warnings
+    contents: dict[str, Any] = json.loads(done(shop, "shell", "--verbosity=0", "-c", code))
+    return contents
 
 
 def restore_saved(shop: Shop, *arguments: str) -> None:

@@ -41,6 +41,10 @@ def system_server() -> Path | None:
     return Path(found) if found and shutil.which("mariadb-install-db") else None
 
 
+TEXTS: dict[tuple[Path, str], bytes] = {}
+"""The schemas that others are copies of, as SQL text, by the folder of their server and their name: they do not change."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class MariaDBServer:
     """A running server. ``user`` may do all in schemas whose name begins with ``shop``, and nothing elsewhere."""
@@ -85,13 +89,18 @@ class MariaDBServer:
         return str(self.folder / "socket")
 
     def create_database(self, name: str | None = None, *, template: str = "", **_: object) -> dict[str, Any]:
-        """Create a schema, a copy of another one where one is named, and return its entry in ``DATABASES``."""
+        """Create a schema, and return its entry in ``DATABASES``.
+
+        :param template: the schema that it is a copy of, which nobody changes any more.
+        """
         name = name or f"shop_{uuid4().hex[:12]}"
         self.administer(f"CREATE DATABASE `{name}`")
         if template not in ("", "template0"):
             options = ["--no-defaults", f"--socket={self.socket}", "--user=root", "--routines", "--events"]
-            text = self._run("mariadb-dump", *options, template)
-            self._run("mariadb", *options[:3], name, text=text)
+            key = self.folder, template
+            if key not in TEXTS:
+                TEXTS[key] = self._run("mariadb-dump", *options, template)
+            self._run("mariadb", *options[:3], name, text=TEXTS[key])
         return self.entry(name)
 
     def create_account(self, *grants: str) -> dict[str, str]:
