@@ -218,11 +218,12 @@ def test_dump_changes_nothing_for_the_clients_of_a_busy_pooler(make_shop, postgr
         for each in visitors:
             each.start()
         try:
-            saved(shop)
+            result = shop.manage("dbbackup")
         finally:
             stop.set()
             for each in visitors:
                 each.join()
+        assert result.code == 0, result.err
         assert errors == []
     shop.settings["DATABASES"]["default"] = direct
 
