@@ -6,9 +6,6 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import IO
 
-from django.db import connections
-from django.db.migrations.loader import MigrationLoader
-from django.db.migrations.recorder import MigrationRecorder
 from django.utils.translation import gettext as _
 
 from .. import clock, signals, wording
@@ -28,6 +25,7 @@ from . import history
 from .facts import ask
 from .job import Job
 from .manifests import make_manifest
+from .migrations import Code, applied
 from .sweep import sweep_uploads
 
 LARGE = 1 << 30
@@ -137,22 +135,6 @@ def _record(job: Job, stored: Stored) -> None:
     job.control.bytes_total = stored.raw_size
 
 
-def applied_migrations(alias: str) -> dict[str, list[str]]:
-    """Return the applied leaf migrations of each app."""
-    connection = connections[alias]
-    applied = {key for key in MigrationRecorder(connection).applied_migrations() if key[0] != history.APP}
-    loader = MigrationLoader(None, load=False)
-    loader.load_disk()  # without their graph: a backup needs no migration that others depend on
-    disk = loader.disk_migrations
-    needed = {
-        parent for key in applied if key in disk for parent in disk[key].dependencies if parent[0] == key[0]
-    }
-    leaves: dict[str, list[str]] = {}
-    for app, name in sorted(applied - needed):
-        leaves.setdefault(app, []).append(name)
-    return leaves
-
-
 def _manifest(
     job: Job,
     connector: Connector,
@@ -162,6 +144,15 @@ def _manifest(
     name: str,
     stored: Stored,
 ) -> Manifest:
+    code = Code.read()
+    if code.problem:
+        values = {"reason": code.problem}
+        job.note(
+            _(
+                "The site's migrations can't be imported, so the manifest names all that were applied: %(reason)s"
+            )
+            % values
+        )
     return make_manifest(
         job.run,
         upload,
@@ -171,7 +162,7 @@ def _manifest(
         connector=connector_path(job.run.database) or "",
         server_version=facts.server_version,
         tool_version=contents.tool_version or facts.tool_version,
-        migrations=applied_migrations(job.run.database),
+        migrations=code.leaves(applied(job.run.database)),
         tables=contents.objects.get("tables", facts.tables),
         rows=contents.rows,
         rows_exact=bool(contents.rows),

@@ -16,10 +16,9 @@ from django.utils.module_loading import import_string
 from ..conf import get_settings
 from ..connectors.base import Connector
 from ..exceptions import BackupError, CheckFailed, NotChecked, Stopped, gettext_noop
-from .backup import applied_migrations
 from .check_stored import shown
 from .checking import Check
-from .plan import compare_migrations
+from .migrations import Code, applied
 
 
 def check_site(check: Check, connector: Connector, alias: str) -> None:
@@ -28,8 +27,9 @@ def check_site(check: Check, connector: Connector, alias: str) -> None:
     :raises CheckFailed: a check failed.
     :raises NotChecked: there was nothing to check.
     """
-    _check_migrations(check, alias)
-    read = _read_models(check, connector, alias)
+    code = Code.read()
+    _check_migrations(check, code, alias)
+    read = _read_models(check, connector, code, alias)
     columns = [(model._meta.db_table, field.column) for model in read for field in _counted(model)]
     if behind := connector.behind(alias, columns):
         raise CheckFailed(
@@ -49,30 +49,32 @@ def check_site(check: Check, connector: Connector, alias: str) -> None:
         )
 
 
-def _check_migrations(check: Check, alias: str) -> None:
+def _check_migrations(check: Check, code: Code, alias: str) -> None:
     manifest = check.backup.manifest
     if manifest is None:
         return
-    recorded, expected = (
-        {f"{app}.{name}" for app, names in found.items() for name in names}
-        for found in (applied_migrations(alias), manifest.migrations)
-    )
-    if recorded != expected:
+    if names := code.differences(applied(alias), manifest.migrations):
         raise CheckFailed(
             gettext_noop("The recorded migrations are not those of the manifest: %(names)s."),
-            names=shown(sorted(recorded ^ expected)),
+            names=shown(names),
         )
 
 
-def _read_models(check: Check, connector: Connector, alias: str) -> list[type[models.Model]]:
+def _read_models(check: Check, connector: Connector, code: Code, alias: str) -> list[type[models.Model]]:
     """Read the first and the last row of each model of the site that belongs to the database.
 
     Models of apps whose migrations differ between the backup and the code are skipped, because their tables differ,
     too.
+
+    :raises NotChecked: it can't be known which those are.
     """
-    others = {
-        each.partition(".")[0] for names in compare_migrations(applied_migrations(alias)) for each in names
-    }
+    if code.problem:
+        raise NotChecked(
+            gettext_noop("The site's migrations can't be imported: %(reason)s"),
+            hint=gettext_noop("Mend them, then check the backup again."),
+            reason=code.problem,
+        )
+    others = {each.partition(".")[0] for names in code.compare(code.leaves(applied(alias))) for each in names}
     found = []
     for model in _models(check.backup.database, connector.history_tables):
         if model._meta.app_label in others:

@@ -11,9 +11,8 @@ from ..connectors.registry import get_connector
 from ..exceptions import BackupError
 from ..models.opened import OpenedBackup
 from .aliases import register
-from .backup import applied_migrations
+from .migrations import Code, applied
 from .opening import find_places
-from .plan import compare_migrations
 
 SECONDS = 10
 """Time limit for counting live rows; the remaining tables are unknown."""
@@ -91,7 +90,8 @@ def compare(opened: OpenedBackup) -> OpenedDifference:
     ]
     try:
         alias = register(opened, find_places(opened.server)[1])
-        unknown, missing = compare_migrations(applied_migrations(alias))
+        code = Code.read()
+        unknown, missing = code.compare(code.leaves(applied(alias)))
     except (BackupError, DatabaseError):
         unknown, missing = [], []
     return OpenedDifference(

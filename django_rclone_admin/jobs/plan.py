@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from django.db.migrations.loader import MigrationLoader
-
 from .. import clock
 from ..conf import get_settings
 from ..connectors.base import Connector, Facts
@@ -16,8 +14,8 @@ from ..core.check_marks import CheckMark
 from ..core.engines import engine_name
 from ..core.states import State
 from ..exceptions import BackupDamaged, BackupNotFound, RestoreRefused, UsageError, gettext_noop
-from . import history
 from .facts import ask
+from .migrations import Code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +37,7 @@ class RestorePlan:
     left_out: dict[str, list[str]] = field(default_factory=dict)
     """Names by kind of the objects that the options of the site excluded from the backup."""
     warnings: list[str] = field(default_factory=list)
-    """English sentences: the warnings of the backup about its restore."""
+    """English sentences: the warnings of the backup about its restore, and what could not be compared."""
     unknown_migrations: list[str] = field(default_factory=list)
     """Applied in the backup, missing in the code: ``app.name``."""
     missing_migrations: list[str] = field(default_factory=list)
@@ -82,7 +80,8 @@ def make_plan(
     facts = ask(connector)
     refuse_old_server(backup, connector, facts)
     manifest = backup.manifest
-    unknown, missing = compare_migrations(manifest.migrations) if manifest else ([], [])
+    code = Code.read()
+    unknown, missing = code.compare(manifest.migrations) if manifest else ([], [])
     chosen = choose_strategy(target, strategy)
     wanted = settings.safety_backup if safety_backup is None else safety_backup
     return RestorePlan(
@@ -95,11 +94,19 @@ def make_plan(
         safety_backup=wanted and bool(facts.tables),
         vanishing=sorted(set(facts.tables) - set(manifest.tables)) if manifest else [],
         left_out=manifest.left_out if manifest else {},
-        warnings=manifest.warnings if manifest else [],
+        warnings=[*(manifest.warnings if manifest else []), *_warnings(code)],
         unknown_migrations=unknown,
         missing_migrations=missing,
         proof=backup.proof,
     )
+
+
+def _warnings(code: Code) -> list[str]:
+    if not code.problem:
+        return []
+    return [
+        f"The site's migrations can't be imported, so they were not compared with the backup's: {code.problem}"
+    ]
 
 
 def refuse(backup: StoredObject, connector: Connector, *, is_elsewhere: bool) -> None:
@@ -191,29 +198,3 @@ def choose_strategy(database: str, wanted: str | None) -> str:
             available=", ".join(available),
         )
     return strategy
-
-
-def compare_migrations(applied: dict[str, list[str]]) -> tuple[list[str], list[str]]:
-    """Compare the migrations of a backup with those of the code.
-
-    :param applied: the last applied migrations of each app.
-    :returns: those that the code lacks, and those that the backup lacks, as ``app.name``.
-    """
-    loader = MigrationLoader(None)
-    on_disk = {key for key in loader.disk_migrations if key[0] != history.APP}
-    leaves = {(app, name) for app, names in applied.items() for name in names if app != history.APP}
-    known = {
-        step
-        for key in leaves & on_disk
-        if key in loader.graph.nodes
-        for step in loader.graph.forwards_plan(key)
-    }
-    unknown = [".".join(key) for key in sorted(leaves - on_disk)]
-    apps = {app for app, _name in leaves}
-    # If the code lacks an app's newest migrations, its older ones are unknown; then only the lacking ones are returned.
-    behind = {app for app, _name in leaves - on_disk}
-    in_graph = {key for key in on_disk if key in loader.graph.nodes}
-    missing = [
-        ".".join(key) for key in sorted(in_graph - known) if key[0] not in behind and (apps or not leaves)
-    ]
-    return unknown, missing

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from django.db import connections, router
-from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
 from ..models.runs import BackupRun
 from ..models.schedules import BackupSchedule
 from ..models.staying import STAYING
 from .history import APP, database
+from .migrations import own_names
 
 
 def repair(alias: str) -> None:
@@ -19,7 +19,6 @@ def repair(alias: str) -> None:
     """
     connection = connections[alias]
     recorder = MigrationRecorder(connection)
-    ours = [name for app, name in MigrationLoader(None).disk_migrations if app == APP]
     recorded = {name for app, name in recorder.applied_migrations() if app == APP}
     if alias != database() and not recorded:
         return
@@ -31,5 +30,5 @@ def repair(alias: str) -> None:
             with connection.schema_editor() as editor:
                 editor.create_model(model)
     recorder.ensure_schema()
-    for name in sorted(set(ours) - recorded):
+    for name in sorted(set(own_names()) - recorded):
         recorder.record_applied(APP, name)
