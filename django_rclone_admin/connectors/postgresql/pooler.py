@@ -73,14 +73,23 @@ def _find_server(open_first: Cursor, open_second: Cursor) -> tuple[str, str, str
         if session == first.db.connection.info.backend_pid:
             return None  # the process id comes from the server itself
         with open_second() as second:
-            second.execute("BEGIN")
-            # An idle pooler reuses its last session for the next transaction; a busy one gives another session each
-            # time.
-            is_shared = _session(second) == session or any(_session(first) != session for _ in range(LOOKS))
+            if not any(_is_shared(session, first, second) for _ in range(LOOKS)):
+                return None
             second.execute(HERE)
-            found = second.fetchone()
-            second.execute("ROLLBACK")
-    return found if is_shared else None
+            found: tuple[str, str, str, str, str] = second.fetchone()
+            return found
+
+
+def _is_shared(session: int, first: Any, second: Any) -> bool:
+    """Whether a session of the server that the first connection had goes to another one, or the other way round.
+
+    A pooler gives a transaction the session that it got back last. So the second connection gets that of the first, or
+    the first one that of the second from the time before, unless all other clients come in between each time.
+    """
+    second.execute("BEGIN")
+    is_shared = _session(second) == session or _session(first) != session
+    second.execute("ROLLBACK")
+    return is_shared
 
 
 def _session(cursor: Any) -> int:
