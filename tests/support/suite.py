@@ -4,8 +4,7 @@ import gc
 import os
 import resource
 from collections import defaultdict
-from collections.abc import Generator, Iterator, Sequence
-from itertools import chain
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from time import monotonic
 
@@ -63,16 +62,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
 def _dealt(items: Sequence[pytest.Item], workers: int) -> list[pytest.Item]:
     """Return the tests in an order in which each worker, which gets one stretch of the list, has its share of the slow ones.
 
-    A file stays together, so that what its tests share is made once, and tests that wait for the same do not all wait at
-    the same time. Files with slow tests come first: a worker that is left with one would keep all waiting.
+    A file stays together, so that what its tests share is made once. Slow tests wait most of the time: so no two workers
+    have them at the same time, for the processors would idle, and none at its end, where it would keep all waiting.
     """
     files: dict[Path, list[pytest.Item]] = defaultdict(list)
     for item in items:
         files[item.path].append(item)
-    shares: list[list[pytest.Item]] = [[] for _worker in range(workers)]
+    shares: list[list[list[pytest.Item]]] = [[] for _worker in range(workers)]
     for file in sorted(files.values(), key=_cost, reverse=True):
-        min(shares, key=_cost if _count_slow(file) else len).extend(file)
-    return [*chain(*shares)]
+        min(shares, key=_total_cost if _count_slow(file) else _count).append(file)
+    for place, share in enumerate(shares):
+        slow = [file for file in share if _count_slow(file)]
+        quick = [file for file in share if not _count_slow(file)]
+        before = len(quick) * place // (workers + 1)
+        share[:] = [*quick[:before], *slow, *quick[before:]]
+    return [item for share in shares for file in share for item in file]
+
+
+def _count(files: Iterable[Sequence[pytest.Item]]) -> int:
+    return sum(map(len, files))
+
+
+def _total_cost(files: Iterable[Sequence[pytest.Item]]) -> tuple[int, int]:
+    return sum(map(_count_slow, files)), _count(files)
 
 
 def _cost(items: Sequence[pytest.Item]) -> tuple[int, int]:
