@@ -207,7 +207,8 @@ def _fits(value: object, hint: Any) -> bool:
     if origin in (typing.Union, types.UnionType):
         return any(_fits(value, each) for each in arguments)
     if origin is Literal:
-        return value in arguments
+        # Lazy text is equal to the text that it will be, and can't take its place.
+        return any(isinstance(value, type(each)) and value == each for each in arguments)
     if origin is list:
         return isinstance(value, list | tuple) and all(_fits(each, arguments[0]) for each in value)
     if origin is dict:

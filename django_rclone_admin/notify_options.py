@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Self, TypeGuard
 from urllib.parse import urlsplit
 
 from .core.naming import MEDIA
@@ -94,12 +94,12 @@ def _wrong(key: str, hint: str) -> tuple[str, str]:
     return f"NOTIFY[“{key}”] has the wrong type.", hint
 
 
-def _are_texts(value: object) -> bool:
+def _are_texts(value: object) -> TypeGuard[Sequence[str]]:
     return isinstance(value, list | tuple) and all(isinstance(each, str) and each for each in value)
 
 
 def _problems_of_events(value: object) -> list[tuple[str, str]]:
-    if not isinstance(value, list | tuple):
+    if not _are_texts(value):
         return [_wrong("events", f"It must be a list of these: {', '.join(Event)}.")]
     return [
         (f"NOTIFY[“events”] names an unknown event “{each}”.", suggestion(each, list(Event), what="events"))

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .impossible_values import BYTES, HOURS
 from .suggestions import suggestion
 
 Limits = dict[str, dict[str, Any]]
@@ -40,13 +41,13 @@ def _problems_of_limits(place: str, label: str, limits: dict[str, Any]) -> Itera
         if key not in KEYS:
             hint = suggestion(key, KEYS, what="keys")
             yield f"{place} has an unknown key “{key}” for {label}.", hint
-        elif key == "min_rows" and not _is_number(value, int):
+        elif key == "min_rows" and not _is_number(value, int, BYTES):
             yield (
                 f"{place} has a “min_rows” for {label} that is not a number of rows.",
-                "Use a whole number, 0 or more.",
+                f"Use a whole number from 0 to {BYTES}.",
             )
         elif key == "newest" and not _is_newest(value):
-            hint = 'Write the name of a field and hours: ("created_at", 24).'
+            hint = f'Write the name of a field and hours, at most {HOURS}: ("created_at", 24).'
             yield f"{place} has a “newest” for {label} that is not a field with hours.", hint
 
 
@@ -54,8 +55,8 @@ def _is_newest(value: object) -> bool:
     if not isinstance(value, list | tuple) or len(value) != 2:
         return False
     field, hours = value
-    return isinstance(field, str) and bool(field) and _is_number(hours, int | float)
+    return isinstance(field, str) and bool(field) and _is_number(hours, int | float, HOURS)
 
 
-def _is_number(value: object, kind: Any) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool) and value >= 0
+def _is_number(value: object, kind: Any, highest: int) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool) and 0 <= value <= highest

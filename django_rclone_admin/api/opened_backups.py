@@ -15,6 +15,7 @@ from ..connectors.registry import get_connector
 from ..core import identity
 from ..core.catalog import StoredObject
 from ..exceptions import BackupError, BackupNotFound, ProgramFailed, ProgramMissing, UsageError, gettext_noop
+from ..impossible_values import HIGHEST
 from ..jobs import aliases, closing, history
 from ..jobs.at_once import run_now
 from ..jobs.comparing import OpenedDifference, compare
@@ -247,11 +248,12 @@ def _open_run(backup: StoredObject, hours: float | None, origin: Origin) -> Back
 
 
 def _checked(hours: float | None) -> float | None:
-    if hours is not None and not 0 < hours < 24 * 3650:
+    if hours is not None and not 0 < hours <= HIGHEST["OPEN_HOURS"]:
         raise UsageError(
             gettext_noop("“%(hours)s” is not a number of hours that a backup can stay open."),
-            hint=gettext_noop("Give a positive number."),
+            hint=gettext_noop("Give a number above 0 and at most %(most)s."),
             hours=hours,
+            most=HIGHEST["OPEN_HOURS"],
         )
     return hours
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from ..core.command import can_be_given, is_variable
 from ..exceptions import UsageError, gettext_noop
 
 LISTS = ("EXCLUDE_TABLES", "SCHEMAS", "DUMP_ARGS", "RESTORE_ARGS")
@@ -38,6 +39,18 @@ def check_options(alias: str, options: Mapping[str, Any], known: Collection[str]
         raise _wrong_type(alias, "ENV", gettext_noop("Its keys and values are text: {“NAME”: “value”}."))
     if not isinstance(options.get("BIN_DIR"), str | os.PathLike | None):
         raise _wrong_type(alias, "BIN_DIR", gettext_noop("It is the path of a folder."))
+    unfit = [key for key, value in options.items() if not all(map(can_be_given, _texts(value)))]
+    if not all(is_variable(*each) for each in env.items()):
+        unfit.append("ENV")
+    if unfit:
+        raise UsageError(
+            gettext_noop("%(key)s in CONNECTOR_OPTIONS of %(database)s can't be given to a program."),
+            hint=gettext_noop(
+                "It has a NUL character, one that the system can't encode, or a variable without a name or with “=” in it."
+            ),
+            key=unfit[0],
+            database=alias,
+        )
 
 
 def text_list(alias: str, options: Mapping[str, Any], key: str) -> list[str]:
@@ -54,6 +67,17 @@ def text_list(alias: str, options: Mapping[str, Any], key: str) -> list[str]:
             database=alias,
         )
     return list(value)
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Give every text in an option, however deep."""
+    if isinstance(value, str | os.PathLike):
+        yield str(value)
+    elif isinstance(value, Mapping):
+        yield from _texts([*value.keys(), *value.values()])
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _texts(each)
 
 
 def _wrong_type(alias: str, key: str, hint: str) -> UsageError:

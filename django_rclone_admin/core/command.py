@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 from collections.abc import Callable, Mapping
@@ -66,6 +67,19 @@ class Command:
     umask: int = -1
     """The umask for new files; -1 keeps that of our process."""
     missing_hint: str = field(default=gettext_noop("Install it, or put its folder on the PATH."), repr=False)
+
+
+def can_be_given(text: str) -> bool:
+    """Whether the system can hand a text to a program as an argument, a path or a variable."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+
+
+def is_variable(name: str, value: str) -> bool:
+    """Whether an environment can hold a variable."""
+    return bool(name) and "=" not in name and can_be_given(name + value)
 
 
 def find_program(name: str, *folders: str | Path | None) -> str:

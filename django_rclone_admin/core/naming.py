@@ -27,8 +27,8 @@ UNITS = {
 }
 """The parts of a date format and their number of digits. Fixed, because ``2026-1-11`` would be ambiguous."""
 
-UNFIT = re.compile(r"[/\\\x00-\x1f\x7f]")
-"""Characters that a name may not contain: it would be a path or span lines."""
+UNFIT = re.compile(r"[/\\\x00-\x1f\x7f\ud800-\udfff]")
+"""Characters that a name may not contain: it would be a path, span lines, or not be encodable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from ..core.naming import MEDIA
+from ..impossible_values import BYTES, DAYS, HOURS
 from ..suggestions import suggestion
 from .levels import Rule
 
@@ -53,7 +54,16 @@ class SiteLimits:
 
 NAMES = tuple(each.name for each in dataclasses.fields(Limits))
 SITE_NAMES = tuple(each.name for each in dataclasses.fields(SiteLimits))
-NUMBERS = (*NAMES, "max_answer_age_hours", "min_free")
+HIGHEST = {
+    "max_age_hours": HOURS,
+    "max_verified_age_days": DAYS,
+    "max_size_drop_percent": 100,
+    "min_size": BYTES,
+    "max_run_hours": HOURS,
+    "max_answer_age_hours": HOURS,
+    "min_free": BYTES,
+}
+"""The highest values of all numbers."""
 
 
 def is_judged(part: str, health: Mapping[str, Any]) -> bool:
@@ -68,7 +78,7 @@ def problems_of_health(health: Mapping[str, Any], aliases: Iterable[str]) -> lis
     """
     parts, found = {*aliases, MEDIA}, []
     for key, value in health.items():
-        if key in NUMBERS:
+        if key in HIGHEST:
             found += _problems_of_number("HEALTH", key, value)
         elif key == "token":
             if not isinstance(value, str) or not value.strip():
@@ -102,20 +112,18 @@ def _problems_of_part(part: str, value: object) -> list[tuple[str, str]]:
 
 def _problems_of_number(where: str, key: str, value: object) -> list[tuple[str, str]]:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if value is None or (is_number and value >= 0):  # type: ignore[operator]
+    if value is None or (is_number and 0 <= value <= HIGHEST[key]):  # type: ignore[operator]
         return []
-    return [
-        (f"{where}[“{key}”] has an impossible value.", "It must be a number that is not negative, or None.")
-    ]
+    hint = f"It must be a number from 0 to {HIGHEST[key]}, or None for no limit."
+    return [(f"{where}[“{key}”] has an impossible value.", hint)]
 
 
 def _problems_of_ignored(value: object) -> list[tuple[str, str]]:
-    if not isinstance(value, list | tuple):
-        return [
-            ("HEALTH[“ignore”] has the wrong type.", "It must be a list of rules, such as [“no_schedule”].")
-        ]
+    if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
+        hint = "It must be a list of rules as text, such as [“no_schedule”]."
+        return [("HEALTH[“ignore”] has the wrong type.", hint)]
     return [
-        (f"HEALTH[“ignore”] names an unknown rule “{each}”.", suggestion(str(each), list(Rule), what="rules"))
+        (f"HEALTH[“ignore”] names an unknown rule “{each}”.", suggestion(each, list(Rule), what="rules"))
         for each in value
-        if str(each).partition(":")[0] not in set(Rule)
+        if each.partition(":")[0] not in set(Rule)
     ]

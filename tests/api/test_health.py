@@ -9,6 +9,7 @@ from django.utils import timezone
 from django_rclone_admin import api
 from django_rclone_admin.conf import problems
 from django_rclone_admin.health.levels import Level
+from django_rclone_admin.health.limits import HIGHEST
 from django_rclone_admin.models import BackupRun, Kind, Status
 from tests.support.backups import Backups
 
@@ -60,6 +61,14 @@ def test_backup_that_is_too_small_is_a_danger(backups):
     backups.configure(HEALTH={"min_size": 1000})
     put(backups, size=999)
     assert judge() == (Level.CRITICAL, "The last backup is too small.")
+
+
+def test_highest_limits_that_settings_may_have_are_judged(backups):
+    backups.configure(HEALTH=HIGHEST)
+    put(backups)
+    assert judge() == (Level.CRITICAL, "The last backup is too small.")
+    backups.configure(HEALTH=HIGHEST | {"min_size": 0})
+    assert judge() == (Level.OK, "")
 
 
 def test_damaged_backup_is_no_backup(backups):

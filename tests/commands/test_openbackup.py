@@ -69,6 +69,7 @@ MISTAKES = (
     (["openbackup", "-d", "default"], 1, "There is no backup of “default”"),
     (["openbackup", "-d", ALIAS, "--hours", "0"], 2, "not a number of hours"),
     (["openbackup", "-d", ALIAS, "--hours", "nan"], 2, "not a number of hours"),
+    (["openbackup", "-d", ALIAS, "--hours", "1e9"], 2, "above 0 and at most 876000"),
     (["openbackup", "--list", "--shell"], 2, "can't be used together"),
     (["openbackup", "--json", "--shell"], 2, "can't be used together"),
     (["openbackup", "BACKUP", "-d", "default"], 2, "is a backup of “books”, not of “default”"),

@@ -1,13 +1,17 @@
 """A value of ``DJANGO_RCLONE`` that can't be right is named by ``manage.py check``, whatever the kind of the mistake."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from django.core.checks import run_checks
 
 from django_rclone_admin.conf import get_settings, problems
+from django_rclone_admin.health.limits import Limits, SiteLimits
 
 NAN, INFINITE = float("nan"), float("inf")
+TOO_MUCH = [NAN, INFINITE, 1e12, 1e300, 10**400]
+UNFIT = ["a\0b", "\0", "a\ud800b"]
 
 
 def said(settings, **values) -> list[tuple[str, str]]:
@@ -21,17 +25,21 @@ def said(settings, **values) -> list[tuple[str, str]]:
 
 
 IMPOSSIBLE = {
-    "REMOTE": ["/srv/a\nb", "/srv/\0", "s3:bucket\n"],
-    "RCLONE_BINARY": [""],
-    "RCLONE_ENV": [{"": "x"}, {"A=B": "x"}, {"A": "x\0y"}],
-    "DB_BACKUP_DIR": ["..", "../db", "a//b", ".", "a/./b", "a\nb"],
+    "REMOTE": ["/srv/a\nb", "/srv/\0", "s3:bucket\n", *UNFIT],
+    "RCLONE_BINARY": ["", *UNFIT, Path("a\0b")],
+    "RCLONE_CONFIG": UNFIT,
+    "RCLONE_FLAGS": [["-v", each] for each in UNFIT],
+    "MEDIA_SOURCE": UNFIT,
+    "MEDIA_EXCLUDE": [["*.tmp", each] for each in UNFIT],
+    "RCLONE_ENV": [{"": "x"}, {"A=B": "x"}, {"A": "x\0y"}, {"A\ud800": "x"}, {"A": "x\ud800"}],
+    "DB_BACKUP_DIR": ["..", "../db", "a//b", ".", "a/./b", "a\nb", *UNFIT],
     "MEDIA_BACKUP_DIR": ["../media", "a//b", "./media"],
     "MEDIA_VERSIONS_DIR": ["a/../b"],
-    "MEDIA_MAX_DELETE_PERCENT": [-1, 101],
-    "STALE_AFTER": [0, -1, NAN, INFINITE],
-    "STALL_TIMEOUT": [-1, NAN, INFINITE],
-    "LISTING_CACHE_SECONDS": [-1, NAN],
-    "OPEN_HOURS": [0, -0.5, INFINITE],
+    "MEDIA_MAX_DELETE_PERCENT": [-1, 101, 10**400, -(10**400)],
+    "STALE_AFTER": [0, -1, *TOO_MUCH],
+    "STALL_TIMEOUT": [-1, *TOO_MUCH],
+    "LISTING_CACHE_SECONDS": [-1, *TOO_MUCH],
+    "OPEN_HOURS": [0, -0.5, 1e9, *TOO_MUCH],
 }
 
 
@@ -41,6 +49,35 @@ def test_impossible_value_is_an_error_that_names_its_key(settings, key):
         [(name, text)] = said(settings, **{key: value})
         assert name == "E001", value
         assert f"“{key}”] has an impossible value." in text, value
+
+
+LIMITS = [each for each in (*fields(Limits), *fields(SiteLimits)) if each.name not in ("token", "ignore")]
+
+
+@pytest.mark.parametrize("limit", [each.name for each in LIMITS])
+def test_limit_of_health_that_nothing_can_reach_is_an_error_that_says_how_to_turn_it_off(settings, limit):
+    for value in (*TOO_MUCH[:2], 1e300, 10**400, -1):
+        [(name, text)] = said(settings, HEALTH={limit: value})
+        assert (name, f"HEALTH[“{limit}”] has an impossible value." in text) == ("E001", True), value
+        assert "or None for no limit" in text
+
+
+@pytest.mark.parametrize("value", TOO_MUCH)
+def test_limit_of_one_part_or_model_that_nothing_can_reach_is_an_error(settings, value):
+    [(name, text)] = said(settings, HEALTH={"default": {"max_age_hours": value}})
+    assert (name, "HEALTH[“default”][“max_age_hours”]" in text) == ("E001", True)
+    limits = {"auth.User": {"newest": ("date_joined", value), "min_rows": value}}
+    found = said(settings, VERIFY_CHECKS={"default": limits})
+    assert [name for name, _text in found] == ["E001", "E001"]
+    assert "hours, at most 876000" in found[0][1]
+
+
+@pytest.mark.parametrize("key", ["REMOTE", "DB_BACKUP_DIR", "RCLONE_FLAGS"])
+def test_text_that_no_program_can_be_given_is_told_so_without_the_text(settings, key):
+    value = "hunter2\0"
+    [(_name, text)] = said(settings, **{key: [value] if key == "RCLONE_FLAGS" else value})
+    assert "No program can be given it: it has a NUL character" in text
+    assert "hunter2" not in text
 
 
 @pytest.mark.parametrize("remote", [" ", "\t", None, ""])
@@ -55,6 +92,11 @@ def test_blank_remote_is_missing(settings, remote):
         {"MEDIA_MAX_DELETE_PERCENT": 100, "OPEN_HOURS": 0.5, "STALE_AFTER": 0.5},
         {"DB_BACKUP_DIR": "", "MEDIA_BACKUP_DIR": "/files/", "MEDIA_VERSIONS_DIR": "old ..files/v1.2"},
         {"NOTIFY": {"sentry": None}},
+        {
+            "OPEN_HOURS": 876_000,
+            "HEALTH": {"max_age_hours": 876_000, "min_size": 1e15, "max_run_hours": None},
+        },
+        {"RCLONE_FLAGS": ["--header=X: ü\n"], "RCLONE_CONFIG": None, "MEDIA_EXCLUDE": ["\udcff.tmp"]},
     ],
 )
 def test_values_at_the_edge_are_fine(settings, values):
@@ -129,6 +171,12 @@ OPTIONS = [
     ({"ENV": {"A": 1}}, "ENV"),
     ({"ENV": "A=1"}, "ENV"),
     ({"BIN_DIR": 3}, "BIN_DIR"),
+    ({"BIN_DIR": Path("a\0b")}, "BIN_DIR"),
+    ({"DUMP_ARGS": ["-v", "a\0b"]}, "DUMP_ARGS"),
+    ({"CONNECTION": {"OPTIONS": {"sslcert": "a\ud800b"}}}, "CONNECTION"),
+    ({"ENV": {"A": "a\0b"}}, "ENV"),
+    ({"ENV": {"A=B": "x"}}, "ENV"),
+    ({"ENV": {"": "x"}}, "ENV"),
 ]
 
 

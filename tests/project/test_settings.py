@@ -4,6 +4,7 @@ import pytest
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
+from django.utils.translation import gettext_lazy
 
 from django_rclone_admin.conf import get_settings, problems
 
@@ -59,6 +60,10 @@ WRONG_TYPES = [
     ("STALL_TIMEOUT", None, "a number"),
     ("DATABASES", "default", "a list of text or None"),
     ("EXECUTOR", None, "text"),
+    ("COMPRESSION", gettext_lazy("zstd"), "“zstd” or “gzip” or None"),
+    ("RESTORE_STRATEGY", gettext_lazy("swap"), "“in_place”"),
+    ("RESTORE_STRATEGY", {"default": gettext_lazy("swap")}, "“in_place”"),
+    ("DB_BACKUP_DIR", gettext_lazy("db"), "text"),
 ]
 
 
@@ -68,6 +73,18 @@ def test_wrong_type_is_named_with_the_right_one(key, value, wanted):
 
     assert found[0][0] == f"DJANGO_RCLONE[“{key}”] has the wrong type."
     assert wanted in found[0][1]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"NOTIFY": {"events": [gettext_lazy("failed")]}}, {"HEALTH": {"ignore": [gettext_lazy("no_schedule")]}}],
+    ids=["events", "ignore"],
+)
+def test_lazy_text_in_a_list_of_known_words_is_the_wrong_type(values):
+    [(sentence, hint)] = problems(REMOTE | values)
+
+    assert "has the wrong type" in sentence
+    assert "It must be a list of" in hint
 
 
 @pytest.mark.parametrize("values", [{}, {"REMOTE": ""}, {"DB_BACKUP_DIR": "db"}])
@@ -164,6 +181,8 @@ def test_last_of_the_retention_goes_before_db_cleanup_keep():
         ({"DB_FILENAME_TEMPLATE": "{database}/{datetime}.{ext}"}, "DB_FILENAME_TEMPLATE"),
         ({"DB_DATE_FORMAT": "%c"}, "DB_DATE_FORMAT"),
         ({"DB_DATE_FORMAT": "%H%M"}, "DB_DATE_FORMAT"),
+        ({"DB_FILENAME_TEMPLATE": "{database}-\ud800{datetime}.{ext}"}, "DB_FILENAME_TEMPLATE"),
+        ({"DB_DATE_FORMAT": "%Y%m%d\ud800"}, "DB_DATE_FORMAT"),
     ],
 )
 def test_names_that_cannot_be_read_back_are_refused(values, name):
