@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings, strategies
 from django_rclone_admin import api
 from tests.support.backups import listed, put_media
 from tests.support.matrix import sampled
-from tests.support.storage import Storage
+from tests.support.storage import KINDS, Storage
 
 NAMES = (
     "a.jpg",
@@ -185,6 +185,28 @@ def served(kind: str, history: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 @pytest.mark.django_db(transaction=True)
 def test_backup_brings_back_its_files_after_all_that_can_happen(settings, storage, tmp_path, kind):
     play(settings, storage, kind, tmp_path, served(kind, EVENTFUL))
+
+
+# WebDAV has the eventful history, and a local remote all that is not about remotes.
+@pytest.mark.parametrize("kind", sampled(KINDS, "crypt", "s3", "sftp"))
+@pytest.mark.django_db(transaction=True)
+def test_files_and_their_versions_come_back_from_every_kind_of_remote(settings, storage, tmp_path, kind):
+    media, remote = Media(tmp_path / "media"), storage.remote(kind)
+    settings.MEDIA_ROOT = str(media.folder)
+    settings.DJANGO_RCLONE = {
+        "RCLONE_BINARY": storage.binary,
+        "MEDIA_MAX_DELETE_PERCENT": 100,
+        **remote.settings,
+    }
+    media.write("Größe/日本 🙂.png", b"one")
+    media.write("deep/gone", b"two")
+    wanted, run = media.files(), api.backup_media()
+    media.write("Größe/日本 🙂.png", b"ONE")
+    media.delete("deep/gone")
+    api.backup_media()
+    assert remote.read("media/Größe/日本 🙂.png") == b"ONE"
+    api.restore_media(Path(run.path).name, exact=True)
+    assert media.files() == wanted
 
 
 @pytest.mark.slow
