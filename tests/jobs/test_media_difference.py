@@ -123,7 +123,7 @@ def test_mirror_itself_is_looked_at_where_the_list_may_not_be_it(site, doubt):
     assert COMPARED in BackupRun.objects.latest("created_at").log
 
 
-@pytest.mark.parametrize("doubt", sampled(DOUBTS, "number"))  # what is done where there is any is the same
+@pytest.mark.parametrize("doubt", sampled(DOUBTS, "number", "spoilt_list"))  # what is done is the same
 def test_every_file_is_compared_where_the_list_may_not_be_the_mirror(site, doubt):
     options = DOUBTS[doubt](site) or {}
     site.remote.remove("media/folder/b")  # behind our back
