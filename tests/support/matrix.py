@@ -31,7 +31,7 @@ def take_turns(items: Iterable[pytest.Item]) -> None:
     """
     groups: dict[tuple[str, ...], list[pytest.Item]] = defaultdict(list)
     places: dict[tuple[str, str], list[Any]] = defaultdict(list)
-    for item in items:
+    for item in sorted(items, key=lambda item: item.nodeid):  # the tests come in random order
         marker = item.get_closest_marker("in_turns")
         if marker and not item.get_closest_marker("soak"):
             parameters: dict[str, Any] = item.callspec.params  # type: ignore[attr-defined]
@@ -44,7 +44,6 @@ def take_turns(items: Iterable[pytest.Item]) -> None:
             )
             groups[test, *others].append(item)
     for key, group in groups.items():
-        group.sort(key=lambda item: item.nodeid)  # the tests come in random order
         turn = crc32(" ".join(key).encode()) % len(group)
         for item in (*group[:turn], *group[turn + 1 :]):
             item.add_marker(pytest.mark.soak)
