@@ -43,6 +43,14 @@ def back_up(job: Job, output: Path | IO[bytes] | None = None, *, has_listed: boo
     facts = ask(connector)
     if output is not None:
         return _to_file(job, connector, output)
+    code = Code.read()  # before the dump: importing the site's migrations may do anything
+    if code.problem:
+        job.note(
+            _(
+                "The site's migrations can't be imported (%(problem)s). The manifest names all that were applied."
+            )
+            % {"problem": code.problem}
+        )
     job.stage(_("Looking at the remote"))
     expected = _expected(job, None if has_listed else job.catalog.rclone.look())
     job.control.bytes_total = expected.raw_size if expected else None
@@ -58,7 +66,7 @@ def back_up(job: Job, output: Path | IO[bytes] | None = None, *, has_listed: boo
         contents = connector.contents(source)
         for warning in contents.warnings:
             job.note(warning)
-        upload.seal(_manifest(job, connector, facts, contents, upload, name, stored))
+        upload.seal(_manifest(job, connector, facts, contents, code, upload, name, stored))
         return name, stored
 
     name, stored = job.retrying(store)
@@ -140,19 +148,11 @@ def _manifest(
     connector: Connector,
     facts: Facts,
     contents: Contents,
+    code: Code,
     upload: Upload,
     name: str,
     stored: Stored,
 ) -> Manifest:
-    code = Code.read()
-    if code.problem:
-        values = {"reason": code.problem}
-        job.note(
-            _(
-                "The site's migrations can't be imported, so the manifest names all that were applied: %(reason)s"
-            )
-            % values
-        )
     return make_manifest(
         job.run,
         upload,

@@ -71,10 +71,16 @@ def _read_models(check: Check, connector: Connector, code: Code, alias: str) -> 
     if code.problem:
         raise NotChecked(
             gettext_noop("The site's migrations can't be imported: %(reason)s"),
-            hint=gettext_noop("Mend them, then check the backup again."),
+            hint=gettext_noop(
+                "“manage.py showmigrations” shows why. Mend them, then check the backup again."
+            ),
             reason=code.problem,
         )
-    others = {each.partition(".")[0] for names in code.compare(code.leaves(applied(alias))) for each in names}
+    recorded = applied(alias)
+    differences = (
+        code.compare(code.leaves(recorded)) if recorded else ()
+    )  # its tables may be nobody's migrations
+    others = {each.partition(".")[0] for names in differences for each in names}
     found = []
     for model in _models(check.backup.database, connector.history_tables):
         if model._meta.app_label in others:

@@ -50,6 +50,8 @@ class OpenedDifference:
     """Applied in the backup, missing in the code: ``app.name``."""
     missing_migrations: list[str]
     """In the code, not applied in the backup: ``app.name``."""
+    uncompared: str
+    """A sentence that says why the migrations were not compared; empty where they were."""
     is_live_known: bool
     """Whether the live database answered."""
 
@@ -88,9 +90,9 @@ def compare(opened: OpenedBackup) -> OpenedDifference:
         )
         for name in sorted({*opened.rows, *(now or {})})
     ]
+    code = Code.read()
     try:
         alias = register(opened, find_places(opened.server)[1])
-        code = Code.read()
         unknown, missing = code.compare(code.leaves(applied(alias)))
     except (BackupError, DatabaseError):
         unknown, missing = [], []
@@ -98,6 +100,7 @@ def compare(opened: OpenedBackup) -> OpenedDifference:
         tables=sorted(tables, key=lambda each: (not each.has_model, each.label)),
         unknown_migrations=unknown,
         missing_migrations=missing,
+        uncompared=code.uncompared,
         is_live_known=now is not None,
     )
 

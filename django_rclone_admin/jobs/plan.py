@@ -37,13 +37,20 @@ class RestorePlan:
     left_out: dict[str, list[str]] = field(default_factory=dict)
     """Names by kind of the objects that the options of the site excluded from the backup."""
     warnings: list[str] = field(default_factory=list)
-    """English sentences: the warnings of the backup about its restore, and what could not be compared."""
+    """English sentences: the warnings of the backup about its restore."""
     unknown_migrations: list[str] = field(default_factory=list)
     """Applied in the backup, missing in the code: ``app.name``."""
     missing_migrations: list[str] = field(default_factory=list)
     """In the code, not applied in the backup: ``app.name``."""
+    uncompared: str = ""
+    """A sentence that says why the migrations were not compared; empty where they were."""
     proof: CheckMark | None = None
     """The highest level of checks that it has passed."""
+
+    @property
+    def notes(self) -> list[str]:
+        """All sentences about this restore."""
+        return [*self.warnings, self.uncompared] if self.uncompared else self.warnings
 
     @property
     def verified_at(self) -> datetime | None:
@@ -94,19 +101,12 @@ def make_plan(
         safety_backup=wanted and bool(facts.tables),
         vanishing=sorted(set(facts.tables) - set(manifest.tables)) if manifest else [],
         left_out=manifest.left_out if manifest else {},
-        warnings=[*(manifest.warnings if manifest else []), *_warnings(code)],
+        warnings=manifest.warnings if manifest else [],
         unknown_migrations=unknown,
         missing_migrations=missing,
+        uncompared=code.uncompared,
         proof=backup.proof,
     )
-
-
-def _warnings(code: Code) -> list[str]:
-    if not code.problem:
-        return []
-    return [
-        f"The site's migrations can't be imported, so they were not compared with the backup's: {code.problem}"
-    ]
 
 
 def refuse(backup: StoredObject, connector: Connector, *, is_elsewhere: bool) -> None:

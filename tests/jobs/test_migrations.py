@@ -7,6 +7,7 @@ from textwrap import dedent
 import pytest
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
+from django.urls import reverse
 
 from django_rclone_admin.jobs.migrations import Code, applied, own_names
 from tests.support.site import Shop
@@ -18,6 +19,14 @@ CHAIN = {"0001_a": "", "0002_b": "0001_a", "0003_c": "0002_b"}
 SQUASHED = {"0001_squashed_0003_c": "replaces 0001_a 0002_b 0003_c"}
 NEWER = {"0004_d": "0003_c"}
 NEWER_OF_SQUASHED = {"0004_d": "0001_squashed_0003_c"}
+MIDDLE = {
+    "0001_a": "",
+    "0002_squashed_0003_c": "0001_a replaces 0002_b 0003_c",
+    "0004_d": "0002_squashed_0003_c",
+}
+
+
+NAMES = {*CHAIN, *SQUASHED, *NEWER, *MIDDLE, "0002_x", "0099_gone", "replaces"}
 
 
 @pytest.fixture
@@ -43,7 +52,7 @@ def write(tmp_path, settings, monkeypatch):
 
 
 def source(app: str, links: str) -> str:
-    if links.startswith("raise"):
+    if not set(links.split()) <= NAMES:
         return links
     before, _, after = links.partition("replaces")
     return dedent(f"""
@@ -79,6 +88,14 @@ def of_shop(found: tuple[list[str], list[str]]) -> tuple[list[str], list[str]]:
         (SQUASHED | NEWER_OF_SQUASHED, ["0003_c"], [], ["0004_d"]),
         (SQUASHED | NEWER_OF_SQUASHED, ["0003_c", "0001_squashed_0003_c"], [], ["0004_d"]),
         (SQUASHED | NEWER_OF_SQUASHED, ["0004_d"], [], []),
+        (MIDDLE, ["0003_c"], [], ["0004_d"]),
+        # So was what says that it replaces them: nobody can know that they were the same.
+        (
+            {"0001_squashed_0003_c": ""} | NEWER_OF_SQUASHED,
+            ["0003_c", "0001_squashed_0003_c"],
+            ["0003_c"],
+            ["0004_d"],
+        ),
         # Two branches; one that depends on what does not exist; a circle.
         (CHAIN | {"0002_x": "0001_a"}, ["0002_x", "0003_c"], [], []),
         (CHAIN | {"0004_d": "0003_c 0099_gone"}, ["0003_c"], [], ["0004_d"]),
@@ -127,15 +144,38 @@ def test_migration_that_came_after_the_last_of_the_manifest_is_a_difference(writ
     assert Code.read().differences(recorded, {"shop": ["0002_b"]}) == ["shop.0003_c", "shop.0004_d"]
 
 
+def test_squashed_and_newer_may_come_one_after_the_other_by_now(write):
+    """Whoever squashes migrations lets the next one depend on the squashed one in the end."""
+    write(CHAIN | SQUASHED | NEWER)
+    recorded = {("shop", name) for name in CHAIN | SQUASHED | NEWER}
+    leaves = Code.read().leaves(recorded)
+    assert leaves == {"shop": ["0001_squashed_0003_c", "0004_d"]}
+    write(SQUASHED | NEWER_OF_SQUASHED)
+    assert Code.read().differences(recorded, leaves) == []
+
+
 @pytest.mark.parametrize(
-    "fault", ["raise ImportError('no such library')", "raise SyntaxError('odd')", "raise 1"]
+    "fault, said",
+    [
+        ("raise ImportError('postgres://me:hunter2@host')", "ImportError"),
+        ("import no_such_library", "ModuleNotFoundError: no_such_library"),
+        ("raise SystemExit(3)", "SystemExit"),
+        ("raise type('Odd', (Exception,), {'__str__': lambda self: 1 / 0})", "Odd"),
+        ("x = ", "SyntaxError"),
+        ("x = 1", "BadMigrationError"),
+        (source("shop", "").replace("dependencies = [", "dependencies = [['a', 'b']] or ["), "TypeError"),
+        (source("shop", "").replace("replaces = [", "replaces = [('a', None)] or ["), "TypeError"),
+        (source("shop", "").replace("replaces = [", "replaces = [()] or ["), "TypeError"),
+    ],
 )
-def test_code_that_cannot_be_imported_is_said(write, fault):
+def test_code_that_cannot_be_read_is_said_without_its_words(write, fault, said):
     write(CHAIN | {"0004_d": fault})
     code = Code.read()
-    assert code.problem
-    assert code.compare({"shop": ["0003_c"]})[1] == []
+    assert code.problem == said
+    assert f"({said})" in code.uncompared
+    assert code.compare({"shop": ["0003_c"]}) == ([], [])
     assert code.leaves({("shop", name) for name in CHAIN}) == {"shop": sorted(CHAIN)}
+    assert code.differences({("shop", name) for name in CHAIN}, {"shop": ["0003_c"]}) == []
 
 
 def test_own_migrations_are_known_without_those_of_others(write):
@@ -150,7 +190,8 @@ def test_own_migrations_are_known_without_those_of_others(write):
 @pytest.mark.parametrize(
     "text, outcome, reason",
     [
-        ("import no_such_library", "unchecked", "can't be imported: ModuleNotFoundError"),
+        ("import no_such_library", "unchecked", "can't be imported: ModuleNotFoundError: no_such_library"),
+        ("raise SystemExit(3)", "unchecked", "can't be imported: SystemExit"),
         (source("shop", "0099_gone"), "passed", ""),
     ],
 )
@@ -175,5 +216,16 @@ def test_migrations_that_do_not_load_cost_no_backup_and_no_restore(
     assert shop.rows() == rows
     plan = shop.manage("dbrestore", "--dry-run", "--json").json
     assert any("can't be imported" in each for each in plan["warnings"]) == bool(reason)
+    assert plan["unknown_migrations"] == []
     [found] = shop.manage("verifybackups", name, "--level", "site", "--json").json
     assert (found["outcome"], reason in (found["reason"] or "")) == (outcome, True), found
+
+
+@pytest.mark.django_db(databases=["default", "analytics"])
+def test_page_of_a_restore_says_what_was_not_compared(write, backups, admin_client):
+    address = f"{reverse('admin:django_rclone_admin_backup_restore')}?path={backups.put()}"
+    assert "so they were not compared" not in admin_client.get(address).content.decode()
+    write({"0001_a": "import no_such_library"})
+    page = admin_client.get(address).content.decode()
+    assert "(ModuleNotFoundError: no_such_library), so they were not compared" in page
+    assert "the same as in the code" not in page

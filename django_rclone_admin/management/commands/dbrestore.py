@@ -211,7 +211,7 @@ class Command(BaseCommand):
             (before, _("a safety backup") if plan.safety_backup else _("no safety backup")),
             (_("Tables that will be dropped"), ", ".join(plan.vanishing)),
             (_("Not in this backup"), wording.objects(plan.left_out)),
-            *((_("Note"), warning) for warning in plan.warnings),
+            *((_("Note"), warning) for warning in plan.notes),
             (_("Migrations that the code lacks"), ", ".join(plan.unknown_migrations)),
             (_("Migrations to run afterwards"), ", ".join(plan.missing_migrations)),
         ]
@@ -248,7 +248,7 @@ def _as_dict(plan: RestorePlan) -> dict[str, object]:
         "safety_backup": plan.safety_backup,
         "vanishing": plan.vanishing,
         "left_out": plan.left_out,
-        "warnings": plan.warnings,
+        "warnings": plan.notes,
         "unknown_migrations": plan.unknown_migrations,
         "missing_migrations": plan.missing_migrations,
         "verified_at": plan.verified_at.isoformat() if plan.verified_at else None,
