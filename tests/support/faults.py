@@ -61,7 +61,7 @@ def add_noise(shop: Shop, rows: int = 20_000) -> None:
 
 
 def freeze(shop: Shop, process: Popen[bytes], kill: Callable[[int, int], object] = os.kill) -> None:
-    """Freeze a process, but not while it writes to its history in SQLite: with that lock it would keep all others out.
+    """Freeze a process, but not while it uses its history in SQLite: with that lock it would keep all others out.
 
     :param kill: ``os.killpg`` for all of its group.
     """
@@ -75,7 +75,7 @@ def freeze(shop: Shop, process: Popen[bytes], kill: Callable[[int, int], object]
         try:
             with databases.connection(entry) as other:
                 other.execute("PRAGMA busy_timeout = 0")
-                other.execute("BEGIN IMMEDIATE")
+                other.execute("BEGIN EXCLUSIVE")  # nobody reads either: a reader keeps others from committing
                 other.execute("ROLLBACK")
         except sqlite3.OperationalError:
             kill(process.pid, SIGCONT)

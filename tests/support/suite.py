@@ -5,6 +5,8 @@ import os
 import resource
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from time import monotonic
 
@@ -31,20 +33,31 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, object, object]:
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     """Search for no garbage among the modules and the tests, which are most of all objects and stay to the end."""
     gc.disable()
     try:
+        if session.config.args_source is not pytest.Config.ArgsSource.ARGS:
+            _import_a_share(session.config.rootpath)
         return (yield)
     finally:
         gc.freeze()
         gc.enable()
 
 
+def _import_a_share(root: Path) -> None:
+    """Import some of the tests before all others, each worker its own: so each module is compiled by one of them."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    files = sorted((root / "tests").glob("*/test_*.py"))
+    for file in files[number :: int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))]:
+        with suppress(Exception, pytest.skip.Exception):  # the collection says it
+            import_module(".".join(file.relative_to(root).with_suffix("").parts))
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Use more workers than processors: a test waits for other processes most of the time."""
-    return 2 * (os.cpu_count() or 1)
+    """Use more workers than processors: a test waits for other processes much of the time."""
+    return 2 * (os.cpu_count() or 1) + 1
 
 
 @pytest.hookimpl(wrapper=True)
