@@ -18,7 +18,7 @@ from ..connectors.base import Connector
 from ..exceptions import BackupError, CheckFailed, NotChecked, Stopped, gettext_noop
 from .check_stored import shown
 from .checking import Check
-from .migrations import Code, applied
+from .migrations import Code, Key, applied
 
 
 def check_site(check: Check, connector: Connector, alias: str) -> None:
@@ -27,9 +27,9 @@ def check_site(check: Check, connector: Connector, alias: str) -> None:
     :raises CheckFailed: a check failed.
     :raises NotChecked: there was nothing to check.
     """
-    code = Code.read()
-    _check_migrations(check, code, alias)
-    read = _read_models(check, connector, code, alias)
+    code, recorded = Code.read(), applied(alias)
+    _check_migrations(check, code, recorded)
+    read = _read_models(check, connector, code, recorded, alias)
     columns = [(model._meta.db_table, field.column) for model in read for field in _counted(model)]
     if behind := connector.behind(alias, columns):
         raise CheckFailed(
@@ -49,18 +49,20 @@ def check_site(check: Check, connector: Connector, alias: str) -> None:
         )
 
 
-def _check_migrations(check: Check, code: Code, alias: str) -> None:
+def _check_migrations(check: Check, code: Code, recorded: Collection[Key]) -> None:
     manifest = check.backup.manifest
     if manifest is None:
         return
-    if names := code.differences(applied(alias), manifest.migrations):
+    if names := code.differences(recorded, manifest.migrations):
         raise CheckFailed(
             gettext_noop("The recorded migrations are not those of the manifest: %(names)s."),
             names=shown(names),
         )
 
 
-def _read_models(check: Check, connector: Connector, code: Code, alias: str) -> list[type[models.Model]]:
+def _read_models(
+    check: Check, connector: Connector, code: Code, recorded: Collection[Key], alias: str
+) -> list[type[models.Model]]:
     """Read the first and the last row of each model of the site that belongs to the database.
 
     Models of apps whose migrations differ between the backup and the code are skipped, because their tables differ,
@@ -76,7 +78,6 @@ def _read_models(check: Check, connector: Connector, code: Code, alias: str) -> 
             ),
             reason=code.problem,
         )
-    recorded = applied(alias)
     differences = (
         code.compare(code.leaves(recorded)) if recorded else ()
     )  # its tables may be nobody's migrations

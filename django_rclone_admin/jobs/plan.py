@@ -87,7 +87,7 @@ def make_plan(
     facts = ask(connector)
     refuse_old_server(backup, connector, facts)
     manifest = backup.manifest
-    code = Code.read()
+    code = Code.read() if manifest else Code()
     unknown, missing = code.compare(manifest.migrations) if manifest else ([], [])
     chosen = choose_strategy(target, strategy)
     wanted = settings.safety_backup if safety_backup is None else safety_backup

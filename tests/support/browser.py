@@ -36,16 +36,11 @@ SESSION = "session"
 """Name of the file in the home of a shop that has the key of a session of ``admin``."""
 
 LOG_IN = """
-from importlib import import_module
-from django.conf import settings
-from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.models import User
-user = User.objects.get(username="admin")
-session = import_module(settings.SESSION_ENGINE).SessionStore()
-session[SESSION_KEY], session[BACKEND_SESSION_KEY] = str(user.pk), settings.AUTHENTICATION_BACKENDS[0]
-session[HASH_SESSION_KEY] = user.get_session_auth_hash()
-session.save()
-print(session.session_key)
+from django.test import Client
+client = Client()
+client.force_login(User.objects.get(username="admin"))
+print(client.cookies["sessionid"].value)
 """
 
 

@@ -37,7 +37,10 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
     """Search for no garbage among the modules and the tests, which are most of all objects and stay to the end."""
     gc.disable()
     try:
-        if session.config.args_source is not pytest.Config.ArgsSource.ARGS:
+        if (
+            "PYTEST_XDIST_WORKER" in os.environ
+            and session.config.args_source is not pytest.Config.ArgsSource.ARGS
+        ):
             _import_a_share(session.config.rootpath)
         return (yield)
     finally:
@@ -47,9 +50,9 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
 
 def _import_a_share(root: Path) -> None:
     """Import some of the tests before all others, each worker its own: so each module is compiled by one of them."""
-    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    number = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
     files = sorted((root / "tests").glob("*/test_*.py"))
-    for file in files[number :: int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))]:
+    for file in files[number :: int(os.environ["PYTEST_XDIST_WORKER_COUNT"])]:
         with suppress(Exception, pytest.skip.Exception):  # the collection says it
             import_module(".".join(file.relative_to(root).with_suffix("").parts))
 
@@ -82,8 +85,8 @@ def _dealt(items: Sequence[pytest.Item], workers: int) -> list[pytest.Item]:
     for item in items:
         files[item.path].append(item)
     shares: list[list[list[pytest.Item]]] = [[] for _worker in range(workers)]
-    for file in sorted(files.values(), key=_cost, reverse=True):
-        min(shares, key=_total_cost if _count_slow(file) else _count).append(file)
+    for file in sorted(files.values(), key=lambda file: _cost([file]), reverse=True):
+        min(shares, key=_cost if _count_slow(file) else _count).append(file)
     for place, share in enumerate(shares):
         slow = [file for file in share if _count_slow(file)]
         quick = [file for file in share if not _count_slow(file)]
@@ -96,12 +99,8 @@ def _count(files: Iterable[Sequence[pytest.Item]]) -> int:
     return sum(map(len, files))
 
 
-def _total_cost(files: Iterable[Sequence[pytest.Item]]) -> tuple[int, int]:
+def _cost(files: Iterable[Sequence[pytest.Item]]) -> tuple[int, int]:
     return sum(map(_count_slow, files)), _count(files)
-
-
-def _cost(items: Sequence[pytest.Item]) -> tuple[int, int]:
-    return _count_slow(items), len(items)
 
 
 def _count_slow(items: Sequence[pytest.Item]) -> int:
